@@ -1,0 +1,115 @@
+//! From settings to a client of one aggregator.
+
+use crate::AggregatorClient;
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_config::config::retry::{RetryConfig, RetryPartition, TokenBucket};
+use aws_sdk_config::config::timeout::TimeoutConfig;
+use aws_sdk_config::config::{Credentials, SharedCredentialsProvider};
+use compline_model::{AggregatorId, AggregatorName, Region};
+use std::time::Duration;
+
+/// Who signs the calls.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Identity {
+    /// The SDK's default chain: environment, profile, SSO, web identity, container, instance.
+    #[default]
+    DefaultChain,
+    /// A made-up key, for the built-in simulator only.
+    Simulated,
+}
+
+/// A role to assume before asking an aggregator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    /// Its ARN, of any AWS partition.
+    pub arn: String,
+    /// The external id that its trust policy asks for.
+    pub external_id: Option<String>,
+}
+
+/// Where an aggregator is and who may ask it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AggregatorAddress {
+    /// Its partition value.
+    pub id: AggregatorId,
+    /// Its name in AWS.
+    pub name: AggregatorName,
+    /// The region it is in.
+    pub region: Region,
+    /// The role to assume, if not the default identity's own.
+    pub role: Option<Role>,
+}
+
+/// How calls are made, the same for every aggregator of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchOptions {
+    /// Rows wanted per page, 1..=100; nothing for the API's default.
+    pub page_size: Option<i32>,
+    /// Attempts per call, the first included.
+    pub max_attempts: u32,
+    /// The longest a call may take, its retries and waits included.
+    pub operation_timeout: Duration,
+    /// The longest one attempt may take, its body included.
+    pub attempt_timeout: Duration,
+    /// Where AWS Config is, if not at AWS.
+    pub endpoint_url: Option<String>,
+}
+
+/// The shared part of every client: credentials, HTTP connections, TLS roots.
+#[derive(Debug, Clone)]
+pub struct Connector {
+    shared: SdkConfig,
+}
+
+impl Connector {
+    /// Loads what the environment and the profile files say. Makes no call.
+    pub async fn load(identity: Identity) -> Self {
+        let loader = aws_config::defaults(BehaviorVersion::latest());
+        let loader = match identity {
+            Identity::DefaultChain => loader,
+            Identity::Simulated => loader
+                .credentials_provider(Credentials::new("simulated", "simulated", None, None, "simulated"))
+                .region(aws_config::Region::from_static("us-east-1")),
+        };
+        Self { shared: loader.load().await }
+    }
+
+    /// A client for one aggregator.
+    pub async fn connect(&self, address: AggregatorAddress, options: &FetchOptions) -> AggregatorClient {
+        // Every attempt is counted and bounded by the settings; the SDK's own quota of retries would end a long throttled
+        // night while each single call is still within its bounds.
+        let partition = RetryPartition::custom(format!("aggregator {}", address.id))
+            .token_bucket(TokenBucket::unlimited())
+            .build();
+        let timeouts = TimeoutConfig::builder()
+            .operation_timeout(options.operation_timeout)
+            .operation_attempt_timeout(options.attempt_timeout)
+            .build();
+        let mut config = aws_sdk_config::config::Builder::from(&self.shared)
+            .region(aws_config::Region::new(address.region.to_string()))
+            .retry_config(RetryConfig::adaptive().with_max_attempts(options.max_attempts))
+            .retry_partition(partition)
+            .timeout_config(timeouts);
+        if let Some(role) = &address.role {
+            config = config.credentials_provider(self.assume(role, &address.region).await);
+        }
+        if let Some(url) = &options.endpoint_url {
+            config = config.endpoint_url(url);
+        }
+        let client = aws_sdk_config::Client::from_conf(config.build());
+        AggregatorClient::new(client, address, options.page_size)
+    }
+
+    /// Credentials of a role, got from STS in the aggregator's own region and so in its own AWS partition.
+    async fn assume(&self, role: &Role, region: &Region) -> SharedCredentialsProvider {
+        let mut builder = AssumeRoleProvider::builder(&role.arn)
+            .session_name("compline")
+            .region(aws_config::Region::new(region.to_string()))
+            .configure(&self.shared);
+        if let Some(external_id) = &role.external_id {
+            builder = builder.external_id(external_id);
+        }
+        SharedCredentialsProvider::new(builder.build().await)
+    }
+}

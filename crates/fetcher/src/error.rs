@@ -1,0 +1,167 @@
+//! What went wrong while asking AWS Config, said so that an operator can act on it at night.
+
+use crate::wire::{BodyError, excerpt};
+use aws_sdk_config::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_config::operation::RequestId;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use std::error::Error;
+use std::fmt;
+
+/// What an error says about trying again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FetchErrorKind {
+    /// It may work later: the SDK has tried as often as it may.
+    Transient,
+    /// It will not work until something is changed.
+    Permanent,
+}
+
+/// A call to AWS Config that failed for good, with everything an operator needs to find out why.
+#[derive(Debug)]
+pub struct FetchError {
+    /// Whether to try again later.
+    pub kind: FetchErrorKind,
+    /// Operation, aggregator, shard and page.
+    pub(crate) doing: String,
+    /// What happened.
+    pub(crate) cause: Cause,
+}
+
+#[derive(Debug)]
+pub(crate) enum Cause {
+    Service { code: String, message: String, request_id: String, hint: Option<String> },
+    Body(BodyError, String),
+    NotSent { reason: String, hint: &'static str },
+    TimedOut { reason: String },
+    RepeatedToken,
+    RefusedTooOften,
+    MissingList,
+    NoSources,
+}
+
+impl fmt::Display for FetchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.doing)?;
+        match &self.cause {
+            Cause::Service { code, message, request_id, hint } => {
+                write!(f, "{code}: {message} (request id {request_id})")?;
+                hint.as_ref().map_or(Ok(()), |hint| write!(f, "; {hint}"))
+            }
+            Cause::Body(error, body) => {
+                let field = if error.field.is_empty() { "the answer" } else { &error.field };
+                write!(f, "{field} cannot be read: {}; the answer starts {body:?}", error.reason)
+            }
+            Cause::NotSent { reason, hint } => write!(f, "{reason}; {hint}"),
+            Cause::TimedOut { reason } => write!(
+                f,
+                "{reason}; see fetch.operation_timeout_secs and fetch.attempt_timeout_secs, and whether the endpoint answers"
+            ),
+            Cause::RepeatedToken => f.write_str(
+                "AWS Config gave the same page token twice, so rows would be lost or doubled; run again, and tell AWS support if it stays",
+            ),
+            Cause::RefusedTooOften => f.write_str(
+                "AWS Config refused its own page token 4 times; run again, with a finer fan_out so that shards have fewer pages",
+            ),
+            Cause::MissingList => f.write_str("the answer has no list, so it is not known whether there are rows; run again"),
+            Cause::NoSources => f.write_str(
+                "the aggregator names no source accounts or regions to split by; set fan_out = \"none\", or list them in a filter",
+            ),
+        }
+    }
+}
+
+impl Error for FetchError {}
+
+impl FetchError {
+    pub(crate) fn permanent(doing: String, cause: Cause) -> Self {
+        Self { kind: FetchErrorKind::Permanent, doing, cause }
+    }
+
+    pub(crate) fn transient(doing: String, cause: Cause) -> Self {
+        Self { kind: FetchErrorKind::Transient, doing, cause }
+    }
+}
+
+/// What the hint needs to know of the call.
+pub(crate) struct CallContext<'a> {
+    pub(crate) operation: &'static str,
+    pub(crate) region: &'a str,
+}
+
+/// The error of an SDK call. `body_error` is what the strict parser says of a body that the SDK could not read.
+pub(crate) fn from_sdk<E>(
+    error: &SdkError<E, HttpResponse>,
+    doing: String,
+    context: &CallContext<'_>,
+    body_error: Option<(BodyError, String)>,
+) -> FetchError
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    match error {
+        SdkError::ServiceError(service) => {
+            let status = service.raw().status().as_u16();
+            let code = service.err().code().map_or_else(|| format!("HTTP {status}"), excerpt);
+            let transient = status >= 500 || code.contains("Throttl");
+            let hint = hint(&code, context, service.raw());
+            let cause = Cause::Service {
+                message: service.err().message().map_or_else(|| "no message".to_owned(), excerpt),
+                request_id: error.request_id().unwrap_or("none").to_owned(),
+                code,
+                hint,
+            };
+            if transient { FetchError::transient(doing, cause) } else { FetchError::permanent(doing, cause) }
+        }
+        SdkError::ResponseError(_) if body_error.is_some() => {
+            let (error, body) = body_error.unwrap_or_else(|| unreachable!("checked by the guard"));
+            FetchError::permanent(doing, Cause::Body(error, body))
+        }
+        SdkError::TimeoutError(_) => FetchError::transient(doing, Cause::TimedOut { reason: chain(error) }),
+        other => {
+            let reason = chain(other);
+            FetchError::transient(doing, Cause::NotSent { hint: connection_hint(&reason), reason })
+        }
+    }
+}
+
+/// What to do about an error whose cause is known.
+fn hint(code: &str, context: &CallContext<'_>, response: &HttpResponse) -> Option<String> {
+    let operation = context.operation;
+    Some(match code {
+        "AccessDeniedException" | "AccessDenied" => format!("allow config:{operation} to this identity"),
+        "NoSuchConfigurationAggregatorException" => {
+            format!("is the aggregator's name right, and is it in {}? aggregators exist in one region", context.region)
+        }
+        "ThrottlingException" => "lower fetch.max_in_flight or raise fetch.max_attempts".to_owned(),
+        "ExpiredTokenException" | "ExpiredToken" => "the credentials have ended: sign in again".to_owned(),
+        "UnrecognizedClientException" | "InvalidClientTokenId" => "the credentials are not known in this region's partition".to_owned(),
+        "InvalidSignatureException" | "SignatureDoesNotMatch" | "RequestExpired" => "is this machine's clock right?".to_owned(),
+        _ if response.headers().get("content-type").is_some_and(|kind| kind.contains("xml") || kind.contains("html")) => {
+            "this is not AWS Config: AWS_ENDPOINT_URL moves every service, AWS_ENDPOINT_URL_S3 or lake.endpoint_url moves S3 alone".to_owned()
+        }
+        _ => return None,
+    })
+}
+
+fn connection_hint(reason: &str) -> &'static str {
+    let reason = reason.to_lowercase();
+    if reason.contains("credential") {
+        "sign in, or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    } else {
+        "is the network up, the region right, and HTTPS_PROXY set if this machine needs it?"
+    }
+}
+
+/// The messages of an error and its sources, each once, cut short.
+fn chain(error: &dyn Error) -> String {
+    let mut parts: Vec<String> = vec![error.to_string()];
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let text = inner.to_string();
+        if parts.last() != Some(&text) {
+            parts.push(text);
+        }
+        source = inner.source();
+    }
+    parts.join(": ").chars().take(400).collect()
+}

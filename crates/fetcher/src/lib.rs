@@ -1,0 +1,23 @@
+//! AWS Config to pages: the plan of shards, the SDK adapter, pagination.
+//!
+//! A [`Connector`] makes one [`AggregatorClient`] per aggregator; [`plan_shards`] splits what is wanted into [`Shard`]s;
+//! a [`ShardReader`] reads one of them page by page. The only retry is the SDK's; the only thing done on top of it is to
+//! read a shard anew when AWS Config refuses its page token.
+
+mod client;
+mod connect;
+mod error;
+mod paging;
+mod plan;
+mod reader;
+mod recorder;
+mod sources;
+mod wire;
+
+pub use client::AggregatorClient;
+pub use connect::{AggregatorAddress, Connector, FetchOptions, Identity, Role};
+pub use error::{FetchError, FetchErrorKind};
+pub use plan::{FanOut, Filter, FilterLists, Shard, Split, plan_shards, split_needed};
+pub use reader::{ShardReader, ShardStep, ShardTally};
+pub use recorder::CallCounts;
+pub use sources::Sources;

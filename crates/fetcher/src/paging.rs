@@ -1,0 +1,92 @@
+//! Where a series of pages stands. The SDK's own paginator is not used: it ends quietly when a token repeats.
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// How often a series is read again from its first page after its token was refused.
+pub(crate) const MAX_RESTARTS: u32 = 3;
+
+/// The place in one series of pages.
+#[derive(Debug, Default)]
+pub(crate) struct Paging {
+    /// The token of the page to ask for; nothing for the first.
+    pub(crate) token: Option<String>,
+    /// The number of the page to ask for, from 0.
+    pub(crate) page: u32,
+    /// How often the series was started again.
+    pub(crate) restarts: u32,
+    /// Whether the last page has been read.
+    pub(crate) finished: bool,
+    /// Hashes of every token followed: 8 bytes a page, where tokens can be kilobytes.
+    followed: HashSet<u64>,
+}
+
+/// The API gave a token that was followed before: going on would lose rows or never end.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct RepeatedToken;
+
+/// The token was refused once too often.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct RefusedTooOften;
+
+impl Paging {
+    /// Goes on to the page that this answer's token names. An absent, null or empty token is the end; a blank is a token.
+    pub(crate) fn answered(&mut self, next_token: Option<String>) -> Result<(), RepeatedToken> {
+        self.page += 1;
+        self.token = next_token.filter(|token| !token.is_empty());
+        let Some(token) = &self.token else {
+            self.finished = true;
+            return Ok(());
+        };
+        let mut hasher = DefaultHasher::new();
+        token.hash(&mut hasher);
+        if self.followed.insert(hasher.finish()) { Ok(()) } else { Err(RepeatedToken) }
+    }
+
+    /// Goes back to the first page, since the token was refused: what was read so far may not fit what comes.
+    pub(crate) fn refused(&mut self) -> Result<(), RefusedTooOften> {
+        if self.restarts == MAX_RESTARTS {
+            return Err(RefusedTooOften);
+        }
+        *self = Self { restarts: self.restarts + 1, ..Self::default() };
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(token: &str) -> Option<String> {
+        Some(token.to_owned())
+    }
+
+    #[test]
+    fn b01_only_an_absent_or_empty_token_is_the_end() {
+        for (token, finished) in [(None, true), (text(""), true), (text(" "), false), (text("A"), false)] {
+            let mut paging = Paging::default();
+            assert_eq!(paging.answered(token.clone()), Ok(()));
+            assert_eq!(paging.finished, finished, "{token:?}");
+        }
+    }
+
+    #[test]
+    fn b02_a_repeated_token_and_a_longer_cycle_are_errors() {
+        let mut paging = Paging::default();
+        for token in ["A", "B", "C"] {
+            assert_eq!(paging.answered(text(token)), Ok(()));
+        }
+        assert_eq!(paging.answered(text("A")), Err(RepeatedToken));
+    }
+
+    #[test]
+    fn b04_a_refused_token_starts_again_three_times_and_then_gives_up() {
+        let mut paging = Paging::default();
+        for restart in 1..=MAX_RESTARTS {
+            assert_eq!(paging.answered(text("A")), Ok(()));
+            assert_eq!(paging.refused(), Ok(()));
+            assert_eq!((paging.page, paging.restarts, paging.token.as_deref()), (0, restart, None));
+        }
+        assert_eq!(paging.refused(), Err(RefusedTooOften));
+    }
+}

@@ -1,0 +1,58 @@
+//! What AWS Config answered, parsed: the seam between reading it and making tables of it.
+
+use crate::AccountId;
+use chrono::{DateTime, Utc};
+
+/// One page of `DescribeAggregateComplianceByConformancePacks`, in the order the API gave it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// When the answer arrived.
+    pub collected_at: DateTime<Utc>,
+    /// The packs on it; a page may be empty and not be the last.
+    pub packs: Vec<PackAnswer>,
+}
+
+/// What the API said of one conformance pack in one account and region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackAnswer {
+    /// The account the pack is in.
+    pub account_id: AccountId,
+    /// The region the pack is in, as given.
+    pub aws_region: String,
+    /// The pack's full name, as given.
+    pub conformance_pack_name: String,
+    /// Its compliance, if the answer had any.
+    pub compliance: Option<Compliance>,
+}
+
+/// The `Compliance` block of an answer. Nothing in it is sure to be there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Compliance {
+    /// The text given, known or not.
+    pub compliance_type: Option<String>,
+    /// Rules of the pack that are compliant.
+    pub compliant_rule_count: Option<i32>,
+    /// Rules of the pack that are not compliant.
+    pub non_compliant_rule_count: Option<i32>,
+    /// All rules of the pack, those with insufficient data included.
+    pub total_rule_count: Option<i32>,
+}
+
+/// What `DescribeConfigurationAggregatorSourcesStatus` said of one source in one region.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SourceAnswer {
+    /// The account id, or the organization's id for the organization itself.
+    pub source_id: String,
+    /// `ACCOUNT` or `ORGANIZATION`.
+    pub source_type: String,
+    /// The region; absent for some organization-wide answers.
+    pub aws_region: Option<String>,
+    /// `SUCCEEDED`, `FAILED` or `OUTDATED`, as given.
+    pub status: String,
+    /// When the aggregator last heard from the source.
+    pub last_update_time: Option<DateTime<Utc>>,
+    /// Why the last update failed.
+    pub error_code: Option<String>,
+    /// Why the last update failed, in words.
+    pub error_message: Option<String>,
+}

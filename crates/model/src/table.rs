@@ -1,0 +1,157 @@
+//! The tables: names, columns, sort keys. Nothing else in Compline defines a column.
+
+mod columns;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use std::sync::{Arc, LazyLock};
+
+/// The windows of the trends, in calendar days that end on the snapshot date.
+pub const WINDOWS: [u32; 3] = [7, 30, 90];
+
+/// A table of the lake. Each is partitioned by `snapshot_date` and `aggregator`, which are not columns of its files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    /// The fact: one row per pack, account and region, as the API said it.
+    PackCompliance,
+    /// What the aggregator says of each source account and region.
+    SourceStatus,
+    /// The events of the day, against the previous snapshot.
+    PackChanges,
+    /// One row per dimension and value: totals, rates, and how they moved.
+    ComplianceTrends,
+    /// Every pack ever seen, as of that day; also the state the next day starts from.
+    PackStatus,
+    /// The ledger: one row per run and aggregator.
+    Runs,
+}
+
+/// One column: its name, type, whether it may be null, and what it means.
+#[derive(Debug, Clone, Copy)]
+pub struct Column {
+    /// Lower case with underscores; the unit is in the name where there is one.
+    pub name: &'static str,
+    /// The type in Arrow, Parquet and Athena.
+    pub column_type: ColumnType,
+    /// Whether null is allowed.
+    pub nullable: bool,
+    /// What the values mean, in one sentence.
+    pub doc: &'static str,
+}
+
+/// The types a column may have: only what Athena, Spark, DuckDB and Polars all read the same way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnType {
+    /// UTF-8 text; a view in memory (what Polars takes without a copy), plain strings in files.
+    Text,
+    /// Counts.
+    Int32,
+    /// Sums.
+    Int64,
+    /// Rates in 0..1 and means.
+    Float64,
+    /// True or false.
+    Boolean,
+    /// A calendar day.
+    Date,
+    /// A moment, UTC, in milliseconds.
+    Timestamp,
+}
+
+impl ColumnType {
+    /// The Arrow type that holds it.
+    pub fn data_type(self) -> DataType {
+        match self {
+            Self::Text => DataType::Utf8View,
+            Self::Int32 => DataType::Int32,
+            Self::Int64 => DataType::Int64,
+            Self::Float64 => DataType::Float64,
+            Self::Boolean => DataType::Boolean,
+            Self::Date => DataType::Date32,
+            Self::Timestamp => DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
+        }
+    }
+}
+
+impl Table {
+    /// Every table, in the order a night writes them.
+    pub const ALL: [Self; 6] = [
+        Self::PackCompliance,
+        Self::SourceStatus,
+        Self::PackChanges,
+        Self::ComplianceTrends,
+        Self::PackStatus,
+        Self::Runs,
+    ];
+
+    /// Its name in the lake and in SQL.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PackCompliance => "pack_compliance",
+            Self::SourceStatus => "source_status",
+            Self::PackChanges => "pack_changes",
+            Self::ComplianceTrends => "compliance_trends",
+            Self::PackStatus => "pack_status",
+            Self::Runs => "runs",
+        }
+    }
+
+    /// Its columns, in order.
+    pub const fn columns(self) -> &'static [Column] {
+        match self {
+            Self::PackCompliance => columns::PACK_COMPLIANCE,
+            Self::SourceStatus => columns::SOURCE_STATUS,
+            Self::PackChanges => columns::PACK_CHANGES,
+            Self::ComplianceTrends => columns::COMPLIANCE_TRENDS,
+            Self::PackStatus => columns::PACK_STATUS,
+            Self::Runs => columns::RUNS,
+        }
+    }
+
+    /// The columns its rows are sorted by, ascending; together they name a row.
+    pub const fn sort_key(self) -> &'static [&'static str] {
+        match self {
+            Self::PackCompliance | Self::PackChanges | Self::PackStatus => {
+                &["account_id", "aws_region", "conformance_pack_name"]
+            }
+            Self::SourceStatus => &["source_id", "aws_region", "source_type"],
+            Self::ComplianceTrends => &["dimension", "dimension_value"],
+            Self::Runs => &["started_at", "run_id"],
+        }
+    }
+
+    /// Its Arrow schema.
+    pub fn schema(self) -> SchemaRef {
+        static SCHEMAS: LazyLock<Vec<SchemaRef>> =
+            LazyLock::new(|| Table::ALL.iter().map(|table| schema_of(table.columns())).collect());
+        let position = Self::ALL.iter().position(|table| *table == self).unwrap_or_default();
+        Arc::clone(&SCHEMAS[position])
+    }
+}
+
+fn schema_of(columns: &[Column]) -> SchemaRef {
+    let field = |column: &Column| Field::new(column.name, column.column_type.data_type(), column.nullable);
+    Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_has_sound_columns_and_a_sort_key_of_its_own() {
+        for table in Table::ALL {
+            let names: Vec<&str> = table.columns().iter().map(|column| column.name).collect();
+            let mut unique = names.clone();
+            unique.sort_unstable();
+            unique.dedup();
+            assert_eq!(unique.len(), names.len(), "{} names a column twice", table.name());
+            for column in table.columns() {
+                assert!(column.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'));
+                assert!(!column.doc.is_empty(), "{}.{} is not explained", table.name(), column.name);
+                assert!(!["snapshot_date", "aggregator"].contains(&column.name), "partition columns are not in files");
+            }
+            assert!(table.sort_key().iter().all(|key| names.contains(key)));
+            assert_eq!(table.schema().fields().len(), names.len());
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! The columns of each table, each with its meaning: the one place where a column is defined.
+
+use super::Column;
+use super::ColumnType::{Boolean, Date, Float64, Int32, Int64, Text, Timestamp};
+
+const fn required(name: &'static str, column_type: super::ColumnType, doc: &'static str) -> Column {
+    Column { name, column_type, nullable: false, doc }
+}
+
+const fn optional(name: &'static str, column_type: super::ColumnType, doc: &'static str) -> Column {
+    Column { name, column_type, nullable: true, doc }
+}
+
+const ACCOUNT_ID: Column = required("account_id", Text, "AWS account, 12 digits as text");
+const AWS_REGION: Column = required("aws_region", Text, "AWS region");
+const PACK_NAME: Column = required("conformance_pack_name", Text, "full name of the conformance pack");
+const PACK_GROUP: Column =
+    required("pack_group", Text, "name shared by the copies of an organization pack; else the pack's own name");
+
+pub(super) const PACK_COMPLIANCE: &[Column] = &[
+    ACCOUNT_ID,
+    AWS_REGION,
+    PACK_NAME,
+    PACK_GROUP,
+    required("is_organization_pack", Boolean, "whether the name is that of an organization pack"),
+    optional("compliance_type", Text, "as AWS Config said it: COMPLIANT, NON_COMPLIANT, INSUFFICIENT_DATA or another text; null if it said none"),
+    optional("compliant_rule_count", Int32, "rules that are compliant, as AWS Config said it"),
+    optional("non_compliant_rule_count", Int32, "rules that are not compliant, as AWS Config said it"),
+    optional("insufficient_data_rule_count", Int32, "rules that could not be evaluated: total less compliant less non-compliant"),
+    optional("total_rule_count", Int32, "all rules of the pack, as AWS Config said it"),
+    optional("rule_compliance_rate", Float64, "compliant / (compliant + non-compliant) rules, 0..1; null if there are none"),
+    optional("source_status", Text, "what the aggregator says of this account and region: SUCCEEDED, FAILED or OUTDATED"),
+    optional("source_updated_at", Timestamp, "when the aggregator last heard from this account and region"),
+    required("collected_at", Timestamp, "when the answer with this row arrived"),
+    required("run_id", Text, "the run that collected it"),
+];
+
+pub(super) const SOURCE_STATUS: &[Column] = &[
+    required("source_id", Text, "source account, or the organization's id"),
+    required("source_type", Text, "ACCOUNT or ORGANIZATION"),
+    optional("aws_region", Text, "source region"),
+    required("status", Text, "SUCCEEDED, FAILED or OUTDATED, as AWS Config said it"),
+    optional("last_update_time", Timestamp, "when the aggregator last heard from the source"),
+    optional("error_code", Text, "why the last update failed"),
+    optional("error_message", Text, "why the last update failed, in words"),
+    required("collected_at", Timestamp, "when the answer with this row arrived"),
+    required("run_id", Text, "the run that collected it"),
+];
+
+pub(super) const PACK_CHANGES: &[Column] = &[
+    ACCOUNT_ID,
+    AWS_REGION,
+    PACK_NAME,
+    PACK_GROUP,
+    required("change", Text, "added, removed, reappeared, regressed, remediated or changed, since the previous snapshot"),
+    optional("from_type", Text, "compliance type before; for reappeared the last one known; null for added"),
+    optional("to_type", Text, "compliance type now; null for removed"),
+    optional("days_in_previous_status", Int32, "days from the start of the status before to this day; for reappeared, to the day it was last seen"),
+    required("previous_snapshot_date", Date, "the snapshot this day is compared with"),
+];
+
+pub(super) const PACK_STATUS: &[Column] = &[
+    ACCOUNT_ID,
+    AWS_REGION,
+    PACK_NAME,
+    PACK_GROUP,
+    optional("compliance_type", Text, "compliance type when last seen"),
+    optional("previous_compliance_type", Text, "compliance type before the last change of it"),
+    required("status_since", Date, "first snapshot of the unbroken time in this compliance type"),
+    required("days_in_status", Int32, "days from status_since to this day, or to the day it was last seen"),
+    required("first_seen_date", Date, "first snapshot that had the pack"),
+    required("last_seen_date", Date, "last snapshot that had the pack"),
+    required("is_present", Boolean, "whether this day's snapshot has the pack"),
+    required("change_count", Int32, "how often its compliance type changed from one snapshot to the next"),
+];
+
+pub(super) const COMPLIANCE_TRENDS: &[Column] = &[
+    required("dimension", Text, "aggregator, account, region or pack_group"),
+    required("dimension_value", Text, "which one"),
+    required("packs_total", Int32, "packs in the snapshot"),
+    required("packs_compliant", Int32, "packs that are COMPLIANT"),
+    required("packs_non_compliant", Int32, "packs that are NON_COMPLIANT"),
+    required("packs_insufficient_data", Int32, "packs that are INSUFFICIENT_DATA"),
+    required("packs_unknown", Int32, "packs with another compliance type, or none"),
+    required("rules_compliant", Int64, "sum of compliant rules"),
+    required("rules_non_compliant", Int64, "sum of non-compliant rules"),
+    required("rules_insufficient_data", Int64, "sum of rules that could not be evaluated"),
+    required("rules_total", Int64, "sum of all rules"),
+    optional("pack_compliance_rate", Float64, "compliant / (compliant + non-compliant) packs, 0..1; null if there are none"),
+    optional("rule_compliance_rate", Float64, "sum of compliant / sum of compliant and non-compliant rules, 0..1; null if there are none"),
+    optional("previous_snapshot_date", Date, "the snapshot the events are counted against; null on the first day"),
+    optional("packs_added", Int32, "packs never seen before; null on the first day"),
+    optional("packs_removed", Int32, "packs that are gone; null on the first day"),
+    optional("packs_reappeared", Int32, "packs that came back; null on the first day"),
+    optional("packs_regressed", Int32, "packs that went from COMPLIANT to NON_COMPLIANT; null on the first day"),
+    optional("packs_remediated", Int32, "packs that went from NON_COMPLIANT to COMPLIANT; null on the first day"),
+    optional("remediation_days", Int64, "sum of the days that this day's remediated packs had been NON_COMPLIANT; null on the first day"),
+    optional("pack_compliance_rate_change_7d", Float64, "pack rate less that of the last snapshot 7 to 13 days ago"),
+    optional("rule_compliance_rate_change_7d", Float64, "rule rate less that of the last snapshot 7 to 13 days ago"),
+    optional("pack_compliance_rate_mean_7d", Float64, "mean of the pack rates of the snapshots in 7 days"),
+    optional("rule_compliance_rate_mean_7d", Float64, "mean of the rule rates of the snapshots in 7 days"),
+    required("days_observed_7d", Int32, "snapshots in the 7 calendar days that end on this day and have packs here"),
+    optional("pack_compliance_rate_change_30d", Float64, "pack rate less that of the last snapshot 30 to 59 days ago"),
+    optional("rule_compliance_rate_change_30d", Float64, "rule rate less that of the last snapshot 30 to 59 days ago"),
+    optional("pack_compliance_rate_mean_30d", Float64, "mean of the pack rates of the snapshots in 30 days"),
+    optional("rule_compliance_rate_mean_30d", Float64, "mean of the rule rates of the snapshots in 30 days"),
+    required("days_observed_30d", Int32, "snapshots in the 30 calendar days that end on this day and have packs here"),
+    optional("pack_compliance_rate_change_90d", Float64, "pack rate less that of the last snapshot 90 to 179 days ago"),
+    optional("rule_compliance_rate_change_90d", Float64, "rule rate less that of the last snapshot 90 to 179 days ago"),
+    optional("pack_compliance_rate_mean_90d", Float64, "mean of the pack rates of the snapshots in 90 days"),
+    optional("rule_compliance_rate_mean_90d", Float64, "mean of the rule rates of the snapshots in 90 days"),
+    required("days_observed_90d", Int32, "snapshots in the 90 calendar days that end on this day and have packs here"),
+    required("remediations_30d", Int64, "packs remediated in 30 days"),
+    optional("mean_days_to_remediate_30d", Float64, "mean days those packs had been NON_COMPLIANT; open ones are not in it"),
+    required("remediations_90d", Int64, "packs remediated in 90 days"),
+    optional("mean_days_to_remediate_90d", Float64, "mean days those packs had been NON_COMPLIANT; open ones are not in it"),
+    required("open_non_compliant_packs", Int32, "packs that are NON_COMPLIANT now"),
+    optional("open_non_compliant_median_days", Float64, "median of the days they have been so"),
+    optional("open_non_compliant_max_days", Int32, "maximum of the days they have been so"),
+];
+
+pub(super) const RUNS: &[Column] = &[
+    required("run_id", Text, "the run"),
+    required("started_at", Timestamp, "when the run started"),
+    required("finished_at", Timestamp, "when the run was done with this aggregator"),
+    required("outcome", Text, "succeeded or failed"),
+    optional("error", Text, "why it failed"),
+    required("shards", Int32, "shards of the plan"),
+    required("shard_restarts", Int32, "shards read again from their first page, since AWS Config refused their page token"),
+    required("calls", Int64, "requests sent to AWS Config, repeated ones included"),
+    required("retries", Int64, "requests that repeated one that had failed"),
+    required("throttles", Int64, "requests answered with a throttling error"),
+    required("pages", Int64, "pages read"),
+    required("empty_pages", Int64, "pages without a row"),
+    required("rows", Int64, "rows committed to pack_compliance"),
+    required("duplicates", Int64, "rows dropped because an equal one was there"),
+    required("conflicts", Int64, "rows dropped because a later answer for the same pack differs"),
+    required("warnings", Int64, "rows whose numbers or type contradict each other, kept as AWS Config said them"),
+    required("bytes", Int64, "bytes written, the ledger's own not counted"),
+    required("version", Text, "version of Compline"),
+];

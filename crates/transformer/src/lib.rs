@@ -1,1 +1,49 @@
-//! stub
+//! Pages to Arrow record batches, checks, and the trend tables, computed with Polars. No I/O, no clock.
+//!
+//! [`Flattener`] turns the pages of a shard into rows of `pack_compliance`; [`check`] makes one [`CheckedSnapshot`] of the
+//! shards of an aggregator; [`advance`] goes from one day's state to the next.
+
+mod bridge;
+mod check;
+mod findings;
+mod flatten;
+mod source_status;
+mod trends;
+
+pub use check::{CheckedSnapshot, check};
+pub use findings::{Findings, Named};
+pub use flatten::{Flattener, ShardRows};
+pub use source_status::{SourceIndex, source_status};
+pub use trends::{RECENT_COLUMNS, Recent, State, Trends, advance, recent_needed};
+
+/// A step over columns that failed. Every input has the exact schema of its table, so this is a defect of Compline or a
+/// machine without memory.
+#[derive(Debug, thiserror::Error)]
+pub enum TransformError {
+    /// Arrow refused a step.
+    #[error("cannot {doing}: {source}; please report it with this message")]
+    Arrow {
+        /// What was being done.
+        doing: &'static str,
+        /// What Arrow says.
+        source: arrow::error::ArrowError,
+    },
+    /// Polars refused a step.
+    #[error("cannot {doing}: {source}; please report it with this message")]
+    Polars {
+        /// What was being done.
+        doing: &'static str,
+        /// What Polars says.
+        source: polars::error::PolarsError,
+    },
+}
+
+impl TransformError {
+    pub(crate) fn arrow(doing: &'static str) -> impl FnOnce(arrow::error::ArrowError) -> Self {
+        move |source| Self::Arrow { doing, source }
+    }
+
+    pub(crate) fn polars(doing: &'static str) -> impl FnOnce(polars::error::PolarsError) -> Self {
+        move |source| Self::Polars { doing, source }
+    }
+}

@@ -65,7 +65,7 @@ pub(super) const PACK_STATUS: &[Column] = &[
     PACK_NAME,
     PACK_GROUP,
     optional("compliance_type", Text, "compliance type when last seen"),
-    optional("previous_compliance_type", Text, "compliance type before the last change of it"),
+    optional("previous_compliance_type", Text, "the other compliance type it had before this one"),
     required("status_since", Date, "first snapshot of the unbroken time in this compliance type"),
     required("days_in_status", Int32, "days from status_since to this day, or to the day it was last seen"),
     required("first_seen_date", Date, "first snapshot that had the pack"),

@@ -1,0 +1,113 @@
+use super::*;
+use crate::{Flattener, SourceIndex};
+use chrono::{DateTime, Utc};
+use compline_model::{Compliance, PackAnswer, Page, RunId};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_790_000_000 + seconds, 0).expect("a time")
+}
+
+fn pack(account: u32, name: &str, kind: &str, compliant: i32) -> PackAnswer {
+    PackAnswer {
+        account_id: format!("{account:012}").parse().expect("an account"),
+        aws_region: "eu-west-1".to_owned(),
+        conformance_pack_name: name.to_owned(),
+        compliance: Some(Compliance {
+            compliance_type: Some(kind.to_owned()),
+            compliant_rule_count: Some(compliant),
+            non_compliant_rule_count: Some(0),
+            total_rule_count: Some(compliant),
+        }),
+    }
+}
+
+/// Shards of pages; every page has the second it arrived.
+fn checked(shards: Vec<Vec<(i64, Vec<PackAnswer>)>>) -> CheckedSnapshot {
+    let flattener = Flattener::new(RunId::new(at(0)), SourceIndex::default());
+    let batches: Vec<RecordBatch> = shards
+        .into_iter()
+        .map(|pages| {
+            let mut rows = flattener.shard();
+            for (second, packs) in pages {
+                rows.push(&Page { collected_at: at(second), packs });
+            }
+            rows.finish().expect("a batch")
+        })
+        .collect();
+    check(&batches).expect("a snapshot")
+}
+
+fn column(snapshot: &CheckedSnapshot, name: &str) -> Vec<String> {
+    let column = &snapshot.rows()[name];
+    (0..column.len())
+        .map(|row| arrow::util::display::array_value_to_string(column, row).expect("a value"))
+        .collect()
+}
+
+#[test]
+fn b07_equal_answers_are_dropped_and_counted_over_pages_and_shards() {
+    let a = || pack(1, "a", "COMPLIANT", 1);
+    let b = || pack(1, "b", "COMPLIANT", 1);
+    let c = || pack(0, "c", "COMPLIANT", 1);
+    let snapshot = checked(vec![vec![(0, vec![a(), b()]), (1, vec![b(), c()])], vec![(2, vec![a()])]]);
+    assert_eq!(column(&snapshot, "conformance_pack_name"), ["c", "a", "b"]);
+    assert_eq!((snapshot.findings().duplicates, snapshot.findings().conflicts.count), (2, 0));
+}
+
+#[test]
+fn b07_of_answers_that_differ_the_later_is_kept_and_the_pack_is_named() {
+    let late_first = vec![
+        vec![(9, vec![pack(1, "a", "NON_COMPLIANT", 1)])],
+        vec![(3, vec![pack(1, "a", "COMPLIANT", 2)])],
+    ];
+    let snapshot = checked(late_first);
+    assert_eq!(column(&snapshot, "compliance_type"), ["NON_COMPLIANT"]);
+    let conflicts = &snapshot.findings().conflicts;
+    assert_eq!((conflicts.count, snapshot.findings().duplicates), (1, 0));
+    assert!(conflicts.first[0].starts_with("000000000001 eu-west-1 a: kept NON_COMPLIANT (1 "), "{}", conflicts.first[0]);
+
+    let at_once = vec![vec![(3, vec![pack(1, "a", "COMPLIANT", 2)])], vec![(3, vec![pack(1, "a", "COMPLIANT", 1)])]];
+    assert_eq!(column(&checked(at_once), "compliant_rule_count"), ["1"]);
+}
+
+#[test]
+fn b38_no_rows_at_all_are_a_snapshot_with_the_full_schema() {
+    for shards in [vec![], vec![vec![]], vec![vec![(0, vec![])]]] {
+        let snapshot = checked(shards);
+        assert_eq!((snapshot.rows().num_rows(), snapshot.rows().schema()), (0, Table::PackCompliance.schema()));
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_snapshot_is_sorted_has_each_pack_once_and_loses_none(
+        shards in prop::collection::vec(prop::collection::vec((0_u32..4, 0_usize..4, 0_i32..2, 0_i64..3), 0..12), 0..4),
+    ) {
+        let names = ["a", "a-b", "ab", "OrgConformsPack-a-12345678"];
+        let mut latest: BTreeMap<(u32, &str), (i64, i32)> = BTreeMap::new();
+        for (account, name, count, second) in shards.iter().flatten() {
+            let kept = latest.entry((*account, names[*name])).or_insert((*second, *count));
+            if *second >= kept.0 {
+                *kept = (*second, *count);
+            }
+        }
+        let total: usize = shards.iter().map(Vec::len).sum();
+        let pages = |rows: &Vec<(u32, usize, i32, i64)>| {
+            rows.iter().map(|&(account, name, count, second)| (second, vec![pack(account, names[name], "COMPLIANT", count)])).collect()
+        };
+        let snapshot = checked(shards.iter().map(pages).collect());
+        let expected: Vec<(String, String, String)> = latest
+            .iter()
+            .map(|((account, name), (_, count))| (format!("{account:012}"), (*name).to_owned(), count.to_string()))
+            .collect();
+        let columns = ["account_id", "conformance_pack_name", "compliant_rule_count"].map(|name| column(&snapshot, name));
+        let found: Vec<(String, String, String)> = (0..snapshot.rows().num_rows())
+            .map(|row| (columns[0][row].clone(), columns[1][row].clone(), columns[2][row].clone()))
+            .collect();
+        prop_assert_eq!(&found, &expected);
+        let findings = snapshot.findings();
+        prop_assert_eq!(findings.duplicates + findings.conflicts.count, (total - expected.len()) as u64);
+    }
+}

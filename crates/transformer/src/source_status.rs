@@ -1,0 +1,72 @@
+//! What the aggregator says of its sources: as a table, and to be looked up while flattening.
+
+use crate::TransformError;
+use arrow::array::{ArrayRef, RecordBatch, StringViewArray, TimestampMillisecondArray};
+use chrono::{DateTime, Utc};
+use compline_model::{RunId, SourceAnswer, Table};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// The status of a source by account and region.
+#[derive(Debug, Default)]
+pub struct SourceIndex {
+    by_account: HashMap<String, HashMap<String, SourceState>>,
+}
+
+/// What is known of one source.
+#[derive(Debug, Clone)]
+pub(crate) struct SourceState {
+    pub(crate) status: String,
+    /// Milliseconds since 1970.
+    pub(crate) updated_at: Option<i64>,
+}
+
+impl SourceIndex {
+    /// Indexes the answers; where a source is listed twice, the later listing counts.
+    pub fn new(answers: &[SourceAnswer]) -> Self {
+        let mut by_account: HashMap<String, HashMap<String, SourceState>> = HashMap::new();
+        for answer in answers {
+            let Some(region) = &answer.aws_region else { continue };
+            let updated_at = answer.last_update_time.map(|time| time.timestamp_millis());
+            let state = SourceState { status: answer.status.clone(), updated_at };
+            by_account.entry(answer.source_id.clone()).or_default().insert(region.clone(), state);
+        }
+        Self { by_account }
+    }
+
+    pub(crate) fn get(&self, account_id: &str, aws_region: &str) -> Option<&SourceState> {
+        self.by_account.get(account_id)?.get(aws_region)
+    }
+}
+
+/// The rows of `source_status`, sorted by key, each source and region once.
+///
+/// # Errors
+/// None that an input can cause.
+pub fn source_status(
+    answers: &[SourceAnswer],
+    collected_at: DateTime<Utc>,
+    run_id: RunId,
+) -> Result<RecordBatch, TransformError> {
+    let key = |answer: &SourceAnswer| (answer.source_id.clone(), answer.aws_region.clone(), answer.source_type.clone());
+    let rows: BTreeMap<_, &SourceAnswer> = answers.iter().map(|answer| (key(answer), answer)).collect();
+    let text = |of: fn(&SourceAnswer) -> Option<&str>| -> ArrayRef {
+        Arc::new(rows.values().map(|row| of(row)).collect::<StringViewArray>())
+    };
+    let time = |of: &dyn Fn(&SourceAnswer) -> Option<i64>| -> ArrayRef {
+        Arc::new(rows.values().map(|row| of(row)).collect::<TimestampMillisecondArray>().with_timezone("UTC"))
+    };
+    let columns = vec![
+        text(|row| Some(&row.source_id)),
+        text(|row| Some(&row.source_type)),
+        text(|row| row.aws_region.as_deref()),
+        text(|row| Some(&row.status)),
+        time(&|row| row.last_update_time.map(|time| time.timestamp_millis())),
+        text(|row| row.error_code.as_deref()),
+        text(|row| row.error_message.as_deref()),
+        time(&|_| Some(collected_at.timestamp_millis())),
+        Arc::new(rows.values().map(|_| Some(run_id.to_string())).collect::<StringViewArray>()),
+    ];
+    RecordBatch::try_new(Table::SourceStatus.schema(), columns)
+        .map_err(TransformError::arrow("make the rows of source_status"))
+}

@@ -1,0 +1,118 @@
+//! One day's trends from the state of the day before, the day's snapshot, and the trend rows of the recent days.
+//!
+//! [`advance`] serves the nightly step and every recompute alike, so the two cannot differ. A day with no snapshot is never
+//! passed in: a gap changes no state and nothing is interpolated.
+
+mod moves;
+mod totals;
+mod windows;
+
+use crate::TransformError;
+use crate::bridge::{to_batch, to_frame};
+use arrow::array::RecordBatch;
+use compline_model::{AggregatorId, SnapshotDate, Table};
+use polars::prelude::*;
+
+pub use windows::{RECENT_COLUMNS, recent_needed};
+
+/// The state that a day starts from: `pack_status` as of the previous snapshot.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// The date of that snapshot.
+    pub date: SnapshotDate,
+    /// Its `pack_status`.
+    pub pack_status: RecordBatch,
+}
+
+/// The trend rows of one of the recent days, the columns of [`RECENT_COLUMNS`] in any order.
+#[derive(Debug, Clone)]
+pub struct Recent {
+    /// The day.
+    pub date: SnapshotDate,
+    /// Its rows of `compliance_trends`.
+    pub compliance_trends: RecordBatch,
+}
+
+/// The trend tables of one aggregator's day.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trends {
+    /// Rows of `pack_changes`.
+    pub pack_changes: RecordBatch,
+    /// Rows of `compliance_trends`.
+    pub compliance_trends: RecordBatch,
+    /// Rows of `pack_status`, the state of the next day.
+    pub pack_status: RecordBatch,
+}
+
+/// The trend tables of a day. `snapshot` holds that day's rows of `pack_compliance`; of its columns only the key, the
+/// group, the type and the counts are used. `recent` holds the days that [`recent_needed`] names.
+///
+/// # Errors
+/// None that an input can cause, since every batch has the schema of its table.
+pub fn advance(
+    aggregator: &AggregatorId,
+    date: SnapshotDate,
+    previous: Option<&State>,
+    snapshot: &RecordBatch,
+    recent: &[Recent],
+) -> Result<Trends, TransformError> {
+    let doing = "compute the trends";
+    let now = to_frame(&snapshot.schema(), std::slice::from_ref(snapshot))?;
+    let states: Vec<RecordBatch> = previous.map(|state| state.pack_status.clone()).into_iter().collect();
+    let before = to_frame(&Table::PackStatus.schema(), &states)?;
+    let day = Day { date, previous: previous.map(|state| state.date) };
+
+    // Collected once: the three tables and four dimensions all read it, and the join is the costly part.
+    let moves = moves::moves(now.lazy(), before.lazy(), day).collect().map_err(TransformError::polars(doing))?;
+    let changes = moves::pack_changes(moves.clone().lazy(), day).collect().map_err(TransformError::polars(doing))?;
+    let status = moves::pack_status(moves.clone().lazy(), day).collect().map_err(TransformError::polars(doing))?;
+    let totals = totals::totals(&moves.lazy(), aggregator, day).map_err(TransformError::polars(doing))?;
+    let trends = windows::with_windows(totals, recent, date)?.collect().map_err(TransformError::polars(doing))?;
+
+    Ok(Trends {
+        pack_changes: to_batch(&Table::PackChanges.schema(), &changes)?,
+        compliance_trends: to_batch(&Table::ComplianceTrends.schema(), &trends)?,
+        pack_status: to_batch(&Table::PackStatus.schema(), &status)?,
+    })
+}
+
+/// The day and the snapshot before it.
+#[derive(Debug, Clone, Copy)]
+struct Day {
+    date: SnapshotDate,
+    previous: Option<SnapshotDate>,
+}
+
+impl Day {
+    fn today(self) -> Expr {
+        date_lit(self.date)
+    }
+
+    /// The date of the previous snapshot, or null.
+    fn previous(self) -> Expr {
+        self.previous.map_or_else(|| lit(NULL).cast(DataType::Date), date_lit)
+    }
+}
+
+fn sort_key(table: Table) -> Vec<PlSmallStr> {
+    table.sort_key().iter().map(|name| PlSmallStr::from_static(name)).collect()
+}
+
+fn date_lit(date: SnapshotDate) -> Expr {
+    lit(date.days_since_epoch()).cast(DataType::Date)
+}
+
+/// Whole days from one date column to another.
+fn days_between(from: Expr, to: Expr) -> Expr {
+    to.cast(DataType::Int32) - from.cast(DataType::Int32)
+}
+
+/// `part / whole`, or null where there is nothing to divide by or the API's counts make no rate of 0..1.
+fn rate(part: Expr, other: Expr) -> Expr {
+    let sound = part.clone().gt_eq(lit(0)).and(other.clone().gt_eq(lit(0))).and((part.clone() + other.clone()).gt(lit(0)));
+    let part = part.cast(DataType::Float64);
+    when(sound).then(part.clone() / (part + other.cast(DataType::Float64))).otherwise(lit(NULL))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,14 @@
-//! stub
+//! Arrow to Parquet to the lake, on S3 or in a folder, and back.
+//!
+//! A [`Lake`] knows where each partition is and what is in it; one partition is one object, so replacing it is atomic. Below
+//! it, a store puts, gets, lists and deletes whole objects: S3 or a folder.
+
+mod error;
+mod lake;
+mod parquet_file;
+mod store;
+
+pub use error::{SinkError, SinkErrorKind};
+pub use lake::{Lake, Partition, Partitions};
+pub use parquet_file::Compression;
+pub use store::{LakeLocation, S3Location};

@@ -1,0 +1,46 @@
+//! What went wrong with the lake.
+
+use std::fmt;
+
+/// What an error says about trying again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SinkErrorKind {
+    /// It may work later.
+    Transient,
+    /// It will not work until something is changed.
+    Permanent,
+}
+
+/// A step on the lake that failed: what was being done, to what, why, and what to do about it.
+#[derive(Debug)]
+pub struct SinkError {
+    /// Whether to try again later.
+    pub kind: SinkErrorKind,
+    doing: String,
+    reason: String,
+    hint: Option<String>,
+}
+
+impl SinkError {
+    pub(crate) fn new(kind: SinkErrorKind, doing: impl Into<String>, reason: impl fmt::Display) -> Self {
+        Self { kind, doing: doing.into(), reason: reason.to_string(), hint: None }
+    }
+
+    pub(crate) fn permanent(doing: impl Into<String>, reason: impl fmt::Display) -> Self {
+        Self::new(SinkErrorKind::Permanent, doing, reason)
+    }
+
+    pub(crate) fn hint(mut self, hint: Option<String>) -> Self {
+        self.hint = hint;
+        self
+    }
+}
+
+impl fmt::Display for SinkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot {}: {}", self.doing, self.reason)?;
+        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "; {hint}"))
+    }
+}
+
+impl std::error::Error for SinkError {}

@@ -1,0 +1,182 @@
+//! The lake: where each partition is, how it is replaced, and which there are.
+
+mod redo;
+
+use crate::parquet_file::{decode, encode};
+use crate::store::{self, Store};
+use crate::{Compression, LakeLocation, SinkError};
+use arrow::array::RecordBatch;
+use bytes::Bytes;
+use compline_model::{AggregatorId, SnapshotDate, Table};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// One object of a table: an aggregator's day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partition {
+    /// The table.
+    pub table: Table,
+    /// The day.
+    pub date: SnapshotDate,
+    /// The aggregator.
+    pub aggregator: AggregatorId,
+}
+
+/// The days that a table has, per aggregator.
+pub type Partitions = BTreeMap<AggregatorId, BTreeSet<SnapshotDate>>;
+
+/// The tables, on S3 or in a folder. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Lake {
+    store: Arc<dyn Store>,
+    compression: Compression,
+}
+
+impl Partition {
+    /// Its path below the lake, in Hive's form, which Athena, Spark and DuckDB all know.
+    pub fn key(&self) -> String {
+        format!("{}/snapshot_date={}/aggregator={}/data.parquet", self.table.name(), self.date, self.aggregator)
+    }
+
+    /// Reads a path below a table's folder; nothing if it is not one of ours.
+    fn of_key(table: Table, key: &str) -> Option<Self> {
+        let mut parts = key.strip_prefix(table.name())?.strip_prefix('/')?.split('/');
+        let date = parts.next()?.strip_prefix("snapshot_date=")?.parse().ok()?;
+        let aggregator = parts.next()?.strip_prefix("aggregator=")?.parse().ok()?;
+        (parts.next() == Some("data.parquet") && parts.next().is_none()).then_some(Self { table, date, aggregator })
+    }
+}
+
+impl Lake {
+    /// Opens a lake. A folder is made when it is not there; on S3 nothing is called yet.
+    ///
+    /// # Errors
+    /// A folder that cannot be made.
+    pub async fn open(location: &LakeLocation, compression: Compression) -> Result<Self, SinkError> {
+        Ok(Self { store: store::open(location).await?, compression })
+    }
+
+    /// Writes and removes a small object outside the tables, so that a night finds out at its start, and not after hours of
+    /// reading, that it may not write.
+    ///
+    /// # Errors
+    /// Whatever the night's own writes would meet.
+    pub async fn prove_writable(&self, run_id: &str) -> Result<(), SinkError> {
+        let key = format!("_compline/probe/{run_id}");
+        self.store.put(&key, Bytes::from_static(b"compline")).await?;
+        self.store.delete(&key).await
+    }
+
+    /// Replaces a partition, at once and whole. Gives the bytes written.
+    ///
+    /// # Errors
+    /// The partition is then as it was.
+    pub async fn commit(&self, partition: &Partition, rows: RecordBatch) -> Result<u64, SinkError> {
+        let (table, compression) = (partition.table, self.compression);
+        let file = blocking("encode", move || encode(table, &rows, compression)).await?;
+        let bytes = file.len() as u64;
+        self.store.put(&partition.key(), file).await?;
+        tracing::debug!(partition = partition.key(), bytes, "committed");
+        Ok(bytes)
+    }
+
+    /// The rows of a partition, all columns or the named ones; nothing if it is not there.
+    ///
+    /// # Errors
+    /// A store that does not answer, or a file that is not whole.
+    pub async fn read(&self, partition: &Partition, columns: Option<&'static [&'static str]>) -> Result<Option<RecordBatch>, SinkError> {
+        let key = partition.key();
+        let Some(file) = self.store.get(&key).await? else { return Ok(None) };
+        let table = partition.table;
+        blocking("decode", move || decode(table, file, columns, &key)).await.map(Some)
+    }
+
+    /// The days that a table has. Objects that are not partitions of ours are left alone and not named.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub async fn partitions(&self, table: Table) -> Result<Partitions, SinkError> {
+        let mut partitions = Partitions::new();
+        for key in self.store.list(&format!("{}/", table.name())).await? {
+            if let Some(partition) = Partition::of_key(table, &key) {
+                partitions.entry(partition.aggregator).or_default().insert(partition.date);
+            }
+        }
+        Ok(partitions)
+    }
+
+    /// Waits for what is still being cleaned up, such as uploads given up half way.
+    pub async fn settle(&self) {
+        self.store.settle().await;
+    }
+}
+
+/// Runs work that takes the processor for long where it does not hold up the network.
+async fn blocking<T: Send + 'static>(
+    doing: &'static str,
+    work: impl FnOnce() -> Result<T, SinkError> + Send + 'static,
+) -> Result<T, SinkError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(SinkError::permanent(format!("{doing} a Parquet file"), error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parquet_file::tests::rows;
+
+    fn partition(date: &str, aggregator: &str) -> Partition {
+        Partition {
+            table: Table::PackCompliance,
+            date: date.parse().expect("a date"),
+            aggregator: aggregator.parse().expect("an id"),
+        }
+    }
+
+    async fn lake(folder: &tempfile::TempDir) -> Lake {
+        let location = LakeLocation::Folder(folder.path().join("lake"));
+        Lake::open(&location, Compression::Zstd).await.expect("a lake")
+    }
+
+    #[tokio::test]
+    async fn a_partition_is_one_object_that_a_second_commit_replaces() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let lake = lake(&folder).await;
+        let partition = partition("2026-01-02", "org");
+        lake.commit(&partition, rows(partition.table, 9)).await.expect("committed");
+        lake.commit(&partition, rows(partition.table, 4)).await.expect("committed");
+        assert_eq!(lake.read(&partition, None).await.expect("read"), Some(rows(partition.table, 4)));
+        let files = lake.store.list("").await.expect("listed");
+        assert_eq!(files, ["pack_compliance/snapshot_date=2026-01-02/aggregator=org/data.parquet"]);
+    }
+
+    #[tokio::test]
+    async fn b47_a_lake_that_is_empty_has_no_partitions_and_reads_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let lake = lake(&folder).await;
+        assert_eq!(lake.partitions(Table::PackCompliance).await.expect("listed"), Partitions::new());
+        assert_eq!(lake.read(&partition("2026-01-02", "org"), None).await.expect("read"), None);
+    }
+
+    #[tokio::test]
+    async fn strangers_in_the_tree_are_not_taken_for_partitions() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let lake = lake(&folder).await;
+        for key in [
+            "pack_compliance/snapshot_date=2026-01-02/aggregator=org/data.parquet",
+            "pack_compliance/snapshot_date=2026-01-02/aggregator=org/copy.parquet",
+            "pack_compliance/snapshot_date=2026-1-2/aggregator=org/data.parquet",
+            "pack_compliance/snapshot_date=2026-01-03/aggregator=Org/data.parquet",
+            "pack_compliance/snapshot_date=2026-01-04/aggregator=org/old/data.parquet",
+            "pack_compliance/notes.txt",
+            "pack_compliance_monthly/snapshot_date=2026-01-05/aggregator=org/data.parquet",
+        ] {
+            lake.store.put(key, Bytes::from_static(b"x")).await.expect("put");
+        }
+        let found = lake.partitions(Table::PackCompliance).await.expect("listed");
+        let expected = partition("2026-01-02", "org");
+        assert_eq!(found, Partitions::from([(expected.aggregator, BTreeSet::from([expected.date]))]));
+    }
+}

@@ -1,0 +1,215 @@
+//! One record batch as one Parquet file, in the form that Athena reads, and back.
+
+use crate::SinkError;
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use arrow::datatypes::SchemaRef;
+use bytes::Bytes;
+use compline_model::Table;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
+use parquet::basic::{Compression as Codec, GzipLevel, ZstdLevel};
+use parquet::file::metadata::{KeyValue, ParquetMetaDataReader, SortingColumn};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use std::sync::Arc;
+
+/// How the pages of a file are compressed: only what Athena reads (case B35).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// Small and fast; the default.
+    #[default]
+    Zstd,
+    /// The widest read.
+    Snappy,
+    /// For readers that know nothing newer.
+    Gzip,
+    /// Not at all.
+    None,
+}
+
+/// The version of the tables, kept in every file.
+const SCHEMA_VERSION: &str = "1";
+
+/// Rows per row group: about 2 MB of pack_compliance, so that a reader looking for one account skips most of a file while a
+/// group is still large enough for dictionaries to pay.
+const ROW_GROUP_ROWS: usize = 128 * 1024;
+
+impl Compression {
+    fn codec(self) -> Codec {
+        match self {
+            Self::Zstd => Codec::ZSTD(ZstdLevel::default()),
+            Self::Snappy => Codec::SNAPPY,
+            Self::Gzip => Codec::GZIP(GzipLevel::default()),
+            Self::None => Codec::UNCOMPRESSED,
+        }
+    }
+}
+
+/// The file of a table's rows, which must have its schema and be sorted by its key. Its footer has been read back.
+pub(crate) fn encode(table: Table, rows: &RecordBatch, compression: Compression) -> Result<Bytes, SinkError> {
+    let failed = |reason: &dyn std::fmt::Display| SinkError::permanent(format!("write rows of {} as Parquet", table.name()), reason);
+    if rows.schema() != table.schema() {
+        return Err(failed(&"they do not have its schema; please report it"));
+    }
+    // The Arrow schema is left out: it would say "view" of text columns, which are plain strings to every reader.
+    let options =
+        ArrowWriterOptions::new().with_properties(properties(table, compression)).with_skip_arrow_metadata(true);
+    let mut writer =
+        ArrowWriter::try_new_with_options(Vec::new(), table.schema(), options).map_err(|error| failed(&error))?;
+    writer.write(rows).map_err(|error| failed(&error))?;
+    let file = Bytes::from(writer.into_inner().map_err(|error| failed(&error))?);
+    let footer = ParquetMetaDataReader::new().parse_and_finish(&file).map_err(|error| failed(&error))?;
+    let written = footer.file_metadata().num_rows();
+    if usize::try_from(written) != Ok(rows.num_rows()) {
+        return Err(failed(&format!("the footer names {written} rows instead of {}", rows.num_rows())));
+    }
+    Ok(file)
+}
+
+fn properties(table: Table, compression: Compression) -> WriterProperties {
+    let column = |name: &&str| table.columns().iter().position(|column| column.name == *name);
+    let sorted = table.sort_key().iter().filter_map(column).map(|index| SortingColumn {
+        column_idx: i32::try_from(index).unwrap_or_default(),
+        descending: false,
+        nulls_first: true,
+    });
+    WriterProperties::builder()
+        .set_compression(compression.codec())
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_sorting_columns(Some(sorted.collect()))
+        .set_created_by(format!("compline {}", env!("CARGO_PKG_VERSION")))
+        .set_key_value_metadata(Some(vec![
+            KeyValue::new("compline.table".to_owned(), table.name().to_owned()),
+            KeyValue::new("compline.schema_version".to_owned(), SCHEMA_VERSION.to_owned()),
+        ]))
+        .build()
+}
+
+/// The rows of a file, all columns or the named ones. `key` names the file in the error.
+pub(crate) fn decode(table: Table, file: Bytes, columns: Option<&[&str]>, key: &str) -> Result<RecordBatch, SinkError> {
+    let failed = |reason: &dyn std::fmt::Display| {
+        let hint = "the file is damaged or not of Compline; restore it, or remove it and run `compline run` for its day again";
+        SinkError::permanent(format!("read {key}"), reason).hint(Some(hint.to_owned()))
+    };
+    let options = ArrowReaderOptions::new().with_schema(table.schema());
+    let metadata = ArrowReaderMetadata::load(&file, options).map_err(|error| failed(&error))?;
+    let mut reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata).with_batch_size(ROW_GROUP_ROWS);
+    let mut schema = table.schema();
+    if let Some(names) = columns {
+        let mask = ProjectionMask::columns(reader.parquet_schema(), names.iter().copied());
+        reader = reader.with_projection(mask);
+        schema = projected(&schema, names);
+    }
+    let batches = reader.build().and_then(|batches| Ok(batches.collect::<Result<Vec<_>, _>>()?));
+    concat_batches(&schema, &batches.map_err(|error| failed(&error))?).map_err(|error| failed(&error))
+}
+
+/// The schema with only the named columns, in its own order.
+fn projected(schema: &SchemaRef, names: &[&str]) -> SchemaRef {
+    let fields: Vec<_> =
+        schema.fields().iter().filter(|field| names.contains(&field.name().as_str())).cloned().collect();
+    Arc::new(arrow::datatypes::Schema::new(fields))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use arrow::array::{
+        ArrayRef, BooleanArray, Date32Array, Float64Array, Int32Array, Int64Array, StringViewArray,
+        TimestampMillisecondArray,
+    };
+    use compline_model::ColumnType;
+    use parquet::basic::{ConvertedType, Type};
+
+    /// Made-up rows of a table: keys count up, every third value that may be null is.
+    pub(crate) fn rows(table: Table, count: usize) -> RecordBatch {
+        let columns = table.columns().iter().map(|column| -> ArrayRef {
+            let some = |row: usize| !(column.nullable && row % 3 == 0);
+            let numbers = (0..count).map(|row| some(row).then_some(row as i32));
+            match column.column_type {
+                ColumnType::Text => {
+                    Arc::new(numbers.map(|n| n.map(|n| format!("{n:012}"))).collect::<StringViewArray>())
+                }
+                ColumnType::Int32 => Arc::new(numbers.collect::<Int32Array>()),
+                ColumnType::Int64 => Arc::new(numbers.map(|n| n.map(i64::from)).collect::<Int64Array>()),
+                ColumnType::Float64 => Arc::new(numbers.map(|n| n.map(f64::from)).collect::<Float64Array>()),
+                ColumnType::Boolean => Arc::new(numbers.map(|n| n.map(|n| n % 2 == 0)).collect::<BooleanArray>()),
+                ColumnType::Date => Arc::new(numbers.collect::<Date32Array>()),
+                ColumnType::Timestamp => Arc::new(
+                    numbers.map(|n| n.map(i64::from)).collect::<TimestampMillisecondArray>().with_timezone("UTC"),
+                ),
+            }
+        });
+        RecordBatch::try_new(table.schema(), columns.collect()).expect("rows")
+    }
+
+    #[test]
+    fn b38_every_table_reads_back_as_it_was_written_in_every_compression_even_without_a_row() {
+        for table in Table::ALL {
+            for compression in [Compression::Zstd, Compression::Snappy, Compression::Gzip, Compression::None] {
+                for count in [0, 1, 100] {
+                    let rows = rows(table, count);
+                    let file = encode(table, &rows, compression).expect("a file");
+                    assert_eq!(decode(table, file, None, "x").expect("rows"), rows, "{table:?} {compression:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn b30_b31_b32_a_file_has_only_types_that_athena_reads() {
+        for table in Table::ALL {
+            let file = encode(table, &rows(table, 3), Compression::Zstd).expect("a file");
+            let footer = ParquetMetaDataReader::new().parse_and_finish(&file).expect("a footer");
+            for (column, field) in table.columns().iter().zip(footer.file_metadata().schema_descr().columns()) {
+                let expected = match column.column_type {
+                    ColumnType::Text => (Type::BYTE_ARRAY, ConvertedType::UTF8),
+                    ColumnType::Int32 => (Type::INT32, ConvertedType::NONE),
+                    ColumnType::Int64 => (Type::INT64, ConvertedType::NONE),
+                    ColumnType::Float64 => (Type::DOUBLE, ConvertedType::NONE),
+                    ColumnType::Boolean => (Type::BOOLEAN, ConvertedType::NONE),
+                    ColumnType::Date => (Type::INT32, ConvertedType::DATE),
+                    ColumnType::Timestamp => (Type::INT64, ConvertedType::TIMESTAMP_MILLIS),
+                };
+                assert_eq!((field.physical_type(), field.converted_type()), expected, "{}.{}", table.name(), column.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_large_file_has_row_groups_statistics_a_page_index_and_dictionaries() {
+        let table = Table::PackCompliance;
+        let file = encode(table, &rows(table, ROW_GROUP_ROWS + 1), Compression::Zstd).expect("a file");
+        let policy = parquet::file::metadata::PageIndexPolicy::Required;
+        let footer = ParquetMetaDataReader::new().with_page_index_policy(policy).parse_and_finish(&file).expect("a footer");
+        assert_eq!(footer.num_row_groups(), 2);
+        let column = footer.row_group(0).column(0);
+        assert!(column.statistics().is_some_and(|statistics| statistics.min_bytes_opt().is_some()));
+        assert!(column.dictionary_page_offset().is_some());
+        assert!(footer.page_index().is_some());
+        let sorted = footer.row_group(0).sorting_columns().expect("sorting columns");
+        assert_eq!(sorted.iter().map(|column| column.column_idx).collect::<Vec<_>>(), [0, 1, 2]);
+    }
+
+    #[test]
+    fn named_columns_alone_are_read_in_the_tables_order() {
+        let table = Table::ComplianceTrends;
+        let file = encode(table, &rows(table, 5), Compression::Zstd).expect("a file");
+        let read = decode(table, file, Some(&["packs_total", "dimension"]), "x").expect("rows");
+        let names: Vec<_> = read.schema().fields().iter().map(|field| field.name().clone()).collect();
+        assert_eq!((names, read.num_rows()), (vec!["dimension".to_owned(), "packs_total".to_owned()], 5));
+    }
+
+    #[test]
+    fn b33_a_file_that_is_cut_empty_or_of_another_table_is_an_error_that_names_it() {
+        let table = Table::PackStatus;
+        let file = encode(table, &rows(table, 5), Compression::Zstd).expect("a file");
+        let other = encode(Table::PackChanges, &rows(Table::PackChanges, 5), Compression::Zstd).expect("a file");
+        for bad in [file.slice(..file.len() - 20), Bytes::new(), Bytes::from_static(b"PAR1"), other] {
+            let error = decode(table, bad, None, "pack_status/snapshot_date=2026-01-01").expect_err("an error").to_string();
+            assert!(error.starts_with("cannot read pack_status/snapshot_date=2026-01-01: "), "{error}");
+        }
+    }
+}

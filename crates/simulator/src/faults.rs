@@ -1,0 +1,134 @@
+//! Faults on demand.
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use serde::Deserialize;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Which faults a simulator has. `0` switches one off; `every = n` hits each n-th call.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Faults {
+    /// Calls per second that are let through; others get a ThrottlingException.
+    pub throttle_per_second: f64,
+    /// Calls that may come at once.
+    pub throttle_burst: u32,
+    /// InternalFailure with HTTP 500.
+    pub error_every: u64,
+    /// A page without a row and with a token.
+    pub empty_page_every: u64,
+    /// A page token that is refused, counted over calls that have one.
+    pub expired_token_every: u64,
+    /// A page that gives the token it was asked with, counted over calls that have one.
+    pub repeated_token_every: u64,
+    /// How long every answer takes to come.
+    pub latency_millis: u64,
+    /// An answer that stops half way and leaves the connection open.
+    pub stall_every: u64,
+    /// An answer that stops half way with the connection closed.
+    pub cut_every: u64,
+    /// An answer that is not JSON.
+    pub malformed_every: u64,
+    /// Error codes come in the header `x-amzn-errortype` and not in the body's `__type`.
+    pub error_code_in_header: bool,
+}
+
+/// Faults that cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidFaults(String);
+
+impl Faults {
+    /// Reads faults from TOML, such as `throttle_per_second = 10`.
+    ///
+    /// # Errors
+    /// A key or value that is not one of these.
+    pub fn parse(text: &str) -> Result<Self, InvalidFaults> {
+        let faults: Self = toml::from_str(text).map_err(|error| InvalidFaults(error.to_string().trim_end().to_owned()))?;
+        if !(faults.throttle_per_second.is_finite() && (0.0..=1e6).contains(&faults.throttle_per_second)) {
+            return Err(InvalidFaults("throttle_per_second: allowed is 0 to 1000000".to_owned()));
+        }
+        Ok(faults)
+    }
+}
+
+/// Faults at work.
+#[derive(Debug)]
+pub(crate) struct FaultState {
+    pub(crate) faults: Faults,
+    limiter: Option<DefaultDirectRateLimiter>,
+    calls: AtomicU64,
+    pages: AtomicU64,
+    tokens: AtomicU64,
+}
+
+/// What becomes of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Answered,
+    Throttled,
+    Failed,
+    Stalled,
+    Cut,
+    Malformed,
+}
+
+/// What becomes of a page's token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TokenFate {
+    Taken,
+    Refused,
+    Repeated,
+}
+
+impl FaultState {
+    pub(crate) fn new(faults: Faults) -> Self {
+        let burst = NonZeroU32::new(faults.throttle_burst).unwrap_or(NonZeroU32::MIN);
+        let limiter = (faults.throttle_per_second > 0.0)
+            .then(|| Quota::with_period(Duration::from_secs_f64(1.0 / faults.throttle_per_second)))
+            .flatten()
+            .map(|quota| RateLimiter::direct(quota.allow_burst(burst)));
+        Self { faults, limiter, calls: AtomicU64::new(0), pages: AtomicU64::new(0), tokens: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn call(&self) -> Fate {
+        if self.limiter.as_ref().is_some_and(|limiter| limiter.check().is_err()) {
+            return Fate::Throttled;
+        }
+        let number = next(&self.calls);
+        let faults = &self.faults;
+        [
+            (faults.error_every, Fate::Failed),
+            (faults.stall_every, Fate::Stalled),
+            (faults.cut_every, Fate::Cut),
+            (faults.malformed_every, Fate::Malformed),
+        ]
+        .into_iter()
+        .find(|(every, _)| hits(*every, number))
+        .map_or(Fate::Answered, |(_, fate)| fate)
+    }
+
+    pub(crate) fn token(&self) -> TokenFate {
+        let number = next(&self.tokens);
+        if hits(self.faults.expired_token_every, number) {
+            TokenFate::Refused
+        } else if hits(self.faults.repeated_token_every, number) {
+            TokenFate::Repeated
+        } else {
+            TokenFate::Taken
+        }
+    }
+
+    pub(crate) fn empty_page(&self) -> bool {
+        hits(self.faults.empty_page_every, next(&self.pages))
+    }
+}
+
+fn next(counter: &AtomicU64) -> u64 {
+    counter.fetch_add(1, Ordering::Relaxed) + 1
+}
+
+fn hits(every: u64, number: u64) -> bool {
+    every > 0 && number.is_multiple_of(every)
+}

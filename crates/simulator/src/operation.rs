@@ -1,0 +1,83 @@
+//! The four operations.
+
+mod aggregators;
+mod compliance;
+mod sources;
+mod summary;
+
+use crate::faults::{FaultState, TokenFate};
+use crate::organization::{AggregatorFacts, Organization};
+use crate::request::{ApiError, Fields};
+use crate::rows::Days;
+use crate::token;
+use compline_model::{AccountId, AggregatorName, SnapshotDate};
+use serde_json::{Map, Value};
+
+/// What an operation answers from.
+pub(crate) struct Context<'a> {
+    pub(crate) organization: &'a Organization,
+    pub(crate) days: &'a Days,
+    pub(crate) faults: &'a FaultState,
+    pub(crate) date: SnapshotDate,
+    pub(crate) region: &'a str,
+}
+
+pub(crate) fn answer(context: &Context<'_>, operation: &str, fields: &Fields) -> Result<Value, ApiError> {
+    match operation {
+        "DescribeAggregateComplianceByConformancePacks" => compliance::answer(context, fields),
+        "DescribeConfigurationAggregators" => aggregators::answer(context, fields),
+        "DescribeConfigurationAggregatorSourcesStatus" => sources::answer(context, fields),
+        "GetAggregateConformancePackComplianceSummary" => summary::answer(context, fields),
+        _ => Err(ApiError::new("UnknownOperationException", "no such operation")),
+    }
+}
+
+impl Context<'_> {
+    /// The aggregator that a request names, in the region that it was signed for.
+    fn aggregator(&self, fields: &Fields) -> Result<&'static AggregatorFacts, ApiError> {
+        let name = fields
+            .text("ConfigurationAggregatorName", |text| text.parse::<AggregatorName>().is_ok())?
+            .ok_or_else(|| ApiError::validation("1 validation error detected: Value null at 'configurationAggregatorName' failed to satisfy constraint: Member must not be null"))?;
+        let unknown = || ApiError::new("NoSuchConfigurationAggregatorException", "The configuration aggregator does not exist. Check the configuration aggregator name and try again.");
+        self.organization.aggregator(&name, self.region).ok_or_else(unknown)
+    }
+
+    /// One page of `total` items: their positions, put under `list` by `items`, and the token of the next.
+    fn page(
+        &self,
+        fields: &Fields,
+        fingerprint: u64,
+        total: usize,
+        list: &str,
+        items: impl FnOnce(std::ops::Range<usize>) -> Vec<Value>,
+    ) -> Result<Map<String, Value>, ApiError> {
+        let limit = fields.limit()?;
+        let refused = || ApiError::new("InvalidNextTokenException", "The specified next token is not valid. Specify the nextToken string that was returned in the previous response to get the next page of results.");
+        let (mut offset, mut round, mut repeated) = (0, 0, None);
+        if let Some(token) = fields.token() {
+            (offset, round) = token::open(fingerprint, token).ok_or_else(refused)?;
+            match self.faults.token() {
+                TokenFate::Taken => {}
+                TokenFate::Refused => return Err(refused()),
+                TokenFate::Repeated => repeated = Some(token.to_owned()),
+            }
+        }
+        let from = offset.min(total);
+        let empty = self.faults.empty_page() && from < total;
+        let to = if empty { from } else { (from + limit).min(total) };
+        let next = (to < total).then(|| token::make(fingerprint, to, if empty { round + 1 } else { round }));
+        let mut page = Map::new();
+        page.insert(list.to_owned(), Value::Array(items(from..to)));
+        if let Some(token) = repeated.or(next) {
+            page.insert("NextToken".to_owned(), Value::String(token));
+        }
+        Ok(page)
+    }
+}
+
+/// The filters that two operations share: an account and a region.
+fn place(filters: &Fields) -> Result<(Option<String>, Option<String>), ApiError> {
+    let account_id = filters.text("AccountId", |text| text.parse::<AccountId>().is_ok())?;
+    let region = filters.text("AwsRegion", |text| matches!(text.len(), 1..=64))?;
+    Ok((account_id, region))
+}

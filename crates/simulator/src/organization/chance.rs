@@ -1,0 +1,22 @@
+//! Numbers that look random and depend on nothing but what they are asked for.
+
+/// A number that is always the same for the same parts (the mixing steps of SplitMix64, which are the same on every machine).
+pub(super) fn chance(parts: &[u64]) -> u64 {
+    parts.iter().fold(0x9e37_79b9_7f4a_7c15, |state, part| {
+        let mut mixed = state ^ part.wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    })
+}
+
+/// Eight of `[a-z0-9]`.
+pub(super) fn letters(parts: &[u64]) -> String {
+    let mut number = chance(parts);
+    let mut next = || {
+        let letter = char::from(b"abcdefghijklmnopqrstuvwxyz0123456789"[(number % 36) as usize]);
+        number /= 36;
+        letter
+    };
+    (0..8).map(|_| next()).collect()
+}

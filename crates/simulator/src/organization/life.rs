@@ -1,0 +1,100 @@
+//! The life of one pack in one account and region, day by day.
+
+use super::chance::chance;
+
+/// What a pack is on a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PackState {
+    pub(crate) kind: Kind,
+    pub(crate) compliant: u16,
+    pub(crate) non_compliant: u16,
+    pub(crate) total: u16,
+    /// How often the pack was made anew, which changes the ending of an organization pack's name.
+    pub(crate) made_anew: u32,
+}
+
+/// A compliance type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    Compliant,
+    NonCompliant,
+    InsufficientData,
+}
+
+/// Which pack, where.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Life {
+    pub(super) seed: u64,
+    pub(super) account: u64,
+    pub(super) region: u64,
+    pub(super) pack: u64,
+}
+
+impl Life {
+    /// A number of this pack's own, for a purpose and a round of it.
+    fn number(self, purpose: u64, round: u64) -> u64 {
+        chance(&[self.seed, purpose, self.account, self.region, self.pack, round])
+    }
+
+    /// Which round of a cycle of this pack's own a day is in, and which day of it.
+    fn round(self, purpose: u64, cycle: u64, day: u64) -> (u64, u64) {
+        let shifted = day + self.number(purpose, 0) % cycle;
+        (shifted / cycle, shifted % cycle)
+    }
+
+    /// The state on a day, counted from 1970; nothing while the pack is not deployed.
+    pub(super) fn on(self, day: u64) -> Option<PackState> {
+        // Three in a hundred are taken away for a while and come back.
+        let (round, day_of_round) = self.round(10, 60, day);
+        if self.number(11, round) % 100 < 3 && day_of_round < 3 + self.number(12, round) % 20 {
+            return None;
+        }
+        let kind = self.kind(day);
+        let total = 4 + (chance(&[self.seed, 13, self.pack]) % 37) as u16;
+        let (compliant, non_compliant) = self.counts(kind, total, day);
+        // One in fifty is made anew every 70 days.
+        let (anew, _) = self.round(14, 70, day);
+        let made_anew = if self.number(15, 0).is_multiple_of(50) { anew as u32 } else { 0 };
+        Some(PackState { kind, compliant, non_compliant, total, made_anew })
+    }
+
+    fn kind(self, day: u64) -> Kind {
+        let (round, day_of_round) = self.round(20, 40, day);
+        // Two in a hundred have not been evaluated for some days, such as after being deployed.
+        if self.number(21, round) % 100 < 2 && day_of_round < 2 + self.number(22, round) % 5 {
+            return Kind::InsufficientData;
+        }
+        // Some packs are never fixed; the share differs by pack, so that some packs look worse than others.
+        let hard = 4 + chance(&[self.seed, 23, self.pack]) % 10;
+        let open = self.number(24, 0) % 100 < hard || self.regressed(day) || self.in_incident(day);
+        if open { Kind::NonCompliant } else { Kind::Compliant }
+    }
+
+    /// One pack in three regresses in a round of 40 to 70 days, and is fixed after 1 to 25.
+    fn regressed(self, day: u64) -> bool {
+        let cycle = 40 + self.number(30, 0) % 31;
+        let (round, day_of_round) = self.round(31, cycle, day);
+        self.number(32, round).is_multiple_of(3) && day_of_round < 1 + self.number(33, round) % 25
+    }
+
+    /// Every 21 days something goes wrong for one pack in one region in many accounts at once, and is fixed within days.
+    fn in_incident(self, day: u64) -> bool {
+        let (round, day_of_round) = (day / 21, day % 21);
+        let hit = |purpose: u64, of: u64, mine: u64| chance(&[self.seed, purpose, round]) % of == mine % of;
+        let starts = chance(&[self.seed, 40, round]) % 10;
+        let here = hit(41, 4, self.region) && hit(42, 5, self.pack) && self.number(43, round).is_multiple_of(4);
+        here && day_of_round >= starts && day_of_round < starts + 3 + self.number(44, round) % 6
+    }
+
+    fn counts(self, kind: Kind, total: u16, day: u64) -> (u16, u16) {
+        let unknown = (self.number(50, day / 30) % 3) as u16;
+        match kind {
+            Kind::InsufficientData => (0, 0),
+            Kind::Compliant => (total - unknown, 0),
+            Kind::NonCompliant => {
+                let failing = 1 + (self.number(51, day / 9) % u64::from(total - unknown)) as u16 / 3;
+                (total - unknown - failing, failing)
+            }
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! A request as AWS JSON 1.1 has it, and the errors it can get.
+
+use hyper::header::{AUTHORIZATION, HeaderMap};
+use serde_json::{Value, json};
+
+/// An error answer: its code, HTTP status and message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ApiError {
+    pub(crate) code: &'static str,
+    pub(crate) status: u16,
+    pub(crate) message: String,
+}
+
+impl ApiError {
+    pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, status: 400, message: message.into() }
+    }
+
+    pub(crate) fn validation(message: impl Into<String>) -> Self {
+        Self::new("ValidationException", message)
+    }
+
+    pub(crate) fn body(&self, code_in_header: bool) -> Value {
+        if code_in_header { json!({ "message": self.message }) } else { json!({ "__type": self.code, "message": self.message }) }
+    }
+}
+
+/// The operation that a request names: `StarlingDoveService.<operation>`.
+pub(crate) fn operation(headers: &HeaderMap) -> Result<&str, ApiError> {
+    let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    target.strip_prefix("StarlingDoveService.").ok_or_else(|| ApiError::new("UnknownOperationException", "no such operation"))
+}
+
+/// The region that a request was signed for.
+pub(crate) fn region(headers: &HeaderMap) -> Result<&str, ApiError> {
+    let missing = || ApiError::new("MissingAuthenticationTokenException", "Missing Authentication Token");
+    let authorization = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or_else(missing)?;
+    // Credential=<key>/<date>/<region>/config/aws4_request
+    let scope = authorization.split("Credential=").nth(1).ok_or_else(missing)?;
+    scope.split('/').nth(2).ok_or_else(missing)
+}
+
+/// The fields of a request.
+pub(crate) struct Fields(Value);
+
+impl Fields {
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, ApiError> {
+        let wrong = |_| ApiError::new("SerializationException", "the request is not JSON");
+        let value: Value = serde_json::from_slice(if body.is_empty() { b"{}" } else { body }).map_err(wrong)?;
+        if value.is_object() { Ok(Self(value)) } else { Err(ApiError::new("SerializationException", "the request is no object")) }
+    }
+
+    pub(crate) fn value(&self, name: &str) -> Option<&Value> {
+        self.0.get(name).filter(|value| !value.is_null())
+    }
+
+    /// The fields of an inner object; none if it is absent.
+    pub(crate) fn inner(&self, name: &str) -> Self {
+        Self(self.value(name).cloned().unwrap_or_else(|| json!({})))
+    }
+
+    /// A text that fits; nothing if it is absent.
+    pub(crate) fn text(&self, name: &str, fits: fn(&str) -> bool) -> Result<Option<String>, ApiError> {
+        let Some(value) = self.value(name) else { return Ok(None) };
+        match value.as_str() {
+            Some(text) if fits(text) => Ok(Some(text.to_owned())),
+            Some(text) => {
+                let text: String = text.chars().take(80).collect();
+                Err(ApiError::validation(format!("1 validation error detected: Value '{text}' at '{name}' failed to satisfy constraint")))
+            }
+            None => Err(ApiError::new("SerializationException", format!("{name} is not a string"))),
+        }
+    }
+
+    /// The rows wanted a page: absent or 0 is the most there are.
+    pub(crate) fn limit(&self) -> Result<usize, ApiError> {
+        const MOST: usize = 100;
+        match self.value("Limit").map(Value::as_i64) {
+            None | Some(Some(0)) => Ok(MOST),
+            Some(Some(limit @ 1..=100)) => Ok(usize::try_from(limit).unwrap_or(MOST)),
+            Some(Some(limit)) => {
+                Err(ApiError::new("InvalidLimitException", format!("The specified limit {limit} is outside the allowable range 0 to 100.")))
+            }
+            Some(None) => Err(ApiError::new("SerializationException", "Limit is not a whole number")),
+        }
+    }
+
+    /// The page token; absent and empty are the first page.
+    pub(crate) fn token(&self) -> Option<&str> {
+        self.value("NextToken").and_then(Value::as_str).filter(|token| !token.is_empty())
+    }
+}

@@ -1,0 +1,166 @@
+//! The HTTP side.
+
+use crate::body::Answer;
+use crate::faults::{Fate, FaultState};
+use crate::operation::{self, Context};
+use crate::request::{self, ApiError, Fields};
+use crate::rows::Days;
+use crate::{Faults, Organization};
+use bytes::Bytes;
+use compline_model::SnapshotDate;
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use hyper::header::CONTENT_TYPE;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::task::{JoinHandle, JoinSet};
+
+/// No request of AWS Config is near this size.
+const MOST_REQUEST_BYTES: usize = 1024 * 1024;
+
+/// A running simulator; it stops when it is dropped.
+#[derive(Debug)]
+pub struct Simulator {
+    address: SocketAddr,
+    accepting: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    organization: Organization,
+    date: SnapshotDate,
+    days: Days,
+    faults: FaultState,
+    requests: AtomicU64,
+}
+
+impl Simulator {
+    /// Starts on a port of the loopback interface, 0 for a free one. `date` is what `/` answers as of.
+    ///
+    /// # Errors
+    /// The port is taken, or may not be opened.
+    pub async fn start(port: u16, organization: Organization, date: SnapshotDate, faults: Faults) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+        let address = listener.local_addr()?;
+        let faults = FaultState::new(faults);
+        let shared = Shared { organization, date, days: Days::default(), faults, requests: AtomicU64::new(0) };
+        Ok(Self { address, accepting: tokio::spawn(accept(listener, Arc::new(shared))) })
+    }
+
+    /// Its address, such as `http://127.0.0.1:4566`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((socket, _)) => {
+                    // Small answers must not wait for the client's acknowledgement of the last one.
+                    let _ = socket.set_nodelay(true);
+                    connections.spawn(serve(socket, Arc::clone(&shared)));
+                }
+                // Such as too many open files: give the connections there are the time to end.
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn serve(socket: tokio::net::TcpStream, shared: Arc<Shared>) {
+    let answer = service_fn(move |request| {
+        let shared = Arc::clone(&shared);
+        async move { Ok::<_, Infallible>(shared.answer(request).await) }
+    });
+    if let Err(error) = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(socket), answer).await {
+        tracing::debug!(%error, "connection ended");
+    }
+}
+
+impl Shared {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Answer> {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        let fate = self.faults.call();
+        if self.faults.faults.latency_millis > 0 {
+            tokio::time::sleep(Duration::from_millis(self.faults.faults.latency_millis)).await;
+        }
+        let answered = match fate {
+            Fate::Throttled => Err(ApiError::new("ThrottlingException", "Rate exceeded")),
+            Fate::Failed => Err(ApiError { code: "InternalFailure", status: 500, message: "internal failure".to_owned() }),
+            _ => Arc::clone(&self).operate(request).await,
+        };
+        self.response(number, fate, answered)
+    }
+
+    async fn operate(self: Arc<Self>, request: Request<Incoming>) -> Result<Bytes, ApiError> {
+        let (head, body) = request.into_parts();
+        let too_large = |_| ApiError::new("SerializationException", "the request cannot be read");
+        let body = Limited::new(body, MOST_REQUEST_BYTES).collect().await.map_err(too_large)?.to_bytes();
+        // A first page can mean to make a million rows: that must not hold up the other connections.
+        let work = tokio::task::spawn_blocking(move || {
+            let context = Context {
+                organization: &self.organization,
+                days: &self.days,
+                faults: &self.faults,
+                date: self.date_of(head.uri.path())?,
+                region: request::region(&head.headers)?,
+            };
+            let answer = operation::answer(&context, request::operation(&head.headers)?, &Fields::parse(&body)?)?;
+            Ok(Bytes::from(answer.to_string()))
+        });
+        let failed = |_| ApiError { code: "InternalFailure", status: 500, message: "internal failure".to_owned() };
+        work.await.map_err(failed)?
+    }
+
+    fn date_of(&self, path: &str) -> Result<SnapshotDate, ApiError> {
+        match path.trim_matches('/') {
+            "" => Ok(self.date),
+            date => date.parse().map_err(|_| ApiError::validation("the path is neither / nor /YYYY-MM-DD")),
+        }
+    }
+
+    fn response(&self, number: u64, fate: Fate, answered: Result<Bytes, ApiError>) -> Response<Answer> {
+        let in_header = self.faults.faults.error_code_in_header;
+        let mut builder = Response::builder()
+            .header(CONTENT_TYPE, "application/x-amz-json-1.1")
+            .header("x-amzn-requestid", format!("00000000-0000-4000-8000-{number:012x}"));
+        let body = match answered {
+            Ok(body) => body,
+            Err(error) => {
+                if in_header {
+                    builder = builder.header("x-amzn-errortype", error.code);
+                }
+                builder = builder.status(error.status);
+                Bytes::from(error.body(in_header).to_string())
+            }
+        };
+        let body = match fate {
+            Fate::Stalled => Answer::stalled(body),
+            Fate::Cut => Answer::cut(body),
+            Fate::Malformed => Answer::whole(Bytes::from_static(b"<html><body>Sign in</body></html>")),
+            _ => Answer::whole(body),
+        };
+        builder.body(body).unwrap_or_else(|_| Response::new(Answer::whole(Bytes::new())))
+    }
+}

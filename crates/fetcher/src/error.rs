@@ -24,7 +24,7 @@ pub struct FetchError {
     /// Operation, aggregator, shard and page.
     pub(crate) doing: String,
     /// What happened.
-    pub(crate) cause: Cause,
+    pub(crate) cause: Box<Cause>,
 }
 
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub(crate) enum Cause {
 impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.doing)?;
-        match &self.cause {
+        match &*self.cause {
             Cause::Service { code, message, request_id, hint } => {
                 write!(f, "{code}: {message} (request id {request_id})")?;
                 hint.as_ref().map_or(Ok(()), |hint| write!(f, "; {hint}"))
@@ -74,11 +74,11 @@ impl Error for FetchError {}
 
 impl FetchError {
     pub(crate) fn permanent(doing: String, cause: Cause) -> Self {
-        Self { kind: FetchErrorKind::Permanent, doing, cause }
+        Self { kind: FetchErrorKind::Permanent, doing, cause: Box::new(cause) }
     }
 
     pub(crate) fn transient(doing: String, cause: Cause) -> Self {
-        Self { kind: FetchErrorKind::Transient, doing, cause }
+        Self { kind: FetchErrorKind::Transient, doing, cause: Box::new(cause) }
     }
 }
 

@@ -201,7 +201,7 @@ mod tests {
         let open = FilterLists { compliance_type: vec![ComplianceType::Compliant], ..FilterLists::default() };
         assert_eq!(split_needed(std::slice::from_ref(&listed), FanOut::Region), None);
         assert_eq!(split_needed(&[listed.clone(), open.clone()], FanOut::Region), Some(Split::Regions));
-        assert_eq!(split_needed(&[listed.clone()], FanOut::Account), Some(Split::Accounts));
+        assert_eq!(split_needed(std::slice::from_ref(&listed), FanOut::Account), Some(Split::Accounts));
         assert_eq!(split_needed(&[], FanOut::ComplianceType), None);
 
         let sources = BTreeSet::from([region("eu-west-1"), region("us-east-1")]);

@@ -126,7 +126,7 @@ pub(crate) mod tests {
     /// Made-up rows of a table: keys count up, every third value that may be null is.
     pub(crate) fn rows(table: Table, count: usize) -> RecordBatch {
         let columns = table.columns().iter().map(|column| -> ArrayRef {
-            let some = |row: usize| !(column.nullable && row % 3 == 0);
+            let some = |row: usize| !(column.nullable && row.is_multiple_of(3));
             let numbers = (0..count).map(|row| some(row).then_some(row as i32));
             match column.column_type {
                 ColumnType::Text => {

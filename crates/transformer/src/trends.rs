@@ -15,6 +15,19 @@ use polars::prelude::*;
 
 pub use windows::{RECENT_COLUMNS, recent_needed};
 
+/// The columns of `pack_compliance` that trends are computed from.
+pub const SNAPSHOT_COLUMNS: &[&str] = &[
+    "account_id",
+    "aws_region",
+    "conformance_pack_name",
+    "pack_group",
+    "compliance_type",
+    "compliant_rule_count",
+    "non_compliant_rule_count",
+    "insufficient_data_rule_count",
+    "total_rule_count",
+];
+
 /// The state that a day starts from: `pack_status` as of the previous snapshot.
 #[derive(Debug, Clone)]
 pub struct State {
@@ -44,8 +57,8 @@ pub struct Trends {
     pub pack_status: RecordBatch,
 }
 
-/// The trend tables of a day. `snapshot` holds that day's rows of `pack_compliance`; of its columns only the key, the
-/// group, the type and the counts are used. `recent` holds the days that [`recent_needed`] names.
+/// The trend tables of a day. `snapshot` holds that day's rows of `pack_compliance`, with at least
+/// [`SNAPSHOT_COLUMNS`]. `recent` holds the days that [`recent_needed`] names.
 ///
 /// # Errors
 /// None that an input can cause, since every batch has the schema of its table.

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::RwLock;
 
 /// Where files are written before they are put in place: beside the tables, so that it is the same file system, and below a
 /// name that starts with an underscore, which readers of the tables skip.
@@ -15,13 +17,15 @@ const TEMPORARY: &str = "_compline/tmp";
 #[derive(Debug, Clone)]
 pub(crate) struct Folder {
     root: PathBuf,
+    /// Held for reading by every step under way, so that a stopped run can wait for them: threads cannot be cancelled.
+    under_way: Arc<RwLock<()>>,
 }
 
 impl Folder {
     pub(crate) fn open(root: &Path) -> Result<Self, SinkError> {
         let root = std::path::absolute(root).map_err(|error| failed("find", root, &error))?;
         fs::create_dir_all(root.join(TEMPORARY)).map_err(|error| failed("make the lake folder", &root, &error))?;
-        Ok(Self { root })
+        Ok(Self { root, under_way: Arc::default() })
     }
 
     /// Writes beside, makes it durable, and renames: a reader sees the old file or the new one.
@@ -75,7 +79,12 @@ impl Folder {
     ) -> Result<T, SinkError> {
         let (folder, key) = (self.clone(), key.to_owned());
         let path = self.root.join(&key);
-        match tokio::task::spawn_blocking(move || work(&folder, &key)).await {
+        let under_way = Arc::clone(&self.under_way).read_owned().await;
+        let step = move || {
+            let _under_way = under_way;
+            work(&folder, &key)
+        };
+        match tokio::task::spawn_blocking(step).await {
             Ok(result) => result.map_err(|error| failed(doing, &path, &error)),
             Err(error) => Err(SinkError::permanent(format!("{doing} {}", path.display()), error)),
         }
@@ -117,7 +126,9 @@ impl Store for Folder {
         .await
     }
 
-    async fn settle(&self) {}
+    async fn settle(&self) {
+        drop(self.under_way.write().await);
+    }
 }
 
 #[cfg(unix)]

@@ -1,6 +1,6 @@
 //! What moved between the previous snapshot and this one: the base of all three trend tables.
 
-use super::{Day, days_between, sort_key};
+use super::{Day, SNAPSHOT_COLUMNS, days_between, sort_key};
 use compline_model::Table;
 use polars::prelude::*;
 
@@ -13,18 +13,9 @@ const KEY: [&str; 3] = ["account_id", "aws_region", "conformance_pack_name"];
 /// `here`, `change`, and what the pack's status is now.
 pub(super) fn moves(now: LazyFrame, before: LazyFrame, day: Day) -> LazyFrame {
     let key = KEY.map(col);
-    let now = now.select([
-        col("account_id"),
-        col("aws_region"),
-        col("conformance_pack_name"),
-        col("pack_group"),
-        col("compliance_type"),
-        col("compliant_rule_count"),
-        col("non_compliant_rule_count"),
-        col("insufficient_data_rule_count"),
-        col("total_rule_count"),
-        lit(true).alias("here"),
-    ]);
+    let mut columns: Vec<Expr> = SNAPSHOT_COLUMNS.iter().map(|name| col(*name)).collect();
+    columns.push(lit(true).alias("here"));
+    let now = now.select(columns);
     let both = now.join(before, &key, &key, full_join());
     both.with_columns([
         col("here").fill_null(lit(false)),

@@ -1,0 +1,108 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+use compline_model::{AggregatorId, SnapshotDate};
+use std::path::PathBuf;
+
+/// The nightly record of AWS conformance-pack compliance.
+///
+/// AWS Config knows how every conformance pack stands now and keeps no history that can be queried. Compline asks every
+/// night, and keeps each day and its trends as Parquet that Athena reads.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 110)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// See a month of trends of a made-up organization, in a minute and without AWS.
+    Demo(DemoArguments),
+    /// Say what a run would do, calling nothing.
+    ///
+    /// Prints the shards of every aggregator, the calls at least needed, and the partitions that a run would write.
+    Plan(PlanArguments),
+    /// Collect the snapshot of a day and work out its trends: the nightly job.
+    ///
+    /// Exit codes: 0 everything is kept, 1 the run failed, 2 wrong usage or settings, 3 some aggregators failed and the
+    /// others are kept, 130 or 143 stopped by a signal. A failed aggregator's day is left as it was; run again to try anew.
+    Run(RunArguments),
+    /// Serve AWS Config's side of the wire, with a made-up organization.
+    ///
+    /// Point any client at it: AWS_ENDPOINT_URL_CONFIG_SERVICE=http://127.0.0.1:4599 for boto3 and the AWS CLI. `/` answers
+    /// as of --date, `/YYYY-MM-DD` as of any other day. Aggregators: org-aggregator in eu-west-1, security-aggregator in
+    /// us-east-1.
+    Simulate(SimulateArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArguments {
+    /// The folder to write the lake to.
+    #[arg(long, value_name = "DIR", default_value = "lake")]
+    pub(crate) lake: PathBuf,
+    /// How many dates, ending today.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=400))]
+    pub(crate) days: u32,
+    #[command(flatten)]
+    pub(crate) organization: OrganizationArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArguments {
+    /// The pipeline file.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The snapshot date, today (UTC) unless given.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub(crate) date: Option<SnapshotDate>,
+    /// Only the aggregator with this id; may be given more than once.
+    #[arg(long, value_name = "ID")]
+    pub(crate) only: Vec<AggregatorId>,
+    /// Another lake than the file's: s3://bucket/prefix or a folder.
+    #[arg(long, value_name = "URL")]
+    pub(crate) lake: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    #[command(flatten)]
+    pub(crate) plan: PlanArguments,
+    /// Print the outcome as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SimulateArguments {
+    /// The port on the loopback interface; 0 for a free one. The address is printed.
+    #[arg(long, default_value_t = 4599)]
+    pub(crate) port: u16,
+    /// The day that `/` answers as of, today (UTC) unless given.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub(crate) date: Option<SnapshotDate>,
+    /// A fault, such as throttle_per_second=10; may be given more than once. An unknown one lists them all.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) fault: Vec<String>,
+    /// A TOML file of faults; those given by --fault are added.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) faults: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) organization: OrganizationArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OrganizationArguments {
+    /// Accounts of the made-up organization.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) accounts: u32,
+    /// Regions it uses.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=20))]
+    pub(crate) regions: u32,
+    /// Conformance packs per account and region.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50))]
+    pub(crate) packs: u32,
+    /// Makes another organization.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+}

@@ -1,0 +1,34 @@
+//! The commands, one file each.
+
+mod demo;
+mod plan;
+mod run;
+mod simulate;
+
+use crate::arguments::{Command, OrganizationArguments};
+use crate::failure::{Ending, Failure};
+use chrono::{DateTime, Utc};
+use compline_model::SnapshotDate;
+use compline_simulator::{Organization, OrganizationSpec};
+
+/// Tells the time.
+pub(crate) type Clock = fn() -> DateTime<Utc>;
+
+pub(crate) async fn perform(command: Command, clock: Clock) -> Result<Ending, Failure> {
+    match command {
+        Command::Demo(arguments) => demo::demo(arguments, clock).await,
+        Command::Plan(arguments) => plan::plan(&arguments, clock),
+        Command::Run(arguments) => run::run(arguments, clock).await,
+        Command::Simulate(arguments) => simulate::simulate(arguments, clock).await,
+    }
+}
+
+/// The UTC day of a moment.
+fn day_of(moment: DateTime<Utc>) -> SnapshotDate {
+    SnapshotDate::from(moment.date_naive())
+}
+
+fn organization(arguments: &OrganizationArguments) -> Organization {
+    let &OrganizationArguments { accounts, regions, packs, seed } = arguments;
+    Organization::new(OrganizationSpec { seed, accounts, regions, packs })
+}

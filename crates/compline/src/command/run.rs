@@ -1,0 +1,75 @@
+//! `compline run`.
+
+use super::{Clock, day_of};
+use crate::arguments::RunArguments;
+use crate::failure::{Ending, Failure};
+use crate::nightly::{Night, Report, nightly};
+use crate::progress::{Progress, log_to_stderr};
+use crate::settings::{Settings, lake_name};
+use crate::{print, signals, summary};
+use anyhow::{Context, anyhow};
+use compline_model::SnapshotDate;
+use compline_sink::Lake;
+use std::time::Duration;
+
+/// How long a stopped run may take to clean up.
+const SETTLE: Duration = Duration::from_secs(3);
+
+pub(super) async fn run(arguments: RunArguments, clock: Clock) -> Result<Ending, Failure> {
+    let mut settings = Settings::read(&arguments.plan.file, arguments.plan.lake.as_deref()).map_err(Failure::Usage)?;
+    settings.keep_only(&arguments.plan.only).map_err(Failure::Usage)?;
+    // Read once: a run across midnight stays one day.
+    let started_at = clock();
+    let date = snapshot_date(arguments.plan.date, day_of(started_at), &settings)?;
+    let progress = Progress::on_stderr();
+    log_to_stderr(&progress, "warn,compline=info");
+    log_endpoints(&settings);
+
+    let lake = Lake::open(&settings.lake, settings.compression).await.map_err(Failure::run)?;
+    let night = Night { settings: &settings, date, started_at, clock };
+    let report = tokio::select! {
+        report = nightly(&night, &lake, &progress) => report.map_err(Failure::Run)?,
+        signal = signals::received() => {
+            tracing::warn!("stopped: no partition is half written; run again to finish the day");
+            let _ = tokio::time::timeout(SETTLE, lake.settle()).await;
+            return Ok(Ending::Stopped(signal));
+        }
+    };
+    print(&told(&report, arguments.json)?)?;
+    Ok(report.ending())
+}
+
+/// The date of the snapshot; another than today only where the source can answer for it.
+fn snapshot_date(asked: Option<SnapshotDate>, today: SnapshotDate, settings: &Settings) -> Result<SnapshotDate, Failure> {
+    match asked {
+        Some(date) if date != today && !settings.answers_any_date() => Err(Failure::Usage(anyhow!(
+            "--date {date}: AWS Config only knows how things are now, and today is {today} (UTC); \
+             a snapshot of another day would be wrong without saying so"
+        ))),
+        Some(date) => Ok(date),
+        None => Ok(today),
+    }
+}
+
+/// Says where calls go that do not go to AWS: AWS_ENDPOINT_URL moves more than its user may think.
+fn log_endpoints(settings: &Settings) {
+    let everything = std::env::var("AWS_ENDPOINT_URL").ok();
+    let of = |setting: Option<&String>, variable: &str| {
+        setting.cloned().or_else(|| std::env::var(variable).ok()).or_else(|| everything.clone())
+    };
+    let config = of(settings.fetch.endpoint_url.as_ref(), "AWS_ENDPOINT_URL_CONFIG_SERVICE");
+    let (s3, lake) = match &settings.lake {
+        compline_sink::LakeLocation::S3(s3) => (of(s3.endpoint_url.as_ref(), "AWS_ENDPOINT_URL_S3"), lake_name(&settings.lake)),
+        compline_sink::LakeLocation::Folder(_) => (None, lake_name(&settings.lake)),
+    };
+    let shown = |url: Option<String>| url.unwrap_or_else(|| "AWS".to_owned());
+    tracing::info!(lake, config = shown(config), s3 = shown(s3), sts = shown(of(None, "AWS_ENDPOINT_URL_STS")), "endpoints");
+}
+
+fn told(report: &Report, json: bool) -> Result<String, Failure> {
+    if !json {
+        return Ok(summary::summary(report));
+    }
+    let json = serde_json::to_string_pretty(report).context("cannot write the report as JSON").map_err(Failure::Run)?;
+    Ok(json + "\n")
+}

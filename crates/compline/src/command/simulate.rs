@@ -1,0 +1,39 @@
+//! `compline simulate`.
+
+use super::{Clock, day_of, organization};
+use crate::arguments::SimulateArguments;
+use crate::failure::{Ending, Failure};
+use crate::progress::{Progress, log_to_stderr};
+use crate::{print, signals};
+use anyhow::Context;
+use compline_simulator::{Faults, Simulator};
+
+pub(super) async fn simulate(arguments: SimulateArguments, clock: Clock) -> Result<Ending, Failure> {
+    let faults = faults(&arguments)?;
+    log_to_stderr(&Progress::on_stderr(), "warn");
+    let organization = organization(&arguments.organization);
+    let date = arguments.date.unwrap_or_else(|| day_of(clock()));
+    let aggregators: Vec<String> =
+        organization.aggregators().iter().map(|facts| format!("{} in {}", facts.name, facts.region)).collect();
+    let simulator = Simulator::start(arguments.port, organization, date, faults)
+        .await
+        .with_context(|| format!("cannot serve on port {}; choose another with --port", arguments.port))
+        .map_err(Failure::Run)?;
+    print(&format!("{}\nas of {date}: {}\n", simulator.url(), aggregators.join(", ")))?;
+    let signal = signals::received().await;
+    Ok(Ending::Stopped(signal))
+}
+
+/// The faults of the file and of the command line.
+fn faults(arguments: &SimulateArguments) -> Result<Faults, Failure> {
+    let mut text = String::new();
+    if let Some(file) = &arguments.faults {
+        let read = std::fs::read_to_string(file).with_context(|| format!("cannot read the faults in {}", file.display()));
+        text = read.map_err(Failure::Usage)?;
+    }
+    for fault in &arguments.fault {
+        text.push('\n');
+        text.push_str(fault);
+    }
+    Faults::parse(&text).context("cannot have these faults").map_err(Failure::Usage)
+}

@@ -1,0 +1,150 @@
+//! What a night did, for the summary, the ledger and `--json`.
+
+use crate::failure::Ending;
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{Float64Type, Int32Type};
+use compline_fetcher::{CallCounts, ShardTally};
+use compline_model::AggregatorId;
+use compline_transformer::{CheckedSnapshot, Named, Trends};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// A night.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Report {
+    pub(crate) run_id: String,
+    pub(crate) snapshot_date: String,
+    pub(crate) lake: String,
+    pub(crate) aggregators: Vec<AggregatorReport>,
+}
+
+/// Whether an aggregator's day is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Outcome {
+    Succeeded,
+    Failed,
+}
+
+/// One aggregator's night.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct AggregatorReport {
+    pub(crate) aggregator: String,
+    pub(crate) outcome: Outcome,
+    pub(crate) error: Option<String>,
+    pub(crate) shards: u64,
+    pub(crate) shard_restarts: u64,
+    pub(crate) calls: u64,
+    pub(crate) retries: u64,
+    pub(crate) throttles: u64,
+    pub(crate) pages: u64,
+    pub(crate) empty_pages: u64,
+    pub(crate) rows: u64,
+    pub(crate) duplicates: u64,
+    pub(crate) conflicts: Found,
+    pub(crate) warnings: Found,
+    pub(crate) bytes: u64,
+    pub(crate) seconds: f64,
+    pub(crate) trends: Option<TrendReport>,
+}
+
+/// Findings of one kind: how many, and the first of them.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Found {
+    pub(crate) count: u64,
+    pub(crate) first: Vec<String>,
+}
+
+/// The day's trends in short.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct TrendReport {
+    pub(crate) packs: i32,
+    pub(crate) pack_compliance_rate: Option<f64>,
+    pub(crate) pack_compliance_rate_change_7d: Option<f64>,
+    /// How often each kind of event happened.
+    pub(crate) changes: BTreeMap<String, u64>,
+}
+
+impl Report {
+    pub(crate) fn ending(&self) -> Ending {
+        let failed = self.aggregators.iter().filter(|aggregator| aggregator.outcome == Outcome::Failed).count();
+        match failed {
+            0 => Ending::Done,
+            _ if failed == self.aggregators.len() => Ending::Failed,
+            _ => Ending::Partial,
+        }
+    }
+}
+
+impl AggregatorReport {
+    pub(super) fn new(aggregator: &AggregatorId) -> Self {
+        Self {
+            aggregator: aggregator.to_string(),
+            outcome: Outcome::Succeeded,
+            error: None,
+            shards: 0,
+            shard_restarts: 0,
+            calls: 0,
+            retries: 0,
+            throttles: 0,
+            pages: 0,
+            empty_pages: 0,
+            rows: 0,
+            duplicates: 0,
+            conflicts: Found::default(),
+            warnings: Found::default(),
+            bytes: 0,
+            seconds: 0.0,
+            trends: None,
+        }
+    }
+
+    pub(super) fn fail(&mut self, error: &anyhow::Error) {
+        self.outcome = Outcome::Failed;
+        self.error.get_or_insert_with(|| format!("{error:#}"));
+    }
+
+    pub(super) fn note_calls(&mut self, counts: CallCounts) {
+        self.calls = counts.calls;
+        self.retries = counts.retries;
+        self.throttles = counts.throttles;
+    }
+
+    pub(super) fn note_shard(&mut self, tally: ShardTally) {
+        self.pages += tally.pages;
+        self.empty_pages += tally.empty_pages;
+        self.shard_restarts += u64::from(tally.restarts);
+    }
+
+    pub(super) fn note_findings(&mut self, snapshot: &CheckedSnapshot) {
+        let findings = snapshot.findings();
+        let found = |named: &Named| Found { count: named.count, first: named.first.clone() };
+        self.duplicates = findings.duplicates;
+        self.conflicts = found(&findings.conflicts);
+        self.warnings = found(&findings.warnings);
+    }
+}
+
+impl TrendReport {
+    pub(super) fn of(trends: &Trends) -> Self {
+        let mut changes = BTreeMap::new();
+        for change in trends.pack_changes["change"].as_string_view().iter().flatten() {
+            *changes.entry(change.to_owned()).or_default() += 1;
+        }
+        let rows = &trends.compliance_trends;
+        let Some(row) = rows["dimension"].as_string_view().iter().position(|name| name == Some("aggregator")) else {
+            return Self { changes, ..Self::default() };
+        };
+        Self {
+            packs: rows["packs_total"].as_primitive::<Int32Type>().value(row),
+            pack_compliance_rate: rate(rows, "pack_compliance_rate", row),
+            pack_compliance_rate_change_7d: rate(rows, "pack_compliance_rate_change_7d", row),
+            changes,
+        }
+    }
+}
+
+fn rate(rows: &RecordBatch, name: &str, row: usize) -> Option<f64> {
+    let column = rows[name].as_primitive::<Float64Type>();
+    (!column.is_null(row)).then(|| column.value(row))
+}

@@ -1,0 +1,89 @@
+//! The pipeline file, read once into settings that cannot be wrong.
+
+mod check;
+mod problem;
+mod wire;
+
+use anyhow::Context;
+use compline_fetcher::{AggregatorAddress, FanOut, FetchOptions, FilterLists, Identity};
+use compline_model::{AggregatorId, SnapshotDate};
+use compline_sink::{Compression, LakeLocation};
+use std::path::Path;
+
+/// A pipeline, validated.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) lake: LakeLocation,
+    pub(crate) compression: Compression,
+    pub(crate) aggregators: Vec<AggregatorSettings>,
+    pub(crate) fetch: FetchOptions,
+    pub(crate) max_in_flight: usize,
+}
+
+/// One `[[aggregator]]`.
+#[derive(Debug, Clone)]
+pub(crate) struct AggregatorSettings {
+    pub(crate) address: AggregatorAddress,
+    pub(crate) filters: Vec<FilterLists>,
+    pub(crate) fan_out: FanOut,
+}
+
+/// What in an endpoint URL stands for the date that is asked for: only a simulator answers for any date.
+const DATE: &str = "{date}";
+
+impl Settings {
+    /// Reads a pipeline file. `lake` is another lake than the file's.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a value of it is not allowed: file, line, key, value and what is allowed.
+    pub(crate) fn read(file: &Path, lake: Option<&str>) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(file)
+            .with_context(|| format!("cannot read the pipeline file {}", file.display()))?;
+        Self::parse(&file.display().to_string(), &text, lake)
+    }
+
+    /// Reads the text of a pipeline file.
+    pub(crate) fn parse(file: &str, text: &str, lake: Option<&str>) -> anyhow::Result<Self> {
+        let source = problem::Source { file, text };
+        let wire = wire::parse(&source)?;
+        Ok(check::check(wire, &source, lake)?)
+    }
+
+    /// Keeps the aggregators with these ids; all if there are none.
+    pub(crate) fn keep_only(&mut self, only: &[AggregatorId]) -> anyhow::Result<()> {
+        let known: Vec<String> = self.aggregators.iter().map(|aggregator| aggregator.address.id.to_string()).collect();
+        if let Some(unknown) = only.iter().find(|id| !known.contains(&id.to_string())) {
+            anyhow::bail!("--only {unknown}: the pipeline has no such aggregator; it has {}", known.join(", "));
+        }
+        self.aggregators.retain(|aggregator| only.is_empty() || only.contains(&aggregator.address.id));
+        Ok(())
+    }
+
+    /// Whether the source answers for any date, as the simulator does; AWS Config only knows now.
+    pub(crate) fn answers_any_date(&self) -> bool {
+        self.fetch.endpoint_url.as_ref().is_some_and(|url| url.contains(DATE))
+    }
+
+    /// How calls are made for a date.
+    pub(crate) fn fetch_options(&self, date: SnapshotDate) -> FetchOptions {
+        let endpoint_url = self.fetch.endpoint_url.as_ref().map(|url| url.replace(DATE, &date.to_string()));
+        FetchOptions { endpoint_url, ..self.fetch.clone() }
+    }
+
+    /// Who signs the calls: a source that answers for any date is not AWS, and is shown no real key.
+    pub(crate) fn identity(&self) -> Identity {
+        if self.answers_any_date() { Identity::Simulated } else { Identity::DefaultChain }
+    }
+}
+
+/// A lake as its URL or folder.
+pub(crate) fn lake_name(location: &LakeLocation) -> String {
+    match location {
+        LakeLocation::Folder(path) => path.display().to_string(),
+        LakeLocation::S3(s3) if s3.prefix.is_empty() => format!("s3://{}", s3.bucket),
+        LakeLocation::S3(s3) => format!("s3://{}/{}", s3.bucket, s3.prefix),
+    }
+}
+
+#[cfg(test)]
+mod tests;

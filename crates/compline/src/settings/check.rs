@@ -1,0 +1,239 @@
+//! From what is written to settings.
+
+use super::problem::{Problem, Source};
+use super::wire::{Aggregator, Fetch, Filter, Lake, Pipeline};
+use super::{AggregatorSettings, Settings};
+use compline_fetcher::{AggregatorAddress, FanOut, FetchOptions, FilterLists, Role};
+use compline_model::{AccountId, ComplianceType, InvalidName, Region};
+use compline_sink::{Compression, LakeLocation, S3Location};
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+use toml::{Spanned, Value};
+
+const LAKE_URL: &str = "s3://bucket/prefix, or a folder";
+const ENDPOINT: &str = "a URL that starts with https:// or http://";
+
+pub(super) fn check(wire: Pipeline, source: &Source<'_>, lake: Option<&str>) -> Result<Settings, Problem> {
+    if *wire.version.get_ref() != 1 {
+        let allowed = "1; a newer version needs a newer compline";
+        return Err(source.value(wire.version.span(), "version", wire.version.get_ref(), allowed));
+    }
+    if wire.aggregator.is_empty() {
+        return Err(source.problem(None, "there is no [[aggregator]]; add one with id, name and region"));
+    }
+    let mut ids = BTreeSet::new();
+    let mut aggregators = Vec::new();
+    for aggregator in wire.aggregator {
+        let id = aggregator.id.clone();
+        if !ids.insert(id.get_ref().clone()) {
+            return Err(source.value(id.span(), "id", format!("{:?}", id.get_ref()), "an id that no other aggregator has"));
+        }
+        aggregators.push(check_aggregator(aggregator, source)?);
+    }
+    let compression = check_compression(wire.lake.compression.as_ref(), source)?;
+    let lake = check_lake(wire.lake, source, lake)?;
+    let (fetch, max_in_flight) = check_fetch(wire.fetch, source)?;
+    Ok(Settings { lake, compression, aggregators, fetch, max_in_flight })
+}
+
+/// The place of a lake URL; the S3 settings are those of S3 alone.
+fn lake_location(url: &str) -> Result<LakeLocation, String> {
+    let wrong = || format!("{url:?}: allowed is {LAKE_URL}");
+    let Some(rest) = url.strip_prefix("s3://") else {
+        let folder = !url.is_empty() && !url.contains("://");
+        return if folder { Ok(LakeLocation::Folder(PathBuf::from(url))) } else { Err(wrong()) };
+    };
+    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    let prefix = prefix.trim_end_matches('/');
+    let bucket_char = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
+    let sound_part = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(char::is_control);
+    let sound = matches!(bucket.len(), 3..=63) && bucket.bytes().all(bucket_char);
+    if !sound || !(prefix.is_empty() || prefix.split('/').all(sound_part)) {
+        return Err(wrong());
+    }
+    Ok(LakeLocation::S3(S3Location {
+        bucket: bucket.to_owned(),
+        prefix: prefix.to_owned(),
+        region: None,
+        endpoint_url: None,
+        path_style: false,
+        kms_key_id: None,
+        part_bytes: S3Location::PART_BYTES,
+    }))
+}
+
+fn check_lake(wire: Lake, source: &Source<'_>, other: Option<&str>) -> Result<LakeLocation, Problem> {
+    let url = &wire.url;
+    let of_file =
+        lake_location(url.get_ref()).map_err(|_| source.value(url.span(), "url", format!("{:?}", url.get_ref()), LAKE_URL))?;
+    let location = match other {
+        None => of_file,
+        Some(other) => lake_location(other).map_err(|what| Problem::of_argument("--lake", &what))?,
+    };
+    let region = wire.region.as_ref().map(|region| name::<Region>(source, "region", region)).transpose()?;
+    let endpoint_url = wire.endpoint_url.as_ref().map(|url| check_endpoint(source, url)).transpose()?;
+    let LakeLocation::S3(s3) = location else {
+        let s3_only = [&wire.region, &wire.endpoint_url, &wire.kms_key_id].into_iter().flatten().map(Spanned::span).next();
+        // With --lake the file's S3 settings wait for the next run without it.
+        return match s3_only.filter(|_| other.is_none()) {
+            Some(span) => Err(source.problem(Some(span), "region, endpoint_url and kms_key_id are for a lake on s3://")),
+            None => Ok(location),
+        };
+    };
+    Ok(LakeLocation::S3(S3Location {
+        region: region.map(|region| region.to_string()),
+        endpoint_url,
+        path_style: wire.path_style.is_some_and(Spanned::into_inner),
+        kms_key_id: wire.kms_key_id.map(Spanned::into_inner),
+        ..s3
+    }))
+}
+
+fn check_compression(wire: Option<&Spanned<String>>, source: &Source<'_>) -> Result<Compression, Problem> {
+    let Some(value) = wire else { return Ok(Compression::default()) };
+    match value.get_ref().as_str() {
+        "zstd" => Ok(Compression::Zstd),
+        "snappy" => Ok(Compression::Snappy),
+        "gzip" => Ok(Compression::Gzip),
+        "none" => Ok(Compression::None),
+        other => Err(source.value(value.span(), "compression", format!("{other:?}"), "zstd, snappy, gzip, none: what Athena reads")),
+    }
+}
+
+fn check_aggregator(wire: Aggregator, source: &Source<'_>) -> Result<AggregatorSettings, Problem> {
+    let role = match (&wire.role_arn, &wire.external_id) {
+        (Some(arn), external_id) => Some(Role {
+            arn: check_role(source, arn)?,
+            external_id: external_id.as_ref().map(|id| id.get_ref().clone()),
+        }),
+        (None, Some(id)) => return Err(source.problem(Some(id.span()), "external_id is for a role: set role_arn too")),
+        (None, None) => None,
+    };
+    let address = AggregatorAddress {
+        id: name(source, "id", &wire.id)?,
+        name: name(source, "name", &wire.name)?,
+        region: name(source, "region", &wire.region)?,
+        role,
+    };
+    let filters = wire.filter.iter().map(|filter| check_filter(filter, source)).collect::<Result<_, _>>()?;
+    Ok(AggregatorSettings { address, filters, fan_out: check_fan_out(wire.fan_out.as_ref(), source)? })
+}
+
+fn check_fan_out(wire: Option<&Spanned<String>>, source: &Source<'_>) -> Result<FanOut, Problem> {
+    let Some(value) = wire else { return Ok(FanOut::default()) };
+    match value.get_ref().as_str() {
+        "none" => Ok(FanOut::None),
+        "region" => Ok(FanOut::Region),
+        "account" => Ok(FanOut::Account),
+        "compliance_type" => Ok(FanOut::ComplianceType),
+        other => Err(source.value(value.span(), "fan_out", format!("{other:?}"), "none, region, account, compliance_type")),
+    }
+}
+
+/// `arn:<AWS partition>:iam::<account>:role/<name>`, of any AWS partition.
+fn check_role(source: &Source<'_>, arn: &Spanned<String>) -> Result<String, Problem> {
+    let parts: Vec<&str> = arn.get_ref().splitn(6, ':').collect();
+    let sound = matches!(parts[..], ["arn", partition, "iam", "", account, role]
+        if partition.starts_with("aws") && account.parse::<AccountId>().is_ok() && role.len() > 5 && role.starts_with("role/"));
+    if sound {
+        return Ok(arn.get_ref().clone());
+    }
+    let allowed = "a role's ARN, arn:PARTITION:iam::ACCOUNT:role/NAME";
+    Err(source.value(arn.span(), "role_arn", format!("{:?}", arn.get_ref()), allowed))
+}
+
+fn check_filter(wire: &Filter, source: &Source<'_>) -> Result<FilterLists, Problem> {
+    let kind = |text: &str| ComplianceType::parse(text).ok_or("COMPLIANT, NON_COMPLIANT, INSUFFICIENT_DATA");
+    Ok(FilterLists {
+        account_id: list(source, "account_id", wire.account_id.as_ref(), parse_name)?,
+        aws_region: list(source, "aws_region", wire.aws_region.as_ref(), parse_name)?,
+        conformance_pack_name: list(source, "conformance_pack_name", wire.conformance_pack_name.as_ref(), parse_name)?,
+        compliance_type: list(source, "compliance_type", wire.compliance_type.as_ref(), kind)?,
+    })
+}
+
+fn check_fetch(wire: Fetch, source: &Source<'_>) -> Result<(FetchOptions, usize), Problem> {
+    let number = |key: &str, value: Option<Spanned<i64>>, default: u32, range: RangeInclusive<u32>| match value {
+        None => Ok(default),
+        Some(value) => match u32::try_from(*value.get_ref()) {
+            Ok(number) if range.contains(&number) => Ok(number),
+            _ => {
+                let allowed = format!("{} to {}", range.start(), range.end());
+                Err(source.value(value.span(), key, value.get_ref(), &allowed))
+            }
+        },
+    };
+    let page_size = number("page_size", wire.page_size, 100, 0..=100)?;
+    let max_in_flight = number("max_in_flight", wire.max_in_flight, 8, 1..=256)?;
+    let options = FetchOptions {
+        page_size: i32::try_from(page_size).ok().filter(|size| *size > 0),
+        max_attempts: number("max_attempts", wire.max_attempts, 10, 1..=100)?,
+        // A call waits its turn inside this while AWS Config throttles, so it is far longer than one attempt.
+        operation_timeout: seconds(number("operation_timeout_secs", wire.operation_timeout_secs, 300, 1..=86_400)?),
+        attempt_timeout: seconds(number("attempt_timeout_secs", wire.attempt_timeout_secs, 60, 1..=86_400)?),
+        endpoint_url: wire.endpoint_url.as_ref().map(|url| check_endpoint(source, url)).transpose()?,
+    };
+    Ok((options, max_in_flight as usize))
+}
+
+fn seconds(count: u32) -> Duration {
+    Duration::from_secs(count.into())
+}
+
+fn check_endpoint(source: &Source<'_>, url: &Spanned<String>) -> Result<String, Problem> {
+    let text = url.get_ref();
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let sound = rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(|c: char| c.is_whitespace() || c.is_control() || c == '@'));
+    if sound { Ok(text.clone()) } else { Err(source.value(url.span(), "endpoint_url", format!("{text:?}"), ENDPOINT)) }
+}
+
+fn name<T: FromStr<Err = InvalidName>>(source: &Source<'_>, key: &str, value: &Spanned<String>) -> Result<T, Problem> {
+    let text = value.get_ref();
+    text.parse().map_err(|error: InvalidName| source.value(value.span(), key, format!("{text:?}"), error.allowed))
+}
+
+fn parse_name<T: FromStr<Err = InvalidName>>(text: &str) -> Result<T, &'static str> {
+    text.parse().map_err(|error: InvalidName| error.allowed)
+}
+
+/// A value or a list of values, each parsed.
+fn list<T>(
+    source: &Source<'_>,
+    key: &str,
+    wire: Option<&Spanned<Value>>,
+    parse: impl Fn(&str) -> Result<T, &'static str>,
+) -> Result<Vec<T>, Problem> {
+    let Some(wire) = wire else { return Ok(Vec::new()) };
+    let values = match wire.get_ref() {
+        Value::Array(values) if values.is_empty() => {
+            return Err(source.value(wire.span(), key, "[]", "a value or a list of values; leave the key out for all"));
+        }
+        Value::Array(values) => values.iter().collect(),
+        value => vec![value],
+    };
+    let one = |value: &Value| match value.as_str() {
+        Some(text) => parse(text).map_err(|allowed| source.value(wire.span(), key, format!("{text:?}"), allowed)),
+        None => Err(source.value(wire.span(), key, shown(value), "text in quotes, so that leading zeros stay")),
+    };
+    values.into_iter().map(one).collect()
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Integer(number) => number.to_string(),
+        Value::Float(number) => number.to_string(),
+        Value::Boolean(value) => value.to_string(),
+        other => other.type_str().to_owned(),
+    }
+}
+
+impl Problem {
+    /// A problem with an argument of the command line.
+    pub(super) fn of_argument(argument: &str, what: &str) -> Self {
+        let source = Source { file: argument, text: "" };
+        source.problem(None, what)
+    }
+}

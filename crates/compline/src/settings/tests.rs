@@ -1,0 +1,94 @@
+use super::*;
+
+const GOOD: &str = r#"
+version = 1
+[lake]
+url = "s3://bucket/prefix"
+[[aggregator]]
+id = "org"
+name = "org-aggregator"
+region = "eu-west-1"
+"#;
+
+fn error(text: &str) -> String {
+    Settings::parse("p.toml", text, None).map(|settings| format!("{settings:?}")).expect_err("an error").to_string()
+}
+
+/// `GOOD` with one line after the line that starts with `after`.
+fn with(after: &str, line: &str) -> String {
+    let at = GOOD.find(after).expect("the line");
+    let end = at + GOOD[at..].find('\n').expect("its end");
+    format!("{}\n{line}{}", &GOOD[..end], &GOOD[end..])
+}
+
+#[test]
+fn the_shortest_pipeline_has_sound_defaults() {
+    let settings = Settings::parse("p.toml", GOOD, None).expect("settings");
+    assert_eq!(lake_name(&settings.lake), "s3://bucket/prefix");
+    assert_eq!((settings.fetch.page_size, settings.fetch.max_attempts, settings.max_in_flight), (Some(100), 10, 8));
+    assert_eq!(settings.aggregators[0].fan_out, FanOut::None);
+    assert!(!settings.answers_any_date());
+}
+
+#[test]
+fn a_wrong_value_is_named_with_file_line_key_value_and_what_is_allowed() {
+    for (after, line, message) in [
+        ("name", "fan_out = \"auto\"", "p.toml, line 8: fan_out = \"auto\": allowed is none, region, account, compliance_type"),
+        ("url", "compression = \"lz4\"", "p.toml, line 5: compression = \"lz4\": allowed is zstd, snappy, gzip, none: what Athena reads"),
+        ("url", "compresion = \"zstd\"", "p.toml, line 5: compresion = \"zstd\": unknown field `compresion`, expected one of `url`, "),
+        ("url", "path_style = 1", "p.toml, line 5: path_style = 1: invalid type: integer `1`, expected a boolean"),
+        ("region", "[fetch]\npage_size = 101", "p.toml, line 10: page_size = 101: allowed is 0 to 100"),
+        ("region", "[fetch]\npage_size = -1", "p.toml, line 10: page_size = -1: allowed is 0 to 100"),
+        ("region", "[fetch]\nendpoint_url = \"localhost\"", "endpoint_url = \"localhost\": allowed is a URL that starts with https:// or http://"),
+        ("region", "[[aggregator.filter]]\naccount_id = 111111111111", "p.toml, line 10: account_id = 111111111111: allowed is text in quotes"),
+        ("region", "[[aggregator.filter]]\naccount_id = [\"1\"]", "p.toml, line 10: account_id = \"1\": allowed is 12 digits"),
+        ("region", "[[aggregator.filter]]\naws_region = []", "p.toml, line 10: aws_region = []: allowed is a value or a list"),
+        ("region", "[[aggregator.filter]]\ncompliance_type = \"compliant\"", "compliance_type = \"compliant\": allowed is COMPLIANT, "),
+        ("region", "external_id = \"x\"", "p.toml, line 9: external_id is for a role: set role_arn too"),
+        ("region", "role_arn = \"arn:aws:iam::1:role/x\"", "allowed is a role's ARN"),
+        ("region", "[[aggregator]]\nid = \"org\"\nname = \"b\"\nregion = \"eu-west-1\"", "p.toml, line 10: id = \"org\": allowed is an id that no other"),
+    ] {
+        let found = error(&with(after, line));
+        assert!(found.contains(message), "{line}:\n{found}\n{message}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_pipeline_is_told_apart() {
+    for (text, message) in [
+        ("", "missing field `version`"),
+        ("version = 2\n[lake]\nurl = \"lake\"", "p.toml, line 1: version = 2: allowed is 1"),
+        ("version = 1\n[lake]\nurl = \"lake\"", "there is no [[aggregator]]"),
+        ("version = = 1", "p.toml, line 1: version = = 1: "),
+        (&GOOD.replace("eu-west-1", "Ireland"), "p.toml, line 8: region = \"Ireland\": allowed is a name such as eu-west-1"),
+        (&GOOD.replace("\"org\"", "\"..\""), "p.toml, line 6: id = \"..\": allowed is a-z"),
+        (&GOOD.replace("s3://bucket/prefix", "gs://bucket"), "url = \"gs://bucket\": allowed is s3://bucket/prefix, or a folder"),
+        (&GOOD.replace("s3://bucket/prefix", "s3://bucket/../x"), "url = \"s3://bucket/../x\": allowed is"),
+    ] {
+        let found = error(text);
+        assert!(found.starts_with("p.toml") && found.contains(message) && !found.contains('\n'), "{text}:\n{found}\n{message}");
+    }
+}
+
+#[test]
+fn b05_page_size_0_leaves_the_limit_to_the_api() {
+    let settings = Settings::parse("p.toml", &with("region", "[fetch]\npage_size = 0"), None).expect("settings");
+    assert_eq!(settings.fetch.page_size, None);
+}
+
+#[test]
+fn b14_a_role_may_be_of_any_aws_partition() {
+    for partition in ["aws", "aws-cn", "aws-us-gov"] {
+        let line = format!("role_arn = \"arn:{partition}:iam::012345678910:role/path/reader\"");
+        assert!(Settings::parse("p.toml", &with("region", &line), None).is_ok(), "{partition}");
+    }
+}
+
+#[test]
+fn b63_only_a_source_that_answers_for_any_date_gets_the_date_and_no_real_key() {
+    let line = "[fetch]\nendpoint_url = \"http://127.0.0.1:4599/{date}\"";
+    let settings = Settings::parse("p.toml", &with("region", line), None).expect("settings");
+    let options = settings.fetch_options("2026-01-02".parse().expect("a date"));
+    assert_eq!(options.endpoint_url.as_deref(), Some("http://127.0.0.1:4599/2026-01-02"));
+    assert_eq!(settings.identity(), Identity::Simulated);
+}

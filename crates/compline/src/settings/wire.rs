@@ -1,0 +1,74 @@
+//! The pipeline file as it is written.
+
+use super::problem::{Problem, Source};
+use serde::Deserialize;
+use toml::{Spanned, Value};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pipeline {
+    pub(super) version: Spanned<i64>,
+    pub(super) lake: Lake,
+    #[serde(default)]
+    pub(super) aggregator: Vec<Aggregator>,
+    #[serde(default)]
+    pub(super) fetch: Fetch,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Lake {
+    pub(super) url: Spanned<String>,
+    pub(super) compression: Option<Spanned<String>>,
+    pub(super) region: Option<Spanned<String>>,
+    pub(super) endpoint_url: Option<Spanned<String>>,
+    pub(super) path_style: Option<Spanned<bool>>,
+    pub(super) kms_key_id: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Aggregator {
+    pub(super) id: Spanned<String>,
+    pub(super) name: Spanned<String>,
+    pub(super) region: Spanned<String>,
+    pub(super) fan_out: Option<Spanned<String>>,
+    pub(super) role_arn: Option<Spanned<String>>,
+    pub(super) external_id: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) filter: Vec<Filter>,
+}
+
+/// Every field is a value or a list of them.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Filter {
+    pub(super) account_id: Option<Spanned<Value>>,
+    pub(super) aws_region: Option<Spanned<Value>>,
+    pub(super) conformance_pack_name: Option<Spanned<Value>>,
+    pub(super) compliance_type: Option<Spanned<Value>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Fetch {
+    pub(super) page_size: Option<Spanned<i64>>,
+    pub(super) max_in_flight: Option<Spanned<i64>>,
+    pub(super) max_attempts: Option<Spanned<i64>>,
+    pub(super) operation_timeout_secs: Option<Spanned<i64>>,
+    pub(super) attempt_timeout_secs: Option<Spanned<i64>>,
+    pub(super) endpoint_url: Option<Spanned<String>>,
+}
+
+pub(super) fn parse(source: &Source<'_>) -> Result<Pipeline, Problem> {
+    toml::from_str(source.text).map_err(|error| {
+        let message = error.message().trim().replace('\n', " ");
+        match error.span() {
+            Some(span) => {
+                let line = source.line_at(&span);
+                source.problem(Some(span), format!("{line}: {message}"))
+            }
+            None => source.problem(None, message),
+        }
+    })
+}

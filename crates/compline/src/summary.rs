@@ -1,0 +1,93 @@
+//! What a night did, as a person reads it.
+
+use crate::nightly::{AggregatorReport, Outcome, Report};
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table};
+use indicatif::{HumanBytes, HumanCount};
+use std::fmt::Write;
+
+/// The summary of a night.
+pub(crate) fn summary(report: &Report) -> String {
+    let mut text = format!("snapshot {} in {}\n\n", report.snapshot_date, report.lake);
+    let mut table = plain_table(&["aggregator", "outcome", "rows", "packs compliant", "7 days", "changes", "calls", "throttled", "written", "seconds"]);
+    for aggregator in &report.aggregators {
+        table.add_row(row(aggregator));
+    }
+    let _ = writeln!(text, "{table}");
+    for aggregator in &report.aggregators {
+        text.push_str(&findings(aggregator));
+    }
+    text
+}
+
+/// A table without lines, its numbers to the right.
+pub(crate) fn plain_table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_header(header.to_vec());
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+/// A rate as a percentage; `-` where there is none.
+pub(crate) fn percent(rate: Option<f64>) -> String {
+    rate.map_or_else(|| "-".to_owned(), |rate| format!("{:.1} %", rate * 100.0))
+}
+
+/// A change of a rate in percentage points.
+pub(crate) fn points(change: Option<f64>) -> String {
+    change.map_or_else(|| "-".to_owned(), |change| format!("{:+.1}", change * 100.0))
+}
+
+fn row(report: &AggregatorReport) -> Vec<String> {
+    let trends = report.trends.clone().unwrap_or_default();
+    let kept = report.outcome == Outcome::Succeeded;
+    vec![
+        report.aggregator.clone(),
+        if kept { "kept" } else { "FAILED" }.to_owned(),
+        HumanCount(report.rows).to_string(),
+        percent(trends.pack_compliance_rate),
+        points(trends.pack_compliance_rate_change_7d),
+        HumanCount(trends.changes.values().sum()).to_string(),
+        HumanCount(report.calls).to_string(),
+        HumanCount(report.throttles).to_string(),
+        HumanBytes(report.bytes).to_string(),
+        format!("{:.1}", report.seconds),
+    ]
+}
+
+/// What an auditor must know of the day beside its rows.
+fn findings(report: &AggregatorReport) -> String {
+    let mut text = String::new();
+    let name = &report.aggregator;
+    if let Some(trends) = report.trends.as_ref().filter(|trends| !trends.changes.is_empty()) {
+        let changes: Vec<String> = trends.changes.iter().map(|(change, count)| format!("{count} {change}")).collect();
+        let _ = writeln!(text, "{name}: {}", changes.join(", "));
+    }
+    if report.empty_pages + report.shard_restarts > 0 {
+        let _ = writeln!(text, "{name}: {} empty pages, {} shards begun again", report.empty_pages, report.shard_restarts);
+    }
+    if report.duplicates > 0 {
+        let _ = writeln!(text, "{name}: {} rows came twice and are kept once", report.duplicates);
+    }
+    for (found, what) in [
+        (&report.conflicts, "packs were answered in two ways, the later is kept"),
+        (&report.warnings, "rows contradict themselves and are kept as AWS Config said them"),
+    ] {
+        if found.count > 0 {
+            let _ = writeln!(text, "{name}: {} {what}", found.count);
+            for words in &found.first {
+                let _ = writeln!(text, "  {words}");
+            }
+            let more = found.count - found.first.len() as u64;
+            if more > 0 {
+                let _ = writeln!(text, "  and {more} more");
+            }
+        }
+    }
+    if let Some(error) = &report.error {
+        let _ = writeln!(text, "{name}: {error}");
+    }
+    text
+}

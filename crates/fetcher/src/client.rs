@@ -76,7 +76,7 @@ impl AggregatorClient {
             (Ok(_), Err(error)) => {
                 Err(FetchError::permanent(self.doing(operation, part), Cause::Body(error, start())))
             }
-            (Err(error), parsed) => Err(self.error(operation, part, &error, parsed.err().map(|error| (error, start())))),
+            (Err(error), parsed) => Err(self.error(operation, part, &error, parsed.err())),
         }
     }
 
@@ -116,7 +116,7 @@ impl AggregatorClient {
         operation: &'static str,
         part: &str,
         error: &SdkError<E, HttpResponse>,
-        body_error: Option<(crate::wire::BodyError, String)>,
+        body_error: Option<crate::wire::BodyError>,
     ) -> FetchError {
         let context = CallContext { operation, region: self.address.region.as_str() };
         from_sdk(error, self.doing(operation, part), &context, body_error)

@@ -49,7 +49,8 @@ impl fmt::Display for FetchError {
             }
             Cause::Body(error, body) => {
                 let field = if error.field.is_empty() { "the answer" } else { &error.field };
-                write!(f, "{field} cannot be read: {}; the answer starts {body:?}", error.reason)
+                write!(f, "{field} cannot be read: {}; the answer starts {body:?}", error.reason)?;
+                if body.starts_with('<') { write!(f, "; {NOT_AWS_CONFIG}") } else { Ok(()) }
             }
             Cause::NotSent { reason, hint } => write!(f, "{reason}; {hint}"),
             Cause::TimedOut { reason } => write!(
@@ -82,6 +83,9 @@ impl FetchError {
     }
 }
 
+const NOT_AWS_CONFIG: &str = "this is not AWS Config: AWS_ENDPOINT_URL moves every service, AWS_ENDPOINT_URL_S3 or \
+    lake.endpoint_url moves S3 alone; or a proxy answers in its place";
+
 /// What the hint needs to know of the call.
 pub(crate) struct CallContext<'a> {
     pub(crate) operation: &'static str,
@@ -93,7 +97,7 @@ pub(crate) fn from_sdk<E>(
     error: &SdkError<E, HttpResponse>,
     doing: String,
     context: &CallContext<'_>,
-    body_error: Option<(BodyError, String)>,
+    body_error: Option<BodyError>,
 ) -> FetchError
 where
     E: ProvideErrorMetadata + Error + 'static,
@@ -112,9 +116,11 @@ where
             };
             if transient { FetchError::transient(doing, cause) } else { FetchError::permanent(doing, cause) }
         }
-        SdkError::ResponseError(_) if body_error.is_some() => {
-            let (error, body) = body_error.unwrap_or_else(|| unreachable!("checked by the guard"));
-            FetchError::permanent(doing, Cause::Body(error, body))
+        SdkError::ResponseError(response) => {
+            let body = response.raw().body().bytes().unwrap_or_default();
+            let start = excerpt(&String::from_utf8_lossy(&body[..body.len().min(800)]));
+            let unread = || BodyError { field: String::new(), reason: chain(error) };
+            FetchError::permanent(doing, Cause::Body(body_error.unwrap_or_else(unread), start))
         }
         SdkError::TimeoutError(_) => FetchError::transient(doing, Cause::TimedOut { reason: chain(error) }),
         other => {
@@ -137,7 +143,7 @@ fn hint(code: &str, context: &CallContext<'_>, response: &HttpResponse) -> Optio
         "UnrecognizedClientException" | "InvalidClientTokenId" => "the credentials are not known in this region's partition".to_owned(),
         "InvalidSignatureException" | "SignatureDoesNotMatch" | "RequestExpired" => "is this machine's clock right?".to_owned(),
         _ if response.headers().get("content-type").is_some_and(|kind| kind.contains("xml") || kind.contains("html")) => {
-            "this is not AWS Config: AWS_ENDPOINT_URL moves every service, AWS_ENDPOINT_URL_S3 or lake.endpoint_url moves S3 alone".to_owned()
+            NOT_AWS_CONFIG.to_owned()
         }
         _ => return None,
     })

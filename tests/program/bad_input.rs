@@ -1,0 +1,115 @@
+//! Bad input: a clear error of one to three lines, the right exit code, no panic.
+
+use crate::support::{Ended, Scene, run, start};
+use std::io::Read;
+
+fn clear(ended: &Ended, code: i32, words: &[&str]) {
+    assert_eq!(ended.code, Some(code), "{ended:?}");
+    let errors: Vec<&str> = ended.stderr.lines().filter(|line| !line.contains(" INFO ")).collect();
+    assert!((1..=3).contains(&errors.len()), "{} lines: {ended:?}", errors.len());
+    for word in words {
+        assert!(ended.stderr.contains(word), "{word:?} is not in {ended:?}");
+    }
+    for never in ["panicked", "backtrace", "RUST_BACKTRACE"] {
+        assert!(!ended.stderr.contains(never), "{ended:?}");
+    }
+}
+
+/// A pipeline at an endpoint that is like AWS: it knows only now.
+fn real_api(scene: &Scene) -> String {
+    let path = scene.pipeline("");
+    let text = std::fs::read_to_string(&path).expect("read").replace("/{date}", "");
+    std::fs::write(&path, text).expect("written");
+    path.display().to_string()
+}
+
+#[test]
+fn a_missing_or_broken_pipeline_is_exit_2_and_names_the_file() {
+    let scene = Scene::new("");
+    clear(&run(scene.command(&["run", "none.toml"])), 2, &["cannot read the pipeline file none.toml", "No such file"]);
+    clear(&run(scene.command(&["plan", "."])), 2, &["cannot read the pipeline file ."]);
+    std::fs::write(scene.path("broken.toml"), "version = 1\n[lake\n").expect("written");
+    clear(&run(scene.command(&["run", "broken.toml"])), 2, &["broken.toml, line 2: [lake: "]);
+    std::fs::write(scene.path("binary.toml"), [0xff, 0xfe, 0]).expect("written");
+    clear(&run(scene.command(&["run", "binary.toml"])), 2, &["binary.toml", "UTF-8"]);
+}
+
+#[test]
+fn wrong_arguments_are_exit_2_and_say_what_is_allowed() {
+    let scene = Scene::new("");
+    let pipeline = scene.pipeline("").display().to_string();
+    for (arguments, words) in [
+        (vec!["run", &pipeline, "--date", "2026-02-30"], "\"2026-02-30\" is not a date: allowed is YYYY-MM-DD"),
+        (vec!["run", &pipeline, "--only", "none"], "the pipeline has no such aggregator; it has org, security"),
+        (vec!["run", &pipeline, "--lake", "ftp://x"], "--lake: \"ftp://x\": allowed is s3://bucket/prefix, or a folder"),
+        (vec!["simulate", "--fault", "none=1"], "unknown field `none`, expected one of `throttle_per_second`"),
+    ] {
+        let ended = run(scene.command(&arguments));
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        assert!(ended.stderr.contains(words) && !ended.stderr.contains("panicked"), "{ended:?}");
+    }
+}
+
+#[test]
+fn b63_another_date_than_today_is_refused_where_only_now_is_known() {
+    let scene = Scene::new("");
+    let pipeline = real_api(&scene);
+    let ended = run(scene.command(&["run", &pipeline, "--date", "2026-01-01"]));
+    clear(&ended, 2, &["--date 2026-01-01: AWS Config only knows how things are now"]);
+    assert!(!scene.path("lake").exists(), "nothing is made for a run that is refused");
+}
+
+#[test]
+fn no_credentials_are_a_failed_run_that_says_how_to_sign_in() {
+    let scene = Scene::new("");
+    let pipeline = real_api(&scene);
+    let ended = run(scene.command(&["run", &pipeline, "--only", "org"]));
+    clear(&ended, 1, &["sign in, or set AWS_PROFILE"]);
+}
+
+#[test]
+fn a_lake_that_cannot_be_written_is_found_out_before_anything_is_asked() {
+    let scene = Scene::new("");
+    std::fs::write(scene.path("file"), "").expect("written");
+    let pipeline = scene.pipeline("").display().to_string();
+    let ended = run(scene.command(&["run", &pipeline, "--date", "2026-03-01", "--lake", "file/lake"]));
+    clear(&ended, 1, &["cannot make the lake folder", "set lake.url or --lake"]);
+}
+
+#[test]
+fn b27_an_unknown_aggregator_names_the_region_asked() {
+    let scene = Scene::new("");
+    let path = scene.pipeline("");
+    let text = std::fs::read_to_string(&path).expect("read").replace("eu-west-1", "eu-west-2");
+    std::fs::write(&path, text).expect("written");
+    let ended = run(scene.command(&["run", &path.display().to_string(), "--date", "2026-03-01", "--only", "org"]));
+    clear(&ended, 1, &["NoSuchConfigurationAggregatorException", "is it in eu-west-2?", "request id"]);
+}
+
+#[test]
+fn b15_an_s3_server_at_the_config_endpoint_is_told_as_such() {
+    let scene = Scene::new("");
+    let url = scene.runtime.block_on(crate::s3::serve(scene.path("bucket-root")));
+    let pipeline = real_api(&scene);
+    let text = std::fs::read_to_string(&pipeline).expect("read");
+    let text: String = text.lines().filter(|line| !line.starts_with("endpoint_url")).map(|line| format!("{line}\n")).collect();
+    std::fs::write(&pipeline, text).expect("written");
+    let mut command = scene.command(&["run", &pipeline, "--only", "org"]);
+    command.env("AWS_ENDPOINT_URL", url).env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
+    clear(&run(command), 1, &["AWS_ENDPOINT_URL moves every service"]);
+}
+
+#[test]
+fn b66_a_closed_stdout_is_no_panic_and_the_day_is_kept() {
+    let scene = Scene::new("");
+    let pipeline = scene.pipeline("").display().to_string();
+    for arguments in [vec!["plan", &pipeline], vec!["run", &pipeline, "--date", "2026-03-01"], vec!["--help"]] {
+        let mut child = start(scene.command(&arguments));
+        drop(child.stdout.take());
+        let mut stderr = String::new();
+        child.stderr.take().expect("stderr").read_to_string(&mut stderr).expect("read");
+        let status = child.wait().expect("ended");
+        assert!(!stderr.contains("panicked") && status.code().is_some_and(|code| code <= 1), "{arguments:?} {status} {stderr}");
+    }
+    assert!(!scene.rows(compline_model::Table::PackCompliance, "org", "2026-03-01").is_empty());
+}

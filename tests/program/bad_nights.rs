@@ -1,0 +1,104 @@
+//! Nights on which AWS Config, or the way to it, does not do what it should.
+
+use crate::support::{Scene, run};
+use compline_model::Table;
+
+const DAY: &str = "2026-03-01";
+const FACT: Table = Table::PackCompliance;
+
+/// A night that must end with the same rows as one without faults.
+fn same_rows(faults: &str) -> String {
+    let (good, bad) = (Scene::new(""), Scene::new(faults));
+    good.night(&good.pipeline("page_size = 10"), DAY);
+    let ended = bad.night(&bad.pipeline("page_size = 10"), DAY);
+    for aggregator in ["org", "security"] {
+        let rows = good.rows(FACT, aggregator, DAY);
+        assert!(rows.len() > 300, "{}", rows.len());
+        assert_eq!(bad.rows(FACT, aggregator, DAY), rows);
+    }
+    ended.stdout
+}
+
+/// A night that must fail for every aggregator and publish nothing; gives what it said.
+fn fails(faults: &str, fetch: &str) -> String {
+    let scene = Scene::new(faults);
+    let pipeline = scene.pipeline(&format!("page_size = 10\n{fetch}")).display().to_string();
+    let ended = run(scene.command(&["run", &pipeline, "--date", DAY]));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    for table in Table::ALL.into_iter().filter(|table| *table != Table::Runs) {
+        assert!(!scene.path("lake").join(table.name()).exists(), "{} is there", table.name());
+    }
+    let ledger = scene.rows(Table::Runs, "org", DAY);
+    assert!(ledger.len() == 1 && ledger[0].contains("|failed|"), "{ledger:?}");
+    ended.stdout
+}
+
+#[test]
+fn b01_empty_pages_with_a_token_lose_no_row_and_are_counted() {
+    let summary = same_rows("empty_page_every = 3");
+    assert!(summary.contains("empty pages"), "{summary}");
+}
+
+#[test]
+fn b04_a_token_refused_half_way_begins_the_shard_again_and_loses_and_doubles_no_row() {
+    let summary = same_rows("expired_token_every = 90");
+    assert!(summary.contains("shards begun again"), "{summary}");
+}
+
+#[test]
+fn b08_throttles_are_waited_out() {
+    same_rows("throttle_per_second = 60\nthrottle_burst = 5");
+}
+
+#[test]
+fn server_errors_and_cut_connections_are_tried_again() {
+    same_rows("error_every = 9\ncut_every = 11\nlatency_millis = 2");
+}
+
+#[test]
+fn an_error_code_in_the_header_is_understood_as_well() {
+    same_rows("error_code_in_header = true\nexpired_token_every = 90\nthrottle_per_second = 90\nthrottle_burst = 5");
+}
+
+#[test]
+fn b02_a_repeated_token_is_an_error_and_nothing_is_published() {
+    let said = fails("repeated_token_every = 3", "");
+    assert!(said.contains("AWS Config gave the same page token twice"), "{said}");
+}
+
+#[test]
+fn b04_a_token_that_is_always_refused_ends_the_day() {
+    let said = fails("expired_token_every = 1", "");
+    assert!(said.contains("InvalidNextTokenException") || said.contains("refused its own page token 4 times"), "{said}");
+}
+
+#[test]
+fn b06_b18_a_sign_in_page_instead_of_json_is_an_error_that_names_the_page_and_cuts_the_body() {
+    let said = fails("malformed_every = 12", "");
+    assert!(said.contains("Sign in") && said.contains("page "), "{said}");
+}
+
+#[test]
+fn b09_a_server_that_says_nothing_more_ends_within_the_time_outs() {
+    let started = std::time::Instant::now();
+    let said = fails("stall_every = 1", "attempt_timeout_secs = 1\nmax_attempts = 2");
+    assert!(said.contains("fetch.attempt_timeout_secs"), "{said}");
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
+}
+
+#[test]
+fn b66_one_aggregator_that_fails_leaves_the_other_and_is_exit_3_with_a_line_of_its_own() {
+    let scene = Scene::new("");
+    let path = scene.pipeline("");
+    scene.night(&path, "2026-02-28");
+    let text = std::fs::read_to_string(&path).expect("read").replace("security-aggregator", "gone-aggregator");
+    std::fs::write(&path, text).expect("written");
+    let ended = run(scene.command(&["run", &path.display().to_string(), "--date", DAY]));
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.stdout.contains("FAILED") && ended.stdout.contains("gone-aggregator in us-east-1"), "{ended:?}");
+    assert!(!scene.rows(FACT, "org", DAY).is_empty());
+    assert!(scene.read(&scene.lake(), FACT, "security", DAY).is_none());
+    assert!(!scene.rows(FACT, "security", "2026-02-28").is_empty(), "the day before is as it was");
+    assert!(scene.rows(Table::Runs, "org", DAY)[0].contains("|succeeded|"));
+    assert!(scene.rows(Table::Runs, "security", DAY)[0].contains("NoSuchConfigurationAggregatorException"));
+}

@@ -1,0 +1,98 @@
+//! Runs that are ended by force, at any moment.
+
+use crate::reading::{files, of_trends, texts};
+use crate::support::{Scene, finish, run, start, wait_until};
+use compline_model::Table;
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+const DAYS: [&str; 2] = ["2026-02-28", "2026-03-01"];
+
+fn signal(id: u32, name: &str) {
+    assert!(Command::new("kill").args([name, &id.to_string()]).status().expect("kill").success());
+}
+
+/// Every partition that is in the lake can be read whole.
+fn every_partition_is_whole(scene: &Scene) {
+    let lake = scene.lake();
+    for table in Table::ALL {
+        for (aggregator, dates) in scene.runtime.block_on(lake.partitions(table)).expect("listed") {
+            for date in dates {
+                scene.read(&lake, table, aggregator.as_str(), &date.to_string());
+            }
+        }
+    }
+}
+
+#[test]
+fn killed_at_any_moment_a_rerun_gives_the_right_lake_and_no_reader_sees_half_a_day() {
+    let seed = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").subsec_nanos();
+    println!("seed {seed}");
+    let right = Scene::new("");
+    let pipeline = right.pipeline("");
+    let started = Instant::now();
+    DAYS.iter().for_each(|day| drop(right.night(&pipeline, day)));
+    let night = started.elapsed() / 2;
+
+    let scene = Scene::new("");
+    let pipeline = scene.pipeline("");
+    scene.night(&pipeline, DAYS[0]);
+    let mut moment = u64::from(seed);
+    for day in [DAYS[1], DAYS[0]].into_iter().cycle().take(16) {
+        let child = start(scene.command(&["run", &pipeline.display().to_string(), "--date", day]));
+        moment = moment.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        std::thread::sleep(night.mul_f64((moment >> 33) as f64 / f64::from(1_u32 << 31)));
+        signal(child.id(), "-9");
+        finish(child);
+        every_partition_is_whole(&scene);
+    }
+    // One rerun, of the last day: what the others left behind is made good as well.
+    scene.night(&pipeline, DAYS[1]);
+    assert_eq!(of_trends(files(&scene.path("lake"))), of_trends(files(&right.path("lake"))));
+    for day in DAYS {
+        for aggregator in ["org", "security"] {
+            let rows = |scene: &Scene| scene.rows(Table::PackCompliance, aggregator, day);
+            assert_eq!(rows(&scene), rows(&right));
+        }
+    }
+}
+
+#[test]
+fn b64_sigterm_and_sigint_end_within_seconds_and_leave_no_temporary_file() {
+    for (name, code) in [("-TERM", 143), ("-INT", 130)] {
+        let scene = Scene::new("stall_every = 7");
+        let pipeline = scene.pipeline("page_size = 10").display().to_string();
+        let child = start(scene.command(&["run", &pipeline, "--date", DAYS[0]]));
+        wait_until("the run has begun", || scene.path("lake/_compline/tmp").exists());
+        std::thread::sleep(Duration::from_millis(300));
+        let asked = Instant::now();
+        signal(child.id(), name);
+        let ended = finish(child);
+        assert_eq!(ended.code, Some(code), "{ended:?}");
+        assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+        assert!(ended.stderr.contains("run again"), "{ended:?}");
+        let left = files(&scene.path("lake"));
+        assert!(left.keys().all(|name| !name.starts_with("_compline/tmp")), "{:?}", left.keys());
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn b33_a_full_disk_fails_the_run_and_leaves_the_day_as_it_was() {
+    let scene = Scene::new("");
+    let pipeline = scene.pipeline("").display().to_string();
+    scene.night(&scene.pipeline(""), DAYS[0]);
+    let before = scene.read(&scene.lake(), Table::PackCompliance, "org", DAYS[0]).map(|rows| texts(&rows));
+    // A limit on the size of files stands for a disk with no room: the write fails half way.
+    let binary = env!("CARGO_BIN_EXE_compline");
+    let mut limited = Command::new("bash");
+    limited
+        .args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$@\"", "bash", binary, "run", &pipeline, "--date", DAYS[0]])
+        .current_dir(scene.folder.path());
+    let ended = run(limited);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stdout.contains("cannot write") && ended.stdout.contains("File too large"), "{ended:?}");
+    let after = scene.read(&scene.lake(), Table::PackCompliance, "org", DAYS[0]).map(|rows| texts(&rows));
+    assert_eq!(before, after);
+    assert!(files(&scene.path("lake")).keys().all(|name| !name.starts_with("_compline/tmp")));
+}

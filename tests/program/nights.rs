@@ -1,0 +1,104 @@
+//! Good nights: again, out of order, with gaps, and what is said of them.
+
+use crate::reading::{files, of_trends};
+use crate::support::{Scene, run};
+use compline_model::Table;
+
+#[test]
+fn b60_a_second_run_of_a_day_leaves_the_same_files_with_the_same_content_but_for_the_run() {
+    let scene = Scene::new("");
+    let pipeline = scene.pipeline("");
+    for day in ["2026-02-27", "2026-02-28", "2026-03-01"] {
+        scene.night(&pipeline, day);
+    }
+    let rows = |table| scene.rows(table, "org", "2026-02-28");
+    let before = (rows(Table::PackCompliance), rows(Table::SourceStatus));
+    let all = files(&scene.path("lake"));
+    scene.night(&pipeline, "2026-02-28");
+    let again = files(&scene.path("lake"));
+    assert_eq!(all.keys().collect::<Vec<_>>(), again.keys().collect::<Vec<_>>());
+    assert!(all.keys().all(|name| !name.starts_with("_compline/")), "nothing is left beside the tables");
+    assert_eq!(of_trends(all), of_trends(again));
+    assert_eq!((rows(Table::PackCompliance), rows(Table::SourceStatus)), before);
+    assert_eq!(rows(Table::Runs).len(), 2, "the ledger has both runs");
+}
+
+#[test]
+fn days_kept_in_any_order_give_the_trends_of_days_kept_in_order() {
+    let days = ["2026-02-20", "2026-02-23", "2026-02-24", "2026-03-01"];
+    let (ordered, shuffled) = (Scene::new(""), Scene::new(""));
+    let pipeline = ordered.pipeline("");
+    days.iter().for_each(|day| drop(ordered.night(&pipeline, day)));
+    let pipeline = shuffled.pipeline("");
+    [3, 1, 0, 2].into_iter().for_each(|day| drop(shuffled.night(&pipeline, days[day])));
+    let trends = of_trends(files(&ordered.path("lake")));
+    assert_eq!(trends.len(), 4 * 2 * 3);
+    let other = of_trends(files(&shuffled.path("lake")));
+    let differ: Vec<&String> = trends.keys().filter(|name| trends.get(*name) != other.get(*name)).collect();
+    assert!(differ.is_empty(), "{differ:?}");
+}
+
+#[test]
+fn trend_files_that_are_lost_are_made_again_by_the_next_night() {
+    let scene = Scene::new("");
+    let pipeline = scene.pipeline("");
+    for day in ["2026-02-26", "2026-02-27", "2026-02-28"] {
+        scene.night(&pipeline, day);
+    }
+    let before = of_trends(files(&scene.path("lake")));
+    for lost in ["pack_status/snapshot_date=2026-02-28", "pack_status/snapshot_date=2026-02-27", "compliance_trends/snapshot_date=2026-02-26"] {
+        std::fs::remove_dir_all(scene.path("lake").join(lost)).expect("removed");
+    }
+    scene.night(&pipeline, "2026-03-01");
+    let after = of_trends(files(&scene.path("lake")));
+    assert!(before.iter().all(|(name, file)| after.get(name) == Some(file)));
+}
+
+#[test]
+fn the_plan_of_the_shipped_pipelines_is_the_golden_one() {
+    let scene = Scene::new("");
+    for name in ["demo", "nightly"] {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../pipelines/{name}/pipeline.toml").replace("{name}", name);
+        let ended = run(scene.command(&["plan", &file, "--date", "2026-03-01"]));
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        golden(&format!("plan_{name}"), &ended.stdout);
+    }
+}
+
+#[test]
+fn the_help_of_every_command_is_the_golden_one() {
+    let scene = Scene::new("");
+    for command in ["demo", "plan", "run", "simulate"] {
+        golden(&format!("help_{command}"), &run(scene.command(&[command, "--help"])).stdout);
+    }
+}
+
+#[test]
+fn the_outcome_as_json_has_a_report_per_aggregator_on_stdout_alone() {
+    let scene = Scene::new("");
+    let pipeline = scene.pipeline("").display().to_string();
+    let ended = run(scene.command(&["run", &pipeline, "--date", "2026-03-01", "--json"]));
+    let report: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    let rows = scene.rows(Table::PackCompliance, "org", "2026-03-01").len();
+    assert_eq!(report["aggregators"][0]["rows"], rows);
+    assert_eq!(report["aggregators"][1]["outcome"], "succeeded");
+    assert!(ended.stderr.contains("kept"), "plain lines of progress are on stderr: {ended:?}");
+}
+
+#[test]
+fn the_demo_ends_with_the_trend_who_regressed_and_a_query() {
+    let scene = Scene::new("");
+    let ended = run(scene.command(&["demo", "--days", "9", "--accounts", "40"]));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    for words in ["9 nights of a made-up organization", "the lake is in lake", "org\n", "security\n", "who regressed", "ask next"] {
+        assert!(ended.stdout.contains(words), "{words}: {}", ended.stdout);
+    }
+    assert_eq!(ended.stdout.matches(" packs  compliant").count(), 2);
+}
+
+/// Compares with a file in `tests/golden`. `INSTA_UPDATE=always cargo test --test program golden` writes them anew.
+fn golden(name: &str, text: &str) {
+    insta::with_settings!({ snapshot_path => "../golden", prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!(name, text);
+    });
+}

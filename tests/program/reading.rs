@@ -1,0 +1,72 @@
+//! Reading a lake back, as rows of text.
+
+use crate::support::{Scene, date};
+use arrow::array::{Array, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+use arrow::util::display::array_value_to_string;
+use compline_model::Table;
+use compline_sink::{Compression, Lake, LakeLocation, Partition};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Columns that tell one run from another.
+const OF_THE_RUN: [&str; 2] = ["collected_at", "run_id"];
+
+impl Scene {
+    pub(crate) fn lake(&self) -> Lake {
+        let location = LakeLocation::Folder(self.path("lake"));
+        self.runtime.block_on(Lake::open(&location, Compression::Zstd)).expect("a lake")
+    }
+
+    /// The rows of a partition, if it is there.
+    pub(crate) fn read(&self, lake: &Lake, table: Table, aggregator: &str, day: &str) -> Option<RecordBatch> {
+        let partition = Partition { table, date: date(day), aggregator: aggregator.parse().expect("an id") };
+        self.runtime.block_on(lake.read(&partition, None)).expect("whole, or not there")
+    }
+
+    /// The rows of a partition, each as text, without the columns that tell one run from another.
+    pub(crate) fn rows(&self, table: Table, aggregator: &str, day: &str) -> Vec<String> {
+        let batch = self.read(&self.lake(), table, aggregator, day).expect("a partition");
+        texts(&batch)
+    }
+}
+
+pub(crate) fn texts(batch: &RecordBatch) -> Vec<String> {
+    let columns = || batch.schema().fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
+    let shown: Vec<String> = columns().into_iter().filter(|name| !OF_THE_RUN.contains(&name.as_str())).collect();
+    let value = |name: &String, row: usize| {
+        // Times are shown as milliseconds: to show them as UTC would take a table of time zones.
+        let column = match batch[name.as_str()].data_type() {
+            DataType::Timestamp(_, _) => cast(&batch[name.as_str()], &DataType::Int64).expect("milliseconds"),
+            _ => Arc::clone(&batch[name.as_str()]),
+        };
+        if column.is_null(row) { "-".to_owned() } else { array_value_to_string(&column, row).expect("a value") }
+    };
+    (0..batch.num_rows()).map(|row| shown.iter().map(|name| value(name, row)).collect::<Vec<_>>().join("|")).collect()
+}
+
+/// Every file below a folder, by its path below it.
+pub(crate) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut folders: Vec<PathBuf> = vec![folder.to_owned()];
+    while let Some(inner) = folders.pop() {
+        for entry in std::fs::read_dir(inner).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(folder).expect("below").display().to_string();
+                files.insert(name, std::fs::read(path).expect("a file"));
+            }
+        }
+    }
+    files
+}
+
+/// Of files, those of tables that have nothing of the run in them: byte for byte the same for the same days.
+pub(crate) fn of_trends(files: BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8>> {
+    let trend = |name: &str| ["pack_changes/", "compliance_trends/", "pack_status/"].iter().any(|table| name.starts_with(table));
+    files.into_iter().filter(|(name, _)| trend(name)).collect()
+}

@@ -1,0 +1,118 @@
+//! A source, a pipeline and a lake for the program to work with.
+
+use compline_model::SnapshotDate;
+use compline_simulator::{Faults, Organization, OrganizationSpec, Simulator};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+/// No run of a test takes this long unless it hangs.
+const BOUND: Duration = Duration::from_secs(120);
+
+/// A simulator, and a folder with a pipeline file and a lake.
+pub(crate) struct Scene {
+    pub(crate) folder: TempDir,
+    pub(crate) runtime: Runtime,
+    url: String,
+    _simulator: Simulator,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Scene {
+    /// A small organization with these faults (TOML).
+    pub(crate) fn new(faults: &str) -> Self {
+        let runtime = Runtime::new().expect("a runtime");
+        let organization = Organization::new(OrganizationSpec { accounts: 60, ..OrganizationSpec::default() });
+        let faults = Faults::parse(faults).expect("faults");
+        let start = Simulator::start(0, organization, "2026-03-01".parse().expect("a date"), faults);
+        let simulator = runtime.block_on(start).expect("a simulator");
+        Self { folder: tempfile::tempdir().expect("a folder"), runtime, url: simulator.url(), _simulator: simulator }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a pipeline over both aggregators, with more lines in `[fetch]`; gives its path.
+    pub(crate) fn pipeline(&self, fetch: &str) -> PathBuf {
+        self.write_pipeline(&format!("url = {:?}", self.path("lake").display().to_string()), fetch)
+    }
+
+    /// Writes a pipeline with these lines in `[lake]`.
+    pub(crate) fn write_pipeline(&self, lake: &str, fetch: &str) -> PathBuf {
+        let text = format!(
+            "version = 1\n[lake]\n{lake}\n\
+             [[aggregator]]\nid = \"org\"\nname = \"org-aggregator\"\nregion = \"eu-west-1\"\nfan_out = \"region\"\n\
+             [[aggregator]]\nid = \"security\"\nname = \"security-aggregator\"\nregion = \"us-east-1\"\n\
+             [fetch]\nendpoint_url = \"{}/{{date}}\"\n{fetch}\n",
+            self.url
+        );
+        let path = self.path("pipeline.toml");
+        std::fs::write(&path, text).expect("written");
+        path
+    }
+
+    /// The night of a date, which must succeed.
+    pub(crate) fn night(&self, pipeline: &Path, date: &str) -> Ended {
+        let ended = run(self.command(&["run", &pipeline.display().to_string(), "--date", date]));
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        ended
+    }
+
+    /// `compline` in the scene's folder, with nothing of the tester's environment.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_compline"));
+        command.args(arguments).current_dir(self.folder.path()).env_clear();
+        command.env("HOME", self.folder.path()).env("AWS_EC2_METADATA_DISABLED", "true");
+        command
+    }
+}
+
+/// Starts a command with its output kept.
+pub(crate) fn start(mut command: Command) -> Child {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started")
+}
+
+/// Runs a command to its end, within the bound.
+pub(crate) fn run(command: Command) -> Ended {
+    finish(start(command))
+}
+
+/// Waits for a command's end, within the bound.
+pub(crate) fn finish(child: Child) -> Ended {
+    let id = child.id();
+    let (done, waiting) = std::sync::mpsc::channel();
+    let watch = std::thread::spawn(move || {
+        if waiting.recv_timeout(BOUND).is_err() {
+            let _ = Command::new("kill").args(["-9", &id.to_string()]).status();
+        }
+    });
+    let output = child.wait_with_output().expect("its output");
+    let _ = done.send(());
+    watch.join().expect("the watch");
+    let Output { status, stdout, stderr } = output;
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    Ended { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+}
+
+/// Waits until something is so, within the bound.
+pub(crate) fn wait_until(what: &str, so: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !so() {
+        assert!(started.elapsed() < BOUND, "never: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+pub(crate) fn date(text: &str) -> SnapshotDate {
+    text.parse().expect("a date")
+}

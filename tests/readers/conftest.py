@@ -1,0 +1,97 @@
+"""What other people's tools are pointed at: the demo's lake, and a simulator."""
+
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import time
+
+import boto3
+import pytest
+from botocore.config import Config
+
+COMPLINE = os.environ["COMPLINE"]
+TABLES = ["pack_compliance", "source_status", "pack_changes", "compliance_trends", "pack_status", "runs"]
+
+# No tool may find the tester's own account.
+for name in [name for name in os.environ if name.startswith("AWS_")]:
+    del os.environ[name]
+os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test", AWS_EC2_METADATA_DISABLED="true")
+
+
+def pytest_terminal_summary(terminalreporter):
+    if terminalreporter.stats.get("skipped"):
+        terminalreporter.write_line("a test that is skipped is a promise that nobody checks: this run has failed")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session):
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter and reporter.stats.get("skipped"):
+        session.exitstatus = 1
+
+
+@pytest.fixture(scope="session")
+def lake(tmp_path_factory) -> pathlib.Path:
+    """The lake of the demo."""
+    folder = tmp_path_factory.mktemp("demo") / "lake"
+    subprocess.run([COMPLINE, "demo", "--lake", folder], check=True, timeout=300, stdout=subprocess.DEVNULL)
+    return folder
+
+
+class Simulator:
+    def __init__(self, *arguments):
+        command = [COMPLINE, "simulate", "--port", "0", "--date", "2026-03-01", *arguments]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.url = self.process.stdout.readline().strip()
+
+    def client(self, region="eu-west-1"):
+        return boto3.client("config", region_name=region, endpoint_url=self.url, config=Config(retries={"max_attempts": 0}))
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(timeout=10)
+
+
+@pytest.fixture(scope="session")
+def simulator():
+    simulator = Simulator("--accounts", "40")
+    yield simulator
+    simulator.stop()
+
+
+@pytest.fixture
+def faulty_simulator():
+    """Makes simulators with faults."""
+    made = []
+
+    def make(*faults):
+        arguments = [argument for fault in faults for argument in ("--fault", fault)]
+        made.append(Simulator("--accounts", "40", *arguments))
+        return made[-1]
+
+    yield make
+    for simulator in made:
+        simulator.stop()
+
+
+@pytest.fixture(scope="session")
+def moto_server():
+    """An S3 server that nobody here wrote."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            break
+        except OSError:
+            assert time.monotonic() < deadline and process.poll() is None, "moto_server did not start"
+            time.sleep(0.1)
+    yield f"http://127.0.0.1:{port}"
+    process.terminate()
+    process.wait(timeout=10)

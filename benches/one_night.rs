@@ -9,9 +9,26 @@ use std::hint::black_box;
 
 const ACCOUNTS: u32 = 1_000;
 const REGIONS: [&str; 20] = [
-    "eu-west-1", "eu-west-2", "eu-west-3", "eu-north-1", "eu-south-1", "us-east-1", "us-east-2", "us-west-1", "us-west-2",
-    "ap-south-1", "ap-east-1", "ap-northeast-1", "ap-northeast-2", "ap-southeast-1", "ap-southeast-2", "ca-central-1",
-    "sa-east-1", "me-south-1", "af-south-1", "eu-central-1",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+    "eu-north-1",
+    "eu-south-1",
+    "us-east-1",
+    "us-east-2",
+    "us-west-1",
+    "us-west-2",
+    "ap-south-1",
+    "ap-east-1",
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ca-central-1",
+    "sa-east-1",
+    "me-south-1",
+    "af-south-1",
+    "eu-central-1",
 ];
 const PACKS: [&str; 5] = ["cis-level1", "nist-800-53", "pci-dss", "encryption", "web-baseline1"];
 

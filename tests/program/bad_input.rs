@@ -41,7 +41,10 @@ fn wrong_arguments_are_exit_2_and_say_what_is_allowed() {
     for (arguments, words) in [
         (vec!["run", &pipeline, "--date", "2026-02-30"], "\"2026-02-30\" is not a date: allowed is YYYY-MM-DD"),
         (vec!["run", &pipeline, "--only", "none"], "the pipeline has no such aggregator; it has org, security"),
-        (vec!["run", &pipeline, "--lake", "ftp://x"], "--lake: \"ftp://x\": allowed is s3://bucket/prefix, or a folder"),
+        (
+            vec!["run", &pipeline, "--lake", "ftp://x"],
+            "--lake: \"ftp://x\": allowed is s3://bucket/prefix, or a folder",
+        ),
         (vec!["simulate", "--fault", "none=1"], "unknown field `none`, expected one of `throttle_per_second`"),
     ] {
         let ended = run(scene.command(&arguments));
@@ -92,7 +95,8 @@ fn b15_an_s3_server_at_the_config_endpoint_is_told_as_such() {
     let url = scene.runtime.block_on(crate::s3::serve(scene.path("bucket-root")));
     let pipeline = real_api(&scene);
     let text = std::fs::read_to_string(&pipeline).expect("read");
-    let text: String = text.lines().filter(|line| !line.starts_with("endpoint_url")).map(|line| format!("{line}\n")).collect();
+    let text: String =
+        text.lines().filter(|line| !line.starts_with("endpoint_url")).map(|line| format!("{line}\n")).collect();
     std::fs::write(&pipeline, text).expect("written");
     let mut command = scene.command(&["run", &pipeline, "--only", "org"]);
     command.env("AWS_ENDPOINT_URL", url).env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
@@ -109,7 +113,10 @@ fn b66_a_closed_stdout_is_no_panic_and_the_day_is_kept() {
         let mut stderr = String::new();
         child.stderr.take().expect("stderr").read_to_string(&mut stderr).expect("read");
         let status = child.wait().expect("ended");
-        assert!(!stderr.contains("panicked") && status.code().is_some_and(|code| code <= 1), "{arguments:?} {status} {stderr}");
+        assert!(
+            !stderr.contains("panicked") && status.code().is_some_and(|code| code <= 1),
+            "{arguments:?} {status} {stderr}"
+        );
     }
     assert!(!scene.rows(compline_model::Table::PackCompliance, "org", "2026-03-01").is_empty());
 }

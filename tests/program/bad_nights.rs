@@ -57,7 +57,9 @@ fn server_errors_and_cut_connections_are_tried_again() {
 
 #[test]
 fn an_error_code_in_the_header_is_understood_as_well() {
-    same_rows("error_code_in_header = true\nexpired_token_every = 90\nthrottle_per_second = 90\nthrottle_burst = 5");
+    same_rows(
+        "error_code_in_header_only = true\nexpired_token_every = 90\nthrottle_per_second = 90\nthrottle_burst = 5",
+    );
 }
 
 #[test]
@@ -69,7 +71,10 @@ fn b02_a_repeated_token_is_an_error_and_nothing_is_published() {
 #[test]
 fn b04_a_token_that_is_always_refused_ends_the_day() {
     let said = fails("expired_token_every = 1", "");
-    assert!(said.contains("InvalidNextTokenException") || said.contains("refused its own page token 4 times"), "{said}");
+    assert!(
+        said.contains("InvalidNextTokenException") || said.contains("refused its own page token 4 times"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -47,8 +47,11 @@ fn each_library_that_shapes_a_stage_is_in_that_stage_alone() {
         ("clap", "compline"),
         ("anyhow", "compline"),
     ] {
-        let users: Vec<&String> =
-            dependencies.iter().filter(|(_, imports)| imports.iter().any(|name| name == library)).map(|(name, _)| name).collect();
+        let users: Vec<&String> = dependencies
+            .iter()
+            .filter(|(_, imports)| imports.iter().any(|name| name == library))
+            .map(|(name, _)| name)
+            .collect();
         assert_eq!(users, [home], "{library}");
     }
 }

@@ -27,7 +27,7 @@ fn every_partition_is_whole(scene: &Scene) {
 #[test]
 fn killed_at_any_moment_a_rerun_gives_the_right_lake_and_no_reader_sees_half_a_day() {
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").subsec_nanos();
-    println!("seed {seed}");
+    eprintln!("seed {seed}");
     let right = Scene::new("");
     let pipeline = right.pipeline("");
     let started = Instant::now();

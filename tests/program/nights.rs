@@ -46,7 +46,11 @@ fn trend_files_that_are_lost_are_made_again_by_the_next_night() {
         scene.night(&pipeline, day);
     }
     let before = of_trends(files(&scene.path("lake")));
-    for lost in ["pack_status/snapshot_date=2026-02-28", "pack_status/snapshot_date=2026-02-27", "compliance_trends/snapshot_date=2026-02-26"] {
+    for lost in [
+        "pack_status/snapshot_date=2026-02-28",
+        "pack_status/snapshot_date=2026-02-27",
+        "compliance_trends/snapshot_date=2026-02-26",
+    ] {
         std::fs::remove_dir_all(scene.path("lake").join(lost)).expect("removed");
     }
     scene.night(&pipeline, "2026-03-01");
@@ -90,7 +94,14 @@ fn the_demo_ends_with_the_trend_who_regressed_and_a_query() {
     let scene = Scene::new("");
     let ended = run(scene.command(&["demo", "--days", "9", "--accounts", "40"]));
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    for words in ["9 nights of a made-up organization", "the lake is in lake", "org\n", "security\n", "who regressed", "ask next"] {
+    for words in [
+        "9 nights of a made-up organization",
+        "the lake is in lake",
+        "org\n",
+        "security\n",
+        "who regressed",
+        "ask next",
+    ] {
         assert!(ended.stdout.contains(words), "{words}: {}", ended.stdout);
     }
     assert_eq!(ended.stdout.matches(" packs  compliant").count(), 2);

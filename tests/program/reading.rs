@@ -67,6 +67,8 @@ pub(crate) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 
 /// Of files, those of tables that have nothing of the run in them: byte for byte the same for the same days.
 pub(crate) fn of_trends(files: BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8>> {
-    let trend = |name: &str| ["pack_changes/", "compliance_trends/", "pack_status/"].iter().any(|table| name.starts_with(table));
+    let trend = |name: &str| {
+        ["pack_changes/", "compliance_trends/", "pack_status/"].iter().any(|table| name.starts_with(table))
+    };
     files.into_iter().filter(|(name, _)| trend(name)).collect()
 }

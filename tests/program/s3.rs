@@ -42,7 +42,9 @@ fn the_same_nights_on_s3_have_the_same_data_byte_for_byte() {
     let days = ["2026-02-27", "2026-02-28", "2026-03-01"];
     let pipeline = scene.pipeline("");
     days.iter().for_each(|day| drop(scene.night(&pipeline, day)));
-    let lake = format!("url = \"s3://bucket/audit/compline\"\nregion = \"us-east-1\"\nendpoint_url = \"{url}\"\npath_style = true");
+    let lake = format!(
+        "url = \"s3://bucket/audit/compline\"\nregion = \"us-east-1\"\nendpoint_url = \"{url}\"\npath_style = true"
+    );
     let pipeline = scene.write_pipeline(&lake, "");
     for day in days {
         let ended = on_s3(&scene, &pipeline, day);

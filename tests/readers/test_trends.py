@@ -20,7 +20,7 @@ def sql(lake):
 
 def differences(sql, left, right):
     found = sql.sql(f"(({left}) EXCEPT ALL ({right})) UNION ALL (({right}) EXCEPT ALL ({left})) LIMIT 5").fetchall()
-    count = sql.sql(f"SELECT count(*) FROM ({left})").fetchone()[0]
+    count = sql.sql(f"SELECT count(*) FROM ({left})").fetchall()[0][0]
     assert count > 0, "nothing to compare"
     return found
 

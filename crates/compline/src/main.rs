@@ -19,11 +19,8 @@ fn main() -> ExitCode {
     let arguments = arguments::Arguments::parse();
     // The one place that reads the clock, beside the fetcher's time of arrival.
     let clock = chrono::Utc::now;
-    let ended = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::run)
-        .and_then(|runtime| {
+    let ended =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::run).and_then(|runtime| {
             let ended = runtime.block_on(command::perform(arguments.command, clock));
             // A thread that still computes for a stopped run must not hold up its end.
             runtime.shutdown_timeout(Duration::from_secs(1));

@@ -62,7 +62,12 @@ pub(crate) async fn nightly(night: &Night<'_>, lake: &Lake, progress: &Progress)
     let shared = Shared { night, run_id, lake, history, connector, permits, progress };
     let aggregators = night.settings.aggregators.iter().map(|aggregator| shared.aggregator_night(aggregator));
     let aggregators = join_all(aggregators).await;
-    Ok(Report { run_id: run_id.to_string(), snapshot_date: night.date.to_string(), lake: lake_name(&night.settings.lake), aggregators })
+    Ok(Report {
+        run_id: run_id.to_string(),
+        snapshot_date: night.date.to_string(),
+        lake: lake_name(&night.settings.lake),
+        aggregators,
+    })
 }
 
 impl History {
@@ -77,7 +82,7 @@ impl History {
 
 impl Shared<'_> {
     /// One aggregator's night, its failure included, and its line in the ledger.
-    #[tracing::instrument(skip_all, fields(aggregator = %aggregator.address.id))]
+    #[tracing::instrument(name = "aggregator", skip_all, fields(id = %aggregator.address.id))]
     async fn aggregator_night(&self, aggregator: &AggregatorSettings) -> AggregatorReport {
         let started = Instant::now();
         let mut report = AggregatorReport::new(&aggregator.address.id);

@@ -9,7 +9,18 @@ use std::fmt::Write;
 /// The summary of a night.
 pub(crate) fn summary(report: &Report) -> String {
     let mut text = format!("snapshot {} in {}\n\n", report.snapshot_date, report.lake);
-    let mut table = plain_table(&["aggregator", "outcome", "rows", "packs compliant", "7 days", "changes", "calls", "throttled", "written", "seconds"]);
+    let mut table = plain_table(&[
+        "aggregator",
+        "outcome",
+        "rows",
+        "packs compliant",
+        "7 days",
+        "changes",
+        "calls",
+        "throttled",
+        "written",
+        "seconds",
+    ]);
     for aggregator in &report.aggregators {
         table.add_row(row(aggregator));
     }
@@ -66,7 +77,8 @@ fn findings(report: &AggregatorReport) -> String {
         let _ = writeln!(text, "{name}: {}", changes.join(", "));
     }
     if report.empty_pages + report.shard_restarts > 0 {
-        let _ = writeln!(text, "{name}: {} empty pages, {} shards begun again", report.empty_pages, report.shard_restarts);
+        let _ =
+            writeln!(text, "{name}: {} empty pages, {} shards begun again", report.empty_pages, report.shard_restarts);
     }
     if report.duplicates > 0 {
         let _ = writeln!(text, "{name}: {} rows came twice and are kept once", report.duplicates);

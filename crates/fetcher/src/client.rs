@@ -73,9 +73,7 @@ impl AggregatorClient {
         let start = || excerpt(&String::from_utf8_lossy(&body[..body.len().min(800)]));
         match (sent, parsed) {
             (Ok(_), Ok(page)) => Ok(Asked::Answered(page)),
-            (Ok(_), Err(error)) => {
-                Err(FetchError::permanent(self.doing(operation, part), Cause::Body(error, start())))
-            }
+            (Ok(_), Err(error)) => Err(FetchError::permanent(self.doing(operation, part), Cause::Body(error, start()))),
             (Err(error), parsed) => Err(self.error(operation, part, &error, parsed.err())),
         }
     }

@@ -79,9 +79,8 @@ impl Connector {
     pub async fn connect(&self, address: AggregatorAddress, options: &FetchOptions) -> AggregatorClient {
         // Every attempt is counted and bounded by the settings; the SDK's own quota of retries would end a long throttled
         // night while each single call is still within its bounds.
-        let partition = RetryPartition::custom(format!("aggregator {}", address.id))
-            .token_bucket(TokenBucket::unlimited())
-            .build();
+        let partition =
+            RetryPartition::custom(format!("aggregator {}", address.id)).token_bucket(TokenBucket::unlimited()).build();
         let timeouts = TimeoutConfig::builder()
             .operation_timeout(options.operation_timeout)
             .operation_attempt_timeout(options.attempt_timeout)

@@ -140,9 +140,17 @@ fn hint(code: &str, context: &CallContext<'_>, response: &HttpResponse) -> Optio
         }
         "ThrottlingException" => "lower fetch.max_in_flight or raise fetch.max_attempts".to_owned(),
         "ExpiredTokenException" | "ExpiredToken" => "the credentials have ended: sign in again".to_owned(),
-        "UnrecognizedClientException" | "InvalidClientTokenId" => "the credentials are not known in this region's partition".to_owned(),
-        "InvalidSignatureException" | "SignatureDoesNotMatch" | "RequestExpired" => "is this machine's clock right?".to_owned(),
-        _ if response.headers().get("content-type").is_some_and(|kind| kind.contains("xml") || kind.contains("html")) => {
+        "UnrecognizedClientException" | "InvalidClientTokenId" => {
+            "the credentials are not known in this region's partition".to_owned()
+        }
+        "InvalidSignatureException" | "SignatureDoesNotMatch" | "RequestExpired" => {
+            "is this machine's clock right?".to_owned()
+        }
+        _ if response
+            .headers()
+            .get("content-type")
+            .is_some_and(|kind| kind.contains("xml") || kind.contains("html")) =>
+        {
             NOT_AWS_CONFIG.to_owned()
         }
         _ => return None,

@@ -70,7 +70,11 @@ impl ShardReader {
     fn restart(&mut self, part: &str) -> Result<(), FetchError> {
         self.paging.refused().map_err(|_| self.failed(part, Cause::RefusedTooOften))?;
         self.tally.restarts += 1;
-        tracing::warn!(shard = self.shard.index, restarts = self.tally.restarts, "page token refused, shard begins again");
+        tracing::warn!(
+            shard = self.shard.index,
+            restarts = self.tally.restarts,
+            "page token refused, shard begins again"
+        );
         Ok(())
     }
 

@@ -37,9 +37,8 @@ impl AggregatorClient {
         let mut statuses = Vec::new();
         while !paging.finished {
             let part = format!(", page {}", paging.page + 1);
-            let failed = |cause| {
-                FetchError::transient(self.doing("DescribeConfigurationAggregatorSourcesStatus", &part), cause)
-            };
+            let failed =
+                |cause| FetchError::transient(self.doing("DescribeConfigurationAggregatorSourcesStatus", &part), cause);
             match self.sources_page(paging.token.as_deref(), &part).await? {
                 Asked::Answered(page) => {
                     statuses.extend(page.statuses.into_iter().map(answer));

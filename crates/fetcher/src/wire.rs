@@ -71,9 +71,11 @@ fn pack((position, raw): (usize, RawPack)) -> Result<PackAnswer, BodyError> {
         let missing = || BodyError { field: at(field), reason: "the value is missing or empty".to_owned() };
         value.filter(|text| !text.is_empty()).ok_or_else(missing)
     };
-    let account_id: AccountId = key(raw.account_id, "AccountId")?
-        .parse()
-        .map_err(|error: compline_model::InvalidName| BodyError { field: at("AccountId"), reason: error.to_string() })?;
+    let account_id: AccountId =
+        key(raw.account_id, "AccountId")?.parse().map_err(|error: compline_model::InvalidName| BodyError {
+            field: at("AccountId"),
+            reason: error.to_string(),
+        })?;
     Ok(PackAnswer {
         account_id,
         aws_region: key(raw.aws_region, "AwsRegion")?,
@@ -111,7 +113,9 @@ mod tests {
 
     #[test]
     fn b06_a_missing_list_is_an_error_and_an_empty_list_is_a_page() {
-        for body in ["", "{}", r#"{"AggregateComplianceByConformancePacks":null}"#, "<html>Sign in</html>", "[]", "null"] {
+        for body in
+            ["", "{}", r#"{"AggregateComplianceByConformancePacks":null}"#, "<html>Sign in</html>", "[]", "null"]
+        {
             error(body);
         }
         let page = parse_page(br#"{"AggregateComplianceByConformancePacks":[]}"#).expect("a page");
@@ -148,9 +152,6 @@ mod tests {
         assert_eq!(pack(r#","Compliance":null"#), None);
         assert_eq!(pack(r#","Compliance":{}"#), Some(Compliance::default()));
         let nulls = pack(r#","Compliance":{"ComplianceType":"COMPLIANT","CompliantRuleCount":null}"#);
-        assert_eq!(
-            nulls,
-            Some(Compliance { compliance_type: Some("COMPLIANT".to_owned()), ..Compliance::default() })
-        );
+        assert_eq!(nulls, Some(Compliance { compliance_type: Some("COMPLIANT".to_owned()), ..Compliance::default() }));
     }
 }

@@ -112,7 +112,8 @@ mod tests {
         for good in ["000000000001", "012345678910"] {
             assert_eq!(good.parse::<AccountId>().map(|id| id.to_string()), Ok(good.to_owned()));
         }
-        for bad in ["1", "12345678910", "0123456789101", "01234567891a", " 12345678910", "١٢٣٤٥٦٧٨٩٠١٢", ""] {
+        for bad in ["1", "12345678910", "0123456789101", "01234567891a", " 12345678910", "١٢٣٤٥٦٧٨٩٠١٢", ""]
+        {
             assert!(bad.parse::<AccountId>().is_err(), "{bad:?}");
         }
     }
@@ -132,7 +133,9 @@ mod tests {
         for good in ["org", "org-1", "0_a"] {
             assert!(good.parse::<AggregatorId>().is_ok(), "{good:?}");
         }
-        for bad in ["a/b", "a=b", "50%41", "100%", " a", "é😀", "cafe\u{301}", "..", "a:b", "x+y", "", "-a", "_a", "Org"] {
+        for bad in
+            ["a/b", "a=b", "50%41", "100%", " a", "é😀", "cafe\u{301}", "..", "a:b", "x+y", "", "-a", "_a", "Org"]
+        {
             assert!(bad.parse::<AggregatorId>().is_err(), "{bad:?}");
         }
     }

@@ -30,8 +30,8 @@ pub struct Faults {
     pub cut_every: u64,
     /// An answer that is not JSON.
     pub malformed_every: u64,
-    /// Error codes come in the header `x-amzn-errortype` and not in the body's `__type`.
-    pub error_code_in_header: bool,
+    /// Error codes come in the header `x-amzn-errortype` alone, and not in the body's `__type` as well.
+    pub error_code_in_header_only: bool,
 }
 
 /// Faults that cannot be had.
@@ -45,7 +45,8 @@ impl Faults {
     /// # Errors
     /// A key or value that is not one of these.
     pub fn parse(text: &str) -> Result<Self, InvalidFaults> {
-        let faults: Self = toml::from_str(text).map_err(|error| InvalidFaults(error.to_string().trim_end().to_owned()))?;
+        let faults: Self =
+            toml::from_str(text).map_err(|error| InvalidFaults(error.to_string().trim_end().to_owned()))?;
         if !(faults.throttle_per_second.is_finite() && (0.0..=1e6).contains(&faults.throttle_per_second)) {
             return Err(InvalidFaults("throttle_per_second: allowed is 0 to 1000000".to_owned()));
         }

@@ -38,7 +38,12 @@ impl Context<'_> {
         let name = fields
             .text("ConfigurationAggregatorName", |text| text.parse::<AggregatorName>().is_ok())?
             .ok_or_else(|| ApiError::validation("1 validation error detected: Value null at 'configurationAggregatorName' failed to satisfy constraint: Member must not be null"))?;
-        let unknown = || ApiError::new("NoSuchConfigurationAggregatorException", "The configuration aggregator does not exist. Check the configuration aggregator name and try again.");
+        let unknown = || {
+            ApiError::new(
+                "NoSuchConfigurationAggregatorException",
+                "The configuration aggregator does not exist. Check the configuration aggregator name and try again.",
+            )
+        };
         self.organization.aggregator(&name, self.region).ok_or_else(unknown)
     }
 
@@ -52,7 +57,12 @@ impl Context<'_> {
         items: impl FnOnce(std::ops::Range<usize>) -> Vec<Value>,
     ) -> Result<Map<String, Value>, ApiError> {
         let limit = fields.limit()?;
-        let refused = || ApiError::new("InvalidNextTokenException", "The specified next token is not valid. Specify the nextToken string that was returned in the previous response to get the next page of results.");
+        let refused = || {
+            ApiError::new(
+                "InvalidNextTokenException",
+                "The specified next token is not valid. Specify the nextToken string that was returned in the previous response to get the next page of results.",
+            )
+        };
         let (mut offset, mut round, mut repeated) = (0, 0, None);
         if let Some(token) = fields.token() {
             (offset, round) = token::open(fingerprint, token).ok_or_else(refused)?;

@@ -7,8 +7,8 @@ mod life;
 
 use chance::chance;
 use compline_model::SnapshotDate;
-pub(crate) use life::{Kind, PackState};
 use life::Life;
+pub(crate) use life::{Kind, PackState};
 
 /// How large the organization is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,9 +49,26 @@ const AGGREGATORS: [AggregatorFacts; 2] = [
 ];
 
 const REGIONS: [&str; 20] = [
-    "eu-west-1", "us-east-1", "eu-central-1", "ap-southeast-2", "us-west-2", "eu-north-1", "ap-northeast-1", "ca-central-1",
-    "sa-east-1", "eu-west-2", "us-east-2", "ap-south-1", "eu-west-3", "ap-southeast-1", "us-west-1", "ap-northeast-2",
-    "eu-south-1", "me-south-1", "af-south-1", "ap-east-1",
+    "eu-west-1",
+    "us-east-1",
+    "eu-central-1",
+    "ap-southeast-2",
+    "us-west-2",
+    "eu-north-1",
+    "ap-northeast-1",
+    "ca-central-1",
+    "sa-east-1",
+    "eu-west-2",
+    "us-east-2",
+    "ap-south-1",
+    "eu-west-3",
+    "ap-southeast-1",
+    "us-west-1",
+    "ap-northeast-2",
+    "eu-south-1",
+    "me-south-1",
+    "af-south-1",
+    "ap-east-1",
 ];
 
 /// Pack names, and whether each is deployed by the organization. One only looks as if it were.
@@ -95,7 +112,9 @@ impl Organization {
 
     /// The positions of the accounts that an aggregator covers.
     pub(crate) fn covered(&self, aggregator: &AggregatorFacts) -> std::ops::Range<u32> {
-        let at = |thousandths: u32| u32::try_from(u64::from(self.spec.accounts) * u64::from(thousandths) / 1000).unwrap_or(u32::MAX);
+        let at = |thousandths: u32| {
+            u32::try_from(u64::from(self.spec.accounts) * u64::from(thousandths) / 1000).unwrap_or(u32::MAX)
+        };
         at(aggregator.share.0)..at(aggregator.share.1)
     }
 
@@ -202,10 +221,17 @@ mod tests {
         let organization = Organization::new(OrganizationSpec::default());
         let state = |day: u32| -> Vec<Option<PackState>> {
             let date = date("2026-11-30").minus_days(day);
-            let packs = (0..200).flat_map(|account| (0..4).flat_map(move |region| (0..5).map(move |pack| (account, region, pack))));
-            packs.map(|(account, region, pack)| {
-                if organization.has_account(account, date) { organization.pack(account, region, pack, date) } else { None }
-            }).collect()
+            let packs = (0..200)
+                .flat_map(|account| (0..4).flat_map(move |region| (0..5).map(move |pack| (account, region, pack))));
+            packs
+                .map(|(account, region, pack)| {
+                    if organization.has_account(account, date) {
+                        organization.pack(account, region, pack, date)
+                    } else {
+                        None
+                    }
+                })
+                .collect()
         };
         let (mut regressed, mut remediated, mut came, mut went) = (0, 0, 0, 0);
         for day in 1..30 {

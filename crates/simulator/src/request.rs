@@ -21,14 +21,20 @@ impl ApiError {
     }
 
     pub(crate) fn body(&self, code_in_header: bool) -> Value {
-        if code_in_header { json!({ "message": self.message }) } else { json!({ "__type": self.code, "message": self.message }) }
+        if code_in_header {
+            json!({ "message": self.message })
+        } else {
+            json!({ "__type": self.code, "message": self.message })
+        }
     }
 }
 
 /// The operation that a request names: `StarlingDoveService.<operation>`.
 pub(crate) fn operation(headers: &HeaderMap) -> Result<&str, ApiError> {
     let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    target.strip_prefix("StarlingDoveService.").ok_or_else(|| ApiError::new("UnknownOperationException", "no such operation"))
+    target
+        .strip_prefix("StarlingDoveService.")
+        .ok_or_else(|| ApiError::new("UnknownOperationException", "no such operation"))
 }
 
 /// The region that a request was signed for.
@@ -47,7 +53,11 @@ impl Fields {
     pub(crate) fn parse(body: &[u8]) -> Result<Self, ApiError> {
         let wrong = |_| ApiError::new("SerializationException", "the request is not JSON");
         let value: Value = serde_json::from_slice(if body.is_empty() { b"{}" } else { body }).map_err(wrong)?;
-        if value.is_object() { Ok(Self(value)) } else { Err(ApiError::new("SerializationException", "the request is no object")) }
+        if value.is_object() {
+            Ok(Self(value))
+        } else {
+            Err(ApiError::new("SerializationException", "the request is no object"))
+        }
     }
 
     pub(crate) fn value(&self, name: &str) -> Option<&Value> {
@@ -66,7 +76,9 @@ impl Fields {
             Some(text) if fits(text) => Ok(Some(text.to_owned())),
             Some(text) => {
                 let text: String = text.chars().take(80).collect();
-                Err(ApiError::validation(format!("1 validation error detected: Value '{text}' at '{name}' failed to satisfy constraint")))
+                Err(ApiError::validation(format!(
+                    "1 validation error detected: Value '{text}' at '{name}' failed to satisfy constraint"
+                )))
             }
             None => Err(ApiError::new("SerializationException", format!("{name} is not a string"))),
         }
@@ -78,9 +90,10 @@ impl Fields {
         match self.value("Limit").map(Value::as_i64) {
             None | Some(Some(0)) => Ok(MOST),
             Some(Some(limit @ 1..=100)) => Ok(usize::try_from(limit).unwrap_or(MOST)),
-            Some(Some(limit)) => {
-                Err(ApiError::new("InvalidLimitException", format!("The specified limit {limit} is outside the allowable range 0 to 100.")))
-            }
+            Some(Some(limit)) => Err(ApiError::new(
+                "InvalidLimitException",
+                format!("The specified limit {limit} is outside the allowable range 0 to 100."),
+            )),
             Some(None) => Err(ApiError::new("SerializationException", "Limit is not a whole number")),
         }
     }

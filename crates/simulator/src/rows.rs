@@ -72,7 +72,12 @@ impl Day {
     }
 
     /// The positions of a query's rows.
-    pub(crate) fn find(&self, organization: &Organization, query: &Query, covered: std::ops::Range<u32>) -> Arc<Vec<u32>> {
+    pub(crate) fn find(
+        &self,
+        organization: &Organization,
+        query: &Query,
+        covered: std::ops::Range<u32>,
+    ) -> Arc<Vec<u32>> {
         let mut queries = self.queries.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(found) = queries.get(query) {
             return Arc::clone(found);

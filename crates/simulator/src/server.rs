@@ -47,7 +47,12 @@ impl Simulator {
     ///
     /// # Errors
     /// The port is taken, or may not be opened.
-    pub async fn start(port: u16, organization: Organization, date: SnapshotDate, faults: Faults) -> std::io::Result<Self> {
+    pub async fn start(
+        port: u16,
+        organization: Organization,
+        date: SnapshotDate,
+        faults: Faults,
+    ) -> std::io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         let address = listener.local_addr()?;
         let faults = FaultState::new(faults);
@@ -93,7 +98,9 @@ async fn serve(socket: tokio::net::TcpStream, shared: Arc<Shared>) {
         let shared = Arc::clone(&shared);
         async move { Ok::<_, Infallible>(shared.answer(request).await) }
     });
-    if let Err(error) = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(socket), answer).await {
+    if let Err(error) =
+        http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(socket), answer).await
+    {
         tracing::debug!(%error, "connection ended");
     }
 }
@@ -107,7 +114,9 @@ impl Shared {
         }
         let answered = match fate {
             Fate::Throttled => Err(ApiError::new("ThrottlingException", "Rate exceeded")),
-            Fate::Failed => Err(ApiError { code: "InternalFailure", status: 500, message: "internal failure".to_owned() }),
+            Fate::Failed => {
+                Err(ApiError { code: "InternalFailure", status: 500, message: "internal failure".to_owned() })
+            }
             _ => Arc::clone(&self).operate(request).await,
         };
         self.response(number, fate, answered)
@@ -141,17 +150,14 @@ impl Shared {
     }
 
     fn response(&self, number: u64, fate: Fate, answered: Result<Bytes, ApiError>) -> Response<Answer> {
-        let in_header = self.faults.faults.error_code_in_header;
+        let in_header = self.faults.faults.error_code_in_header_only;
         let mut builder = Response::builder()
             .header(CONTENT_TYPE, "application/x-amz-json-1.1")
             .header("x-amzn-requestid", format!("00000000-0000-4000-8000-{number:012x}"));
         let body = match answered {
             Ok(body) => body,
             Err(error) => {
-                if in_header {
-                    builder = builder.header("x-amzn-errortype", error.code);
-                }
-                builder = builder.status(error.status);
+                builder = builder.header("x-amzn-errortype", error.code).status(error.status);
                 Bytes::from(error.body(in_header).to_string())
             }
         };

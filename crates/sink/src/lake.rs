@@ -84,7 +84,11 @@ impl Lake {
     ///
     /// # Errors
     /// A store that does not answer, or a file that is not whole.
-    pub async fn read(&self, partition: &Partition, columns: Option<&'static [&'static str]>) -> Result<Option<RecordBatch>, SinkError> {
+    pub async fn read(
+        &self,
+        partition: &Partition,
+        columns: Option<&'static [&'static str]>,
+    ) -> Result<Option<RecordBatch>, SinkError> {
         let key = partition.key();
         let Some(file) = self.store.get(&key).await? else { return Ok(None) };
         let table = partition.table;

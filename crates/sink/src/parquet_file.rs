@@ -48,7 +48,9 @@ impl Compression {
 
 /// The file of a table's rows, which must have its schema and be sorted by its key. Its footer has been read back.
 pub(crate) fn encode(table: Table, rows: &RecordBatch, compression: Compression) -> Result<Bytes, SinkError> {
-    let failed = |reason: &dyn std::fmt::Display| SinkError::permanent(format!("write rows of {} as Parquet", table.name()), reason);
+    let failed = |reason: &dyn std::fmt::Display| {
+        SinkError::permanent(format!("write rows of {} as Parquet", table.name()), reason)
+    };
     if rows.schema() != table.schema() {
         return Err(failed(&"they do not have its schema; please report it"));
     }
@@ -90,7 +92,8 @@ fn properties(table: Table, compression: Compression) -> WriterProperties {
 /// The rows of a file, all columns or the named ones. `key` names the file in the error.
 pub(crate) fn decode(table: Table, file: Bytes, columns: Option<&[&str]>, key: &str) -> Result<RecordBatch, SinkError> {
     let failed = |reason: &dyn std::fmt::Display| {
-        let hint = "the file is damaged or not of Compline; restore it, or remove it and run `compline run` for its day again";
+        let hint =
+            "the file is damaged or not of Compline; restore it, or remove it and run `compline run` for its day again";
         SinkError::permanent(format!("read {key}"), reason).hint(Some(hint.to_owned()))
     };
     let options = ArrowReaderOptions::new().with_schema(table.schema());
@@ -173,7 +176,13 @@ pub(crate) mod tests {
                     ColumnType::Date => (Type::INT32, ConvertedType::DATE),
                     ColumnType::Timestamp => (Type::INT64, ConvertedType::TIMESTAMP_MILLIS),
                 };
-                assert_eq!((field.physical_type(), field.converted_type()), expected, "{}.{}", table.name(), column.name);
+                assert_eq!(
+                    (field.physical_type(), field.converted_type()),
+                    expected,
+                    "{}.{}",
+                    table.name(),
+                    column.name
+                );
             }
         }
     }
@@ -183,7 +192,8 @@ pub(crate) mod tests {
         let table = Table::PackCompliance;
         let file = encode(table, &rows(table, ROW_GROUP_ROWS + 1), Compression::Zstd).expect("a file");
         let policy = parquet::file::metadata::PageIndexPolicy::Required;
-        let footer = ParquetMetaDataReader::new().with_page_index_policy(policy).parse_and_finish(&file).expect("a footer");
+        let footer =
+            ParquetMetaDataReader::new().with_page_index_policy(policy).parse_and_finish(&file).expect("a footer");
         assert_eq!(footer.num_row_groups(), 2);
         let column = footer.row_group(0).column(0);
         assert!(column.statistics().is_some_and(|statistics| statistics.min_bytes_opt().is_some()));
@@ -208,7 +218,8 @@ pub(crate) mod tests {
         let file = encode(table, &rows(table, 5), Compression::Zstd).expect("a file");
         let other = encode(Table::PackChanges, &rows(Table::PackChanges, 5), Compression::Zstd).expect("a file");
         for bad in [file.slice(..file.len() - 20), Bytes::new(), Bytes::from_static(b"PAR1"), other] {
-            let error = decode(table, bad, None, "pack_status/snapshot_date=2026-01-01").expect_err("an error").to_string();
+            let error =
+                decode(table, bad, None, "pack_status/snapshot_date=2026-01-01").expect_err("an error").to_string();
             assert!(error.starts_with("cannot read pack_status/snapshot_date=2026-01-01: "), "{error}");
         }
     }

@@ -41,7 +41,8 @@ pub(crate) fn to_batch(schema: &SchemaRef, frame: &DataFrame) -> Result<RecordBa
         let series = frame.column(field.name())?.as_materialized_series().rechunk();
         export(&series)
     });
-    let columns = columns.collect::<PolarsResult<Vec<_>>>().map_err(TransformError::polars("take a column from Polars"))?;
+    let columns =
+        columns.collect::<PolarsResult<Vec<_>>>().map_err(TransformError::polars("take a column from Polars"))?;
     RecordBatch::try_new(schema.clone(), columns).map_err(TransformError::arrow("make a record batch of a frame"))
 }
 
@@ -98,17 +99,19 @@ mod tests {
 
     fn column(kind: ColumnType) -> ArrayRef {
         match kind {
-            ColumnType::Text => {
-                Arc::new(StringViewArray::from(vec![Some("000000000001"), None, Some("a text that is longer than a view holds")]))
-            }
+            ColumnType::Text => Arc::new(StringViewArray::from(vec![
+                Some("000000000001"),
+                None,
+                Some("a text that is longer than a view holds"),
+            ])),
             ColumnType::Int32 => Arc::new(Int32Array::from(vec![Some(i32::MAX), None, Some(i32::MIN)])),
             ColumnType::Int64 => Arc::new(Int64Array::from(vec![Some(i64::MAX), None, Some(i64::MIN)])),
             ColumnType::Float64 => Arc::new(Float64Array::from(vec![Some(0.1), None, Some(-0.0)])),
             ColumnType::Boolean => Arc::new(BooleanArray::from(vec![Some(true), None, Some(false)])),
             ColumnType::Date => Arc::new(Date32Array::from(vec![Some(20_000), None, Some(-1)])),
-            ColumnType::Timestamp => {
-                Arc::new(TimestampMillisecondArray::from(vec![Some(1_700_000_000_123), None, Some(-1)]).with_timezone("UTC"))
-            }
+            ColumnType::Timestamp => Arc::new(
+                TimestampMillisecondArray::from(vec![Some(1_700_000_000_123), None, Some(-1)]).with_timezone("UTC"),
+            ),
         }
     }
 

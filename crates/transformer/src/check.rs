@@ -119,9 +119,8 @@ impl<'a> Answers<'a> {
 
     fn words(&self, row: usize) -> String {
         let kind = if self.compliance_type.is_null(row) { "no type" } else { self.compliance_type.value(row) };
-        let [compliant, non_compliant, total] = self.counts.map(|counts| {
-            if counts.is_null(row) { "?".to_owned() } else { counts.value(row).to_string() }
-        });
+        let [compliant, non_compliant, total] =
+            self.counts.map(|counts| if counts.is_null(row) { "?".to_owned() } else { counts.value(row).to_string() });
         format!("{kind} ({compliant} compliant, {non_compliant} non-compliant, {total} rules)")
     }
 }

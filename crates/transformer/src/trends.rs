@@ -122,7 +122,8 @@ fn days_between(from: Expr, to: Expr) -> Expr {
 
 /// `part / whole`, or null where there is nothing to divide by or the API's counts make no rate of 0..1.
 fn rate(part: Expr, other: Expr) -> Expr {
-    let sound = part.clone().gt_eq(lit(0)).and(other.clone().gt_eq(lit(0))).and((part.clone() + other.clone()).gt(lit(0)));
+    let sound =
+        part.clone().gt_eq(lit(0)).and(other.clone().gt_eq(lit(0))).and((part.clone() + other.clone()).gt(lit(0)));
     let part = part.cast(DataType::Float64);
     when(sound).then(part.clone() / (part + other.cast(DataType::Float64))).otherwise(lit(NULL))
 }

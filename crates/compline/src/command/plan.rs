@@ -5,7 +5,7 @@ use crate::arguments::PlanArguments;
 use crate::failure::{Ending, Failure};
 use crate::print;
 use crate::settings::{AggregatorSettings, Settings, lake_name};
-use compline_fetcher::{Split, plan_shards, split_needed};
+use compline_fetcher::{FanOut, Shard, Split, plan_shards, split_needed};
 use compline_model::{SnapshotDate, Table};
 use compline_sink::Partition;
 use std::collections::BTreeSet;
@@ -39,12 +39,24 @@ fn planned(aggregator: &AggregatorSettings, settings: &Settings, date: SnapshotD
     match split {
         Some(split) => {
             let each = if split == Split::Regions { "region" } else { "account" };
-            let _ = writeln!(text, "  each split by {each}: run asks the aggregator for the {split} of its sources first");
-            let _ = writeln!(text, "  at least {at_least} calls and one more for every further {each}; one page has {page} rows at most");
+            let _ =
+                writeln!(text, "  each split by {each}: run asks the aggregator for the {split} of its sources first");
+            let _ = writeln!(
+                text,
+                "  at least {at_least} calls and one more for every further {each}; one page has {page} rows at most"
+            );
         }
         None => {
-            let _ = writeln!(text, "  at least {at_least} calls, one of them for its sources; one page has {page} rows at most");
+            let _ = writeln!(
+                text,
+                "  at least {at_least} calls, one of them for its sources; one page has {page} rows at most"
+            );
         }
+    }
+    if aggregator.fan_out == FanOut::ComplianceType {
+        text.push_str(
+            "  asks for these three compliance types only: a pack of a type that AWS adds later is not seen\n",
+        );
     }
     for table in Table::ALL {
         let partition = Partition { table, date, aggregator: address.id.clone() };
@@ -54,6 +66,6 @@ fn planned(aggregator: &AggregatorSettings, settings: &Settings, date: SnapshotD
 }
 
 /// The shards before they are split.
-fn open_shards(aggregator: &AggregatorSettings) -> Vec<compline_fetcher::Shard> {
-    plan_shards(&aggregator.filters, compline_fetcher::FanOut::None, &BTreeSet::new(), &BTreeSet::new())
+fn open_shards(aggregator: &AggregatorSettings) -> Vec<Shard> {
+    plan_shards(&aggregator.filters, FanOut::None, &BTreeSet::new(), &BTreeSet::new())
 }

@@ -40,7 +40,11 @@ pub(super) async fn run(arguments: RunArguments, clock: Clock) -> Result<Ending,
 }
 
 /// The date of the snapshot; another than today only where the source can answer for it.
-fn snapshot_date(asked: Option<SnapshotDate>, today: SnapshotDate, settings: &Settings) -> Result<SnapshotDate, Failure> {
+fn snapshot_date(
+    asked: Option<SnapshotDate>,
+    today: SnapshotDate,
+    settings: &Settings,
+) -> Result<SnapshotDate, Failure> {
     match asked {
         Some(date) if date != today && !settings.answers_any_date() => Err(Failure::Usage(anyhow!(
             "--date {date}: AWS Config only knows how things are now, and today is {today} (UTC); \
@@ -59,11 +63,19 @@ fn log_endpoints(settings: &Settings) {
     };
     let config = of(settings.fetch.endpoint_url.as_ref(), "AWS_ENDPOINT_URL_CONFIG_SERVICE");
     let (s3, lake) = match &settings.lake {
-        compline_sink::LakeLocation::S3(s3) => (of(s3.endpoint_url.as_ref(), "AWS_ENDPOINT_URL_S3"), lake_name(&settings.lake)),
+        compline_sink::LakeLocation::S3(s3) => {
+            (of(s3.endpoint_url.as_ref(), "AWS_ENDPOINT_URL_S3"), lake_name(&settings.lake))
+        }
         compline_sink::LakeLocation::Folder(_) => (None, lake_name(&settings.lake)),
     };
     let shown = |url: Option<String>| url.unwrap_or_else(|| "AWS".to_owned());
-    tracing::info!(lake, config = shown(config), s3 = shown(s3), sts = shown(of(None, "AWS_ENDPOINT_URL_STS")), "endpoints");
+    tracing::info!(
+        lake,
+        config = shown(config),
+        s3 = shown(s3),
+        sts = shown(of(None, "AWS_ENDPOINT_URL_STS")),
+        "endpoints"
+    );
 }
 
 fn told(report: &Report, json: bool) -> Result<String, Failure> {

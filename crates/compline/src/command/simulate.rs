@@ -28,7 +28,8 @@ pub(super) async fn simulate(arguments: SimulateArguments, clock: Clock) -> Resu
 fn faults(arguments: &SimulateArguments) -> Result<Faults, Failure> {
     let mut text = String::new();
     if let Some(file) = &arguments.faults {
-        let read = std::fs::read_to_string(file).with_context(|| format!("cannot read the faults in {}", file.display()));
+        let read =
+            std::fs::read_to_string(file).with_context(|| format!("cannot read the faults in {}", file.display()));
         text = read.map_err(Failure::Usage)?;
     }
     for fault in &arguments.fault {

@@ -24,8 +24,10 @@ impl Shared<'_> {
         let time = |time: DateTime<Utc>| -> ArrayRef {
             Arc::new(TimestampMillisecondArray::from(vec![time.timestamp_millis()]).with_timezone("UTC"))
         };
-        let small = |count: u64| -> ArrayRef { Arc::new(Int32Array::from(vec![i32::try_from(count).unwrap_or(i32::MAX)])) };
-        let large = |count: u64| -> ArrayRef { Arc::new(Int64Array::from(vec![i64::try_from(count).unwrap_or(i64::MAX)])) };
+        let small =
+            |count: u64| -> ArrayRef { Arc::new(Int32Array::from(vec![i32::try_from(count).unwrap_or(i32::MAX)])) };
+        let large =
+            |count: u64| -> ArrayRef { Arc::new(Int64Array::from(vec![i64::try_from(count).unwrap_or(i64::MAX)])) };
         let outcome = match report.outcome {
             Outcome::Succeeded => "succeeded",
             Outcome::Failed => "failed",

@@ -39,7 +39,11 @@ pub(super) async fn trends(
     redo.state = redo.read_state(from).await?;
     let days: Vec<SnapshotDate> = redo.dates.iter().copied().filter(|date| *date >= from).collect();
     for date in days {
-        let rows = if date == tonight { snapshot.rows().clone() } else { redo.read(Table::PackCompliance, date, Some(SNAPSHOT_COLUMNS)).await? };
+        let rows = if date == tonight {
+            snapshot.rows().clone()
+        } else {
+            redo.read(Table::PackCompliance, date, Some(SNAPSHOT_COLUMNS)).await?
+        };
         let trends = redo.advance(date, rows).await?;
         if date == tonight {
             report.trends = Some(TrendReport::of(&trends));
@@ -81,7 +85,12 @@ impl Redo<'_> {
     }
 
     /// A partition that is known to be there.
-    async fn read(&self, table: Table, date: SnapshotDate, columns: Option<&'static [&'static str]>) -> anyhow::Result<RecordBatch> {
+    async fn read(
+        &self,
+        table: Table,
+        date: SnapshotDate,
+        columns: Option<&'static [&'static str]>,
+    ) -> anyhow::Result<RecordBatch> {
         let partition = self.partition(table, date);
         match self.shared.lake.read(&partition, columns).await? {
             Some(rows) => Ok(rows),
@@ -110,13 +119,17 @@ impl Redo<'_> {
     async fn recent(&mut self, date: SnapshotDate) -> anyhow::Result<Vec<Recent>> {
         let needed = recent_needed(date, &self.dates);
         self.recent.retain(|date, _| needed.contains(date));
-        let lacking: Vec<SnapshotDate> = needed.iter().copied().filter(|date| !self.recent.contains_key(date)).collect();
+        let lacking: Vec<SnapshotDate> =
+            needed.iter().copied().filter(|date| !self.recent.contains_key(date)).collect();
         let this = &*self;
-        let reading = lacking
-            .into_iter()
-            .map(|date| async move { Ok((date, this.read(Table::ComplianceTrends, date, Some(RECENT_COLUMNS)).await?)) });
-        let read: Vec<(SnapshotDate, RecordBatch)> =
-            stream::iter(reading).buffer_unordered(READ_AT_ONCE).try_collect::<Vec<_>>().await.map_err(|error: anyhow::Error| error)?;
+        let reading = lacking.into_iter().map(|date| async move {
+            Ok((date, this.read(Table::ComplianceTrends, date, Some(RECENT_COLUMNS)).await?))
+        });
+        let read: Vec<(SnapshotDate, RecordBatch)> = stream::iter(reading)
+            .buffer_unordered(READ_AT_ONCE)
+            .try_collect::<Vec<_>>()
+            .await
+            .map_err(|error: anyhow::Error| error)?;
         self.recent.extend(read);
         Ok(self.recent.iter().map(|(date, rows)| Recent { date: *date, compliance_trends: rows.clone() }).collect())
     }

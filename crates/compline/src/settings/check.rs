@@ -29,7 +29,12 @@ pub(super) fn check(wire: Pipeline, source: &Source<'_>, lake: Option<&str>) -> 
     for aggregator in wire.aggregator {
         let id = aggregator.id.clone();
         if !ids.insert(id.get_ref().clone()) {
-            return Err(source.value(id.span(), "id", format!("{:?}", id.get_ref()), "an id that no other aggregator has"));
+            return Err(source.value(
+                id.span(),
+                "id",
+                format!("{:?}", id.get_ref()),
+                "an id that no other aggregator has",
+            ));
         }
         aggregators.push(check_aggregator(aggregator, source)?);
     }
@@ -67,8 +72,8 @@ fn lake_location(url: &str) -> Result<LakeLocation, String> {
 
 fn check_lake(wire: Lake, source: &Source<'_>, other: Option<&str>) -> Result<LakeLocation, Problem> {
     let url = &wire.url;
-    let of_file =
-        lake_location(url.get_ref()).map_err(|_| source.value(url.span(), "url", format!("{:?}", url.get_ref()), LAKE_URL))?;
+    let of_file = lake_location(url.get_ref())
+        .map_err(|_| source.value(url.span(), "url", format!("{:?}", url.get_ref()), LAKE_URL))?;
     let location = match other {
         None => of_file,
         Some(other) => lake_location(other).map_err(|what| Problem::of_argument("--lake", &what))?,
@@ -76,10 +81,13 @@ fn check_lake(wire: Lake, source: &Source<'_>, other: Option<&str>) -> Result<La
     let region = wire.region.as_ref().map(|region| name::<Region>(source, "region", region)).transpose()?;
     let endpoint_url = wire.endpoint_url.as_ref().map(|url| check_endpoint(source, url)).transpose()?;
     let LakeLocation::S3(s3) = location else {
-        let s3_only = [&wire.region, &wire.endpoint_url, &wire.kms_key_id].into_iter().flatten().map(Spanned::span).next();
+        let s3_only =
+            [&wire.region, &wire.endpoint_url, &wire.kms_key_id].into_iter().flatten().map(Spanned::span).next();
         // With --lake the file's S3 settings wait for the next run without it.
         return match s3_only.filter(|_| other.is_none()) {
-            Some(span) => Err(source.problem(Some(span), "region, endpoint_url and kms_key_id are for a lake on s3://")),
+            Some(span) => {
+                Err(source.problem(Some(span), "region, endpoint_url and kms_key_id are for a lake on s3://"))
+            }
             None => Ok(location),
         };
     };
@@ -99,7 +107,12 @@ fn check_compression(wire: Option<&Spanned<String>>, source: &Source<'_>) -> Res
         "snappy" => Ok(Compression::Snappy),
         "gzip" => Ok(Compression::Gzip),
         "none" => Ok(Compression::None),
-        other => Err(source.value(value.span(), "compression", format!("{other:?}"), "zstd, snappy, gzip, none: what Athena reads")),
+        other => Err(source.value(
+            value.span(),
+            "compression",
+            format!("{other:?}"),
+            "zstd, snappy, gzip, none: what Athena reads",
+        )),
     }
 }
 
@@ -129,7 +142,9 @@ fn check_fan_out(wire: Option<&Spanned<String>>, source: &Source<'_>) -> Result<
         "region" => Ok(FanOut::Region),
         "account" => Ok(FanOut::Account),
         "compliance_type" => Ok(FanOut::ComplianceType),
-        other => Err(source.value(value.span(), "fan_out", format!("{other:?}"), "none, region, account, compliance_type")),
+        other => {
+            Err(source.value(value.span(), "fan_out", format!("{other:?}"), "none, region, account, compliance_type"))
+        }
     }
 }
 
@@ -186,7 +201,9 @@ fn seconds(count: u32) -> Duration {
 fn check_endpoint(source: &Source<'_>, url: &Spanned<String>) -> Result<String, Problem> {
     let text = url.get_ref();
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    let sound = rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(|c: char| c.is_whitespace() || c.is_control() || c == '@'));
+    let sound = rest.is_some_and(|rest| {
+        !rest.is_empty() && !rest.contains(|c: char| c.is_whitespace() || c.is_control() || c == '@')
+    });
     if sound { Ok(text.clone()) } else { Err(source.value(url.span(), "endpoint_url", format!("{text:?}"), ENDPOINT)) }
 }
 

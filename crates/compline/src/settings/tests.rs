@@ -33,20 +33,56 @@ fn the_shortest_pipeline_has_sound_defaults() {
 #[test]
 fn a_wrong_value_is_named_with_file_line_key_value_and_what_is_allowed() {
     for (after, line, message) in [
-        ("name", "fan_out = \"auto\"", "p.toml, line 8: fan_out = \"auto\": allowed is none, region, account, compliance_type"),
-        ("url", "compression = \"lz4\"", "p.toml, line 5: compression = \"lz4\": allowed is zstd, snappy, gzip, none: what Athena reads"),
-        ("url", "compresion = \"zstd\"", "p.toml, line 5: compresion = \"zstd\": unknown field `compresion`, expected one of `url`, "),
+        (
+            "name",
+            "fan_out = \"auto\"",
+            "p.toml, line 8: fan_out = \"auto\": allowed is none, region, account, compliance_type",
+        ),
+        (
+            "url",
+            "compression = \"lz4\"",
+            "p.toml, line 5: compression = \"lz4\": allowed is zstd, snappy, gzip, none: what Athena reads",
+        ),
+        (
+            "url",
+            "compresion = \"zstd\"",
+            "p.toml, line 5: compresion = \"zstd\": unknown field `compresion`, expected one of `url`, ",
+        ),
         ("url", "path_style = 1", "p.toml, line 5: path_style = 1: invalid type: integer `1`, expected a boolean"),
         ("region", "[fetch]\npage_size = 101", "p.toml, line 10: page_size = 101: allowed is 0 to 100"),
         ("region", "[fetch]\npage_size = -1", "p.toml, line 10: page_size = -1: allowed is 0 to 100"),
-        ("region", "[fetch]\nendpoint_url = \"localhost\"", "endpoint_url = \"localhost\": allowed is a URL that starts with https:// or http://"),
-        ("region", "[[aggregator.filter]]\naccount_id = 111111111111", "p.toml, line 10: account_id = 111111111111: allowed is text in quotes"),
-        ("region", "[[aggregator.filter]]\naccount_id = [\"1\"]", "p.toml, line 10: account_id = \"1\": allowed is 12 digits"),
-        ("region", "[[aggregator.filter]]\naws_region = []", "p.toml, line 10: aws_region = []: allowed is a value or a list"),
-        ("region", "[[aggregator.filter]]\ncompliance_type = \"compliant\"", "compliance_type = \"compliant\": allowed is COMPLIANT, "),
+        (
+            "region",
+            "[fetch]\nendpoint_url = \"localhost\"",
+            "endpoint_url = \"localhost\": allowed is a URL that starts with https:// or http://",
+        ),
+        (
+            "region",
+            "[[aggregator.filter]]\naccount_id = 111111111111",
+            "p.toml, line 10: account_id = 111111111111: allowed is text in quotes",
+        ),
+        (
+            "region",
+            "[[aggregator.filter]]\naccount_id = [\"1\"]",
+            "p.toml, line 10: account_id = \"1\": allowed is 12 digits",
+        ),
+        (
+            "region",
+            "[[aggregator.filter]]\naws_region = []",
+            "p.toml, line 10: aws_region = []: allowed is a value or a list",
+        ),
+        (
+            "region",
+            "[[aggregator.filter]]\ncompliance_type = \"compliant\"",
+            "compliance_type = \"compliant\": allowed is COMPLIANT, ",
+        ),
         ("region", "external_id = \"x\"", "p.toml, line 9: external_id is for a role: set role_arn too"),
         ("region", "role_arn = \"arn:aws:iam::1:role/x\"", "allowed is a role's ARN"),
-        ("region", "[[aggregator]]\nid = \"org\"\nname = \"b\"\nregion = \"eu-west-1\"", "p.toml, line 10: id = \"org\": allowed is an id that no other"),
+        (
+            "region",
+            "[[aggregator]]\nid = \"org\"\nname = \"b\"\nregion = \"eu-west-1\"",
+            "p.toml, line 10: id = \"org\": allowed is an id that no other",
+        ),
     ] {
         let found = error(&with(after, line));
         assert!(found.contains(message), "{line}:\n{found}\n{message}");
@@ -60,13 +96,22 @@ fn a_file_that_is_no_pipeline_is_told_apart() {
         ("version = 2\n[lake]\nurl = \"lake\"", "p.toml, line 1: version = 2: allowed is 1"),
         ("version = 1\n[lake]\nurl = \"lake\"", "there is no [[aggregator]]"),
         ("version = = 1", "p.toml, line 1: version = = 1: "),
-        (&GOOD.replace("eu-west-1", "Ireland"), "p.toml, line 8: region = \"Ireland\": allowed is a name such as eu-west-1"),
+        (
+            &GOOD.replace("eu-west-1", "Ireland"),
+            "p.toml, line 8: region = \"Ireland\": allowed is a name such as eu-west-1",
+        ),
         (&GOOD.replace("\"org\"", "\"..\""), "p.toml, line 6: id = \"..\": allowed is a-z"),
-        (&GOOD.replace("s3://bucket/prefix", "gs://bucket"), "url = \"gs://bucket\": allowed is s3://bucket/prefix, or a folder"),
+        (
+            &GOOD.replace("s3://bucket/prefix", "gs://bucket"),
+            "url = \"gs://bucket\": allowed is s3://bucket/prefix, or a folder",
+        ),
         (&GOOD.replace("s3://bucket/prefix", "s3://bucket/../x"), "url = \"s3://bucket/../x\": allowed is"),
     ] {
         let found = error(text);
-        assert!(found.starts_with("p.toml") && found.contains(message) && !found.contains('\n'), "{text}:\n{found}\n{message}");
+        assert!(
+            found.starts_with("p.toml") && found.contains(message) && !found.contains('\n'),
+            "{text}:\n{found}\n{message}"
+        );
     }
 }
 

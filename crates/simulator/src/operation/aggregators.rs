@@ -7,18 +7,25 @@ use crate::token;
 use serde_json::{Value, json};
 
 pub(super) fn answer(context: &Context<'_>, fields: &Fields) -> Result<Value, ApiError> {
-    let names: Option<Vec<&str>> = fields
-        .value("ConfigurationAggregatorNames")
-        .map(|names| names.as_array().map(|names| names.iter().filter_map(Value::as_str).collect()).unwrap_or_default());
+    let names: Option<Vec<&str>> = fields.value("ConfigurationAggregatorNames").map(|names| {
+        names.as_array().map(|names| names.iter().filter_map(Value::as_str).collect()).unwrap_or_default()
+    });
     if names.as_ref().is_some_and(|names| names.len() > 10) {
-        return Err(ApiError::validation("1 validation error detected: Value at 'configurationAggregatorNames' failed to satisfy constraint: Member must have length less than or equal to 10"));
+        return Err(ApiError::validation(
+            "1 validation error detected: Value at 'configurationAggregatorNames' failed to satisfy constraint: Member must have length less than or equal to 10",
+        ));
     }
     let here = context.organization.aggregators().iter().filter(|aggregator| aggregator.region == context.region);
-    let wanted = |aggregator: &&AggregatorFacts| names.as_ref().is_none_or(|names| names.is_empty() || names.contains(&aggregator.name));
+    let wanted = |aggregator: &&AggregatorFacts| {
+        names.as_ref().is_none_or(|names| names.is_empty() || names.contains(&aggregator.name))
+    };
     let found: Vec<&AggregatorFacts> = here.filter(wanted).collect();
     let exists = |name: &&str| found.iter().any(|aggregator| aggregator.name == *name);
     if names.as_ref().is_some_and(|names| !names.iter().all(exists)) {
-        return Err(ApiError::new("NoSuchConfigurationAggregatorException", "The configuration aggregator does not exist."));
+        return Err(ApiError::new(
+            "NoSuchConfigurationAggregatorException",
+            "The configuration aggregator does not exist.",
+        ));
     }
     let fingerprint = token::fingerprint(&("aggregators", context.region, &names));
     let page = context.page(fields, fingerprint, found.len(), "ConfigurationAggregators", |range| {

@@ -30,10 +30,14 @@ pub(super) fn answer(context: &Context<'_>, fields: &Fields) -> Result<Value, Ap
 
 fn wanted(fields: &Fields) -> Result<Vec<String>, ApiError> {
     let Some(value) = fields.value("UpdateStatus") else { return Ok(Vec::new()) };
-    let texts: Vec<String> =
-        value.as_array().map(|list| list.iter().filter_map(Value::as_str).map(str::to_owned).collect()).unwrap_or_default();
+    let texts: Vec<String> = value
+        .as_array()
+        .map(|list| list.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+        .unwrap_or_default();
     match texts.iter().find(|text| !STATUSES.contains(&text.as_str())) {
-        Some(text) => Err(ApiError::validation(format!("Value '{text}' at 'updateStatus' failed to satisfy constraint"))),
+        Some(text) => {
+            Err(ApiError::validation(format!("Value '{text}' at 'updateStatus' failed to satisfy constraint")))
+        }
         None => Ok(texts),
     }
 }

@@ -33,7 +33,8 @@ pub(super) fn answer(context: &Context<'_>, fields: &Fields) -> Result<Value, Ap
     let groups: Vec<_> = groups.into_iter().collect();
     let fingerprint = token::fingerprint(&(context.date, &query, &group_by));
     let list = "AggregateConformancePackComplianceSummaries";
-    let mut page = context.page(fields, fingerprint, groups.len(), list, |range| groups[range].iter().map(item).collect())?;
+    let mut page =
+        context.page(fields, fingerprint, groups.len(), list, |range| groups[range].iter().map(item).collect())?;
     if let Some(key) = group_by {
         page.insert("GroupByKey".to_owned(), key.into());
     }
@@ -45,5 +46,9 @@ fn item((name, (compliant, non_compliant)): &(&str, (u32, u32))) -> Value {
         "CompliantConformancePackCount": compliant,
         "NonCompliantConformancePackCount": non_compliant,
     });
-    if name.is_empty() { json!({ "ComplianceSummary": counts }) } else { json!({ "ComplianceSummary": counts, "GroupName": name }) }
+    if name.is_empty() {
+        json!({ "ComplianceSummary": counts })
+    } else {
+        json!({ "ComplianceSummary": counts, "GroupName": name })
+    }
 }

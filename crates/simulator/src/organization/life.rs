@@ -60,8 +60,8 @@ impl Life {
 
     fn kind(self, day: u64) -> Kind {
         let (round, day_of_round) = self.round(20, 40, day);
-        // Two in a hundred have not been evaluated for some days, such as after being deployed.
-        if self.number(21, round) % 100 < 2 && day_of_round < 2 + self.number(22, round) % 5 {
+        // Eight in a hundred rounds have some days on which the pack was not evaluated.
+        if self.number(21, round) % 100 < 8 && day_of_round < 2 + self.number(22, round) % 5 {
             return Kind::InsufficientData;
         }
         // Some packs are never fixed; the share differs by pack, so that some packs look worse than others.

@@ -145,8 +145,12 @@ fn set_usual_permissions(_: &File) -> io::Result<()> {
 fn failed(doing: &str, path: &Path, error: &io::Error) -> SinkError {
     let hint = match error.kind() {
         ErrorKind::StorageFull => "the disk is full: nothing was replaced; make room and run again",
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => "let this user write to the lake folder, or set lake.url or --lake",
-        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => "a file is in the way; set lake.url or --lake to a folder",
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "let this user write to the lake folder, or set lake.url or --lake"
+        }
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+            "a file is in the way; set lake.url or --lake to a folder"
+        }
         _ => "",
     };
     let hint = (!hint.is_empty()).then(|| hint.to_owned());

@@ -83,7 +83,11 @@ impl S3 {
 #[async_trait]
 impl Store for S3 {
     async fn put(&self, key: &str, body: Bytes) -> Result<(), SinkError> {
-        if body.len() > self.location.part_bytes { self.put_in_parts(key, body).await } else { self.put_at_once(key, body).await }
+        if body.len() > self.location.part_bytes {
+            self.put_in_parts(key, body).await
+        } else {
+            self.put_at_once(key, body).await
+        }
     }
 
     async fn get(&self, key: &str) -> Result<Option<Bytes>, SinkError> {
@@ -112,7 +116,9 @@ impl Store for S3 {
             keys.extend(page.contents().iter().filter_map(|object| object.key()?.get(skip..)).map(str::to_owned));
             match (page.is_truncated(), page.next_continuation_token()) {
                 (Some(true), Some(next)) if !next.is_empty() => token = Some(next.to_owned()),
-                (Some(true), _) => return Err(self.doing("list", prefix).failed(&"the list is cut and does not say how to go on")),
+                (Some(true), _) => {
+                    return Err(self.doing("list", prefix).failed(&"the list is cut and does not say how to go on"));
+                }
                 _ => break,
             }
         }

@@ -41,7 +41,9 @@ impl S3 {
                 .map_err(|error| from_sdk(&error, self.doing("write", key)))?;
             let checksum = sent.checksum_crc32().map(str::to_owned);
             let etag = sent.e_tag().map(str::to_owned);
-            parts.push(CompletedPart::builder().part_number(number).set_e_tag(etag).set_checksum_crc32(checksum).build());
+            parts.push(
+                CompletedPart::builder().part_number(number).set_e_tag(etag).set_checksum_crc32(checksum).build(),
+            );
         }
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
         self.client
@@ -86,8 +88,7 @@ impl Drop for Upload {
         if self.complete {
             return;
         }
-        let request =
-            self.client.abort_multipart_upload().bucket(&self.bucket).key(&self.key).upload_id(&self.id);
+        let request = self.client.abort_multipart_upload().bucket(&self.bucket).key(&self.key).upload_id(&self.id);
         let what = format!("s3://{}/{}", self.bucket, self.key);
         let abort = async move {
             match request.send().await {

@@ -98,7 +98,11 @@ impl Server {
         let mut folders = vec![self.folder.path().to_owned()];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
-                if entry.path().is_dir() { folders.push(entry.path()) } else { files.push(entry.path().display().to_string()) }
+                if entry.path().is_dir() {
+                    folders.push(entry.path())
+                } else {
+                    files.push(entry.path().display().to_string())
+                }
             }
         }
         files

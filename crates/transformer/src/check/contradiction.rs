@@ -9,8 +9,8 @@ use compline_model::ComplianceType;
 /// Adds every row that contradicts itself.
 pub(super) fn find(rows: &RecordBatch, warnings: &mut Named) {
     let types = rows["compliance_type"].as_string_view();
-    let [compliant, non_compliant, total] =
-        ["compliant_rule_count", "non_compliant_rule_count", "total_rule_count"].map(|name| rows[name].as_primitive::<Int32Type>());
+    let [compliant, non_compliant, total] = ["compliant_rule_count", "non_compliant_rule_count", "total_rule_count"]
+        .map(|name| rows[name].as_primitive::<Int32Type>());
     let value = |column: &Int32Array, row: usize| (!column.is_null(row)).then(|| column.value(row));
     for row in 0..rows.num_rows() {
         let kind = (!types.is_null(row)).then(|| types.value(row));

@@ -41,9 +41,7 @@ fn checked(shards: Vec<Vec<(i64, Vec<PackAnswer>)>>) -> CheckedSnapshot {
 
 fn column(snapshot: &CheckedSnapshot, name: &str) -> Vec<String> {
     let column = &snapshot.rows()[name];
-    (0..column.len())
-        .map(|row| arrow::util::display::array_value_to_string(column, row).expect("a value"))
-        .collect()
+    (0..column.len()).map(|row| arrow::util::display::array_value_to_string(column, row).expect("a value")).collect()
 }
 
 #[test]
@@ -58,15 +56,17 @@ fn b07_equal_answers_are_dropped_and_counted_over_pages_and_shards() {
 
 #[test]
 fn b07_of_answers_that_differ_the_later_is_kept_and_the_pack_is_named() {
-    let late_first = vec![
-        vec![(9, vec![pack(1, "a", "NON_COMPLIANT", 1)])],
-        vec![(3, vec![pack(1, "a", "COMPLIANT", 2)])],
-    ];
+    let late_first =
+        vec![vec![(9, vec![pack(1, "a", "NON_COMPLIANT", 1)])], vec![(3, vec![pack(1, "a", "COMPLIANT", 2)])]];
     let snapshot = checked(late_first);
     assert_eq!(column(&snapshot, "compliance_type"), ["NON_COMPLIANT"]);
     let conflicts = &snapshot.findings().conflicts;
     assert_eq!((conflicts.count, snapshot.findings().duplicates), (1, 0));
-    assert!(conflicts.first[0].starts_with("000000000001 eu-west-1 a: kept NON_COMPLIANT (1 "), "{}", conflicts.first[0]);
+    assert!(
+        conflicts.first[0].starts_with("000000000001 eu-west-1 a: kept NON_COMPLIANT (1 "),
+        "{}",
+        conflicts.first[0]
+    );
 
     let at_once = vec![vec![(3, vec![pack(1, "a", "COMPLIANT", 2)])], vec![(3, vec![pack(1, "a", "COMPLIANT", 1)])]];
     assert_eq!(column(&checked(at_once), "compliant_rule_count"), ["1"]);

@@ -73,7 +73,10 @@ fn status(day: Day) -> [Expr; 4] {
     let type_moved = here().and(col("was_present")).and(col("other_type"));
     [
         since().alias("status_since_now"),
-        when(here()).then(days_between(since(), day.today())).otherwise(col("days_in_status")).alias("days_in_status_now"),
+        when(here())
+            .then(days_between(since(), day.today()))
+            .otherwise(col("days_in_status"))
+            .alias("days_in_status_now"),
         when(here().and(col("was_known")).and(col("other_type")))
             .then(col("compliance_type_before"))
             .otherwise(col("previous_compliance_type"))
@@ -87,17 +90,19 @@ pub(super) fn pack_changes(moves: LazyFrame, day: Day) -> LazyFrame {
     let days_before = when(col("change").eq(lit("reappeared")))
         .then(col("days_in_status"))
         .otherwise(days_between(col("status_since"), day.today()));
-    moves.filter(col("change").is_not_null()).sort(sort_key(Table::PackChanges), SortMultipleOptions::default()).select([
-        col("account_id"),
-        col("aws_region"),
-        col("conformance_pack_name"),
-        col("pack_group"),
-        col("change"),
-        col("compliance_type_before").alias("from_type"),
-        col("compliance_type").alias("to_type"),
-        days_before.alias("days_in_previous_status"),
-        day.previous().alias("previous_snapshot_date"),
-    ])
+    moves.filter(col("change").is_not_null()).sort(sort_key(Table::PackChanges), SortMultipleOptions::default()).select(
+        [
+            col("account_id"),
+            col("aws_region"),
+            col("conformance_pack_name"),
+            col("pack_group"),
+            col("change"),
+            col("compliance_type_before").alias("from_type"),
+            col("compliance_type").alias("to_type"),
+            days_before.alias("days_in_previous_status"),
+            day.previous().alias("previous_snapshot_date"),
+        ],
+    )
 }
 
 /// The rows of `pack_status`.

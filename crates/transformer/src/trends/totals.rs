@@ -36,7 +36,8 @@ fn sums(day: Day) -> Vec<Expr> {
     let packs = |condition: Expr| condition.cast(DataType::Int32).sum();
     let rules = |name: &str| col(name).cast(DataType::Int64).sum();
     // Without a previous snapshot there is nothing to count events against: null, not zero.
-    let compared = |expr: Expr, dtype: DataType| if day.previous.is_some() { expr } else { lit(NULL).cast(dtype).first() };
+    let compared =
+        |expr: Expr, dtype: DataType| if day.previous.is_some() { expr } else { lit(NULL).cast(dtype).first() };
     let events = |change: &'static str| compared(packs(col("change").eq_missing(lit(change))), DataType::Int32);
     let open_days = || col("days_in_status_now").filter(is("NON_COMPLIANT"));
     let remediation_days = days_between(col("status_since"), day.today())

@@ -25,7 +25,8 @@ const VALUE: [&str; 2] = ["dimension", "dimension_value"];
 /// longest window, and the one that each window's change compares with.
 pub fn recent_needed(date: SnapshotDate, snapshots: &[SnapshotDate]) -> Vec<SnapshotDate> {
     let longest = WINDOWS.into_iter().max().unwrap_or_default();
-    let baselines: Vec<SnapshotDate> = WINDOWS.into_iter().filter_map(|window| baseline(date, window, snapshots)).collect();
+    let baselines: Vec<SnapshotDate> =
+        WINDOWS.into_iter().filter_map(|window| baseline(date, window, snapshots)).collect();
     let mut needed: Vec<SnapshotDate> = snapshots
         .iter()
         .copied()
@@ -43,7 +44,11 @@ fn baseline(date: SnapshotDate, window: u32, snapshots: &[SnapshotDate]) -> Opti
 }
 
 /// Adds the columns of every window to the day's totals, and puts the columns and rows in the table's order.
-pub(super) fn with_windows(totals: LazyFrame, recent: &[Recent], date: SnapshotDate) -> Result<LazyFrame, TransformError> {
+pub(super) fn with_windows(
+    totals: LazyFrame,
+    recent: &[Recent],
+    date: SnapshotDate,
+) -> Result<LazyFrame, TransformError> {
     let failed = || TransformError::polars("compute the windows of the trends");
     let history = history(&totals, recent, date)?;
     let dates: Vec<SnapshotDate> = recent.iter().map(|day| day.date).collect();
@@ -52,7 +57,8 @@ pub(super) fn with_windows(totals: LazyFrame, recent: &[Recent], date: SnapshotD
         let within = history.clone().filter(col("day").gt(lit(date.minus_days(window).days_since_epoch())));
         rows = left_join(rows, within.group_by(VALUE.map(col)).agg(means(window)));
         let baseline = baseline(date, window, &dates).map(SnapshotDate::days_since_epoch);
-        rows = left_join(rows, history.clone().filter(col("day").eq_missing(day_lit(baseline))).select(baselines(window)));
+        rows =
+            left_join(rows, history.clone().filter(col("day").eq_missing(day_lit(baseline))).select(baselines(window)));
         rows = rows.with_columns(["pack_compliance_rate", "rule_compliance_rate"].map(|rate| {
             (col(rate) - col(format!("{rate}_baseline_{window}d"))).alias(format!("{rate}_change_{window}d"))
         }));

@@ -37,7 +37,11 @@ pub(super) async fn closing(
         HumanCount(calls),
         took.as_secs_f64()
     );
-    let _ = writeln!(text, "the lake is in {name}, {} written: a folder per table, day and aggregator\n", HumanBytes(bytes));
+    let _ = writeln!(
+        text,
+        "the lake is in {name}, {} written: a folder per table, day and aggregator\n",
+        HumanBytes(bytes)
+    );
     let dates: Vec<SnapshotDate> =
         nights.iter().rev().take(DAYS).rev().filter_map(|night| night.snapshot_date.parse().ok()).collect();
     for aggregator in &settings.aggregators {
@@ -50,8 +54,18 @@ pub(super) async fn closing(
 
 /// The last days of an aggregator as a table.
 async fn trend(lake: &Lake, id: &AggregatorId, dates: &[SnapshotDate]) -> anyhow::Result<String> {
-    let mut table =
-        plain_table(&["day", "packs", "compliant", "", "7 days", "regressed", "remediated", "added", "removed", "open, median days"]);
+    let mut table = plain_table(&[
+        "day",
+        "packs",
+        "compliant",
+        "",
+        "7 days",
+        "regressed",
+        "remediated",
+        "added",
+        "removed",
+        "open, median days",
+    ]);
     for date in dates {
         let rows = read(lake, Table::ComplianceTrends, id, *date).await?;
         let dimension = rows["dimension"].as_string_view();
@@ -65,7 +79,11 @@ async fn trend(lake: &Lake, id: &AggregatorId, dates: &[SnapshotDate]) -> anyhow
 fn trend_row(rows: &RecordBatch, row: usize, date: SnapshotDate) -> Vec<String> {
     let count = |name: &str| {
         let column = rows[name].as_primitive::<Int32Type>();
-        if column.is_null(row) { "-".to_owned() } else { HumanCount(column.value(row).unsigned_abs().into()).to_string() }
+        if column.is_null(row) {
+            "-".to_owned()
+        } else {
+            HumanCount(column.value(row).unsigned_abs().into()).to_string()
+        }
     };
     let real = |name: &str| {
         let column = rows[name].as_primitive::<Float64Type>();
@@ -101,7 +119,8 @@ async fn regressed(settings: &Settings, lake: &Lake, dates: &[SnapshotDate]) -> 
             let text = |name: &str| rows[name].as_string_view().clone();
             let (change, group, region) = (text("change"), text("pack_group"), text("aws_region"));
             for row in (0..rows.num_rows()).filter(|row| change.value(*row) == "regressed") {
-                let key = (aggregator.address.id.to_string(), group.value(row).to_owned(), region.value(row).to_owned());
+                let key =
+                    (aggregator.address.id.to_string(), group.value(row).to_owned(), region.value(row).to_owned());
                 *counts.entry(key).or_default() += 1;
             }
         }

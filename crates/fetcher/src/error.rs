@@ -4,6 +4,7 @@ use crate::wire::{BodyError, excerpt};
 use aws_sdk_config::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_config::operation::RequestId;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use compline_model::causes;
 use std::error::Error;
 use std::fmt;
 
@@ -119,12 +120,12 @@ where
         SdkError::ResponseError(response) => {
             let body = response.raw().body().bytes().unwrap_or_default();
             let start = excerpt(&String::from_utf8_lossy(&body[..body.len().min(800)]));
-            let unread = || BodyError { field: String::new(), reason: chain(error) };
+            let unread = || BodyError { field: String::new(), reason: causes(error) };
             FetchError::permanent(doing, Cause::Body(body_error.unwrap_or_else(unread), start))
         }
-        SdkError::TimeoutError(_) => FetchError::transient(doing, Cause::TimedOut { reason: chain(error) }),
+        SdkError::TimeoutError(_) => FetchError::transient(doing, Cause::TimedOut { reason: causes(error) }),
         other => {
-            let reason = chain(other);
+            let reason = causes(other);
             FetchError::transient(doing, Cause::NotSent { hint: connection_hint(&reason), reason })
         }
     }
@@ -164,18 +165,4 @@ fn connection_hint(reason: &str) -> &'static str {
     } else {
         "is the network up, the region right, and HTTPS_PROXY set if this machine needs it?"
     }
-}
-
-/// The messages of an error and its sources, each once, cut short.
-fn chain(error: &dyn Error) -> String {
-    let mut parts: Vec<String> = vec![error.to_string()];
-    let mut source = error.source();
-    while let Some(inner) = source {
-        let text = inner.to_string();
-        if parts.last() != Some(&text) {
-            parts.push(text);
-        }
-        source = inner.source();
-    }
-    parts.join(": ").chars().take(400).collect()
 }

@@ -4,6 +4,7 @@
 //! A value that exists is right: everything here is parsed at the border and cannot be built wrong afterwards.
 
 mod answer;
+mod causes;
 mod compliance_type;
 mod names;
 mod pack_group;
@@ -12,6 +13,7 @@ mod snapshot_date;
 mod table;
 
 pub use answer::{Compliance, PackAnswer, Page, SourceAnswer};
+pub use causes::causes;
 pub use compliance_type::ComplianceType;
 pub use names::{AccountId, AggregatorId, AggregatorName, InvalidName, PackName, Region};
 pub use pack_group::pack_group;

@@ -48,7 +48,8 @@ pub(super) async fn trends(
         if date == tonight {
             report.trends = Some(TrendReport::of(&trends));
             // A snapshot that gives the trends that are there already changes no later day either.
-            if behind_from.is_none() && from == tonight && redo.is_kept(&trends).await? {
+            let was_there = shared.history.snapshots.get(id).is_some_and(|dates| dates.contains(&tonight));
+            if was_there && behind_from.is_none() && from == tonight && redo.is_kept(&trends).await? {
                 return Ok(());
             }
         }
@@ -119,17 +120,12 @@ impl Redo<'_> {
     async fn recent(&mut self, date: SnapshotDate) -> anyhow::Result<Vec<Recent>> {
         let needed = recent_needed(date, &self.dates);
         self.recent.retain(|date, _| needed.contains(date));
-        let lacking: Vec<SnapshotDate> =
-            needed.iter().copied().filter(|date| !self.recent.contains_key(date)).collect();
         let this = &*self;
-        let reading = lacking.into_iter().map(|date| async move {
-            Ok((date, this.read(Table::ComplianceTrends, date, Some(RECENT_COLUMNS)).await?))
+        let reading = needed.iter().copied().filter(|date| !this.recent.contains_key(date)).map(async |date| {
+            let rows = this.read(Table::ComplianceTrends, date, Some(RECENT_COLUMNS)).await?;
+            anyhow::Ok((date, rows))
         });
-        let read: Vec<(SnapshotDate, RecordBatch)> = stream::iter(reading)
-            .buffer_unordered(READ_AT_ONCE)
-            .try_collect::<Vec<_>>()
-            .await
-            .map_err(|error: anyhow::Error| error)?;
+        let read: Vec<_> = stream::iter(reading).buffer_unordered(READ_AT_ONCE).try_collect().await?;
         self.recent.extend(read);
         Ok(self.recent.iter().map(|(date, rows)| Recent { date: *date, compliance_trends: rows.clone() }).collect())
     }

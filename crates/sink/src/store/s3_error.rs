@@ -4,6 +4,7 @@ use crate::{SinkError, SinkErrorKind};
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
+use compline_model::causes;
 use std::error::Error;
 use std::fmt;
 
@@ -26,7 +27,7 @@ where
 {
     let doing_words = format!("{} {}", doing.verb, doing.what);
     let SdkError::ServiceError(service) = error else {
-        let reason = chain(error);
+        let reason = causes(error);
         let hint = if reason.contains("credential") {
             "sign in, or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         } else if reason.contains("region") {
@@ -68,18 +69,4 @@ fn hint(code: &str, status: u16, region: Option<String>, verb: &str) -> Option<S
         }
         _ => return None,
     })
-}
-
-/// The messages of an error and its sources, cut short.
-fn chain(error: &dyn Error) -> String {
-    let mut parts: Vec<String> = vec![error.to_string()];
-    let mut source = error.source();
-    while let Some(inner) = source {
-        let text = inner.to_string();
-        if parts.last() != Some(&text) {
-            parts.push(text);
-        }
-        source = inner.source();
-    }
-    parts.join(": ").chars().take(400).collect()
 }

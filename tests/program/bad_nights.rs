@@ -43,6 +43,7 @@ fn b01_empty_pages_with_a_token_lose_no_row_and_are_counted() {
 fn b04_a_token_refused_half_way_begins_the_shard_again_and_loses_and_doubles_no_row() {
     let summary = same_rows("expired_token_every = 90");
     assert!(summary.contains("shards begun again"), "{summary}");
+    assert!(!summary.contains("came twice"), "what was read before the restart is dropped: {summary}");
 }
 
 #[test]

@@ -58,6 +58,27 @@ fn killed_at_any_moment_a_rerun_gives_the_right_lake_and_no_reader_sees_half_a_d
 }
 
 #[test]
+fn a_replaced_day_whose_trends_could_not_be_written_gets_them_with_the_next_night() {
+    let (right, scene, other) = (Scene::new(""), Scene::new(""), Scene::of_seed(2, ""));
+    let pipeline = right.pipeline("");
+    DAYS.iter().for_each(|day| drop(right.night(&pipeline, day)));
+
+    // The first day is kept as another organization was, and then replaced, but its trends cannot be written.
+    let lake = format!("url = {:?}", scene.path("lake").display().to_string());
+    other.night(&other.write_pipeline(&lake, ""), DAYS[0]);
+    let in_the_way = scene.path("lake/pack_changes").join(format!("snapshot_date={}", DAYS[0]));
+    std::fs::remove_dir_all(&in_the_way).expect("removed");
+    std::fs::write(&in_the_way, "").expect("written");
+    let pipeline = scene.pipeline("");
+    let ended = run(scene.command(&["run", &pipeline.display().to_string(), "--date", DAYS[0]]));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    std::fs::remove_file(&in_the_way).expect("removed");
+
+    scene.night(&pipeline, DAYS[1]);
+    assert_eq!(of_trends(files(&scene.path("lake"))), of_trends(files(&right.path("lake"))));
+}
+
+#[test]
 fn b64_sigterm_and_sigint_end_within_seconds_and_leave_no_temporary_file() {
     for (name, code) in [("-TERM", 143), ("-INT", 130)] {
         let scene = Scene::new("stall_every = 7");

@@ -39,6 +39,24 @@ fn days_kept_in_any_order_give_the_trends_of_days_kept_in_order() {
 }
 
 #[test]
+fn b07_overlapping_filters_keep_each_pack_once_and_count_what_came_twice() {
+    let scene = Scene::new("");
+    scene.night(&scene.pipeline(""), "2026-03-01");
+    let everything = scene.rows(Table::PackCompliance, "security", "2026-03-01");
+    let wanted = |row: &&String| row.contains("|us-east-1|") || row.contains("|NON_COMPLIANT|");
+    let both = |row: &&String| row.contains("|us-east-1|") && row.contains("|NON_COMPLIANT|");
+    let filters = "[[aggregator.filter]]\naws_region = \"us-east-1\"\n[[aggregator.filter]]\ncompliance_type = \"NON_COMPLIANT\"\n";
+    let path = scene.pipeline("");
+    let text = std::fs::read_to_string(&path).expect("read").replace("[fetch]", &format!("{filters}[fetch]"));
+    std::fs::write(&path, text).expect("written");
+    let summary = scene.night(&path, "2026-03-01").stdout;
+    let expected: Vec<String> = everything.iter().filter(wanted).cloned().collect();
+    assert_eq!(scene.rows(Table::PackCompliance, "security", "2026-03-01"), expected);
+    let twice = everything.iter().filter(both).count();
+    assert!(twice > 0 && summary.contains(&format!("security: {twice} rows came twice")), "{summary}");
+}
+
+#[test]
 fn trend_files_that_are_lost_are_made_again_by_the_next_night() {
     let scene = Scene::new("");
     let pipeline = scene.pipeline("");

@@ -30,8 +30,13 @@ pub(crate) struct Ended {
 impl Scene {
     /// A small organization with these faults (TOML).
     pub(crate) fn new(faults: &str) -> Self {
+        Self::of_seed(1, faults)
+    }
+
+    /// Another organization with the same aggregators.
+    pub(crate) fn of_seed(seed: u64, faults: &str) -> Self {
         let runtime = Runtime::new().expect("a runtime");
-        let organization = Organization::new(OrganizationSpec { accounts: 60, ..OrganizationSpec::default() });
+        let organization = Organization::new(OrganizationSpec { accounts: 60, seed, ..OrganizationSpec::default() });
         let faults = Faults::parse(faults).expect("faults");
         let start = Simulator::start(0, organization, "2026-03-01".parse().expect("a date"), faults);
         let simulator = runtime.block_on(start).expect("a simulator");

@@ -143,6 +143,25 @@ async fn a_folder_keeps_what_every_store_promises_and_leaves_nothing_beside_it()
     assert_eq!(left, 0, "temporary files are gone");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn b60_a_reader_of_a_file_that_is_being_replaced_sees_the_old_one_or_the_new_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Arc::new(Folder::open(folder.path()).expect("a store"));
+    let body = |round: u8| Bytes::from(vec![round; 4 * 1024 * 1024]);
+    store.put("a/b", body(0)).await.expect("put");
+    let writer = Arc::clone(&store);
+    let writing = tokio::spawn(async move {
+        for round in 1..40 {
+            writer.put("a/b", body(round)).await.expect("put");
+        }
+    });
+    while !writing.is_finished() {
+        let seen = store.get("a/b").await.expect("get").expect("never gone");
+        assert!(seen.len() == 4 * 1024 * 1024 && seen.iter().all(|byte| *byte == seen[0]), "{} bytes", seen.len());
+    }
+    writing.await.expect("written");
+}
+
 #[tokio::test]
 async fn s3_keeps_what_every_store_promises_with_one_put_and_in_parts() {
     let server = Server::start(Fault::None).await;

@@ -245,6 +245,8 @@ fn only_the_days_that_a_day_needs_are_read() {
         (0..365).map(|day| SnapshotDate::from(start + chrono::Duration::days(day))).collect();
     let needed = recent_needed(date("2026-12-31"), &snapshots);
     assert_eq!(needed.len(), 90, "89 days of the longest window, and the day 90 days ago");
-    let sparse = [date("2026-01-01"), date("2026-07-04"), date("2026-07-05"), date("2026-12-31")];
-    assert_eq!(recent_needed(date("2026-12-31"), &sparse), [date("2026-07-05")], "180 days ago is too long ago");
+    let needed =
+        |days: &[&str]| recent_needed(date("2026-12-31"), &days.iter().map(|day| date(day)).collect::<Vec<_>>());
+    assert_eq!(needed(&["2026-01-01", "2026-07-05", "2026-12-31"]), [date("2026-07-05")], "179 days ago");
+    assert_eq!(needed(&["2026-07-04", "2026-12-31"]), [], "180 days ago is too long ago");
 }

@@ -11,5 +11,22 @@ pub fn causes(error: &dyn Error) -> String {
         }
         source = inner.source();
     }
-    parts.join(": ").chars().take(400).collect()
+    parts.join(": ").split_whitespace().collect::<Vec<_>>().join(" ").chars().take(400).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot\n  sign in")]
+    struct Outer(#[source] std::num::ParseIntError);
+
+    #[test]
+    fn an_error_is_one_line_with_each_cause_once_and_is_cut() {
+        let error = Outer("x".parse::<i32>().expect_err("no number"));
+        assert_eq!(causes(&error), "cannot sign in: invalid digit found in string");
+        let long = std::io::Error::other("word ".repeat(1_000));
+        assert_eq!(causes(&long).len(), 400);
+    }
 }

@@ -22,7 +22,8 @@ pub(super) async fn run(arguments: RunArguments, clock: Clock) -> Result<Ending,
     let started_at = clock();
     let date = snapshot_date(arguments.plan.date, day_of(started_at), &settings)?;
     let progress = Progress::on_stderr();
-    log_to_stderr(&progress, "warn,compline=info");
+    // What the SDK warns of is in the error when it matters, and its dumps are not for an operator.
+    log_to_stderr(&progress, "error,compline=info");
     log_endpoints(&settings);
 
     let lake = Lake::open(&settings.lake, settings.compression).await.map_err(Failure::run)?;

@@ -60,7 +60,7 @@ fn flattened(pages: &[Page]) -> RecordBatch {
     let started_at = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
     let mut rows = Flattener::new(RunId::new(started_at), SourceIndex::default()).shard();
     pages.iter().for_each(|page| rows.push(page));
-    check(&[rows.finish().expect("rows")]).expect("a snapshot").rows().clone()
+    check(vec![rows.finish().expect("rows")]).expect("a snapshot").rows().clone()
 }
 
 fn one_night(criterion: &mut Criterion) {

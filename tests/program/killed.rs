@@ -72,6 +72,7 @@ fn a_replaced_day_whose_trends_could_not_be_written_gets_them_with_the_next_nigh
     let pipeline = scene.pipeline("");
     let ended = run(scene.command(&["run", &pipeline.display().to_string(), "--date", DAYS[0]]));
     assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stdout.contains("the snapshot is kept, but its trends are behind until the next run"), "{ended:?}");
     std::fs::remove_file(&in_the_way).expect("removed");
 
     scene.night(&pipeline, DAYS[1]);

@@ -9,6 +9,7 @@ mod report;
 
 use crate::progress::Progress;
 use crate::settings::{AggregatorSettings, Settings, lake_name};
+use anyhow::Context;
 use chrono::{DateTime, Utc};
 use collect::{Collected, collect};
 use compline_fetcher::Connector;
@@ -112,7 +113,9 @@ impl Shared<'_> {
         report.bytes += self.lake.commit(&self.partition(Table::SourceStatus, id), source_status).await?;
         report.bytes += self.lake.commit(&self.partition(Table::PackCompliance, id), snapshot.rows().clone()).await?;
         report.rows = snapshot.rows().num_rows() as u64;
-        redo::trends(self, id, behind_from, &snapshot, report).await?;
+        redo::trends(self, id, behind_from, &snapshot, report)
+            .await
+            .context("the snapshot is kept, but its trends are behind until the next run")?;
         self.lake.clear_redo(id).await?;
         Ok(())
     }

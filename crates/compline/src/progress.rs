@@ -98,7 +98,7 @@ impl Bar {
     pub(crate) fn finish(&self, report: &AggregatorReport) {
         self.bar.finish_and_clear();
         match (&report.error, report.outcome) {
-            (Some(error), Outcome::Failed) => tracing::error!(error, "failed: its day is left as it was"),
+            (Some(error), Outcome::Failed) => tracing::error!(error, "failed"),
             _ => {
                 let AggregatorReport { rows, pages, empty_pages, calls, throttles, .. } = report;
                 tracing::info!(rows, pages, empty_pages, calls, throttles, "kept");

@@ -62,7 +62,7 @@ async fn read_all(
     batches.sort_unstable_by_key(|batch| batch.index);
     batches.iter().for_each(|batch| report.note_shard(batch.tally));
     let rows: Vec<RecordBatch> = batches.into_iter().map(|batch| batch.rows).collect();
-    let snapshot = tokio::task::spawn_blocking(move || check(&rows)).await.context("checking stopped")??;
+    let snapshot = tokio::task::spawn_blocking(move || check(rows)).await.context("checking stopped")??;
     Ok(Collected { snapshot, source_status })
 }
 

@@ -36,7 +36,7 @@ fn checked(shards: Vec<Vec<(i64, Vec<PackAnswer>)>>) -> CheckedSnapshot {
             rows.finish().expect("a batch")
         })
         .collect();
-    check(&batches).expect("a snapshot")
+    check(batches).expect("a snapshot")
 }
 
 fn column(snapshot: &CheckedSnapshot, name: &str) -> Vec<String> {

@@ -42,7 +42,7 @@ fn snapshot(packs: &[(&str, &str)]) -> RecordBatch {
     let collected_at = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
     let mut rows = Flattener::new(RunId::new(collected_at), SourceIndex::default()).shard();
     rows.push(&Page { collected_at, packs: packs.iter().map(answer).collect() });
-    check(&[rows.finish().expect("rows")]).expect("a snapshot").rows().clone()
+    check(vec![rows.finish().expect("rows")]).expect("a snapshot").rows().clone()
 }
 
 /// Every day's trends, each from the day before.

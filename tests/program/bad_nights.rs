@@ -93,6 +93,47 @@ fn b09_a_server_that_says_nothing_more_ends_within_the_time_outs() {
 }
 
 #[test]
+fn b06_a_day_that_lost_much_is_held_until_it_is_accepted_and_then_committed_as_it_was() {
+    let (large, small) = (Scene::new(""), Scene::of_accounts(30));
+    large.night(&large.pipeline(""), "2026-02-28");
+    let lake = format!("url = {:?}", large.path("lake").display().to_string());
+    let pipeline = small.write_pipeline(&lake, "").display().to_string();
+    let night = ["run", &pipeline, "--date", DAY, "--only", "org"];
+    let ended = run(small.command(&night));
+    assert_eq!(ended.code, Some(4), "{ended:?}");
+    assert!(
+        ended.stdout.contains("HELD") && ended.stdout.contains("--only org --date 2026-03-01 --accept"),
+        "{ended:?}"
+    );
+    assert!(large.read(&large.lake(), FACT, "org", DAY).is_none(), "it is not committed");
+    assert!(large.rows(Table::Runs, "org", DAY)[0].contains("|held|"));
+
+    // Nothing is asked of AWS Config for a day that is held: here nobody answers any more.
+    let text = std::fs::read_to_string(&pipeline).expect("read").replace("http://127.0.0.1:", "http://127.0.0.1:1/");
+    std::fs::write(&pipeline, text).expect("written");
+    let ended = run(small.command(&[&night[..], &["--accept"]].concat()));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let alone = Scene::of_accounts(30);
+    alone.night(&alone.pipeline(""), DAY);
+    assert_eq!(large.rows(FACT, "org", DAY), alone.rows(FACT, "org", DAY));
+    let removed = large.rows(Table::PackChanges, "org", DAY).iter().filter(|row| row.contains("|removed|")).count();
+    assert!(removed > 100, "{removed}");
+    let left = crate::reading::files(&large.path("lake"));
+    assert!(left.keys().all(|name| !name.starts_with("_compline/held")), "{:?}", left.keys());
+}
+
+#[test]
+fn a_day_that_is_not_held_cannot_be_accepted_later() {
+    let scene = Scene::new("");
+    let path = scene.pipeline("");
+    let text = std::fs::read_to_string(&path).expect("read").replace("/{date}", "");
+    std::fs::write(&path, text).expect("written");
+    let ended = run(scene.command(&["run", &path.display().to_string(), "--date", DAY, "--accept"]));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stdout.contains("nothing is held of 2026-03-01, and AWS Config only knows now"), "{ended:?}");
+}
+
+#[test]
 fn b66_one_aggregator_that_fails_leaves_the_other_and_is_exit_3_with_a_line_of_its_own() {
     let scene = Scene::new("");
     let path = scene.pipeline("");

@@ -59,7 +59,7 @@ fn killed_at_any_moment_a_rerun_gives_the_right_lake_and_no_reader_sees_half_a_d
 
 #[test]
 fn a_replaced_day_whose_trends_could_not_be_written_gets_them_with_the_next_night() {
-    let (right, scene, other) = (Scene::new(""), Scene::new(""), Scene::of_seed(2, ""));
+    let (right, scene, other) = (Scene::new(""), Scene::new(""), Scene::of_seed(2));
     let pipeline = right.pipeline("");
     DAYS.iter().for_each(|day| drop(right.night(&pipeline, day)));
 

@@ -30,13 +30,22 @@ pub(crate) struct Ended {
 impl Scene {
     /// A small organization with these faults (TOML).
     pub(crate) fn new(faults: &str) -> Self {
-        Self::of_seed(1, faults)
+        Self::of(OrganizationSpec { accounts: 60, ..OrganizationSpec::default() }, faults)
     }
 
     /// Another organization with the same aggregators.
-    pub(crate) fn of_seed(seed: u64, faults: &str) -> Self {
+    pub(crate) fn of_seed(seed: u64) -> Self {
+        Self::of(OrganizationSpec { accounts: 60, seed, ..OrganizationSpec::default() }, "")
+    }
+
+    /// The same organization with fewer accounts.
+    pub(crate) fn of_accounts(accounts: u32) -> Self {
+        Self::of(OrganizationSpec { accounts, ..OrganizationSpec::default() }, "")
+    }
+
+    fn of(spec: OrganizationSpec, faults: &str) -> Self {
         let runtime = Runtime::new().expect("a runtime");
-        let organization = Organization::new(OrganizationSpec { accounts: 60, seed, ..OrganizationSpec::default() });
+        let organization = Organization::new(spec);
         let faults = Faults::parse(faults).expect("faults");
         let start = Simulator::start(0, organization, "2026-03-01".parse().expect("a date"), faults);
         let simulator = runtime.block_on(start).expect("a simulator");

@@ -26,7 +26,7 @@ pub(crate) enum Command {
     /// Collect the snapshot of a day and work out its trends: the nightly job.
     ///
     /// Exit codes: 0 everything is kept, 1 the run failed, 2 wrong usage or settings, 3 some aggregators failed and the
-    /// others are kept, 130 or 143 stopped by a signal. A failed aggregator's day is left as it was; run again to try anew.
+    /// others are kept, 4 a day lost so much against the last one that it is held, 130 or 143 stopped by a signal. A failed aggregator's day is left as it was; run again to try anew.
     Run(RunArguments),
     /// Serve AWS Config's side of the wire, with a made-up organization.
     ///
@@ -68,6 +68,9 @@ pub(crate) struct PlanArguments {
 pub(crate) struct RunArguments {
     #[command(flatten)]
     pub(crate) plan: PlanArguments,
+    /// Commit a day however much it lost against the last one: the day that was held, if one was, without a call.
+    #[arg(long)]
+    pub(crate) accept: bool,
     /// Print the outcome as JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -20,6 +20,8 @@ pub(crate) enum Ending {
     Failed,
     /// Some of it is.
     Partial,
+    /// A day waits for a person to accept it.
+    Held,
     /// A signal ended it.
     Stopped(Signal),
 }
@@ -58,6 +60,7 @@ impl Ending {
             Self::Done => 0,
             Self::Failed => 1,
             Self::Partial => 3,
+            Self::Held => 4,
             Self::Stopped(Signal::Interrupt) => 130,
             Self::Stopped(Signal::Terminate) => 143,
         }

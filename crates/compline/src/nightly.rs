@@ -3,13 +3,14 @@
 //! Aggregators go side by side and do not depend on each other: one that fails leaves its day as it was.
 
 mod collect;
+mod hold;
 mod ledger;
 mod redo;
 mod report;
 
 use crate::progress::Progress;
 use crate::settings::{AggregatorSettings, Settings, lake_name};
-use anyhow::Context;
+use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
 use collect::{Collected, collect};
 use compline_fetcher::Connector;
@@ -27,6 +28,10 @@ pub(crate) use report::{AggregatorReport, Outcome, Report, TrendReport};
 pub(crate) struct Night<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) date: SnapshotDate,
+    /// Whether the source can say how things were on that date; otherwise only a day that is held can be committed.
+    pub(crate) may_collect: bool,
+    /// Whether a day is committed however much it lost.
+    pub(crate) accept: bool,
     pub(crate) started_at: DateTime<Utc>,
     pub(crate) clock: fn() -> DateTime<Utc>,
 }
@@ -106,8 +111,19 @@ impl Shared<'_> {
         report: &mut AggregatorReport,
     ) -> anyhow::Result<()> {
         let id = &aggregator.address.id;
-        let Collected { snapshot, source_status } = collect(self, aggregator, bar, report).await?;
-        report.note_findings(&snapshot);
+        let collected = match self.accepted(id).await? {
+            Some(held) => held,
+            None if !self.night.may_collect => {
+                bail!("nothing is held of {}, and AWS Config only knows now", self.night.date)
+            }
+            None => collect(self, aggregator, bar, report).await?,
+        };
+        report.note_findings(&collected.snapshot);
+        if let Some(why) = self.held_for(id, &collected).await? {
+            report.hold(why);
+            return Ok(());
+        }
+        let Collected { snapshot, source_status } = collected;
         bar.stage("writing the snapshot and its trends");
         let behind_from = self.note_redo(id).await?;
         report.bytes += self.lake.commit(&self.partition(Table::SourceStatus, id), source_status).await?;
@@ -117,7 +133,7 @@ impl Shared<'_> {
             .await
             .context("the snapshot is kept, but its trends are behind until the next run")?;
         self.lake.clear_redo(id).await?;
-        Ok(())
+        self.release(id).await
     }
 
     /// Notes in the lake that trends from this day on are behind, or from an earlier one if a run before was stopped. Gives

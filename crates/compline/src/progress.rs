@@ -99,6 +99,7 @@ impl Bar {
         self.bar.finish_and_clear();
         match (&report.error, report.outcome) {
             (Some(error), Outcome::Failed) => tracing::error!(error, "failed"),
+            (Some(why), Outcome::Held) => tracing::warn!(why, "held"),
             _ => {
                 let AggregatorReport { rows, pages, empty_pages, calls, throttles, .. } = report;
                 tracing::info!(rows, pages, empty_pages, calls, throttles, "kept");

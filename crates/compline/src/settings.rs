@@ -18,6 +18,8 @@ pub(crate) struct Settings {
     pub(crate) aggregators: Vec<AggregatorSettings>,
     pub(crate) fetch: FetchOptions,
     pub(crate) max_in_flight: usize,
+    /// The share of rows, accounts or regions that a day may lose against the last one, 0 to 1.
+    pub(crate) max_loss: f64,
 }
 
 /// One `[[aggregator]]`.

@@ -53,10 +53,14 @@ pub(crate) fn points(change: Option<f64>) -> String {
 
 fn row(report: &AggregatorReport) -> Vec<String> {
     let trends = report.trends.clone().unwrap_or_default();
-    let kept = report.outcome == Outcome::Succeeded;
+    let outcome = match report.outcome {
+        Outcome::Succeeded => "kept",
+        Outcome::Held => "HELD",
+        Outcome::Failed => "FAILED",
+    };
     vec![
         report.aggregator.clone(),
-        if kept { "kept" } else { "FAILED" }.to_owned(),
+        outcome.to_owned(),
         HumanCount(report.rows).to_string(),
         percent(trends.pack_compliance_rate),
         points(trends.pack_compliance_rate_change_7d),

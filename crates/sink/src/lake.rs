@@ -1,5 +1,6 @@
 //! The lake: where each partition is, how it is replaced, and which there are.
 
+mod held;
 mod redo;
 
 use crate::parquet_file::{decode, encode};

@@ -7,12 +7,14 @@ mod bridge;
 mod check;
 mod findings;
 mod flatten;
+mod loss;
 mod source_status;
 mod trends;
 
 pub use check::{CheckedSnapshot, check};
 pub use findings::{Findings, Named};
 pub use flatten::{Flattener, ShardRows};
+pub use loss::{LOSS_COLUMNS, Loss};
 pub use source_status::{SourceIndex, source_status};
 pub use trends::{RECENT_COLUMNS, Recent, SNAPSHOT_COLUMNS, State, Trends, advance, recent_needed};
 

@@ -43,7 +43,7 @@ async fn month(arguments: &DemoArguments, clock: Clock, progress: &Progress) -> 
     let mut nights = Vec::with_capacity(dates.len());
     for date in dates {
         bar.set_message(date.to_string());
-        let night = Night { settings: &settings, date, started_at: clock(), clock };
+        let night = Night { settings: &settings, date, may_collect: true, accept: true, started_at: clock(), clock };
         let report = nightly(&night, &lake, &Progress::hidden()).await.map_err(Failure::Run)?;
         stop_on_failure(&report)?;
         nights.push(report);

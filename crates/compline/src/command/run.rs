@@ -20,14 +20,14 @@ pub(super) async fn run(arguments: RunArguments, clock: Clock) -> Result<Ending,
     settings.keep_only(&arguments.plan.only).map_err(Failure::Usage)?;
     // Read once: a run across midnight stays one day.
     let started_at = clock();
-    let date = snapshot_date(arguments.plan.date, day_of(started_at), &settings)?;
+    let (date, may_collect) = snapshot_date(&arguments, day_of(started_at), &settings)?;
     let progress = Progress::on_stderr();
     // What the SDK warns of is in the error when it matters, and its dumps are not for an operator.
     log_to_stderr(&progress, "error,compline=info");
     log_endpoints(&settings);
 
     let lake = Lake::open(&settings.lake, settings.compression).await.map_err(Failure::run)?;
-    let night = Night { settings: &settings, date, started_at, clock };
+    let night = Night { settings: &settings, date, may_collect, accept: arguments.accept, started_at, clock };
     let report = tokio::select! {
         report = nightly(&night, &lake, &progress) => report.map_err(Failure::Run)?,
         signal = signals::received() => {
@@ -40,20 +40,22 @@ pub(super) async fn run(arguments: RunArguments, clock: Clock) -> Result<Ending,
     Ok(report.ending())
 }
 
-/// The date of the snapshot; another than today only where the source can answer for it.
+/// The date of the snapshot, and whether it can be collected: another than today only where the source answers for it. A day
+/// that was held may be accepted later.
 fn snapshot_date(
-    asked: Option<SnapshotDate>,
+    arguments: &RunArguments,
     today: SnapshotDate,
     settings: &Settings,
-) -> Result<SnapshotDate, Failure> {
-    match asked {
-        Some(date) if date != today && !settings.answers_any_date() => Err(Failure::Usage(anyhow!(
-            "--date {date}: AWS Config only knows how things are now, and today is {today} (UTC); \
-             a snapshot of another day would be wrong without saying so"
-        ))),
-        Some(date) => Ok(date),
-        None => Ok(today),
+) -> Result<(SnapshotDate, bool), Failure> {
+    let date = arguments.plan.date.unwrap_or(today);
+    let may_collect = date == today || settings.answers_any_date();
+    if may_collect || arguments.accept {
+        return Ok((date, may_collect));
     }
+    Err(Failure::Usage(anyhow!(
+        "--date {date}: AWS Config only knows how things are now, and today is {today} (UTC); \
+         a snapshot of another day would be wrong without saying so"
+    )))
 }
 
 /// Says where calls go that do not go to AWS: AWS_ENDPOINT_URL moves more than its user may think.

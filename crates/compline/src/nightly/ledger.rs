@@ -30,6 +30,7 @@ impl Shared<'_> {
             |count: u64| -> ArrayRef { Arc::new(Int64Array::from(vec![i64::try_from(count).unwrap_or(i64::MAX)])) };
         let outcome = match report.outcome {
             Outcome::Succeeded => "succeeded",
+            Outcome::Held => "held",
             Outcome::Failed => "failed",
         };
         let columns = vec![

@@ -23,6 +23,8 @@ pub(crate) struct Report {
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Outcome {
     Succeeded,
+    /// Collected, and kept aside until a person accepts it.
+    Held,
     Failed,
 }
 
@@ -67,8 +69,10 @@ pub(crate) struct TrendReport {
 
 impl Report {
     pub(crate) fn ending(&self) -> Ending {
-        let failed = self.aggregators.iter().filter(|aggregator| aggregator.outcome == Outcome::Failed).count();
+        let count = |outcome| self.aggregators.iter().filter(|aggregator| aggregator.outcome == outcome).count();
+        let failed = count(Outcome::Failed);
         match failed {
+            0 if count(Outcome::Held) > 0 => Ending::Held,
             0 => Ending::Done,
             _ if failed == self.aggregators.len() => Ending::Failed,
             _ => Ending::Partial,
@@ -102,6 +106,11 @@ impl AggregatorReport {
     pub(super) fn fail(&mut self, error: &anyhow::Error) {
         self.outcome = Outcome::Failed;
         self.error.get_or_insert_with(|| format!("{error:#}"));
+    }
+
+    pub(super) fn hold(&mut self, why: String) {
+        self.outcome = Outcome::Held;
+        self.error = Some(why);
     }
 
     pub(super) fn note_calls(&mut self, counts: CallCounts) {

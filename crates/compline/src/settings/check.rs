@@ -41,7 +41,8 @@ pub(super) fn check(wire: Pipeline, source: &Source<'_>, lake: Option<&str>) -> 
     let compression = check_compression(wire.lake.compression.as_ref(), source)?;
     let lake = check_lake(wire.lake, source, lake)?;
     let (fetch, max_in_flight) = check_fetch(wire.fetch, source)?;
-    Ok(Settings { lake, compression, aggregators, fetch, max_in_flight })
+    let max_loss = f64::from(number(source, "max_loss_percent", wire.check.max_loss_percent, 20, 0..=100)?) / 100.0;
+    Ok(Settings { lake, compression, aggregators, fetch, max_in_flight, max_loss })
 }
 
 /// The place of a lake URL; the S3 settings are those of S3 alone.
@@ -171,27 +172,41 @@ fn check_filter(wire: &Filter, source: &Source<'_>) -> Result<FilterLists, Probl
 }
 
 fn check_fetch(wire: Fetch, source: &Source<'_>) -> Result<(FetchOptions, usize), Problem> {
-    let number = |key: &str, value: Option<Spanned<i64>>, default: u32, range: RangeInclusive<u32>| match value {
-        None => Ok(default),
-        Some(value) => match u32::try_from(*value.get_ref()) {
-            Ok(number) if range.contains(&number) => Ok(number),
-            _ => {
-                let allowed = format!("{} to {}", range.start(), range.end());
-                Err(source.value(value.span(), key, value.get_ref(), &allowed))
-            }
-        },
-    };
-    let page_size = number("page_size", wire.page_size, 100, 0..=100)?;
-    let max_in_flight = number("max_in_flight", wire.max_in_flight, 8, 1..=256)?;
+    let page_size = number(source, "page_size", wire.page_size, 100, 0..=100)?;
+    let max_in_flight = number(source, "max_in_flight", wire.max_in_flight, 8, 1..=256)?;
     let options = FetchOptions {
         page_size: i32::try_from(page_size).ok().filter(|size| *size > 0),
-        max_attempts: number("max_attempts", wire.max_attempts, 10, 1..=100)?,
+        max_attempts: number(source, "max_attempts", wire.max_attempts, 10, 1..=100)?,
         // A call waits its turn inside this while AWS Config throttles, so it is far longer than one attempt.
-        operation_timeout: seconds(number("operation_timeout_secs", wire.operation_timeout_secs, 300, 1..=86_400)?),
-        attempt_timeout: seconds(number("attempt_timeout_secs", wire.attempt_timeout_secs, 60, 1..=86_400)?),
+        operation_timeout: seconds(number(
+            source,
+            "operation_timeout_secs",
+            wire.operation_timeout_secs,
+            300,
+            1..=86_400,
+        )?),
+        attempt_timeout: seconds(number(source, "attempt_timeout_secs", wire.attempt_timeout_secs, 60, 1..=86_400)?),
         endpoint_url: wire.endpoint_url.as_ref().map(|url| check_endpoint(source, url)).transpose()?,
     };
     Ok((options, max_in_flight as usize))
+}
+
+/// A whole number within a range, or the default.
+fn number(
+    source: &Source<'_>,
+    key: &str,
+    value: Option<Spanned<i64>>,
+    default: u32,
+    range: RangeInclusive<u32>,
+) -> Result<u32, Problem> {
+    let Some(value) = value else { return Ok(default) };
+    match u32::try_from(*value.get_ref()) {
+        Ok(number) if range.contains(&number) => Ok(number),
+        _ => {
+            let allowed = format!("{} to {}", range.start(), range.end());
+            Err(source.value(value.span(), key, value.get_ref(), &allowed))
+        }
+    }
 }
 
 fn seconds(count: u32) -> Duration {

@@ -13,6 +13,8 @@ pub(super) struct Pipeline {
     pub(super) aggregator: Vec<Aggregator>,
     #[serde(default)]
     pub(super) fetch: Fetch,
+    #[serde(default)]
+    pub(super) check: Check,
 }
 
 #[derive(Debug, Deserialize)]
@@ -58,6 +60,12 @@ pub(super) struct Fetch {
     pub(super) operation_timeout_secs: Option<Spanned<i64>>,
     pub(super) attempt_timeout_secs: Option<Spanned<i64>>,
     pub(super) endpoint_url: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Check {
+    pub(super) max_loss_percent: Option<Spanned<i64>>,
 }
 
 pub(super) fn parse(source: &Source<'_>) -> Result<Pipeline, Problem> {

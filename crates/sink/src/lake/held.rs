@@ -1,0 +1,40 @@
+//! Days that are held: collected whole, and not committed until somebody says that they are right.
+
+use super::{Lake, Partition, blocking};
+use crate::SinkError;
+use crate::parquet_file::{decode, encode};
+use arrow::array::RecordBatch;
+
+fn key(partition: &Partition) -> String {
+    format!("_compline/held/{}", partition.key())
+}
+
+impl Lake {
+    /// Keeps what a partition would be, where no reader of the tables sees it.
+    ///
+    /// # Errors
+    /// A store that does not take it.
+    pub async fn hold(&self, partition: &Partition, rows: RecordBatch) -> Result<(), SinkError> {
+        let (table, compression) = (partition.table, self.compression);
+        let file = blocking("encode", move || encode(table, &rows, compression)).await?;
+        self.store.put(&key(partition), file).await
+    }
+
+    /// What is held of a partition, if anything is.
+    ///
+    /// # Errors
+    /// A store that does not answer, or a file that is not whole.
+    pub async fn held(&self, partition: &Partition) -> Result<Option<RecordBatch>, SinkError> {
+        let (table, key) = (partition.table, key(partition));
+        let Some(file) = self.store.get(&key).await? else { return Ok(None) };
+        blocking("decode", move || decode(table, file, None, &key)).await.map(Some)
+    }
+
+    /// Drops what is held of a partition.
+    ///
+    /// # Errors
+    /// A store that does not remove it.
+    pub async fn release(&self, partition: &Partition) -> Result<(), SinkError> {
+        self.store.delete(&key(partition)).await
+    }
+}

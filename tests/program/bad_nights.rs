@@ -134,6 +134,14 @@ fn a_day_that_is_not_held_cannot_be_accepted_later() {
 }
 
 #[test]
+fn b09_a_run_that_is_not_done_by_its_deadline_ends_then() {
+    let started = std::time::Instant::now();
+    let said = fails("latency_millis = 400", "run_deadline_secs = 2");
+    assert!(said.contains("reading was not done 2 s after the run began; see fetch.run_deadline_secs"), "{said}");
+    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+}
+
+#[test]
 fn b66_one_aggregator_that_fails_leaves_the_other_and_is_exit_3_with_a_line_of_its_own() {
     let scene = Scene::new("");
     let path = scene.pipeline("");

@@ -40,6 +40,8 @@ pub(crate) struct Night<'a> {
 struct Shared<'a> {
     night: &'a Night<'a>,
     run_id: RunId,
+    /// When reading must be done.
+    deadline: tokio::time::Instant,
     lake: &'a Lake,
     history: History,
     connector: Connector,
@@ -61,11 +63,12 @@ struct History {
 /// The lake does not answer or may not be written, so nothing was asked of AWS Config.
 pub(crate) async fn nightly(night: &Night<'_>, lake: &Lake, progress: &Progress) -> anyhow::Result<Report> {
     let run_id = RunId::new(night.started_at);
+    let deadline = tokio::time::Instant::now() + night.settings.run_deadline;
     lake.prove_writable(&run_id.to_string()).await?;
     let history = History::read(lake).await?;
-    let connector = Connector::load(night.settings.identity()).await;
+    let connector = Connector::load(night.settings.identity(), night.settings.fetch_options(night.date)).await;
     let permits = Semaphore::new(night.settings.max_in_flight);
-    let shared = Shared { night, run_id, lake, history, connector, permits, progress };
+    let shared = Shared { night, run_id, deadline, lake, history, connector, permits, progress };
     let aggregators = night.settings.aggregators.iter().map(|aggregator| shared.aggregator_night(aggregator));
     let aggregators = join_all(aggregators).await;
     Ok(Report {

@@ -9,6 +9,7 @@ use compline_fetcher::{AggregatorAddress, FanOut, FetchOptions, FilterLists, Ide
 use compline_model::{AggregatorId, SnapshotDate};
 use compline_sink::{Compression, LakeLocation};
 use std::path::Path;
+use std::time::Duration;
 
 /// A pipeline, validated.
 #[derive(Debug, Clone)]
@@ -18,6 +19,8 @@ pub(crate) struct Settings {
     pub(crate) aggregators: Vec<AggregatorSettings>,
     pub(crate) fetch: FetchOptions,
     pub(crate) max_in_flight: usize,
+    /// How long after its begin a run may still read.
+    pub(crate) run_deadline: Duration,
     /// The share of rows, accounts or regions that a day may lose against the last one, 0 to 1.
     pub(crate) max_loss: f64,
 }

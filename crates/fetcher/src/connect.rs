@@ -3,11 +3,14 @@
 use crate::AggregatorClient;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_config::Client;
 use aws_sdk_config::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_config::config::timeout::TimeoutConfig;
 use aws_sdk_config::config::{Credentials, SharedCredentialsProvider};
 use compline_model::{AggregatorId, AggregatorName, Region};
+use std::collections::HashMap;
 use std::time::Duration;
+use tokio::sync::Mutex;
 
 /// Who signs the calls.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -20,7 +23,7 @@ pub enum Identity {
 }
 
 /// A role to assume before asking an aggregator.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Role {
     /// Its ARN, of any AWS partition.
     pub arn: String,
@@ -56,15 +59,18 @@ pub struct FetchOptions {
     pub endpoint_url: Option<String>,
 }
 
-/// The shared part of every client: credentials, HTTP connections, TLS roots.
-#[derive(Debug, Clone)]
+/// Makes the clients of a run. Aggregators that are asked with the same credentials in the same region share one, since the
+/// rate limit of AWS Config is per account and region: the pace found for one is the pace of all.
+#[derive(Debug)]
 pub struct Connector {
     shared: SdkConfig,
+    options: FetchOptions,
+    clients: Mutex<HashMap<(Option<Role>, Region), Client>>,
 }
 
 impl Connector {
     /// Loads what the environment and the profile files say. Makes no call.
-    pub async fn load(identity: Identity) -> Self {
+    pub async fn load(identity: Identity, options: FetchOptions) -> Self {
         let loader = aws_config::defaults(BehaviorVersion::latest());
         let loader = match identity {
             Identity::DefaultChain => loader,
@@ -72,32 +78,44 @@ impl Connector {
                 .credentials_provider(Credentials::new("simulated", "simulated", None, None, "simulated"))
                 .region(aws_config::Region::from_static("us-east-1")),
         };
-        Self { shared: loader.load().await }
+        Self { shared: loader.load().await, options, clients: Mutex::default() }
     }
 
     /// A client for one aggregator.
-    pub async fn connect(&self, address: AggregatorAddress, options: &FetchOptions) -> AggregatorClient {
+    pub async fn connect(&self, address: AggregatorAddress) -> AggregatorClient {
+        let key = (address.role.clone(), address.region.clone());
+        let mut clients = self.clients.lock().await;
+        let client = match clients.get(&key) {
+            Some(client) => client.clone(),
+            None => {
+                let client = self.client(&key).await;
+                clients.insert(key, client.clone());
+                client
+            }
+        };
+        AggregatorClient::new(client, address, self.options.page_size)
+    }
+
+    async fn client(&self, (role, region): &(Option<Role>, Region)) -> Client {
         // Every attempt is counted and bounded by the settings; the SDK's own quota of retries would end a long throttled
         // night while each single call is still within its bounds.
-        let partition =
-            RetryPartition::custom(format!("aggregator {}", address.id)).token_bucket(TokenBucket::unlimited()).build();
+        let partition = RetryPartition::custom("aws-config").token_bucket(TokenBucket::unlimited()).build();
         let timeouts = TimeoutConfig::builder()
-            .operation_timeout(options.operation_timeout)
-            .operation_attempt_timeout(options.attempt_timeout)
+            .operation_timeout(self.options.operation_timeout)
+            .operation_attempt_timeout(self.options.attempt_timeout)
             .build();
         let mut config = aws_sdk_config::config::Builder::from(&self.shared)
-            .region(aws_config::Region::new(address.region.to_string()))
-            .retry_config(RetryConfig::adaptive().with_max_attempts(options.max_attempts))
+            .region(aws_config::Region::new(region.to_string()))
+            .retry_config(RetryConfig::adaptive().with_max_attempts(self.options.max_attempts))
             .retry_partition(partition)
             .timeout_config(timeouts);
-        if let Some(role) = &address.role {
-            config = config.credentials_provider(self.assume(role, &address.region).await);
+        if let Some(role) = role {
+            config = config.credentials_provider(self.assume(role, region).await);
         }
-        if let Some(url) = &options.endpoint_url {
+        if let Some(url) = &self.options.endpoint_url {
             config = config.endpoint_url(url);
         }
-        let client = aws_sdk_config::Client::from_conf(config.build());
-        AggregatorClient::new(client, address, options.page_size)
+        Client::from_conf(config.build())
     }
 
     /// Credentials of a role, got from STS in the aggregator's own region and so in its own AWS partition.
@@ -110,5 +128,40 @@ impl Connector {
             builder = builder.external_id(external_id);
         }
         SharedCredentialsProvider::new(builder.build().await)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(id: &str, region: &str, role: Option<&str>) -> AggregatorAddress {
+        AggregatorAddress {
+            id: id.parse().expect("an id"),
+            name: "aggregator".parse().expect("a name"),
+            region: region.parse().expect("a region"),
+            role: role.map(|arn| Role { arn: arn.to_owned(), external_id: None }),
+        }
+    }
+
+    #[tokio::test]
+    async fn b08_aggregators_with_the_same_credentials_and_region_share_one_paced_client() {
+        let options = FetchOptions {
+            page_size: None,
+            max_attempts: 1,
+            operation_timeout: Duration::from_secs(1),
+            attempt_timeout: Duration::from_secs(1),
+            endpoint_url: None,
+        };
+        let connector = Connector::load(Identity::Simulated, options).await;
+        for (id, region, role, clients) in [
+            ("a", "eu-west-1", None, 1),
+            ("b", "eu-west-1", None, 1),
+            ("c", "us-east-1", None, 2),
+            ("d", "us-east-1", Some("arn:aws-cn:iam::012345678910:role/x"), 3),
+        ] {
+            connector.connect(address(id, region, role)).await;
+            assert_eq!(connector.clients.lock().await.len(), clients, "{id}");
+        }
     }
 }

@@ -3,11 +3,12 @@
 use super::{AggregatorReport, Shared};
 use crate::progress::Bar;
 use crate::settings::AggregatorSettings;
-use anyhow::Context;
+use anyhow::{Context, bail};
 use arrow::array::RecordBatch;
 use compline_fetcher::{AggregatorClient, Shard, ShardReader, ShardStep, ShardTally, plan_shards, split_needed};
 use compline_transformer::{CheckedSnapshot, Flattener, SourceIndex, check, source_status};
 use futures::{StreamExt, TryStreamExt, stream};
+use tokio::time::timeout_at;
 
 /// What an aggregator said, whole.
 pub(super) struct Collected {
@@ -30,11 +31,13 @@ pub(super) async fn collect(
     bar: &Bar,
     report: &mut AggregatorReport,
 ) -> anyhow::Result<Collected> {
-    let options = shared.night.settings.fetch_options(shared.night.date);
-    let client = shared.connector.connect(aggregator.address.clone(), &options).await;
-    let collected = read_all(shared, aggregator, &client, bar, report).await;
+    let client = shared.connector.connect(aggregator.address.clone()).await;
+    let collected = timeout_at(shared.deadline, read_all(shared, aggregator, &client, bar, report)).await;
     report.note_calls(client.counts());
-    collected
+    collected.unwrap_or_else(|_| {
+        let allowed = shared.night.settings.run_deadline.as_secs();
+        bail!("reading was not done {allowed} s after the run began; see fetch.run_deadline_secs, or read faster with fan_out")
+    })
 }
 
 async fn read_all(

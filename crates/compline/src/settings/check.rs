@@ -40,9 +40,11 @@ pub(super) fn check(wire: Pipeline, source: &Source<'_>, lake: Option<&str>) -> 
     }
     let compression = check_compression(wire.lake.compression.as_ref(), source)?;
     let lake = check_lake(wire.lake, source, lake)?;
+    // A night that is not done in the morning is told as failed, and not found hanging by the next one.
+    let run_deadline = number(source, "run_deadline_secs", wire.fetch.run_deadline_secs.clone(), 36_000, 1..=86_400)?;
     let (fetch, max_in_flight) = check_fetch(wire.fetch, source)?;
     let max_loss = f64::from(number(source, "max_loss_percent", wire.check.max_loss_percent, 20, 0..=100)?) / 100.0;
-    Ok(Settings { lake, compression, aggregators, fetch, max_in_flight, max_loss })
+    Ok(Settings { lake, compression, aggregators, fetch, max_in_flight, run_deadline: seconds(run_deadline), max_loss })
 }
 
 /// The place of a lake URL; the S3 settings are those of S3 alone.

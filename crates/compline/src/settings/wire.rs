@@ -59,6 +59,7 @@ pub(super) struct Fetch {
     pub(super) max_attempts: Option<Spanned<i64>>,
     pub(super) operation_timeout_secs: Option<Spanned<i64>>,
     pub(super) attempt_timeout_secs: Option<Spanned<i64>>,
+    pub(super) run_deadline_secs: Option<Spanned<i64>>,
     pub(super) endpoint_url: Option<Spanned<String>>,
 }
 

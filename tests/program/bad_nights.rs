@@ -142,6 +142,25 @@ fn b09_a_run_that_is_not_done_by_its_deadline_ends_then() {
 }
 
 #[test]
+fn b27_a_day_that_is_not_as_aws_config_counts_it_is_told_or_fails() {
+    let off = "[check]\nreconcile_tolerance_percent = 0";
+    for (faults, check, code, words) in [
+        ("", off, 0, ""),
+        ("summary_off_by = 1", off, 0, "org: 48 accounts are not as AWS Config itself counts them"),
+        ("summary_off_by = 1", "[check]\nreconcile = \"fail\"\nreconcile_tolerance_percent = 100", 0, ""),
+        ("summary_off_by = 1", "[check]\nreconcile = \"fail\"", 1, "48 accounts are not as AWS Config counts them"),
+        ("summary_off_by = 1", "[check]\nreconcile = \"off\"", 0, ""),
+    ] {
+        let scene = Scene::new(faults);
+        let pipeline = scene.pipeline(check).display().to_string();
+        let ended = run(scene.command(&["run", &pipeline, "--date", DAY, "--only", "org"]));
+        assert_eq!(ended.code, Some(code), "{faults} {check} {ended:?}");
+        assert_eq!(ended.stdout.contains("accounts are not as"), !words.is_empty(), "{faults} {check} {ended:?}");
+        assert!(ended.stdout.contains(words), "{ended:?}");
+    }
+}
+
+#[test]
 fn b66_one_aggregator_that_fails_leaves_the_other_and_is_exit_3_with_a_line_of_its_own() {
     let scene = Scene::new("");
     let path = scene.pipeline("");

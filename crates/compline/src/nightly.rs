@@ -21,7 +21,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 use tokio::sync::Semaphore;
 
-pub(crate) use report::{AggregatorReport, Outcome, Report, TrendReport};
+pub(crate) use report::{AggregatorReport, Found, Outcome, Report, TrendReport};
 
 /// What a night is to do.
 #[derive(Debug)]

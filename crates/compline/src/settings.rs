@@ -23,6 +23,21 @@ pub(crate) struct Settings {
     pub(crate) run_deadline: Duration,
     /// The share of rows, accounts or regions that a day may lose against the last one, 0 to 1.
     pub(crate) max_loss: f64,
+    pub(crate) reconcile: Reconcile,
+    /// The share of packs that may differ from AWS Config's own count, 0 to 1.
+    pub(crate) reconcile_tolerance: f64,
+}
+
+/// What becomes of a day whose packs are not as many as AWS Config counts them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Reconcile {
+    /// It is not asked.
+    Off,
+    /// The accounts that differ are named.
+    #[default]
+    Warn,
+    /// The day fails.
+    Fail,
 }
 
 /// One `[[aggregator]]`.
@@ -62,6 +77,11 @@ impl Settings {
         }
         self.aggregators.retain(|aggregator| only.is_empty() || only.contains(&aggregator.address.id));
         Ok(())
+    }
+
+    /// Whether a day of the aggregator is held against AWS Config's own count: of one with filters there is no such count.
+    pub(crate) fn reconciles(&self, aggregator: &AggregatorSettings) -> bool {
+        self.reconcile != Reconcile::Off && aggregator.filters.is_empty()
     }
 
     /// Whether the source answers for any date, as the simulator does; AWS Config only knows now.

@@ -1,6 +1,6 @@
 //! What a night did, as a person reads it.
 
-use crate::nightly::{AggregatorReport, Outcome, Report};
+use crate::nightly::{AggregatorReport, Found, Outcome, Report};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use indicatif::{HumanBytes, HumanCount};
@@ -87,7 +87,12 @@ fn findings(report: &AggregatorReport) -> String {
     if report.duplicates > 0 {
         let _ = writeln!(text, "{name}: {} rows came twice and are kept once", report.duplicates);
     }
+    if let Some(why) = &report.not_reconciled {
+        let _ = writeln!(text, "{name}: not reconciled with AWS Config's own count: {why}");
+    }
+    let none = Found::default();
     for (found, what) in [
+        (report.unreconciled.as_ref().unwrap_or(&none), "accounts are not as AWS Config itself counts them"),
         (&report.conflicts, "packs were answered in two ways, the later is kept"),
         (&report.warnings, "rows contradict themselves and are kept as AWS Config said them"),
     ] {

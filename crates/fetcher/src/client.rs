@@ -1,11 +1,15 @@
 //! The SDK adapter: one method per operation of AWS Config, each one call with the SDK's retries and nothing else.
 
 use crate::error::{CallContext, Cause, FetchError, from_sdk};
+use crate::paging::Paging;
 use crate::recorder::{CallCounts, Counters, Recorder};
 use crate::wire::{WirePage, excerpt, parse_page};
 use crate::{AggregatorAddress, Filter};
 use aws_sdk_config::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_config::types::{AggregateConformancePackComplianceFilters, ConformancePackComplianceType};
+use aws_sdk_config::types::{
+    AggregateConformancePackComplianceFilters, AggregateConformancePackComplianceSummary,
+    AggregateConformancePackComplianceSummaryGroupKey, AggregatedSourceStatus, ConformancePackComplianceType,
+};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use std::error::Error;
 use std::sync::Arc;
@@ -19,6 +23,12 @@ pub struct AggregatorClient {
     counters: Arc<Counters>,
 }
 
+/// The operation that lists sources.
+pub(crate) const SOURCES: &str = "DescribeConfigurationAggregatorSourcesStatus";
+
+/// The operation that counts packs.
+pub(crate) const PACK_COUNTS: &str = "GetAggregateConformancePackComplianceSummary";
+
 /// What came of asking for a page.
 pub(crate) enum Asked<T> {
     /// The page.
@@ -27,9 +37,9 @@ pub(crate) enum Asked<T> {
     TokenRefused,
 }
 
-/// One page of sources.
-pub(crate) struct SourcesPage {
-    pub(crate) statuses: Vec<aws_sdk_config::types::AggregatedSourceStatus>,
+/// One page of a list.
+pub(crate) struct ListPage<T> {
+    pub(crate) items: Vec<T>,
     pub(crate) next_token: Option<String>,
 }
 
@@ -79,8 +89,12 @@ impl AggregatorClient {
     }
 
     /// One page of `DescribeConfigurationAggregatorSourcesStatus`.
-    pub(crate) async fn sources_page(&self, token: Option<&str>, part: &str) -> Result<Asked<SourcesPage>, FetchError> {
-        let operation = "DescribeConfigurationAggregatorSourcesStatus";
+    pub(crate) async fn sources_page(
+        &self,
+        token: Option<&str>,
+        part: &str,
+    ) -> Result<Asked<ListPage<AggregatedSourceStatus>>, FetchError> {
+        let operation = SOURCES;
         let recorder = Recorder::new(&self.counters);
         let sent = self
             .client
@@ -95,12 +109,67 @@ impl AggregatorClient {
         match sent {
             Ok(answer) => {
                 let missing = || FetchError::transient(self.doing(operation, part), Cause::MissingList);
-                let statuses = answer.aggregated_source_status_list.ok_or_else(missing)?;
-                Ok(Asked::Answered(SourcesPage { statuses, next_token: answer.next_token }))
+                let items = answer.aggregated_source_status_list.ok_or_else(missing)?;
+                Ok(Asked::Answered(ListPage { items, next_token: answer.next_token }))
             }
             Err(error) if token_refused(&error, token) => Ok(Asked::TokenRefused),
             Err(error) => Err(self.error(operation, part, &error, None)),
         }
+    }
+
+    /// One page of `GetAggregateConformancePackComplianceSummary` by account.
+    pub(crate) async fn pack_counts_page(
+        &self,
+        token: Option<&str>,
+        part: &str,
+    ) -> Result<Asked<ListPage<AggregateConformancePackComplianceSummary>>, FetchError> {
+        let operation = PACK_COUNTS;
+        let recorder = Recorder::new(&self.counters);
+        let sent = self
+            .client
+            .get_aggregate_conformance_pack_compliance_summary()
+            .configuration_aggregator_name(self.address.name.as_str())
+            .group_by_key(AggregateConformancePackComplianceSummaryGroupKey::AccountId)
+            .set_limit(self.page_size)
+            .set_next_token(token.map(str::to_owned))
+            .customize()
+            .interceptor(recorder)
+            .send()
+            .await;
+        match sent {
+            Ok(answer) => {
+                let missing = || FetchError::transient(self.doing(operation, part), Cause::MissingList);
+                let items = answer.aggregate_conformance_pack_compliance_summaries.ok_or_else(missing)?;
+                Ok(Asked::Answered(ListPage { items, next_token: answer.next_token }))
+            }
+            Err(error) if token_refused(&error, token) => Ok(Asked::TokenRefused),
+            Err(error) => Err(self.error(operation, part, &error, None)),
+        }
+    }
+
+    /// Every item of a list, over all its pages: whole, or an error.
+    pub(crate) async fn every_item<T>(
+        &self,
+        operation: &'static str,
+        ask: impl AsyncFn(Option<&str>, &str) -> Result<Asked<ListPage<T>>, FetchError>,
+    ) -> Result<Vec<T>, FetchError> {
+        let mut paging = Paging::default();
+        let mut items = Vec::new();
+        while !paging.finished {
+            let part = format!(", page {}", paging.page + 1);
+            let failed = |cause| FetchError::transient(self.doing(operation, &part), cause);
+            match ask(paging.token.as_deref(), &part).await? {
+                Asked::Answered(page) => {
+                    items.extend(page.items);
+                    paging.answered(page.next_token).map_err(|_| failed(Cause::RepeatedToken))?;
+                }
+                Asked::TokenRefused => {
+                    items.clear();
+                    paging.refused().map_err(|_| failed(Cause::RefusedTooOften))?;
+                }
+            }
+        }
+        Ok(items)
     }
 
     /// What is being done, to what: the start of every error.

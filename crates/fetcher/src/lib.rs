@@ -7,6 +7,7 @@
 mod client;
 mod connect;
 mod error;
+mod pack_counts;
 mod paging;
 mod plan;
 mod reader;

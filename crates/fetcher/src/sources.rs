@@ -1,8 +1,7 @@
 //! What an aggregator gathers from: its source accounts and regions, and how fresh each is.
 
-use crate::client::Asked;
+use crate::client::SOURCES;
 use crate::error::{Cause, FetchError};
-use crate::paging::Paging;
 use crate::{AggregatorClient, Split};
 use chrono::{DateTime, Utc};
 use compline_model::{AccountId, Region, SourceAnswer};
@@ -33,31 +32,15 @@ impl AggregatorClient {
     /// # Errors
     /// Whatever keeps the list from being whole, or a list that has nothing of what is needed.
     pub async fn sources(&self, needed: Option<Split>) -> Result<Sources, FetchError> {
-        let mut paging = Paging::default();
-        let mut statuses = Vec::new();
-        while !paging.finished {
-            let part = format!(", page {}", paging.page + 1);
-            let failed =
-                |cause| FetchError::transient(self.doing("DescribeConfigurationAggregatorSourcesStatus", &part), cause);
-            match self.sources_page(paging.token.as_deref(), &part).await? {
-                Asked::Answered(page) => {
-                    statuses.extend(page.statuses.into_iter().map(answer));
-                    paging.answered(page.next_token).map_err(|_| failed(Cause::RepeatedToken))?;
-                }
-                Asked::TokenRefused => {
-                    statuses.clear();
-                    paging.refused().map_err(|_| failed(Cause::RefusedTooOften))?;
-                }
-            }
-        }
-        let sources = Sources::of(statuses);
+        let statuses = self.every_item(SOURCES, async |token, part| self.sources_page(token, part).await).await?;
+        let sources = Sources::of(statuses.into_iter().map(answer).collect());
         let lacking = match needed {
             Some(Split::Regions) => sources.regions.is_empty(),
             Some(Split::Accounts) => sources.accounts.is_empty(),
             None => false,
         };
         if lacking {
-            let doing = self.doing("DescribeConfigurationAggregatorSourcesStatus", "");
+            let doing = self.doing(SOURCES, "");
             return Err(FetchError::permanent(doing, Cause::NoSources));
         }
         Ok(sources)

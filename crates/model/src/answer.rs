@@ -56,3 +56,12 @@ pub struct SourceAnswer {
     /// Why the last update failed, in words.
     pub error_message: Option<String>,
 }
+
+/// What `GetAggregateConformancePackComplianceSummary` counted in one account.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PackCounts {
+    /// Packs that are COMPLIANT.
+    pub compliant: i64,
+    /// Packs that are NON_COMPLIANT.
+    pub non_compliant: i64,
+}

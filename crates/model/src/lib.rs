@@ -12,7 +12,7 @@ mod run_id;
 mod snapshot_date;
 mod table;
 
-pub use answer::{Compliance, PackAnswer, Page, SourceAnswer};
+pub use answer::{Compliance, PackAnswer, PackCounts, Page, SourceAnswer};
 pub use causes::causes;
 pub use compliance_type::ComplianceType;
 pub use names::{AccountId, AggregatorId, AggregatorName, InvalidName, PackName, Region};

@@ -22,6 +22,8 @@ pub struct Faults {
     pub expired_token_every: u64,
     /// A page that gives the token it was asked with, counted over calls that have one.
     pub repeated_token_every: u64,
+    /// Compliant packs that the summary counts too many in every group.
+    pub summary_off_by: u32,
     /// How long every answer takes to come.
     pub latency_millis: u64,
     /// An answer that stops half way and leaves the connection open.

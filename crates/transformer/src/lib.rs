@@ -8,6 +8,7 @@ mod check;
 mod findings;
 mod flatten;
 mod loss;
+mod reconcile;
 mod source_status;
 mod trends;
 
@@ -15,6 +16,7 @@ pub use check::{CheckedSnapshot, check};
 pub use findings::{Findings, Named};
 pub use flatten::{Flattener, ShardRows};
 pub use loss::{LOSS_COLUMNS, Loss};
+pub use reconcile::reconcile;
 pub use source_status::{SourceIndex, source_status};
 pub use trends::{RECENT_COLUMNS, Recent, SNAPSHOT_COLUMNS, State, Trends, advance, recent_needed};
 

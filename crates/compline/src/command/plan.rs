@@ -35,7 +35,9 @@ fn planned(aggregator: &AggregatorSettings, settings: &Settings, date: SnapshotD
         let _ = writeln!(text, "  shard {}: {}", shard.index + 1, shard.filter);
     }
     let page = settings.fetch.page_size.unwrap_or(100);
-    let at_least = shards.len() + 1;
+    let counted = settings.reconciles(aggregator);
+    let at_least = shards.len() + 1 + usize::from(counted);
+    let beside = if counted { "its sources and for AWS Config's own count" } else { "its sources" };
     match split {
         Some(split) => {
             let each = if split == Split::Regions { "region" } else { "account" };
@@ -43,13 +45,13 @@ fn planned(aggregator: &AggregatorSettings, settings: &Settings, date: SnapshotD
                 writeln!(text, "  each split by {each}: run asks the aggregator for the {split} of its sources first");
             let _ = writeln!(
                 text,
-                "  at least {at_least} calls and one more for every further {each}; one page has {page} rows at most"
+                "  at least {at_least} calls, those for {beside} among them, and one more for every further {each}; one page has {page} rows at most"
             );
         }
         None => {
             let _ = writeln!(
                 text,
-                "  at least {at_least} calls, one of them for its sources; one page has {page} rows at most"
+                "  at least {at_least} calls, those for {beside} among them; one page has {page} rows at most"
             );
         }
     }

@@ -2,11 +2,11 @@
 
 use super::{AggregatorReport, Shared};
 use crate::progress::Bar;
-use crate::settings::AggregatorSettings;
+use crate::settings::{AggregatorSettings, Reconcile};
 use anyhow::{Context, bail};
 use arrow::array::RecordBatch;
 use compline_fetcher::{AggregatorClient, Shard, ShardReader, ShardStep, ShardTally, plan_shards, split_needed};
-use compline_transformer::{CheckedSnapshot, Flattener, SourceIndex, check, source_status};
+use compline_transformer::{CheckedSnapshot, Flattener, SourceIndex, check, reconcile, source_status};
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::time::timeout_at;
 
@@ -66,7 +66,44 @@ async fn read_all(
     batches.iter().for_each(|batch| report.note_shard(batch.tally));
     let rows: Vec<RecordBatch> = batches.into_iter().map(|batch| batch.rows).collect();
     let snapshot = tokio::task::spawn_blocking(move || check(rows)).await.context("checking stopped")??;
+    if shared.night.settings.reconciles(aggregator) {
+        reconciled(shared, client, &snapshot, bar, report).await?;
+    }
     Ok(Collected { snapshot, source_status })
+}
+
+/// Holds the snapshot of a whole aggregator against AWS Config's own count.
+async fn reconciled(
+    shared: &Shared<'_>,
+    client: &AggregatorClient,
+    snapshot: &CheckedSnapshot,
+    bar: &Bar,
+    report: &mut AggregatorReport,
+) -> anyhow::Result<()> {
+    let settings = shared.night.settings;
+    bar.stage("reconciling with AWS Config's own count");
+    let counted = {
+        let _permit = shared.permits.acquire().await?;
+        client.pack_counts().await
+    };
+    let counted = match counted {
+        Ok(counted) => counted,
+        Err(error) if settings.reconcile == Reconcile::Warn => {
+            report.note_not_reconciled(&error);
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let differing = reconcile(snapshot.rows(), &counted, settings.reconcile_tolerance);
+    if settings.reconcile == Reconcile::Fail && differing.count > 0 {
+        let first = differing.first.join("; ");
+        bail!(
+            "{} accounts are not as AWS Config counts them, and check.reconcile is \"fail\": {first}",
+            differing.count
+        );
+    }
+    report.note_reconciled(&differing);
+    Ok(())
 }
 
 async fn read_shard(

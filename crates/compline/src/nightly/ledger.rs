@@ -33,6 +33,7 @@ impl Shared<'_> {
             Outcome::Held => "held",
             Outcome::Failed => "failed",
         };
+        let unreconciled = report.unreconciled.as_ref().map(|found| i64::try_from(found.count).unwrap_or(i64::MAX));
         let columns = vec![
             text(Some(&self.run_id.to_string())),
             time(self.night.started_at),
@@ -50,6 +51,7 @@ impl Shared<'_> {
             large(report.duplicates),
             large(report.conflicts.count),
             large(report.warnings.count),
+            Arc::new(Int64Array::from(vec![unreconciled])),
             large(report.bytes),
             text(Some(env!("CARGO_PKG_VERSION"))),
         ];

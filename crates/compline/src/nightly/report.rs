@@ -3,7 +3,7 @@
 use crate::failure::Ending;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Float64Type, Int32Type};
-use compline_fetcher::{CallCounts, ShardTally};
+use compline_fetcher::{CallCounts, FetchError, ShardTally};
 use compline_model::AggregatorId;
 use compline_transformer::{CheckedSnapshot, Named, Trends};
 use serde::Serialize;
@@ -45,6 +45,10 @@ pub(crate) struct AggregatorReport {
     pub(crate) duplicates: u64,
     pub(crate) conflicts: Found,
     pub(crate) warnings: Found,
+    /// Accounts that are not as AWS Config counts them; nothing if it was not asked.
+    pub(crate) unreconciled: Option<Found>,
+    /// Why AWS Config's count could not be had.
+    pub(crate) not_reconciled: Option<String>,
     pub(crate) bytes: u64,
     pub(crate) seconds: f64,
     pub(crate) trends: Option<TrendReport>,
@@ -97,6 +101,8 @@ impl AggregatorReport {
             duplicates: 0,
             conflicts: Found::default(),
             warnings: Found::default(),
+            unreconciled: None,
+            not_reconciled: None,
             bytes: 0,
             seconds: 0.0,
             trends: None,
@@ -127,10 +133,23 @@ impl AggregatorReport {
 
     pub(super) fn note_findings(&mut self, snapshot: &CheckedSnapshot) {
         let findings = snapshot.findings();
-        let found = |named: &Named| Found { count: named.count, first: named.first.clone() };
         self.duplicates = findings.duplicates;
-        self.conflicts = found(&findings.conflicts);
-        self.warnings = found(&findings.warnings);
+        self.conflicts = Found::of(&findings.conflicts);
+        self.warnings = Found::of(&findings.warnings);
+    }
+
+    pub(super) fn note_reconciled(&mut self, differing: &Named) {
+        self.unreconciled = Some(Found::of(differing));
+    }
+
+    pub(super) fn note_not_reconciled(&mut self, error: &FetchError) {
+        self.not_reconciled = Some(error.to_string());
+    }
+}
+
+impl Found {
+    fn of(named: &Named) -> Self {
+        Self { count: named.count, first: named.first.clone() }
     }
 }
 

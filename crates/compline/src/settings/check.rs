@@ -2,7 +2,7 @@
 
 use super::problem::{Problem, Source};
 use super::wire::{Aggregator, Fetch, Filter, Lake, Pipeline};
-use super::{AggregatorSettings, Settings};
+use super::{AggregatorSettings, Reconcile, Settings};
 use compline_fetcher::{AggregatorAddress, FanOut, FetchOptions, FilterLists, Role};
 use compline_model::{AccountId, ComplianceType, InvalidName, Region};
 use compline_sink::{Compression, LakeLocation, S3Location};
@@ -43,8 +43,19 @@ pub(super) fn check(wire: Pipeline, source: &Source<'_>, lake: Option<&str>) -> 
     // A night that is not done in the morning is told as failed, and not found hanging by the next one.
     let run_deadline = number(source, "run_deadline_secs", wire.fetch.run_deadline_secs.clone(), 36_000, 1..=86_400)?;
     let (fetch, max_in_flight) = check_fetch(wire.fetch, source)?;
-    let max_loss = f64::from(number(source, "max_loss_percent", wire.check.max_loss_percent, 20, 0..=100)?) / 100.0;
-    Ok(Settings { lake, compression, aggregators, fetch, max_in_flight, run_deadline: seconds(run_deadline), max_loss })
+    let percent = |key, value, default| Ok(f64::from(number(source, key, value, default, 0..=100)?) / 100.0);
+    let check = wire.check;
+    Ok(Settings {
+        lake,
+        compression,
+        aggregators,
+        fetch,
+        max_in_flight,
+        run_deadline: seconds(run_deadline),
+        max_loss: percent("max_loss_percent", check.max_loss_percent, 20)?,
+        reconcile: check_reconcile(check.reconcile.as_ref(), source)?,
+        reconcile_tolerance: percent("reconcile_tolerance_percent", check.reconcile_tolerance_percent, 1)?,
+    })
 }
 
 /// The place of a lake URL; the S3 settings are those of S3 alone.
@@ -116,6 +127,16 @@ fn check_compression(wire: Option<&Spanned<String>>, source: &Source<'_>) -> Res
             format!("{other:?}"),
             "zstd, snappy, gzip, none: what Athena reads",
         )),
+    }
+}
+
+fn check_reconcile(wire: Option<&Spanned<String>>, source: &Source<'_>) -> Result<Reconcile, Problem> {
+    let Some(value) = wire else { return Ok(Reconcile::default()) };
+    match value.get_ref().as_str() {
+        "off" => Ok(Reconcile::Off),
+        "warn" => Ok(Reconcile::Warn),
+        "fail" => Ok(Reconcile::Fail),
+        other => Err(source.value(value.span(), "reconcile", format!("{other:?}"), "off, warn, fail")),
     }
 }
 

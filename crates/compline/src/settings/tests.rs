@@ -90,6 +90,18 @@ fn a_wrong_value_is_named_with_file_line_key_value_and_what_is_allowed() {
 }
 
 #[test]
+fn what_is_checked_has_sound_defaults_and_named_limits() {
+    let settings = Settings::parse("p.toml", GOOD, None).expect("settings");
+    assert_eq!((settings.max_loss, settings.reconcile, settings.reconcile_tolerance), (0.2, Reconcile::Warn, 0.01));
+    for (line, message) in [
+        ("reconcile = \"maybe\"", "p.toml, line 10: reconcile = \"maybe\": allowed is off, warn, fail"),
+        ("max_loss_percent = 101", "p.toml, line 10: max_loss_percent = 101: allowed is 0 to 100"),
+    ] {
+        assert_eq!(error(&with("region", &format!("[check]\n{line}"))), message);
+    }
+}
+
+#[test]
 fn a_file_that_is_no_pipeline_is_told_apart() {
     for (text, message) in [
         ("", "missing field `version`"),

@@ -67,6 +67,8 @@ pub(super) struct Fetch {
 #[serde(deny_unknown_fields)]
 pub(super) struct Check {
     pub(super) max_loss_percent: Option<Spanned<i64>>,
+    pub(super) reconcile: Option<Spanned<String>>,
+    pub(super) reconcile_tolerance_percent: Option<Spanned<i64>>,
 }
 
 pub(super) fn parse(source: &Source<'_>) -> Result<Pipeline, Problem> {

@@ -167,8 +167,8 @@ pub(super) const RUNS: &[Column] = &[
     required("run_id", Text, "the run"),
     required("started_at", Timestamp, "when the run started"),
     required("finished_at", Timestamp, "when the run was done with this aggregator"),
-    required("outcome", Text, "succeeded or failed"),
-    optional("error", Text, "why it failed"),
+    required("outcome", Text, "succeeded, held or failed"),
+    optional("error", Text, "why it failed or is held"),
     required("shards", Int32, "shards of the plan"),
     required(
         "shard_restarts",
@@ -184,6 +184,11 @@ pub(super) const RUNS: &[Column] = &[
     required("duplicates", Int64, "rows dropped because an equal one was there"),
     required("conflicts", Int64, "rows dropped because a later answer for the same pack differs"),
     required("warnings", Int64, "rows whose numbers or type contradict each other, kept as AWS Config said them"),
+    optional(
+        "unreconciled",
+        Int64,
+        "accounts whose packs are not as many as AWS Config counts them; null if not asked",
+    ),
     required("bytes", Int64, "bytes written, the ledger's own not counted"),
     required("version", Text, "version of Compline"),
 ];

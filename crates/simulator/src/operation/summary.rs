@@ -23,7 +23,7 @@ pub(super) fn answer(context: &Context<'_>, fields: &Fields) -> Result<Value, Ap
             Some(_) => organization.regions()[usize::from(row.region)],
             None => "",
         };
-        let (compliant, non_compliant) = groups.entry(group).or_default();
+        let (compliant, non_compliant) = groups.entry(group).or_insert((context.faults.faults.summary_off_by, 0));
         match row.state.kind {
             Kind::Compliant => *compliant += 1,
             Kind::NonCompliant => *non_compliant += 1,

@@ -1,0 +1,85 @@
+//! A snapshot against AWS Config's own count of packs.
+
+use crate::Named;
+use arrow::array::{AsArray, RecordBatch};
+use compline_model::{ComplianceType, PackCounts};
+use std::collections::BTreeMap;
+
+/// The accounts whose packs are not as many as AWS Config counts them, if all of them together differ by more than
+/// `tolerance`, a share of all packs counted: a pack may change while a night is reading.
+pub fn reconcile(rows: &RecordBatch, counted: &BTreeMap<String, PackCounts>, tolerance: f64) -> Named {
+    let found = count(rows);
+    let none = PackCounts::default();
+    let mut differing = Named::default();
+    let mut difference = 0;
+    for account in
+        found.keys().copied().chain(counted.keys().map(String::as_str)).collect::<std::collections::BTreeSet<_>>()
+    {
+        let (ours, theirs) = (found.get(account).unwrap_or(&none), counted.get(account).unwrap_or(&none));
+        if ours != theirs {
+            difference += ours.compliant.abs_diff(theirs.compliant) + ours.non_compliant.abs_diff(theirs.non_compliant);
+            differing.add(|| {
+                format!(
+                    "{account}: {} compliant and {} non-compliant packs, AWS Config counts {} and {}",
+                    ours.compliant, ours.non_compliant, theirs.compliant, theirs.non_compliant
+                )
+            });
+        }
+    }
+    let all: i64 = counted.values().map(|counts| counts.compliant + counts.non_compliant).sum();
+    if difference as f64 <= tolerance * all.max(1) as f64 { Named::default() } else { differing }
+}
+
+fn count(rows: &RecordBatch) -> BTreeMap<&str, PackCounts> {
+    let mut counts: BTreeMap<&str, PackCounts> = BTreeMap::new();
+    let types = rows["compliance_type"].as_string_view().iter();
+    for (account, kind) in rows["account_id"].as_string_view().iter().zip(types) {
+        let (Some(account), Some(kind)) = (account, kind.and_then(ComplianceType::parse)) else { continue };
+        let counts = counts.entry(account).or_default();
+        match kind {
+            ComplianceType::Compliant => counts.compliant += 1,
+            ComplianceType::NonCompliant => counts.non_compliant += 1,
+            ComplianceType::InsufficientData => {}
+        }
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{ArrayRef, StringViewArray};
+    use std::sync::Arc;
+
+    fn rows(of: &[(&str, Option<&str>)]) -> RecordBatch {
+        let (accounts, types): (Vec<&str>, Vec<Option<&str>>) = of.iter().copied().unzip();
+        let accounts: ArrayRef = Arc::new(StringViewArray::from(accounts));
+        let types: ArrayRef = Arc::new(StringViewArray::from(types));
+        RecordBatch::try_from_iter_with_nullable([("account_id", accounts, false), ("compliance_type", types, true)])
+            .expect("rows")
+    }
+
+    fn counted(of: &[(&str, i64, i64)]) -> BTreeMap<String, PackCounts> {
+        let counts = |&(account, compliant, non_compliant): &(&str, i64, i64)| {
+            (account.to_owned(), PackCounts { compliant, non_compliant })
+        };
+        of.iter().map(counts).collect()
+    }
+
+    #[test]
+    fn b27_accounts_that_differ_are_named_in_both_directions_beyond_the_tolerance() {
+        let ours =
+            [("1", Some("COMPLIANT")), ("1", Some("NON_COMPLIANT")), ("1", Some("INSUFFICIENT_DATA")), ("2", None)];
+        assert_eq!(reconcile(&rows(&ours), &counted(&[("1", 1, 1)]), 0.0), Named::default());
+        let found = reconcile(&rows(&ours), &counted(&[("1", 2, 1), ("3", 0, 4)]), 0.1);
+        assert_eq!(
+            found.first,
+            [
+                "1: 1 compliant and 1 non-compliant packs, AWS Config counts 2 and 1",
+                "3: 0 compliant and 0 non-compliant packs, AWS Config counts 0 and 4",
+            ]
+        );
+        assert_eq!(reconcile(&rows(&ours), &counted(&[("1", 2, 1), ("3", 0, 4)]), 0.8).count, 0, "5 of 7 differ");
+        assert_eq!(reconcile(&rows(&ours), &counted(&[]), 0.0).count, 1, "one account that AWS Config does not count");
+    }
+}

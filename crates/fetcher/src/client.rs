@@ -1,6 +1,7 @@
 //! The SDK adapter: one method per operation of AWS Config, each one call with the SDK's retries and nothing else.
 
 use crate::error::{CallContext, Cause, FetchError, from_sdk};
+use crate::pace::Pace;
 use crate::paging::Paging;
 use crate::recorder::{CallCounts, Counters, Recorder};
 use crate::wire::{WirePage, excerpt, parse_page};
@@ -18,6 +19,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct AggregatorClient {
     client: aws_sdk_config::Client,
+    pace: Pace,
     address: Arc<AggregatorAddress>,
     page_size: Option<i32>,
     counters: Arc<Counters>,
@@ -44,8 +46,12 @@ pub(crate) struct ListPage<T> {
 }
 
 impl AggregatorClient {
-    pub(crate) fn new(client: aws_sdk_config::Client, address: AggregatorAddress, page_size: Option<i32>) -> Self {
-        Self { client, address: Arc::new(address), page_size, counters: Arc::default() }
+    pub(crate) fn new(
+        (client, pace): (aws_sdk_config::Client, Pace),
+        address: AggregatorAddress,
+        page_size: Option<i32>,
+    ) -> Self {
+        Self { client, pace, address: Arc::new(address), page_size, counters: Arc::default() }
     }
 
     /// What this client and its clones have sent so far.
@@ -61,7 +67,8 @@ impl AggregatorClient {
         part: &str,
     ) -> Result<Asked<WirePage>, FetchError> {
         let operation = "DescribeAggregateComplianceByConformancePacks";
-        let recorder = Recorder::new(&self.counters);
+        let recorder = Recorder::new(&self.counters, &self.pace);
+        self.pace.turn().await;
         let sent = self
             .client
             .describe_aggregate_compliance_by_conformance_packs()
@@ -95,7 +102,8 @@ impl AggregatorClient {
         part: &str,
     ) -> Result<Asked<ListPage<AggregatedSourceStatus>>, FetchError> {
         let operation = SOURCES;
-        let recorder = Recorder::new(&self.counters);
+        let recorder = Recorder::new(&self.counters, &self.pace);
+        self.pace.turn().await;
         let sent = self
             .client
             .describe_configuration_aggregator_sources_status()
@@ -124,7 +132,8 @@ impl AggregatorClient {
         part: &str,
     ) -> Result<Asked<ListPage<AggregateConformancePackComplianceSummary>>, FetchError> {
         let operation = PACK_COUNTS;
-        let recorder = Recorder::new(&self.counters);
+        let recorder = Recorder::new(&self.counters, &self.pace);
+        self.pace.turn().await;
         let sent = self
             .client
             .get_aggregate_conformance_pack_compliance_summary()

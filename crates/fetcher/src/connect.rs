@@ -1,6 +1,7 @@
 //! From settings to a client of one aggregator.
 
 use crate::AggregatorClient;
+use crate::pace::{InTurn, Pace};
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_config::Client;
@@ -45,7 +46,7 @@ pub struct AggregatorAddress {
 }
 
 /// How calls are made, the same for every aggregator of a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FetchOptions {
     /// Rows wanted per page, 1..=100; nothing for the API's default.
     pub page_size: Option<i32>,
@@ -55,9 +56,14 @@ pub struct FetchOptions {
     pub operation_timeout: Duration,
     /// The longest one attempt may take, its body included.
     pub attempt_timeout: Duration,
+    /// Calls a second and per credentials and region, at most; nothing to find the limit of AWS Config.
+    pub max_requests_per_second: Option<f64>,
     /// Where AWS Config is, if not at AWS.
     pub endpoint_url: Option<String>,
 }
+
+/// Who asks, and where: what a rate limit is of.
+type Caller = (Option<Role>, Region);
 
 /// Makes the clients of a run. Aggregators that are asked with the same credentials in the same region share one, since the
 /// rate limit of AWS Config is per account and region: the pace found for one is the pace of all.
@@ -65,7 +71,7 @@ pub struct FetchOptions {
 pub struct Connector {
     shared: SdkConfig,
     options: FetchOptions,
-    clients: Mutex<HashMap<(Option<Role>, Region), Client>>,
+    clients: Mutex<HashMap<Caller, (Client, Pace)>>,
 }
 
 impl Connector {
@@ -96,7 +102,8 @@ impl Connector {
         AggregatorClient::new(client, address, self.options.page_size)
     }
 
-    async fn client(&self, (role, region): &(Option<Role>, Region)) -> Client {
+    async fn client(&self, (role, region): &Caller) -> (Client, Pace) {
+        let pace = Pace::new(self.options.max_requests_per_second);
         // Every attempt is counted and bounded by the settings; the SDK's own quota of retries would end a long throttled
         // night while each single call is still within its bounds.
         let partition = RetryPartition::custom("aws-config").token_bucket(TokenBucket::unlimited()).build();
@@ -106,7 +113,12 @@ impl Connector {
             .build();
         let mut config = aws_sdk_config::config::Builder::from(&self.shared)
             .region(aws_config::Region::new(region.to_string()))
-            .retry_config(RetryConfig::adaptive().with_max_attempts(self.options.max_attempts))
+            .retry_config(
+                RetryConfig::standard()
+                    .with_max_attempts(self.options.max_attempts)
+                    .with_max_backoff(self.options.operation_timeout),
+            )
+            .retry_classifier(InTurn(pace.clone()))
             .retry_partition(partition)
             .timeout_config(timeouts);
         if let Some(role) = role {
@@ -115,7 +127,7 @@ impl Connector {
         if let Some(url) = &self.options.endpoint_url {
             config = config.endpoint_url(url);
         }
-        Client::from_conf(config.build())
+        (Client::from_conf(config.build()), pace)
     }
 
     /// Credentials of a role, got from STS in the aggregator's own region and so in its own AWS partition.
@@ -151,6 +163,7 @@ mod tests {
             max_attempts: 1,
             operation_timeout: Duration::from_secs(1),
             attempt_timeout: Duration::from_secs(1),
+            max_requests_per_second: None,
             endpoint_url: None,
         };
         let connector = Connector::load(Identity::Simulated, options).await;

@@ -1,12 +1,13 @@
 //! AWS Config to pages: the plan of shards, the SDK adapter, pagination.
 //!
 //! A [`Connector`] makes one [`AggregatorClient`] per aggregator; [`plan_shards`] splits what is wanted into [`Shard`]s;
-//! a [`ShardReader`] reads one of them page by page. The only retry is the SDK's; the only thing done on top of it is to
-//! read a shard anew when AWS Config refuses its page token.
+//! a [`ShardReader`] reads one of them page by page. The only retry is the SDK's, at a pace of our own; the only thing
+//! done on top of it is to read a shard anew when AWS Config refuses its page token.
 
 mod client;
 mod connect;
 mod error;
+mod pace;
 mod pack_counts;
 mod paging;
 mod plan;

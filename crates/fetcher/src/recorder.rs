@@ -1,11 +1,13 @@
 //! What goes over the wire, attempt by attempt: counted, and the last body kept for the strict parser.
 
+use crate::pace::Pace;
 use aws_sdk_config::config::interceptors::{BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef};
 use aws_sdk_config::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_config::error::BoxError;
 use bytes::Bytes;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::time::Instant;
 
 /// What one aggregator's client has sent so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -33,22 +35,34 @@ impl Counters {
     }
 }
 
-/// Watches one call: an interceptor that counts its attempts and keeps the body of the last.
+/// Watches one call: an interceptor that counts its attempts, tells the pace how each went and keeps the last.
 #[derive(Debug, Clone)]
 pub(crate) struct Recorder {
     counters: Arc<Counters>,
-    body: Arc<Mutex<Bytes>>,
-    attempted: Arc<AtomicBool>,
+    pace: Pace,
+    last: Arc<Mutex<Option<Attempt>>>,
+}
+
+/// One attempt: when it was sent, and what came of it.
+#[derive(Debug)]
+struct Attempt {
+    sent_at: Instant,
+    throttled: bool,
+    body: Bytes,
 }
 
 impl Recorder {
-    pub(crate) fn new(counters: &Arc<Counters>) -> Self {
-        Self { counters: Arc::clone(counters), body: Arc::default(), attempted: Arc::default() }
+    pub(crate) fn new(counters: &Arc<Counters>, pace: &Pace) -> Self {
+        Self { counters: Arc::clone(counters), pace: pace.clone(), last: Arc::default() }
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<Attempt>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The body of the last answer; empty if there was none.
     pub(crate) fn body(&self) -> Bytes {
-        self.body.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.last().as_ref().map(|attempt| attempt.body.clone()).unwrap_or_default()
     }
 }
 
@@ -64,8 +78,12 @@ impl Intercept for Recorder {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         self.counters.attempts.fetch_add(1, Relaxed);
-        if !self.attempted.swap(true, Relaxed) {
-            self.counters.operations.fetch_add(1, Relaxed);
+        let before = self.last().replace(Attempt { sent_at: Instant::now(), throttled: false, body: Bytes::new() });
+        match before {
+            None => drop(self.counters.operations.fetch_add(1, Relaxed)),
+            // A throttled call has waited for its turn; one that failed otherwise takes a turn from those that wait.
+            Some(attempt) if !attempt.throttled => drop(self.pace.reserve()),
+            Some(_) => {}
         }
         if !self.counters.endpoint_logged.swap(true, Relaxed) {
             tracing::debug!(service = "config", uri = context.request().uri(), "endpoint");
@@ -81,10 +99,16 @@ impl Intercept for Recorder {
     ) -> Result<(), BoxError> {
         let Some(response) = context.response() else { return Ok(()) };
         let body = response.body().bytes().map(Bytes::copy_from_slice).unwrap_or_default();
-        if is_throttle(response.status().as_u16(), response.headers().get("x-amzn-errortype"), &body) {
-            self.counters.throttles.fetch_add(1, Relaxed);
+        let throttled = is_throttle(response.status().as_u16(), response.headers().get("x-amzn-errortype"), &body);
+        if let Some(attempt) = self.last().as_mut() {
+            (attempt.throttled, attempt.body) = (throttled, body);
+            if throttled {
+                self.counters.throttles.fetch_add(1, Relaxed);
+                self.pace.throttled(attempt.sent_at);
+            } else {
+                self.pace.admitted();
+            }
         }
-        *self.body.lock().unwrap_or_else(PoisonError::into_inner) = body;
         Ok(())
     }
 }

@@ -14,6 +14,10 @@ pub struct Faults {
     pub throttle_per_second: f64,
     /// Calls that may come at once.
     pub throttle_burst: u32,
+    /// After so many calls let through, half as many a second are.
+    pub throttle_halves_after: u64,
+    /// A ThrottlingException, whatever the rate is.
+    pub throttle_every: u64,
     /// InternalFailure with HTTP 500.
     pub error_every: u64,
     /// A page without a row and with a token.
@@ -61,6 +65,8 @@ impl Faults {
 pub(crate) struct FaultState {
     pub(crate) faults: Faults,
     limiter: Option<DefaultDirectRateLimiter>,
+    halved: Option<DefaultDirectRateLimiter>,
+    arrived: AtomicU64,
     calls: AtomicU64,
     pages: AtomicU64,
     tokens: AtomicU64,
@@ -87,16 +93,25 @@ pub(crate) enum TokenFate {
 
 impl FaultState {
     pub(crate) fn new(faults: Faults) -> Self {
-        let burst = NonZeroU32::new(faults.throttle_burst).unwrap_or(NonZeroU32::MIN);
-        let limiter = (faults.throttle_per_second > 0.0)
-            .then(|| Quota::with_period(Duration::from_secs_f64(1.0 / faults.throttle_per_second)))
-            .flatten()
-            .map(|quota| RateLimiter::direct(quota.allow_burst(burst)));
-        Self { faults, limiter, calls: AtomicU64::new(0), pages: AtomicU64::new(0), tokens: AtomicU64::new(0) }
+        let rate = faults.throttle_per_second;
+        Self {
+            limiter: limiter(rate, faults.throttle_burst),
+            halved: limiter(rate / 2.0, faults.throttle_burst),
+            faults,
+            arrived: AtomicU64::new(0),
+            calls: AtomicU64::new(0),
+            pages: AtomicU64::new(0),
+            tokens: AtomicU64::new(0),
+        }
     }
 
     pub(crate) fn call(&self) -> Fate {
-        if self.limiter.as_ref().is_some_and(|limiter| limiter.check().is_err()) {
+        let after = self.faults.throttle_halves_after;
+        let halved = after > 0 && self.calls.load(Ordering::Relaxed) >= after;
+        let limiter = if halved { &self.halved } else { &self.limiter };
+        if hits(self.faults.throttle_every, next(&self.arrived))
+            || limiter.as_ref().is_some_and(|limiter| limiter.check().is_err())
+        {
             return Fate::Throttled;
         }
         let number = next(&self.calls);
@@ -126,6 +141,13 @@ impl FaultState {
     pub(crate) fn empty_page(&self) -> bool {
         hits(self.faults.empty_page_every, next(&self.pages))
     }
+}
+
+/// A bucket of tokens; nothing for a rate of 0.
+fn limiter(per_second: f64, burst: u32) -> Option<DefaultDirectRateLimiter> {
+    let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
+    let period = (per_second > 0.0).then(|| Duration::from_secs_f64(1.0 / per_second))?;
+    Some(RateLimiter::direct(Quota::with_period(period)?.allow_burst(burst)))
 }
 
 fn next(counter: &AtomicU64) -> u64 {

@@ -209,9 +209,25 @@ fn check_fetch(wire: Fetch, source: &Source<'_>) -> Result<(FetchOptions, usize)
             1..=86_400,
         )?),
         attempt_timeout: seconds(number(source, "attempt_timeout_secs", wire.attempt_timeout_secs, 60, 1..=86_400)?),
+        max_requests_per_second: check_rate(source, wire.max_requests_per_second.as_ref())?,
         endpoint_url: wire.endpoint_url.as_ref().map(|url| check_endpoint(source, url)).transpose()?,
     };
     Ok((options, max_in_flight as usize))
+}
+
+/// Calls a second, whole or not.
+fn check_rate(source: &Source<'_>, value: Option<&Spanned<Value>>) -> Result<Option<f64>, Problem> {
+    let Some(value) = value else { return Ok(None) };
+    let rate = match value.get_ref() {
+        Value::Integer(number) => i32::try_from(*number).map_or(f64::NAN, f64::from),
+        Value::Float(number) => *number,
+        _ => f64::NAN,
+    };
+    if (0.1..=1000.0).contains(&rate) {
+        return Ok(Some(rate));
+    }
+    let allowed = "0.1 to 1000; leave the key out to let compline find the limit";
+    Err(source.value(value.span(), "max_requests_per_second", shown(value.get_ref()), allowed))
 }
 
 /// A whole number within a range, or the default.

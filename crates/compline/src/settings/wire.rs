@@ -56,6 +56,7 @@ pub(super) struct Filter {
 pub(super) struct Fetch {
     pub(super) page_size: Option<Spanned<i64>>,
     pub(super) max_in_flight: Option<Spanned<i64>>,
+    pub(super) max_requests_per_second: Option<Spanned<Value>>,
     pub(super) max_attempts: Option<Spanned<i64>>,
     pub(super) operation_timeout_secs: Option<Spanned<i64>>,
     pub(super) attempt_timeout_secs: Option<Spanned<i64>>,

@@ -3,7 +3,7 @@
 use arrow::array::RecordBatch;
 use chrono::DateTime;
 use compline_model::{Compliance, PackAnswer, Page, RunId, SnapshotDate};
-use compline_transformer::{Flattener, SourceIndex, State, advance, check};
+use compline_transformer::{Choice, Flattener, SourceIndex, State, advance, check};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 
@@ -53,12 +53,14 @@ fn pages(moved: u32) -> Vec<Page> {
             });
         }
     }
-    packs.chunks(100).map(|packs| Page { collected_at, packs: packs.to_vec() }).collect()
+    packs
+        .chunks(100)
+        .map(|packs| Page { collected_at: Some(collected_at), run_id: RunId::new(collected_at), packs: packs.to_vec() })
+        .collect()
 }
 
 fn flattened(pages: &[Page]) -> RecordBatch {
-    let started_at = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
-    let mut rows = Flattener::new(RunId::new(started_at), SourceIndex::default()).shard();
+    let mut rows = Flattener::new(SourceIndex::default(), Choice::default()).shard();
     pages.iter().for_each(|page| rows.push(page));
     check(vec![rows.finish().expect("rows")]).expect("a snapshot").rows().clone()
 }

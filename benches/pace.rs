@@ -1,11 +1,13 @@
 //! How close to AWS Config's limit a night is read, over HTTP: the time it takes against pages / rate, and the calls
 //! throttled. `cargo bench --bench pace` takes some minutes, since a limit of 2 a second is 2 a second.
 
+#![expect(clippy::print_stdout, reason = "what it measured is told there")]
+
 use compline_fetcher::FanOut;
 use compline_fetcher::{
     AggregatorAddress, Connector, FetchOptions, Identity, Shard, ShardReader, ShardStep, plan_shards,
 };
-use compline_model::SnapshotDate;
+use compline_model::{RunId, SnapshotDate};
 use compline_simulator::{Faults, Organization, OrganizationSpec, Simulator};
 use futures::future::{join_all, try_join_all};
 use std::collections::BTreeSet;
@@ -84,7 +86,7 @@ async fn read(
     shard: Shard,
     client: &compline_fetcher::AggregatorClient,
 ) -> Result<(u64, usize), compline_fetcher::FetchError> {
-    let mut reader = ShardReader::new(client.clone(), shard);
+    let mut reader = ShardReader::new(client.clone(), shard, RunId::new(chrono::DateTime::UNIX_EPOCH));
     let mut rows = 0;
     while let Some(step) = reader.next().await? {
         if let ShardStep::Page(page) = step {

@@ -72,10 +72,7 @@ fn b02_a_repeated_token_is_an_error_and_nothing_is_published() {
 #[test]
 fn b04_a_token_that_is_always_refused_ends_the_day() {
     let said = fails("expired_token_every = 1", "");
-    assert!(
-        said.contains("InvalidNextTokenException") || said.contains("refused its own page token 4 times"),
-        "{said}"
-    );
+    assert!(said.contains("InvalidNextTokenException") || said.contains("refused its own page token twice"), "{said}");
 }
 
 #[test]
@@ -137,7 +134,10 @@ fn a_day_that_is_not_held_cannot_be_accepted_later() {
 fn b09_a_run_that_is_not_done_by_its_deadline_ends_then() {
     let started = std::time::Instant::now();
     let said = fails("latency_millis = 400", "run_deadline_secs = 2");
-    assert!(said.contains("reading was not done 2 s after the run began; see fetch.run_deadline_secs"), "{said}");
+    assert!(
+        said.contains("reading was not done 2 s after the run began; what was read whole is kept for the next run"),
+        "{said}"
+    );
     assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const DAYS: [&str; 2] = ["2026-02-28", "2026-03-01"];
 
-fn signal(id: u32, name: &str) {
+pub(crate) fn signal(id: u32, name: &str) {
     assert!(Command::new("kill").args([name, &id.to_string()]).status().expect("kill").success());
 }
 

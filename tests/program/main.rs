@@ -2,9 +2,13 @@
 
 mod bad_input;
 mod bad_nights;
+mod connecting;
 mod import_rules;
+mod imports;
 mod killed;
 mod nights;
+mod planning;
 mod reading;
+mod resumed;
 mod s3;
 mod support;

@@ -16,7 +16,12 @@ const OF_THE_RUN: [&str; 2] = ["collected_at", "run_id"];
 
 impl Scene {
     pub(crate) fn lake(&self) -> Lake {
-        let location = LakeLocation::Folder(self.path("lake"));
+        self.lake_at("lake")
+    }
+
+    /// The lake in another folder.
+    pub(crate) fn lake_at(&self, name: &str) -> Lake {
+        let location = LakeLocation::Folder(self.path(name));
         self.runtime.block_on(Lake::open(&location, Compression::Zstd)).expect("a lake")
     }
 

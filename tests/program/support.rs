@@ -16,7 +16,7 @@ pub(crate) struct Scene {
     pub(crate) folder: TempDir,
     pub(crate) runtime: Runtime,
     url: String,
-    _simulator: Simulator,
+    simulator: Simulator,
 }
 
 /// How a run ended.
@@ -43,13 +43,13 @@ impl Scene {
         Self::of(OrganizationSpec { accounts, ..OrganizationSpec::default() }, "")
     }
 
-    fn of(spec: OrganizationSpec, faults: &str) -> Self {
+    pub(crate) fn of(spec: OrganizationSpec, faults: &str) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let organization = Organization::new(spec);
         let faults = Faults::parse(faults).expect("faults");
         let start = Simulator::start(0, organization, "2026-03-01".parse().expect("a date"), faults);
         let simulator = runtime.block_on(start).expect("a simulator");
-        Self { folder: tempfile::tempdir().expect("a folder"), runtime, url: simulator.url(), _simulator: simulator }
+        Self { folder: tempfile::tempdir().expect("a folder"), runtime, url: simulator.url(), simulator }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -71,6 +71,25 @@ impl Scene {
             self.url
         );
         let path = self.path("pipeline.toml");
+        std::fs::write(&path, text).expect("written");
+        path
+    }
+
+    /// The bodies of the last requests that the source got.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.simulator.last_requests()
+    }
+
+    /// Writes a pipeline over the first aggregator, with more lines in `[[aggregator]]`, and after it; gives its path.
+    pub(crate) fn org_pipeline(&self, lake: &str, aggregator: &str, rest: &str) -> PathBuf {
+        let text = format!(
+            "version = 1\n[lake]\nurl = {:?}\n\
+             [[aggregator]]\nid = \"org\"\nname = \"org-aggregator\"\nregion = \"eu-west-1\"\n{aggregator}\n\
+             [fetch]\nendpoint_url = \"{}/{{date}}\"\n{rest}\n",
+            self.path(lake).display().to_string(),
+            self.url
+        );
+        let path = self.path(&format!("{lake}.toml"));
         std::fs::write(&path, text).expect("written");
         path
     }

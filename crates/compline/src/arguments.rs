@@ -19,15 +19,22 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// See a month of trends of a made-up organization, in a minute and without AWS.
     Demo(DemoArguments),
-    /// Say what a run would do, calling nothing.
+    /// Say what a run would do, calling nothing unless told to.
     ///
-    /// Prints the shards of every aggregator, the calls at least needed, and the partitions that a run would write.
-    Plan(PlanArguments),
+    /// Prints the shards of every aggregator, the calls at least needed, and the partitions that a run would write. With
+    /// --discover it asks AWS Config for what the shards depend on.
+    Plan(DiscoverArguments),
     /// Collect the snapshot of a day and work out its trends: the nightly job.
     ///
     /// Exit codes: 0 everything is kept, 1 the run failed, 2 wrong usage or settings, 3 some aggregators failed and the
     /// others are kept, 4 a day lost so much against the last one that it is held, 130 or 143 stopped by a signal. A failed aggregator's day is left as it was; run again to try anew.
     Run(RunArguments),
+    /// Take a day from files in place of AWS Config.
+    ///
+    /// Takes the output of `aws configservice describe-aggregate-compliance-by-conformance-packs` (one document, or one per
+    /// page), pages or their items as boto3 gives them, in a list or one a line, and the archives that `[archive] raw` keeps;
+    /// plain, gzip or zstd. Nothing is written unless all of it is understood. Trends of later days follow.
+    Import(ImportArguments),
     /// Serve AWS Config's side of the wire, with a made-up organization.
     ///
     /// Point any client at it: AWS_ENDPOINT_URL_CONFIG_SERVICE=http://127.0.0.1:4599 for boto3 and the AWS CLI. `/` answers
@@ -65,12 +72,52 @@ pub(crate) struct PlanArguments {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct DiscoverArguments {
+    #[command(flatten)]
+    pub(crate) plan: PlanArguments,
+    /// Ask each aggregator for its sources, and show the shards as a run would read them.
+    #[arg(long)]
+    pub(crate) discover: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArguments {
+    /// The pipeline file.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The aggregator that was asked, by its id in the pipeline file.
+    #[arg(long, value_name = "ID")]
+    pub(crate) aggregator: AggregatorId,
+    /// The day (UTC) that the files are of.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub(crate) date: SnapshotDate,
+    /// The files, - for stdin.
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Replace the snapshot of that day, if there is one.
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// Another lake than the file's: s3://bucket/prefix or a folder.
+    #[arg(long, value_name = "URL")]
+    pub(crate) lake: Option<String>,
+    /// Commit the day however much it lost against the one before.
+    #[arg(long)]
+    pub(crate) accept: bool,
+    /// Print the outcome as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct RunArguments {
     #[command(flatten)]
     pub(crate) plan: PlanArguments,
     /// Commit a day however much it lost against the last one: the day that was held, if one was, without a call.
     #[arg(long)]
     pub(crate) accept: bool,
+    /// Read everything anew, and not go on where a run of the day was stopped.
+    #[arg(long)]
+    pub(crate) fresh: bool,
     /// Print the outcome as JSON.
     #[arg(long)]
     pub(crate) json: bool,

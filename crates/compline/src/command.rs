@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod demo;
+mod import;
 mod plan;
 mod run;
 mod simulate;
@@ -17,7 +18,8 @@ pub(crate) type Clock = fn() -> DateTime<Utc>;
 pub(crate) async fn perform(command: Command, clock: Clock) -> Result<Ending, Failure> {
     match command {
         Command::Demo(arguments) => demo::demo(arguments, clock).await,
-        Command::Plan(arguments) => plan::plan(&arguments, clock),
+        Command::Import(arguments) => import::import(arguments, clock).await,
+        Command::Plan(arguments) => plan::plan(&arguments, clock).await,
         Command::Run(arguments) => run::run(arguments, clock).await,
         Command::Simulate(arguments) => simulate::simulate(arguments, clock).await,
     }

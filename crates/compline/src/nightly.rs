@@ -2,8 +2,10 @@
 //!
 //! Aggregators go side by side and do not depend on each other: one that fails leaves its day as it was.
 
+mod checkpoints;
 mod collect;
 mod hold;
+mod import;
 mod ledger;
 mod redo;
 mod report;
@@ -17,7 +19,9 @@ use compline_fetcher::Connector;
 use compline_model::{AggregatorId, RunId, SnapshotDate, Table};
 use compline_sink::{Lake, Partition, Partitions};
 use futures::future::join_all;
+use import::import;
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Instant;
 use tokio::sync::Semaphore;
 
@@ -28,12 +32,25 @@ pub(crate) use report::{AggregatorReport, Found, Outcome, Report, TrendReport};
 pub(crate) struct Night<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) date: SnapshotDate,
-    /// Whether the source can say how things were on that date; otherwise only a day that is held can be committed.
-    pub(crate) may_collect: bool,
+    /// Where the day comes from.
+    pub(crate) source: Source,
     /// Whether a day is committed however much it lost.
     pub(crate) accept: bool,
+    /// Whether what a stopped run has read is left aside.
+    pub(crate) fresh: bool,
     pub(crate) started_at: DateTime<Utc>,
     pub(crate) clock: fn() -> DateTime<Utc>,
+}
+
+/// Where a day comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// AWS Config, as it is now.
+    AwsConfig,
+    /// Nowhere but from what is held: AWS Config does not know that date.
+    HeldAlone,
+    /// Files. `replace` says that a day that is kept may be replaced.
+    Files { files: Vec<PathBuf>, replace: bool },
 }
 
 /// What every aggregator of a night shares.
@@ -47,6 +64,8 @@ struct Shared<'a> {
     connector: Connector,
     /// One permit per request in flight, over all aggregators.
     permits: Semaphore,
+    /// One permit: an aggregator's day is many times its size while it is checked and its trends are computed.
+    computing: Semaphore,
     progress: &'a Progress,
 }
 
@@ -68,7 +87,8 @@ pub(crate) async fn nightly(night: &Night<'_>, lake: &Lake, progress: &Progress)
     let history = History::read(lake).await?;
     let connector = Connector::load(night.settings.identity(), night.settings.fetch_options(night.date)).await;
     let permits = Semaphore::new(night.settings.max_in_flight);
-    let shared = Shared { night, run_id, deadline, lake, history, connector, permits, progress };
+    let computing = Semaphore::new(1);
+    let shared = Shared { night, run_id, deadline, lake, history, connector, permits, computing, progress };
     let aggregators = night.settings.aggregators.iter().map(|aggregator| shared.aggregator_night(aggregator));
     let aggregators = join_all(aggregators).await;
     Ok(Report {
@@ -114,20 +134,27 @@ impl Shared<'_> {
         report: &mut AggregatorReport,
     ) -> anyhow::Result<()> {
         let id = &aggregator.address.id;
-        let collected = match self.accepted(id).await? {
-            Some(held) => held,
-            None if !self.night.may_collect => {
-                bail!("nothing is held of {}, and AWS Config only knows now", self.night.date)
+        let collected = match &self.night.source {
+            Source::Files { files, replace } => {
+                self.may_replace(id, *replace)?;
+                import(self, aggregator, files, report).await?
             }
-            None => collect(self, aggregator, bar, report).await?,
+            source => match self.accepted(id).await? {
+                Some(held) => held,
+                None if *source == Source::HeldAlone => {
+                    bail!("nothing is held of {}, and AWS Config only knows now", self.night.date)
+                }
+                None => collect(self, aggregator, bar, report).await?,
+            },
         };
         report.note_findings(&collected.snapshot);
         if let Some(why) = self.held_for(id, &collected).await? {
             report.hold(why);
-            return Ok(());
+            return self.end_collection(id).await;
         }
         let Collected { snapshot, source_status } = collected;
         bar.stage("writing the snapshot and its trends");
+        let _one_at_a_time = self.computing.acquire().await?;
         let behind_from = self.note_redo(id).await?;
         report.bytes += self.lake.commit(&self.partition(Table::SourceStatus, id), source_status).await?;
         report.bytes += self.lake.commit(&self.partition(Table::PackCompliance, id), snapshot.rows().clone()).await?;
@@ -136,7 +163,26 @@ impl Shared<'_> {
             .await
             .context("the snapshot is kept, but its trends are behind until the next run")?;
         self.lake.clear_redo(id).await?;
-        self.release(id).await
+        self.release(id).await?;
+        self.end_collection(id).await
+    }
+
+    /// Removes the checkpoints of a day that is kept or held. Those of AWS Config's today are not an import's to remove.
+    async fn end_collection(&self, id: &AggregatorId) -> anyhow::Result<()> {
+        match self.night.source {
+            Source::AwsConfig => Ok(self.lake.end_collection(id).await?),
+            Source::HeldAlone | Source::Files { .. } => Ok(()),
+        }
+    }
+
+    /// A day that is kept is not lost to an import by mistake.
+    fn may_replace(&self, id: &AggregatorId, replace: bool) -> anyhow::Result<()> {
+        let date = self.night.date;
+        let kept = self.history.snapshots.get(id).is_some_and(|dates| dates.contains(&date));
+        if kept && !replace {
+            bail!("the lake has a snapshot of {date} already, and it is left as it was; --replace replaces it");
+        }
+        Ok(())
     }
 
     /// Notes in the lake that trends from this day on are behind, or from an earlier one if a run before was stopped. Gives

@@ -8,6 +8,7 @@ use anyhow::Context;
 use compline_fetcher::{AggregatorAddress, FanOut, FetchOptions, FilterLists, Identity};
 use compline_model::{AggregatorId, SnapshotDate};
 use compline_sink::{Compression, LakeLocation};
+use compline_transformer::Choice;
 use std::path::Path;
 use std::time::Duration;
 
@@ -21,6 +22,10 @@ pub(crate) struct Settings {
     pub(crate) max_in_flight: usize,
     /// How long after its begin a run may still read.
     pub(crate) run_deadline: Duration,
+    /// How long a run that was stopped may be gone on with, from its begin.
+    pub(crate) checkpoint_age: Duration,
+    /// Whether pages are kept as they came.
+    pub(crate) archive_raw: bool,
     /// The share of rows, accounts or regions that a day may lose against the last one, 0 to 1.
     pub(crate) max_loss: f64,
     pub(crate) reconcile: Reconcile,
@@ -46,6 +51,8 @@ pub(crate) struct AggregatorSettings {
     pub(crate) address: AggregatorAddress,
     pub(crate) filters: Vec<FilterLists>,
     pub(crate) fan_out: FanOut,
+    /// Which rows are wanted of those that come.
+    pub(crate) choice: Choice,
 }
 
 /// What in an endpoint URL stands for the date that is asked for: only a simulator answers for any date.
@@ -79,9 +86,10 @@ impl Settings {
         Ok(())
     }
 
-    /// Whether a day of the aggregator is held against AWS Config's own count: of one with filters there is no such count.
+    /// Whether a day of the aggregator is held against AWS Config's own count: of a part of it there is no such count.
     pub(crate) fn reconciles(&self, aggregator: &AggregatorSettings) -> bool {
-        self.reconcile != Reconcile::Off && aggregator.filters.is_empty()
+        let whole = aggregator.filters.is_empty() && aggregator.choice.is_everything();
+        self.reconcile != Reconcile::Off && whole
     }
 
     /// Whether the source answers for any date, as the simulator does; AWS Config only knows now.

@@ -84,6 +84,13 @@ fn findings(report: &AggregatorReport) -> String {
         let _ =
             writeln!(text, "{name}: {} empty pages, {} shards begun again", report.empty_pages, report.shard_restarts);
     }
+    if report.shards_resumed > 0 {
+        let AggregatorReport { shards_resumed, shards, .. } = report;
+        let _ = writeln!(text, "{name}: {shards_resumed} of {shards} shards were read by a run that was stopped");
+    }
+    if report.left_out > 0 {
+        let _ = writeln!(text, "{name}: {} rows are left out, as the pipeline file says", report.left_out);
+    }
     if report.duplicates > 0 {
         let _ = writeln!(text, "{name}: {} rows came twice and are kept once", report.duplicates);
     }

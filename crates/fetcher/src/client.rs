@@ -1,29 +1,35 @@
 //! The SDK adapter: one method per operation of AWS Config, each one call with the SDK's retries and nothing else.
 
+use crate::connect::Connection;
 use crate::error::{CallContext, Cause, FetchError, from_sdk};
-use crate::pace::Pace;
-use crate::paging::Paging;
 use crate::recorder::{CallCounts, Counters, Recorder};
-use crate::wire::{WirePage, excerpt, parse_page};
+use crate::wire::{
+    BodyError, Gathered, ListPage, excerpt, parse_aggregators, parse_counts, parse_packs, parse_sources,
+};
 use crate::{AggregatorAddress, Filter};
+use aws_sdk_config::Client;
 use aws_sdk_config::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_config::types::{
-    AggregateConformancePackComplianceFilters, AggregateConformancePackComplianceSummary,
-    AggregateConformancePackComplianceSummaryGroupKey, AggregatedSourceStatus, ConformancePackComplianceType,
+    AggregateConformancePackComplianceFilters, AggregateConformancePackComplianceSummaryGroupKey,
+    ConformancePackComplianceType,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use bytes::Bytes;
+use compline_model::{AggregatorId, PackAnswer, PackCounts, SourceAnswer};
 use std::error::Error;
 use std::sync::Arc;
 
 /// Asks one aggregator. Cheap to clone; clones share connections, pace and counts.
 #[derive(Debug, Clone)]
 pub struct AggregatorClient {
-    client: aws_sdk_config::Client,
-    pace: Pace,
+    connection: Arc<Connection>,
     address: Arc<AggregatorAddress>,
     page_size: Option<i32>,
     counters: Arc<Counters>,
 }
+
+/// The operation that lists packs.
+pub(crate) const PACKS: &str = "DescribeAggregateComplianceByConformancePacks";
 
 /// The operation that lists sources.
 pub(crate) const SOURCES: &str = "DescribeConfigurationAggregatorSourcesStatus";
@@ -31,27 +37,33 @@ pub(crate) const SOURCES: &str = "DescribeConfigurationAggregatorSourcesStatus";
 /// The operation that counts packs.
 pub(crate) const PACK_COUNTS: &str = "GetAggregateConformancePackComplianceSummary";
 
+/// The operation that lists aggregators.
+pub(crate) const AGGREGATORS: &str = "DescribeConfigurationAggregators";
+
+/// One call: what is asked, and of what page.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Call<'a> {
+    pub(crate) operation: &'static str,
+    /// Which shard and page, for the error.
+    pub(crate) part: &'a str,
+    /// The page's token; nothing for the first page.
+    pub(crate) token: Option<&'a str>,
+}
+
 /// What came of asking for a page.
 pub(crate) enum Asked<T> {
-    /// The page.
-    Answered(T),
-    /// AWS Config no longer knows the token; only a fresh start helps.
+    /// The page, and the body it came in.
+    Answered(ListPage<T>, Bytes),
+    /// AWS Config does not know the token.
     TokenRefused,
 }
 
-/// One page of a list.
-pub(crate) struct ListPage<T> {
-    pub(crate) items: Vec<T>,
-    pub(crate) next_token: Option<String>,
-}
+/// What an SDK call gives.
+type Sent<O, E> = Result<O, SdkError<E, HttpResponse>>;
 
 impl AggregatorClient {
-    pub(crate) fn new(
-        (client, pace): (aws_sdk_config::Client, Pace),
-        address: AggregatorAddress,
-        page_size: Option<i32>,
-    ) -> Self {
-        Self { client, pace, address: Arc::new(address), page_size, counters: Arc::default() }
+    pub(crate) fn new(connection: Arc<Connection>, address: AggregatorAddress, page_size: Option<i32>) -> Self {
+        Self { connection, address: Arc::new(address), page_size, counters: Arc::default() }
     }
 
     /// What this client and its clones have sent so far.
@@ -59,126 +71,118 @@ impl AggregatorClient {
         self.counters.counts()
     }
 
-    /// One page of `DescribeAggregateComplianceByConformancePacks`. `part` says which shard and page, for the error.
-    pub(crate) async fn compliance_page(
-        &self,
-        filter: &Filter,
-        token: Option<&str>,
-        part: &str,
-    ) -> Result<Asked<WirePage>, FetchError> {
-        let operation = "DescribeAggregateComplianceByConformancePacks";
-        let recorder = Recorder::new(&self.counters, &self.pace);
-        self.pace.turn().await;
-        let sent = self
-            .client
-            .describe_aggregate_compliance_by_conformance_packs()
-            .configuration_aggregator_name(self.address.name.as_str())
-            .set_filters(filters(filter))
-            .set_limit(self.page_size)
-            .set_next_token(token.map(str::to_owned))
-            .customize()
-            .interceptor(recorder.clone())
-            .send()
-            .await;
-        if let Err(error) = &sent
-            && token_refused(error, token)
-        {
-            return Ok(Asked::TokenRefused);
-        }
-        let body = recorder.body();
-        let parsed = parse_page(&body);
-        let start = || excerpt(&String::from_utf8_lossy(&body[..body.len().min(800)]));
-        match (sent, parsed) {
-            (Ok(_), Ok(page)) => Ok(Asked::Answered(page)),
-            (Ok(_), Err(error)) => Err(FetchError::permanent(self.doing(operation, part), Cause::Body(error, start()))),
-            (Err(error), parsed) => Err(self.error(operation, part, &error, parsed.err())),
-        }
+    /// The aggregator's id.
+    pub fn id(&self) -> &AggregatorId {
+        &self.address.id
+    }
+
+    /// Rows of a page.
+    pub(crate) fn page_rows(&self) -> u64 {
+        self.page_size.and_then(|size| u64::try_from(size).ok()).unwrap_or(100)
+    }
+
+    /// The aggregator.
+    pub(crate) fn address(&self) -> &AggregatorAddress {
+        &self.address
+    }
+
+    /// One page of `DescribeAggregateComplianceByConformancePacks`.
+    pub(crate) async fn packs_page(&self, filter: &Filter, call: Call<'_>) -> Result<Asked<PackAnswer>, FetchError> {
+        let send = async |client: Client, recorder| {
+            let request = client.describe_aggregate_compliance_by_conformance_packs();
+            request
+                .configuration_aggregator_name(self.address.name.as_str())
+                .set_filters(filters(filter))
+                .set_limit(self.page_size)
+                .set_next_token(call.token.map(str::to_owned))
+                .customize()
+                .interceptor(recorder)
+                .send()
+                .await
+        };
+        self.ask(call, send, parse_packs).await
     }
 
     /// One page of `DescribeConfigurationAggregatorSourcesStatus`.
-    pub(crate) async fn sources_page(
-        &self,
-        token: Option<&str>,
-        part: &str,
-    ) -> Result<Asked<ListPage<AggregatedSourceStatus>>, FetchError> {
-        let operation = SOURCES;
-        let recorder = Recorder::new(&self.counters, &self.pace);
-        self.pace.turn().await;
-        let sent = self
-            .client
-            .describe_configuration_aggregator_sources_status()
-            .configuration_aggregator_name(self.address.name.as_str())
-            .set_limit(self.page_size)
-            .set_next_token(token.map(str::to_owned))
-            .customize()
-            .interceptor(recorder)
-            .send()
-            .await;
-        match sent {
-            Ok(answer) => {
-                let missing = || FetchError::transient(self.doing(operation, part), Cause::MissingList);
-                let items = answer.aggregated_source_status_list.ok_or_else(missing)?;
-                Ok(Asked::Answered(ListPage { items, next_token: answer.next_token }))
-            }
-            Err(error) if token_refused(&error, token) => Ok(Asked::TokenRefused),
-            Err(error) => Err(self.error(operation, part, &error, None)),
-        }
+    pub(crate) async fn sources_page(&self, call: Call<'_>) -> Result<Asked<SourceAnswer>, FetchError> {
+        let send = async |client: Client, recorder| {
+            let request = client.describe_configuration_aggregator_sources_status();
+            request
+                .configuration_aggregator_name(self.address.name.as_str())
+                .set_limit(self.page_size)
+                .set_next_token(call.token.map(str::to_owned))
+                .customize()
+                .interceptor(recorder)
+                .send()
+                .await
+        };
+        self.ask(call, send, parse_sources).await
     }
 
-    /// One page of `GetAggregateConformancePackComplianceSummary` by account.
+    /// One page of `GetAggregateConformancePackComplianceSummary`.
     pub(crate) async fn pack_counts_page(
         &self,
-        token: Option<&str>,
-        part: &str,
-    ) -> Result<Asked<ListPage<AggregateConformancePackComplianceSummary>>, FetchError> {
-        let operation = PACK_COUNTS;
-        let recorder = Recorder::new(&self.counters, &self.pace);
-        self.pace.turn().await;
-        let sent = self
-            .client
-            .get_aggregate_conformance_pack_compliance_summary()
-            .configuration_aggregator_name(self.address.name.as_str())
-            .group_by_key(AggregateConformancePackComplianceSummaryGroupKey::AccountId)
-            .set_limit(self.page_size)
-            .set_next_token(token.map(str::to_owned))
-            .customize()
-            .interceptor(recorder)
-            .send()
-            .await;
-        match sent {
-            Ok(answer) => {
-                let missing = || FetchError::transient(self.doing(operation, part), Cause::MissingList);
-                let items = answer.aggregate_conformance_pack_compliance_summaries.ok_or_else(missing)?;
-                Ok(Asked::Answered(ListPage { items, next_token: answer.next_token }))
-            }
-            Err(error) if token_refused(&error, token) => Ok(Asked::TokenRefused),
-            Err(error) => Err(self.error(operation, part, &error, None)),
-        }
+        by: &AggregateConformancePackComplianceSummaryGroupKey,
+        call: Call<'_>,
+    ) -> Result<Asked<(String, PackCounts)>, FetchError> {
+        let send = async |client: Client, recorder| {
+            let request = client.get_aggregate_conformance_pack_compliance_summary();
+            request
+                .configuration_aggregator_name(self.address.name.as_str())
+                .group_by_key(by.clone())
+                .set_limit(self.page_size)
+                .set_next_token(call.token.map(str::to_owned))
+                .customize()
+                .interceptor(recorder)
+                .send()
+                .await
+        };
+        self.ask(call, send, parse_counts).await
     }
 
-    /// Every item of a list, over all its pages: whole, or an error.
-    pub(crate) async fn every_item<T>(
+    /// What the aggregator is set up to gather from: the one of its name in `DescribeConfigurationAggregators`.
+    pub(crate) async fn gathered_page(&self, call: Call<'_>) -> Result<Asked<Gathered>, FetchError> {
+        let send = async |client: Client, recorder| {
+            let request = client.describe_configuration_aggregators();
+            request
+                .configuration_aggregator_names(self.address.name.as_str())
+                .set_next_token(call.token.map(str::to_owned))
+                .customize()
+                .interceptor(recorder)
+                .send()
+                .await
+        };
+        self.ask(call, send, parse_aggregators).await
+    }
+
+    /// One call; asked once more with new credentials when those it had have ended.
+    async fn ask<O, E, T>(
         &self,
-        operation: &'static str,
-        ask: impl AsyncFn(Option<&str>, &str) -> Result<Asked<ListPage<T>>, FetchError>,
-    ) -> Result<Vec<T>, FetchError> {
-        let mut paging = Paging::default();
-        let mut items = Vec::new();
-        while !paging.finished {
-            let part = format!(", page {}", paging.page + 1);
-            let failed = |cause| FetchError::transient(self.doing(operation, &part), cause);
-            match ask(paging.token.as_deref(), &part).await? {
-                Asked::Answered(page) => {
-                    items.extend(page.items);
-                    paging.answered(page.next_token).map_err(|_| failed(Cause::RepeatedToken))?;
+        call: Call<'_>,
+        send: impl AsyncFn(Client, Recorder) -> Sent<O, E>,
+        parse: fn(&[u8]) -> Result<ListPage<T>, BodyError>,
+    ) -> Result<Asked<T>, FetchError>
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        let mut renewed = false;
+        loop {
+            self.connection.pace().turn().await;
+            let (client, generation) = self.connection.client();
+            let recorder = Recorder::new(&self.counters, self.connection.pace());
+            let sent = send(client, recorder.clone()).await;
+            let body = recorder.body();
+            match (sent, parse(&body)) {
+                (Ok(_), Ok(page)) => return Ok(Asked::Answered(page, body)),
+                (Ok(_), Err(error)) => return Err(self.not_understood(call, error, &body)),
+                (Err(error), _) if token_refused(&error, call.token) => return Ok(Asked::TokenRefused),
+                (Err(error), _) if !renewed && credentials_ended(&error) => {
+                    renewed = true;
+                    self.connection.renew(generation).await;
                 }
-                Asked::TokenRefused => {
-                    items.clear();
-                    paging.refused().map_err(|_| failed(Cause::RefusedTooOften))?;
-                }
+                (Err(error), parsed) => return Err(self.error(call, &error, parsed.err())),
             }
         }
-        Ok(items)
     }
 
     /// What is being done, to what: the start of every error.
@@ -187,21 +191,30 @@ impl AggregatorClient {
         format!("{operation} of aggregator {id} ({name} in {region}){part}")
     }
 
+    fn not_understood(&self, call: Call<'_>, error: BodyError, body: &[u8]) -> FetchError {
+        let start = excerpt(&String::from_utf8_lossy(&body[..body.len().min(800)]));
+        FetchError::permanent(self.doing(call.operation, call.part), Cause::Body(error, start))
+    }
+
     fn error<E: ProvideErrorMetadata + Error + 'static>(
         &self,
-        operation: &'static str,
-        part: &str,
+        call: Call<'_>,
         error: &SdkError<E, HttpResponse>,
-        body_error: Option<crate::wire::BodyError>,
+        body_error: Option<BodyError>,
     ) -> FetchError {
-        let context = CallContext { operation, region: self.address.region.as_str() };
-        from_sdk(error, self.doing(operation, part), &context, body_error)
+        let context = CallContext { operation: call.operation, region: self.address.region.as_str() };
+        from_sdk(error, self.doing(call.operation, call.part), &context, body_error)
     }
 }
 
 /// Whether AWS Config refused the page token: never so for a first page, which has none.
 fn token_refused<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>, token: Option<&str>) -> bool {
     token.is_some() && error.code() == Some("InvalidNextTokenException")
+}
+
+/// Whether the credentials of a call were good once (case B10).
+fn credentials_ended<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
+    matches!(error.code(), Some("ExpiredTokenException" | "ExpiredToken"))
 }
 
 fn filters(filter: &Filter) -> Option<AggregateConformancePackComplianceFilters> {

@@ -7,9 +7,10 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_config::Client;
 use aws_sdk_config::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_config::config::timeout::TimeoutConfig;
-use aws_sdk_config::config::{Credentials, SharedCredentialsProvider};
+use aws_sdk_config::config::{Credentials, IdentityCache, SharedCredentialsProvider};
 use compline_model::{AggregatorId, AggregatorName, Region};
 use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::Mutex;
 
@@ -30,6 +31,10 @@ pub struct Role {
     pub arn: String,
     /// The external id that its trust policy asks for.
     pub external_id: Option<String>,
+    /// What the session is called in CloudTrail.
+    pub session_name: String,
+    /// How long each of its credentials lasts; new ones are asked for before.
+    pub duration: Duration,
 }
 
 /// Where an aggregator is and who may ask it.
@@ -71,7 +76,7 @@ type Caller = (Option<Role>, Region);
 pub struct Connector {
     shared: SdkConfig,
     options: FetchOptions,
-    clients: Mutex<HashMap<Caller, (Client, Pace)>>,
+    connections: Mutex<HashMap<Caller, Arc<Connection>>>,
 }
 
 impl Connector {
@@ -84,63 +89,113 @@ impl Connector {
                 .credentials_provider(Credentials::new("simulated", "simulated", None, None, "simulated"))
                 .region(aws_config::Region::from_static("us-east-1")),
         };
-        Self { shared: loader.load().await, options, clients: Mutex::default() }
+        Self { shared: loader.load().await, options, connections: Mutex::default() }
     }
 
     /// A client for one aggregator.
     pub async fn connect(&self, address: AggregatorAddress) -> AggregatorClient {
-        let key = (address.role.clone(), address.region.clone());
-        let mut clients = self.clients.lock().await;
-        let client = match clients.get(&key) {
-            Some(client) => client.clone(),
+        let caller = (address.role.clone(), address.region.clone());
+        let mut connections = self.connections.lock().await;
+        let connection = match connections.get(&caller) {
+            Some(connection) => Arc::clone(connection),
             None => {
-                let client = self.client(&key).await;
-                clients.insert(key, client.clone());
-                client
+                let connection = Arc::new(Connection::open(self.shared.clone(), self.options.clone(), &caller).await);
+                connections.insert(caller, Arc::clone(&connection));
+                connection
             }
         };
-        AggregatorClient::new(client, address, self.options.page_size)
+        AggregatorClient::new(connection, address, self.options.page_size)
     }
+}
 
-    async fn client(&self, (role, region): &Caller) -> (Client, Pace) {
-        let pace = Pace::new(self.options.max_requests_per_second);
+/// The client of one caller in one region, its pace, and what is needed to make it anew.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    shared: SdkConfig,
+    options: FetchOptions,
+    caller: Caller,
+    pace: Pace,
+    partition: RetryPartition,
+    /// The client, and how often it was made.
+    current: RwLock<(Client, u64)>,
+    renewing: Mutex<()>,
+}
+
+impl Connection {
+    async fn open(shared: SdkConfig, options: FetchOptions, caller: &Caller) -> Self {
+        let pace = Pace::new(options.max_requests_per_second);
         // Every attempt is counted and bounded by the settings; the SDK's own quota of retries would end a long throttled
         // night while each single call is still within its bounds.
         let partition = RetryPartition::custom("aws-config").token_bucket(TokenBucket::unlimited()).build();
-        let timeouts = TimeoutConfig::builder()
-            .operation_timeout(self.options.operation_timeout)
-            .operation_attempt_timeout(self.options.attempt_timeout)
-            .build();
-        let mut config = aws_sdk_config::config::Builder::from(&self.shared)
-            .region(aws_config::Region::new(region.to_string()))
-            .retry_config(
-                RetryConfig::standard()
-                    .with_max_attempts(self.options.max_attempts)
-                    .with_max_backoff(self.options.operation_timeout),
-            )
-            .retry_classifier(InTurn(pace.clone()))
-            .retry_partition(partition)
-            .timeout_config(timeouts);
-        if let Some(role) = role {
-            config = config.credentials_provider(self.assume(role, region).await);
-        }
-        if let Some(url) = &self.options.endpoint_url {
-            config = config.endpoint_url(url);
-        }
-        (Client::from_conf(config.build()), pace)
+        let client = client(&shared, &options, caller, &pace, &partition).await;
+        let current = RwLock::new((client, 0));
+        Self { shared, options, caller: caller.clone(), pace, partition, current, renewing: Mutex::default() }
     }
 
-    /// Credentials of a role, got from STS in the aggregator's own region and so in its own AWS partition.
-    async fn assume(&self, role: &Role, region: &Region) -> SharedCredentialsProvider {
-        let mut builder = AssumeRoleProvider::builder(&role.arn)
-            .session_name("compline")
-            .region(aws_config::Region::new(region.to_string()))
-            .configure(&self.shared);
-        if let Some(external_id) = &role.external_id {
-            builder = builder.external_id(external_id);
-        }
-        SharedCredentialsProvider::new(builder.build().await)
+    pub(crate) fn pace(&self) -> &Pace {
+        &self.pace
     }
+
+    /// The client, and which it is.
+    pub(crate) fn client(&self) -> (Client, u64) {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Makes the client anew, so that every credential is asked for again, unless somebody else has since.
+    pub(crate) async fn renew(&self, which: u64) {
+        let _one_at_a_time = self.renewing.lock().await;
+        if self.client().1 != which {
+            return;
+        }
+        tracing::warn!(region = %self.caller.1, "the credentials have ended before their time: asking for new ones");
+        let client = client(&self.shared, &self.options, &self.caller, &self.pace, &self.partition).await;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = (client, which + 1);
+    }
+}
+
+async fn client(
+    shared: &SdkConfig,
+    options: &FetchOptions,
+    (role, region): &Caller,
+    pace: &Pace,
+    partition: &RetryPartition,
+) -> Client {
+    let timeouts = TimeoutConfig::builder()
+        .operation_timeout(options.operation_timeout)
+        .operation_attempt_timeout(options.attempt_timeout)
+        .build();
+    let retries = RetryConfig::standard()
+        .with_max_attempts(options.max_attempts)
+        // A throttled call waits for its turn, however long that is within the call's own bound.
+        .with_max_backoff(options.operation_timeout);
+    let mut config = aws_sdk_config::config::Builder::from(shared)
+        .region(aws_config::Region::new(region.to_string()))
+        .retry_config(retries)
+        .retry_classifier(InTurn(pace.clone()))
+        .retry_partition(partition.clone())
+        .timeout_config(timeouts)
+        .identity_cache(IdentityCache::lazy().build());
+    if let Some(role) = role {
+        config = config.credentials_provider(assume(shared, role, region).await);
+    }
+    if let Some(url) = &options.endpoint_url {
+        config = config.endpoint_url(url);
+    }
+    Client::from_conf(config.build())
+}
+
+/// Credentials of a role, got from STS in the aggregator's own region and so in its own AWS partition. They are asked for
+/// again shortly before they end.
+async fn assume(shared: &SdkConfig, role: &Role, region: &Region) -> SharedCredentialsProvider {
+    let mut builder = AssumeRoleProvider::builder(&role.arn)
+        .session_name(&role.session_name)
+        .region(aws_config::Region::new(region.to_string()))
+        .session_length(role.duration)
+        .configure(shared);
+    if let Some(external_id) = &role.external_id {
+        builder = builder.external_id(external_id);
+    }
+    SharedCredentialsProvider::new(builder.build().await)
 }
 
 #[cfg(test)]
@@ -152,7 +207,12 @@ mod tests {
             id: id.parse().expect("an id"),
             name: "aggregator".parse().expect("a name"),
             region: region.parse().expect("a region"),
-            role: role.map(|arn| Role { arn: arn.to_owned(), external_id: None }),
+            role: role.map(|arn| Role {
+                arn: arn.to_owned(),
+                external_id: None,
+                session_name: "compline".to_owned(),
+                duration: Duration::from_secs(3600),
+            }),
         }
     }
 
@@ -174,7 +234,7 @@ mod tests {
             ("d", "us-east-1", Some("arn:aws-cn:iam::012345678910:role/x"), 3),
         ] {
             connector.connect(address(id, region, role)).await;
-            assert_eq!(connector.clients.lock().await.len(), clients, "{id}");
+            assert_eq!(connector.connections.lock().await.len(), clients, "{id}");
         }
     }
 }

@@ -36,7 +36,7 @@ pub(crate) enum Cause {
     TimedOut { reason: String },
     RepeatedToken,
     RefusedTooOften,
-    MissingList,
+    NotKept(String),
     NoSources,
 }
 
@@ -62,9 +62,9 @@ impl fmt::Display for FetchError {
                 "AWS Config gave the same page token twice, so rows would be lost or doubled; run again, and tell AWS support if it stays",
             ),
             Cause::RefusedTooOften => f.write_str(
-                "AWS Config refused its own page token 4 times; run again, with a finer fan_out so that shards have fewer pages",
+                "AWS Config refused its own page token twice, and so in each of twenty starts anew; run again, with a finer fan_out so that shards have fewer pages",
             ),
-            Cause::MissingList => f.write_str("the answer has no list, so it is not known whether there are rows; run again"),
+            Cause::NotKept(reason) => write!(f, "the page cannot be compressed: {reason}"),
             Cause::NoSources => f.write_str(
                 "the aggregator names no source accounts or regions to split by; set fan_out = \"none\", or list them in a filter",
             ),

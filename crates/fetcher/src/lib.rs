@@ -1,4 +1,4 @@
-//! AWS Config to pages: the plan of shards, the SDK adapter, pagination.
+//! AWS Config to pages: the plan of shards, the SDK adapter, pagination, pages kept as files.
 //!
 //! A [`Connector`] makes one [`AggregatorClient`] per aggregator; [`plan_shards`] splits what is wanted into [`Shard`]s;
 //! a [`ShardReader`] reads one of them page by page. The only retry is the SDK's, at a pace of our own; the only thing
@@ -6,20 +6,24 @@
 
 mod client;
 mod connect;
+mod discover;
+mod dump;
 mod error;
+mod lines;
 mod pace;
 mod pack_counts;
 mod paging;
 mod plan;
 mod reader;
 mod recorder;
-mod sources;
+mod series;
 mod wire;
 
 pub use client::AggregatorClient;
 pub use connect::{AggregatorAddress, Connector, FetchOptions, Identity, Role};
+pub use discover::{Discovery, Wanted};
+pub use dump::{Archive, Dump, DumpError, Dumped, SourcesPage, read_shard};
 pub use error::{FetchError, FetchErrorKind};
-pub use plan::{FanOut, Filter, FilterLists, Shard, Split, plan_shards, split_needed};
+pub use plan::{FanOut, Filter, FilterLists, Shard, Split, UnknownFanOut, plan_shards, split_needed};
 pub use reader::{ShardReader, ShardStep, ShardTally};
 pub use recorder::CallCounts;
-pub use sources::Sources;

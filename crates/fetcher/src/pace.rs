@@ -234,7 +234,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_limit_is_found_and_kept_to_even_when_it_changes() {
-        let limits: [(&str, u32, f64, f64, fn(u32) -> f64); 7] = [
+        /// Its name, pages, burst, what it may take, and the limit at a page.
+        type Limit = (&'static str, u32, f64, f64, fn(u32) -> f64);
+        let limits: [Limit; 7] = [
             ("10 a second", 400, 10.0, 1.10, |_| 10.0),
             ("2 a second", 400, 10.0, 1.10, |_| 2.0),
             ("1 a second", 400, 10.0, 1.10, |_| 1.0),
@@ -247,7 +249,6 @@ mod tests {
         for (name, pages, burst, most, per_second) in limits {
             let (throttles, ratio) = read(pages, None, burst, per_second).await;
             let throttled = f64::from(throttles) / f64::from(throttles + pages);
-            println!("{name}: {ratio:.3} of the time it must take, {throttled:.3} of the calls throttled");
             assert!(ratio <= most && throttled < 0.10, "{name}: {ratio:.3}, {throttled:.3}");
         }
     }

@@ -1,9 +1,11 @@
-//! AWS Config's own count of packs, to hold a snapshot against.
+//! AWS Config's own count of packs, to plan by and to hold a snapshot against.
 
 use crate::AggregatorClient;
 use crate::client::PACK_COUNTS;
 use crate::error::FetchError;
-use compline_model::PackCounts;
+use crate::series::Series;
+use aws_sdk_config::types::AggregateConformancePackComplianceSummaryGroupKey as GroupKey;
+use compline_model::{PackCounts, RunId};
 use std::collections::BTreeMap;
 
 impl AggregatorClient {
@@ -11,15 +13,21 @@ impl AggregatorClient {
     ///
     /// # Errors
     /// Whatever keeps the list from being whole.
-    pub async fn pack_counts(&self) -> Result<BTreeMap<String, PackCounts>, FetchError> {
-        let groups = self.every_item(PACK_COUNTS, async |token, part| self.pack_counts_page(token, part).await).await?;
-        let counts = groups.into_iter().map(|group| {
-            let counts = group.compliance_summary.map(|summary| PackCounts {
-                compliant: summary.compliant_conformance_pack_count.into(),
-                non_compliant: summary.non_compliant_conformance_pack_count.into(),
-            });
-            (group.group_name.unwrap_or_default(), counts.unwrap_or_default())
-        });
-        Ok(counts.collect())
+    pub async fn pack_counts(&self, run_id: RunId) -> Result<BTreeMap<String, PackCounts>, FetchError> {
+        self.counted(&GroupKey::AccountId, run_id).await
+    }
+
+    /// The same by region.
+    pub(crate) async fn pack_counts_by_region(
+        &self,
+        run_id: RunId,
+    ) -> Result<BTreeMap<String, PackCounts>, FetchError> {
+        self.counted(&GroupKey::AwsRegion, run_id).await
+    }
+
+    async fn counted(&self, by: &GroupKey, run_id: RunId) -> Result<BTreeMap<String, PackCounts>, FetchError> {
+        let mut series = Series::new(self.clone(), PACK_COUNTS, run_id);
+        let (groups, _) = series.every_item(async |call| self.pack_counts_page(by, call).await).await?;
+        Ok(groups.into_iter().collect())
     }
 }

@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// How often a series is read again from its first page after its token was refused.
-pub(crate) const MAX_RESTARTS: u32 = 3;
+/// How often a series is read again from its first page after its token was refused: a series of 200 pages, each of whose
+/// tokens is lost once in 200 times, is then read whole in all but one of ten thousand nights.
+pub(crate) const MAX_RESTARTS: u32 = 20;
 
 /// The place in one series of pages.
 #[derive(Debug, Default)]
@@ -17,6 +18,8 @@ pub(crate) struct Paging {
     pub(crate) restarts: u32,
     /// Whether the last page has been read.
     pub(crate) finished: bool,
+    /// Whether the page was asked for twice with a token that was refused the first time.
+    asked_again: bool,
     /// Hashes of every token followed: 8 bytes a page, where tokens can be kilobytes.
     followed: HashSet<u64>,
 }
@@ -29,10 +32,20 @@ pub(crate) struct RepeatedToken;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct RefusedTooOften;
 
+/// What to do about a token that was refused.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// Ask for the same page once more: a token that is taken then was good.
+    AskAgain,
+    /// Read from the first page: what was read so far may not fit what comes.
+    Restart,
+}
+
 impl Paging {
     /// Goes on to the page that this answer's token names. An absent, null or empty token is the end; a blank is a token.
     pub(crate) fn answered(&mut self, next_token: Option<String>) -> Result<(), RepeatedToken> {
         self.page += 1;
+        self.asked_again = false;
         self.token = next_token.filter(|token| !token.is_empty());
         let Some(token) = &self.token else {
             self.finished = true;
@@ -43,13 +56,17 @@ impl Paging {
         if self.followed.insert(hasher.finish()) { Ok(()) } else { Err(RepeatedToken) }
     }
 
-    /// Goes back to the first page, since the token was refused: what was read so far may not fit what comes.
-    pub(crate) fn refused(&mut self) -> Result<(), RefusedTooOften> {
+    /// The token was refused.
+    pub(crate) fn refused(&mut self) -> Result<Refused, RefusedTooOften> {
+        if !self.asked_again {
+            self.asked_again = true;
+            return Ok(Refused::AskAgain);
+        }
         if self.restarts == MAX_RESTARTS {
             return Err(RefusedTooOften);
         }
         *self = Self { restarts: self.restarts + 1, ..Self::default() };
-        Ok(())
+        Ok(Refused::Restart)
     }
 }
 
@@ -80,13 +97,27 @@ mod tests {
     }
 
     #[test]
-    fn b04_a_refused_token_starts_again_three_times_and_then_gives_up() {
+    fn b04_a_refused_token_is_asked_with_once_more_then_starts_again_twenty_times_and_then_gives_up() {
         let mut paging = Paging::default();
         for restart in 1..=MAX_RESTARTS {
             assert_eq!(paging.answered(text("A")), Ok(()));
-            assert_eq!(paging.refused(), Ok(()));
+            assert_eq!(paging.refused(), Ok(Refused::AskAgain));
+            assert_eq!((paging.page, paging.token.as_deref()), (1, Some("A")));
+            assert_eq!(paging.refused(), Ok(Refused::Restart));
             assert_eq!((paging.page, paging.restarts, paging.token.as_deref()), (0, restart, None));
         }
+        assert_eq!(paging.answered(text("A")), Ok(()));
+        assert_eq!(paging.refused(), Ok(Refused::AskAgain));
         assert_eq!(paging.refused(), Err(RefusedTooOften));
+    }
+
+    #[test]
+    fn b04_a_token_that_is_taken_the_second_time_goes_on_where_it_was() {
+        let mut paging = Paging::default();
+        for (page, token) in [(1, "A"), (2, "B"), (3, "C")] {
+            assert_eq!(paging.answered(text(token)), Ok(()));
+            assert_eq!(paging.refused(), Ok(Refused::AskAgain));
+            assert_eq!((paging.page, paging.restarts, paging.token.as_deref()), (page, 0, Some(token)));
+        }
     }
 }

@@ -1,11 +1,11 @@
 //! Reads one shard, page by page.
 
-use crate::client::Asked;
-use crate::error::{Cause, FetchError};
-use crate::paging::Paging;
+use crate::client::PACKS;
+use crate::error::FetchError;
+use crate::series::{Series, Step};
 use crate::{AggregatorClient, Shard};
-use chrono::Utc;
-use compline_model::Page;
+use bytes::Bytes;
+use compline_model::{Page, RunId};
 
 /// One step of reading a shard.
 #[derive(Debug)]
@@ -32,14 +32,17 @@ pub struct ShardTally {
 pub struct ShardReader {
     client: AggregatorClient,
     shard: Shard,
-    paging: Paging,
+    run_id: RunId,
+    series: Series,
     tally: ShardTally,
 }
 
 impl ShardReader {
     /// A reader at the first page.
-    pub fn new(client: AggregatorClient, shard: Shard) -> Self {
-        Self { client, shard, paging: Paging::default(), tally: ShardTally::default() }
+    pub fn new(client: AggregatorClient, shard: Shard, run_id: RunId) -> Self {
+        let label = format!(", shard {} ({})", shard.index + 1, shard.filter);
+        let series = Series::new(client.clone(), PACKS, run_id).of_shard(shard.index + 1, label);
+        Self { client, shard, run_id, series, tally: ShardTally::default() }
     }
 
     /// What reading took so far.
@@ -52,38 +55,26 @@ impl ShardReader {
     /// # Errors
     /// Whatever keeps the shard from being read whole; it must then not be used in part.
     pub async fn next(&mut self) -> Result<Option<ShardStep>, FetchError> {
-        if self.paging.finished {
-            return Ok(None);
-        }
-        let part = self.part();
-        let asked = self.client.compliance_page(&self.shard.filter, self.paging.token.as_deref(), &part).await?;
-        let Asked::Answered(page) = asked else {
-            return self.restart(&part).map(|()| Some(ShardStep::Restarted));
-        };
-        self.paging.answered(page.next_token).map_err(|_| self.failed(&part, Cause::RepeatedToken))?;
-        self.tally.pages += 1;
-        self.tally.empty_pages += u64::from(page.packs.is_empty());
-        // The clock is read where the answer arrives: the time a row was true is a fact of the wire.
-        Ok(Some(ShardStep::Page(Page { collected_at: Utc::now(), packs: page.packs })))
+        let (client, filter) = (&self.client, &self.shard.filter);
+        let step = self.series.next(async |call| client.packs_page(filter, call).await).await?;
+        Ok(step.map(|step| match step {
+            Step::Page(packs, arrived) => {
+                self.tally.pages += 1;
+                self.tally.empty_pages += u64::from(packs.is_empty());
+                ShardStep::Page(Page { collected_at: Some(arrived), run_id: self.run_id, packs })
+            }
+            Step::Restarted => {
+                self.tally.restarts += 1;
+                ShardStep::Restarted
+            }
+        }))
     }
 
-    fn restart(&mut self, part: &str) -> Result<(), FetchError> {
-        self.paging.refused().map_err(|_| self.failed(part, Cause::RefusedTooOften))?;
-        self.tally.restarts += 1;
-        tracing::warn!(
-            shard = self.shard.index,
-            restarts = self.tally.restarts,
-            "page token refused, shard begins again"
-        );
-        Ok(())
-    }
-
-    fn part(&self) -> String {
-        format!(", shard {} ({}), page {}", self.shard.index + 1, self.shard.filter, self.paging.page + 1)
-    }
-
-    fn failed(&self, part: &str, cause: Cause) -> FetchError {
-        let doing = self.client.doing("DescribeAggregateComplianceByConformancePacks", part);
-        FetchError::transient(doing, cause)
+    /// The shard's pages as they came, for a checkpoint; read back by [`crate::read_shard`].
+    ///
+    /// # Errors
+    /// None but for a machine without memory.
+    pub fn lines(self) -> Result<Bytes, FetchError> {
+        self.series.lines()
     }
 }

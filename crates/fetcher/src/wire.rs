@@ -1,12 +1,13 @@
-//! A page as it is on the wire, parsed strictly.
+//! Answers as they are on the wire, parsed strictly.
 //!
-//! The SDK's own types turn a missing count into 0 and name no field when a value is wrong, so a page is parsed from the
+//! The SDK's own types turn a missing count into 0 and name no field when a value is wrong, so an answer is parsed from the
 //! body itself: the SDK signs, sends and retries, and this says what came.
 
-use compline_model::{AccountId, Compliance, PackAnswer};
+use chrono::{DateTime, Utc};
+use compline_model::{AccountId, Compliance, InvalidName, PackAnswer, PackCounts, SourceAnswer};
 use serde::Deserialize;
 
-/// A body that is not a page: where in it, and why. The excerpt is cut short and holds no token.
+/// A body that is not an answer: where in it, and why. The reason is cut short and holds no token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BodyError {
     /// Path of the field, such as `AggregateComplianceByConformancePacks[1].Compliance.TotalRuleCount`; empty for the whole.
@@ -15,78 +16,215 @@ pub(crate) struct BodyError {
     pub(crate) reason: String,
 }
 
-/// One parsed page and the token of the next.
+/// One page of a list and the token of the next.
 #[derive(Debug)]
-pub(crate) struct WirePage {
-    pub(crate) packs: Vec<PackAnswer>,
+pub(crate) struct ListPage<T> {
+    pub(crate) items: Vec<T>,
     pub(crate) next_token: Option<String>,
 }
 
-const LIST: &str = "AggregateComplianceByConformancePacks";
+/// An aggregator, as far as it says what it gathers from.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Gathered {
+    pub(crate) account_ids: Vec<String>,
+    pub(crate) aws_regions: Vec<String>,
+}
 
-#[derive(Deserialize)]
+pub(crate) const PACKS: &str = "AggregateComplianceByConformancePacks";
+pub(crate) const SOURCES: &str = "AggregatedSourceStatusList";
+const COUNTS: &str = "AggregateConformancePackComplianceSummaries";
+const AGGREGATORS: &str = "ConfigurationAggregators";
+
+/// The answer of any of the four operations: each has one of the lists.
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct RawPage {
+pub(crate) struct RawAnswer {
     aggregate_compliance_by_conformance_packs: Option<Vec<RawPack>>,
+    aggregated_source_status_list: Option<Vec<RawSource>>,
+    aggregate_conformance_pack_compliance_summaries: Option<Vec<RawCounts>>,
+    configuration_aggregators: Option<Vec<RawAggregator>>,
     next_token: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct RawPack {
-    conformance_pack_name: Option<String>,
-    account_id: Option<String>,
-    aws_region: Option<String>,
-    compliance: Option<RawCompliance>,
+pub(crate) struct RawPack {
+    pub(crate) conformance_pack_name: Option<String>,
+    pub(crate) account_id: Option<String>,
+    pub(crate) aws_region: Option<String>,
+    pub(crate) compliance: Option<RawCompliance>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct RawCompliance {
+pub(crate) struct RawCompliance {
     compliance_type: Option<String>,
     compliant_rule_count: Option<i32>,
     non_compliant_rule_count: Option<i32>,
     total_rule_count: Option<i32>,
 }
 
-/// Parses a page; a list that is missing or null is an error, since it is not an empty list.
-pub(crate) fn parse_page(body: &[u8]) -> Result<WirePage, BodyError> {
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawSource {
+    source_id: Option<String>,
+    source_type: Option<String>,
+    aws_region: Option<String>,
+    last_update_status: Option<String>,
+    /// Seconds since 1970.
+    last_update_time: Option<f64>,
+    last_error_code: Option<String>,
+    last_error_message: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawCounts {
+    group_name: Option<String>,
+    compliance_summary: Option<RawSummary>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawSummary {
+    compliant_conformance_pack_count: Option<i64>,
+    non_compliant_conformance_pack_count: Option<i64>,
+}
+
+/// Every block may be absent, and is at times (case B27).
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawAggregator {
+    account_aggregation_sources: Option<Vec<RawAccounts>>,
+    organization_aggregation_source: Option<RawOrganization>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawAccounts {
+    account_ids: Option<Vec<String>>,
+    aws_regions: Option<Vec<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawOrganization {
+    aws_regions: Option<Vec<String>>,
+}
+
+/// Parses a page of packs; a list that is missing or null is an error, since it is not an empty list.
+pub(crate) fn parse_packs(body: &[u8]) -> Result<ListPage<PackAnswer>, BodyError> {
+    raw(body)?.packs()
+}
+
+/// Parses a page of sources.
+pub(crate) fn parse_sources(body: &[u8]) -> Result<ListPage<SourceAnswer>, BodyError> {
+    raw(body)?.sources()
+}
+
+/// Parses a page of pack counts, each with the name of its group.
+pub(crate) fn parse_counts(body: &[u8]) -> Result<ListPage<(String, PackCounts)>, BodyError> {
+    let answer = raw(body)?;
+    let list = answer.aggregate_conformance_pack_compliance_summaries.ok_or_else(|| missing_list(COUNTS))?;
+    let counts = |raw: RawCounts| {
+        let summary = raw.compliance_summary;
+        let count = |of: fn(&RawSummary) -> Option<i64>| summary.as_ref().and_then(of).unwrap_or_default();
+        let counts = PackCounts {
+            compliant: count(|summary| summary.compliant_conformance_pack_count),
+            non_compliant: count(|summary| summary.non_compliant_conformance_pack_count),
+        };
+        (raw.group_name.unwrap_or_default(), counts)
+    };
+    Ok(ListPage { items: list.into_iter().map(counts).collect(), next_token: answer.next_token })
+}
+
+/// Parses a page of aggregators.
+pub(crate) fn parse_aggregators(body: &[u8]) -> Result<ListPage<Gathered>, BodyError> {
+    let answer = raw(body)?;
+    let list = answer.configuration_aggregators.ok_or_else(|| missing_list(AGGREGATORS))?;
+    let gathered = |raw: RawAggregator| {
+        let mut gathered = Gathered::default();
+        for accounts in raw.account_aggregation_sources.into_iter().flatten() {
+            gathered.account_ids.extend(accounts.account_ids.into_iter().flatten());
+            gathered.aws_regions.extend(accounts.aws_regions.into_iter().flatten());
+        }
+        let organization = raw.organization_aggregation_source.and_then(|source| source.aws_regions);
+        gathered.aws_regions.extend(organization.into_iter().flatten());
+        gathered
+    };
+    Ok(ListPage { items: list.into_iter().map(gathered).collect(), next_token: answer.next_token })
+}
+
+fn raw(body: &[u8]) -> Result<RawAnswer, BodyError> {
     let mut json = serde_json::Deserializer::from_slice(body);
-    let page: RawPage = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+    let answer = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
         let reason = excerpt(&error.inner().to_string());
         BodyError { field: if path == "." { String::new() } else { path }, reason }
     })?;
     json.end().map_err(|error| BodyError { field: String::new(), reason: error.to_string() })?;
-    let Some(list) = page.aggregate_compliance_by_conformance_packs else {
-        return Err(BodyError { field: LIST.to_owned(), reason: "the list is missing".to_owned() });
-    };
-    let packs = list.into_iter().enumerate().map(pack).collect::<Result<_, _>>()?;
-    Ok(WirePage { packs, next_token: page.next_token })
+    Ok(answer)
 }
 
-fn pack((position, raw): (usize, RawPack)) -> Result<PackAnswer, BodyError> {
-    let at = |field: &str| format!("{LIST}[{position}].{field}");
-    let key = |value: Option<String>, field: &str| {
-        let missing = || BodyError { field: at(field), reason: "the value is missing or empty".to_owned() };
-        value.filter(|text| !text.is_empty()).ok_or_else(missing)
-    };
-    let account_id: AccountId =
-        key(raw.account_id, "AccountId")?.parse().map_err(|error: compline_model::InvalidName| BodyError {
-            field: at("AccountId"),
-            reason: error.to_string(),
-        })?;
-    Ok(PackAnswer {
-        account_id,
-        aws_region: key(raw.aws_region, "AwsRegion")?,
-        conformance_pack_name: key(raw.conformance_pack_name, "ConformancePackName")?,
-        compliance: raw.compliance.map(|raw| Compliance {
-            compliance_type: raw.compliance_type,
-            compliant_rule_count: raw.compliant_rule_count,
-            non_compliant_rule_count: raw.non_compliant_rule_count,
-            total_rule_count: raw.total_rule_count,
-        }),
-    })
+fn missing_list(list: &str) -> BodyError {
+    BodyError { field: list.to_owned(), reason: "the list is missing".to_owned() }
+}
+
+impl RawAnswer {
+    pub(crate) fn packs(self) -> Result<ListPage<PackAnswer>, BodyError> {
+        let list = self.aggregate_compliance_by_conformance_packs.ok_or_else(|| missing_list(PACKS))?;
+        let at = |(position, raw): (usize, RawPack)| raw.checked(&format!("{PACKS}[{position}]."));
+        let items = list.into_iter().enumerate().map(at).collect::<Result<_, _>>()?;
+        Ok(ListPage { items, next_token: self.next_token })
+    }
+
+    pub(crate) fn sources(self) -> Result<ListPage<SourceAnswer>, BodyError> {
+        let list = self.aggregated_source_status_list.ok_or_else(|| missing_list(SOURCES))?;
+        Ok(ListPage { items: list.into_iter().map(source).collect(), next_token: self.next_token })
+    }
+}
+
+impl RawPack {
+    /// The pack, if its keys are there. `at` is where it is, for the error.
+    pub(crate) fn checked(self, at: &str) -> Result<PackAnswer, BodyError> {
+        let key = |value: Option<String>, field: &str| {
+            let missing =
+                || BodyError { field: format!("{at}{field}"), reason: "the value is missing or empty".to_owned() };
+            value.filter(|text| !text.is_empty()).ok_or_else(missing)
+        };
+        let invalid =
+            |error: InvalidName| BodyError { field: format!("{at}AccountId"), reason: excerpt(&error.to_string()) };
+        let account_id: AccountId = key(self.account_id, "AccountId")?.parse().map_err(invalid)?;
+        Ok(PackAnswer {
+            account_id,
+            aws_region: key(self.aws_region, "AwsRegion")?,
+            conformance_pack_name: key(self.conformance_pack_name, "ConformancePackName")?,
+            compliance: self.compliance.map(|raw| Compliance {
+                compliance_type: raw.compliance_type,
+                compliant_rule_count: raw.compliant_rule_count,
+                non_compliant_rule_count: raw.non_compliant_rule_count,
+                total_rule_count: raw.total_rule_count,
+            }),
+        })
+    }
+}
+
+fn source(raw: RawSource) -> SourceAnswer {
+    SourceAnswer {
+        source_id: raw.source_id.unwrap_or_default(),
+        source_type: raw.source_type.unwrap_or_default(),
+        aws_region: raw.aws_region,
+        status: raw.last_update_status.unwrap_or_default(),
+        last_update_time: raw.last_update_time.and_then(moment),
+        error_code: raw.last_error_code,
+        error_message: raw.last_error_message,
+    }
+}
+
+/// A time given in seconds since 1970, to the millisecond.
+fn moment(seconds: f64) -> Option<DateTime<Utc>> {
+    #[expect(clippy::cast_possible_truncation, reason = "a time out of range is no time")]
+    DateTime::from_timestamp_millis((seconds * 1000.0).round() as i64)
 }
 
 /// At most 200 characters of a text from outside, control characters escaped.
@@ -100,7 +238,7 @@ mod tests {
     use super::*;
 
     fn error(body: &str) -> BodyError {
-        match parse_page(body.as_bytes()) {
+        match parse_packs(body.as_bytes()) {
             Ok(_) => panic!("taken for a page: {body}"),
             Err(error) => error,
         }
@@ -108,7 +246,7 @@ mod tests {
 
     fn one(pack: &str) -> String {
         let good = r#"{"ConformancePackName":"p","AccountId":"000000000001","AwsRegion":"eu-west-1"}"#;
-        format!(r#"{{"{LIST}":[{good},{pack},{good}]}}"#)
+        format!(r#"{{"{PACKS}":[{good},{pack},{good}]}}"#)
     }
 
     #[test]
@@ -118,8 +256,8 @@ mod tests {
         {
             error(body);
         }
-        let page = parse_page(br#"{"AggregateComplianceByConformancePacks":[]}"#).expect("a page");
-        assert!(page.packs.is_empty());
+        let page = parse_packs(br#"{"AggregateComplianceByConformancePacks":[]}"#).expect("a page");
+        assert!(page.items.is_empty());
     }
 
     #[test]
@@ -129,12 +267,12 @@ mod tests {
                 r#"{{"ConformancePackName":"p","AccountId":"000000000001","AwsRegion":"r","Compliance":{{"TotalRuleCount":{count}}}}}"#
             );
             let error = error(&one(&pack));
-            assert_eq!(error.field, format!("{LIST}[1].Compliance.TotalRuleCount"), "{count}");
+            assert_eq!(error.field, format!("{PACKS}[1].Compliance.TotalRuleCount"), "{count}");
         }
         let number = error(&one(r#"{"ConformancePackName":"p","AccountId":111111111111,"AwsRegion":"r"}"#));
-        assert_eq!(number.field, format!("{LIST}[1].AccountId"));
-        assert_eq!(error(&one("null")).field, format!("{LIST}[1]"));
-        assert_eq!(error(&one("{}")).field, format!("{LIST}[1].AccountId"));
+        assert_eq!(number.field, format!("{PACKS}[1].AccountId"));
+        assert_eq!(error(&one("null")).field, format!("{PACKS}[1]"));
+        assert_eq!(error(&one("{}")).field, format!("{PACKS}[1].AccountId"));
         let cut = one("{}");
         error(&cut[..cut.len() - 5]);
         error(r#"{"AggregateComplianceByConformancePacks":[]} trailing"#);
@@ -146,7 +284,7 @@ mod tests {
             let body = one(&format!(
                 r#"{{"ConformancePackName":"p","AccountId":"000000000001","AwsRegion":"r"{compliance}}}"#
             ));
-            parse_page(body.as_bytes()).expect("a page").packs.remove(1).compliance
+            parse_packs(body.as_bytes()).expect("a page").items.remove(1).compliance
         };
         assert_eq!(pack(""), None);
         assert_eq!(pack(r#","Compliance":null"#), None);

@@ -1,13 +1,15 @@
 //! What AWS Config answered, parsed: the seam between reading it and making tables of it.
 
-use crate::AccountId;
+use crate::{AccountId, RunId};
 use chrono::{DateTime, Utc};
 
 /// One page of `DescribeAggregateComplianceByConformancePacks`, in the order the API gave it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
-    /// When the answer arrived.
-    pub collected_at: DateTime<Utc>,
+    /// When the answer arrived; not known of files that do not say.
+    pub collected_at: Option<DateTime<Utc>>,
+    /// The run that collected it.
+    pub run_id: RunId,
     /// The packs on it; a page may be empty and not be the last.
     pub packs: Vec<PackAnswer>,
 }

@@ -1,3 +1,4 @@
+use crate::InvalidName;
 use chrono::{DateTime, Utc};
 use std::fmt;
 use uuid::{NoContext, Timestamp, Uuid};
@@ -11,6 +12,19 @@ impl RunId {
     pub fn new(started_at: DateTime<Utc>) -> Self {
         let seconds = u64::try_from(started_at.timestamp()).unwrap_or_default();
         Self(Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, started_at.timestamp_subsec_nanos())))
+    }
+}
+
+impl std::str::FromStr for RunId {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let invalid = |_| InvalidName {
+            what: "a run id",
+            value: text.chars().take(80).collect(),
+            allowed: "a UUID, as compline made it",
+        };
+        text.parse().map(Self).map_err(invalid)
     }
 }
 

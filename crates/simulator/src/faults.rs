@@ -2,8 +2,10 @@
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use serde::Deserialize;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Which faults a simulator has. `0` switches one off; `every = n` hits each n-th call.
@@ -22,8 +24,12 @@ pub struct Faults {
     pub error_every: u64,
     /// A page without a row and with a token.
     pub empty_page_every: u64,
-    /// A page token that is refused, counted over calls that have one.
+    /// A page token that is refused, and once more when it is tried again, counted over calls that have one.
     pub expired_token_every: u64,
+    /// A page token that is refused once, counted over calls that have one.
+    pub refused_token_every: u64,
+    /// Calls that a key may make before it has ended, as the keys of a session do.
+    pub key_ends_after: u64,
     /// A page that gives the token it was asked with, counted over calls that have one.
     pub repeated_token_every: u64,
     /// Compliant packs that the summary counts too many in every group.
@@ -70,6 +76,10 @@ pub(crate) struct FaultState {
     calls: AtomicU64,
     pages: AtomicU64,
     tokens: AtomicU64,
+    /// Tokens that are refused the next time.
+    expired: Mutex<HashSet<String>>,
+    /// Calls of each key.
+    keys: Mutex<HashMap<String, u64>>,
 }
 
 /// What becomes of a call.
@@ -102,6 +112,8 @@ impl FaultState {
             calls: AtomicU64::new(0),
             pages: AtomicU64::new(0),
             tokens: AtomicU64::new(0),
+            expired: Mutex::default(),
+            keys: Mutex::default(),
         }
     }
 
@@ -127,9 +139,28 @@ impl FaultState {
         .map_or(Fate::Answered, |(_, fate)| fate)
     }
 
-    pub(crate) fn token(&self) -> TokenFate {
+    /// Whether a key has made more calls than it may.
+    pub(crate) fn key_has_ended(&self, key: &str) -> bool {
+        let most = self.faults.key_ends_after;
+        if most == 0 {
+            return false;
+        }
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let calls = keys.entry(key.to_owned()).or_default();
+        *calls += 1;
+        *calls > most
+    }
+
+    pub(crate) fn token(&self, token: &str) -> TokenFate {
+        let mut expired = self.expired.lock().unwrap_or_else(PoisonError::into_inner);
+        if expired.remove(token) {
+            return TokenFate::Refused;
+        }
         let number = next(&self.tokens);
         if hits(self.faults.expired_token_every, number) {
+            expired.insert(token.to_owned());
+            TokenFate::Refused
+        } else if hits(self.faults.refused_token_every, number) {
             TokenFate::Refused
         } else if hits(self.faults.repeated_token_every, number) {
             TokenFate::Repeated

@@ -66,7 +66,7 @@ impl Context<'_> {
         let (mut offset, mut round, mut repeated) = (0, 0, None);
         if let Some(token) = fields.token() {
             (offset, round) = token::open(fingerprint, token).ok_or_else(refused)?;
-            match self.faults.token() {
+            match self.faults.token(token) {
                 TokenFate::Taken => {}
                 TokenFate::Refused => return Err(refused()),
                 TokenFate::Repeated => repeated = Some(token.to_owned()),

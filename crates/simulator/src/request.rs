@@ -37,13 +37,14 @@ pub(crate) fn operation(headers: &HeaderMap) -> Result<&str, ApiError> {
         .ok_or_else(|| ApiError::new("UnknownOperationException", "no such operation"))
 }
 
-/// The region that a request was signed for.
-pub(crate) fn region(headers: &HeaderMap) -> Result<&str, ApiError> {
+/// The key that a request was signed with, and the region it was signed for.
+pub(crate) fn signed_for(headers: &HeaderMap) -> Result<(&str, &str), ApiError> {
     let missing = || ApiError::new("MissingAuthenticationTokenException", "Missing Authentication Token");
     let authorization = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or_else(missing)?;
     // Credential=<key>/<date>/<region>/config/aws4_request
     let scope = authorization.split("Credential=").nth(1).ok_or_else(missing)?;
-    scope.split('/').nth(2).ok_or_else(missing)
+    let mut parts = scope.split('/');
+    parts.next().zip(parts.nth(1)).ok_or_else(missing)
 }
 
 /// The fields of a request.

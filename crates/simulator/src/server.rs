@@ -15,10 +15,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
@@ -26,10 +27,14 @@ use tokio::task::{JoinHandle, JoinSet};
 /// No request of AWS Config is near this size.
 const MOST_REQUEST_BYTES: usize = 1024 * 1024;
 
+/// How many requests are kept.
+const KEPT_REQUESTS: usize = 10_000;
+
 /// A running simulator; it stops when it is dropped.
 #[derive(Debug)]
 pub struct Simulator {
     address: SocketAddr,
+    shared: Arc<Shared>,
     accepting: JoinHandle<()>,
 }
 
@@ -40,6 +45,7 @@ struct Shared {
     days: Days,
     faults: FaultState,
     requests: AtomicU64,
+    last: Mutex<VecDeque<String>>,
 }
 
 impl Simulator {
@@ -56,13 +62,20 @@ impl Simulator {
         let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         let address = listener.local_addr()?;
         let faults = FaultState::new(faults);
-        let shared = Shared { organization, date, days: Days::default(), faults, requests: AtomicU64::new(0) };
-        Ok(Self { address, accepting: tokio::spawn(accept(listener, Arc::new(shared))) })
+        let (days, requests, last) = (Days::default(), AtomicU64::new(0), Mutex::default());
+        let shared = Arc::new(Shared { organization, date, days, faults, requests, last });
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
+        Ok(Self { address, shared, accepting })
     }
 
     /// Its address, such as `http://127.0.0.1:4566`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The bodies of the last requests, at most [`KEPT_REQUESTS`], the oldest first.
+    pub fn last_requests(&self) -> Vec<String> {
+        self.shared.last.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 }
 
@@ -126,20 +139,36 @@ impl Shared {
         let (head, body) = request.into_parts();
         let too_large = |_| ApiError::new("SerializationException", "the request cannot be read");
         let body = Limited::new(body, MOST_REQUEST_BYTES).collect().await.map_err(too_large)?.to_bytes();
+        self.keep(&body);
         // A first page can mean to make a million rows: that must not hold up the other connections.
         let work = tokio::task::spawn_blocking(move || {
+            let (key, region) = request::signed_for(&head.headers)?;
+            if self.faults.key_has_ended(key) {
+                return Err(ApiError::new(
+                    "ExpiredTokenException",
+                    "The security token included in the request is expired",
+                ));
+            }
             let context = Context {
                 organization: &self.organization,
                 days: &self.days,
                 faults: &self.faults,
                 date: self.date_of(head.uri.path())?,
-                region: request::region(&head.headers)?,
+                region,
             };
             let answer = operation::answer(&context, request::operation(&head.headers)?, &Fields::parse(&body)?)?;
             Ok(Bytes::from(answer.to_string()))
         });
         let failed = |_| ApiError { code: "InternalFailure", status: 500, message: "internal failure".to_owned() };
         work.await.map_err(failed)?
+    }
+
+    fn keep(&self, body: &Bytes) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.len() == KEPT_REQUESTS {
+            last.pop_front();
+        }
+        last.push_back(String::from_utf8_lossy(body).into_owned());
     }
 
     fn date_of(&self, path: &str) -> Result<SnapshotDate, ApiError> {

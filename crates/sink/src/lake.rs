@@ -1,11 +1,14 @@
 //! The lake: where each partition is, how it is replaced, and which there are.
 
+mod checkpoints;
 mod held;
 mod redo;
 
 use crate::parquet_file::{decode, encode};
 use crate::store::{self, Store};
 use crate::{Compression, LakeLocation, SinkError};
+pub use checkpoints::Collection;
+
 use arrow::array::RecordBatch;
 use bytes::Bytes;
 use compline_model::{AggregatorId, SnapshotDate, Table};
@@ -73,10 +76,7 @@ impl Lake {
     /// # Errors
     /// The partition is then as it was.
     pub async fn commit(&self, partition: &Partition, rows: RecordBatch) -> Result<u64, SinkError> {
-        let (table, compression) = (partition.table, self.compression);
-        let file = blocking("encode", move || encode(table, &rows, compression)).await?;
-        let bytes = file.len() as u64;
-        self.store.put(&partition.key(), file).await?;
+        let bytes = self.write(partition.table, &partition.key(), rows).await?;
         tracing::debug!(partition = partition.key(), bytes, "committed");
         Ok(bytes)
     }
@@ -90,9 +90,24 @@ impl Lake {
         partition: &Partition,
         columns: Option<&'static [&'static str]>,
     ) -> Result<Option<RecordBatch>, SinkError> {
-        let key = partition.key();
+        self.read_key(partition.table, partition.key(), columns).await
+    }
+
+    async fn write(&self, table: Table, key: &str, rows: RecordBatch) -> Result<u64, SinkError> {
+        let compression = self.compression;
+        let file = blocking("encode", move || encode(table, &rows, compression)).await?;
+        let bytes = file.len() as u64;
+        self.store.put(key, file).await?;
+        Ok(bytes)
+    }
+
+    async fn read_key(
+        &self,
+        table: Table,
+        key: String,
+        columns: Option<&'static [&'static str]>,
+    ) -> Result<Option<RecordBatch>, SinkError> {
         let Some(file) = self.store.get(&key).await? else { return Ok(None) };
-        let table = partition.table;
         blocking("decode", move || decode(table, file, columns, &key)).await.map(Some)
     }
 

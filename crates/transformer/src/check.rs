@@ -96,7 +96,8 @@ impl<'a> Answers<'a> {
     /// Which of two answers for one pack is kept: the later one, and of two at once the one later in the plan.
     fn later(&self, before: u32, position: u32, findings: &mut Findings) -> u32 {
         let (a, b) = (before as usize, position as usize);
-        let kept = if self.collected_at.value(b) >= self.collected_at.value(a) { position } else { before };
+        let time = |row: usize| self.collected_at.is_valid(row).then(|| self.collected_at.value(row));
+        let kept = if time(b) >= time(a) { position } else { before };
         if self.equal(a, b) {
             findings.duplicates += 1;
         } else {

@@ -1,29 +1,28 @@
 //! Pages to rows of `pack_compliance`.
 
-use crate::{SourceIndex, TransformError};
+use crate::{Choice, SourceIndex, TransformError};
 use arrow::array::{
-    ArrayRef, BooleanBuilder, Float64Builder, Int32Builder, RecordBatch, StringViewArray, StringViewBuilder,
-    TimestampMillisecondBuilder,
+    ArrayRef, BooleanBuilder, Float64Builder, Int32Builder, RecordBatch, StringViewBuilder, TimestampMillisecondBuilder,
 };
-use compline_model::{Compliance, PackAnswer, Page, RunId, Table, pack_group};
+use compline_model::{Compliance, PackAnswer, Page, Table, pack_group};
 use std::sync::Arc;
 
 /// What every row of one aggregator's day shares.
 #[derive(Debug, Clone)]
 pub struct Flattener {
-    run_id: RunId,
     sources: Arc<SourceIndex>,
+    choice: Arc<Choice>,
 }
 
 impl Flattener {
-    /// Rows are marked with the run and the status of their source.
-    pub fn new(run_id: RunId, sources: SourceIndex) -> Self {
-        Self { run_id, sources: Arc::new(sources) }
+    /// Rows are marked with the status of their source; those that are not wanted are left out and counted.
+    pub fn new(sources: SourceIndex, choice: Choice) -> Self {
+        Self { sources: Arc::new(sources), choice: Arc::new(choice) }
     }
 
     /// The rows of one shard, none yet.
     pub fn shard(&self) -> ShardRows {
-        ShardRows { flattener: self.clone(), columns: Columns::default() }
+        ShardRows { flattener: self.clone(), columns: Columns::default(), left_out: 0 }
     }
 }
 
@@ -32,6 +31,7 @@ impl Flattener {
 pub struct ShardRows {
     flattener: Flattener,
     columns: Columns,
+    left_out: u64,
 }
 
 #[derive(Debug)]
@@ -50,6 +50,7 @@ struct Columns {
     source_status: StringViewBuilder,
     source_updated_at: TimestampMillisecondBuilder,
     collected_at: TimestampMillisecondBuilder,
+    run_id: StringViewBuilder,
 }
 
 impl Default for Columns {
@@ -71,6 +72,7 @@ impl Default for Columns {
             source_status: names(),
             source_updated_at: TimestampMillisecondBuilder::new(),
             collected_at: TimestampMillisecondBuilder::new(),
+            run_id: names(),
         }
     }
 }
@@ -78,15 +80,28 @@ impl Default for Columns {
 impl ShardRows {
     /// Adds the rows of a page.
     pub fn push(&mut self, page: &Page) {
-        let collected_at = page.collected_at.timestamp_millis();
+        let collected_at = page.collected_at.map(|time| time.timestamp_millis());
+        let run_id = page.run_id.to_string();
         for pack in &page.packs {
-            self.columns.push(pack, &self.flattener.sources, collected_at);
+            if !self.flattener.choice.wants(pack) {
+                self.left_out += 1;
+                continue;
+            }
+            self.columns.push(pack, &self.flattener.sources);
+            self.columns.collected_at.append_option(collected_at);
+            self.columns.run_id.append_value(&run_id);
         }
     }
 
     /// Drops every row: the shard begins again.
     pub fn clear(&mut self) {
         self.columns = Columns::default();
+        self.left_out = 0;
+    }
+
+    /// The rows that are not wanted, so far.
+    pub fn left_out(&self) -> u64 {
+        self.left_out
     }
 
     /// The rows as a batch of `pack_compliance`, in the order they came.
@@ -94,12 +109,12 @@ impl ShardRows {
     /// # Errors
     /// None that an input can cause.
     pub fn finish(self) -> Result<RecordBatch, TransformError> {
-        self.columns.finish(self.flattener.run_id)
+        self.columns.finish()
     }
 }
 
 impl Columns {
-    fn push(&mut self, pack: &PackAnswer, sources: &SourceIndex, collected_at: i64) {
+    fn push(&mut self, pack: &PackAnswer, sources: &SourceIndex) {
         let (account_id, group) = (pack.account_id.as_str(), pack_group(&pack.conformance_pack_name));
         self.account_id.append_value(account_id);
         self.aws_region.append_value(&pack.aws_region);
@@ -110,7 +125,6 @@ impl Columns {
         let source = sources.get(account_id, &pack.aws_region);
         self.source_status.append_option(source.map(|source| &source.status));
         self.source_updated_at.append_option(source.and_then(|source| source.updated_at));
-        self.collected_at.append_value(collected_at);
     }
 
     fn push_compliance(&mut self, compliance: Option<&Compliance>) {
@@ -123,10 +137,7 @@ impl Columns {
         self.rate.append_option(counts.rate());
     }
 
-    fn finish(mut self, run_id: RunId) -> Result<RecordBatch, TransformError> {
-        let collected_at = self.collected_at.finish();
-        let run_id = run_id.to_string();
-        let run_ids = std::iter::repeat_n(Some(run_id), collected_at.values().len());
+    fn finish(mut self) -> Result<RecordBatch, TransformError> {
         let columns: Vec<ArrayRef> = vec![
             Arc::new(self.account_id.finish()),
             Arc::new(self.aws_region.finish()),
@@ -141,19 +152,12 @@ impl Columns {
             Arc::new(self.rate.finish()),
             Arc::new(self.source_status.finish()),
             Arc::new(self.source_updated_at.finish().with_timezone("UTC")),
-            Arc::new(collected_at.with_timezone("UTC")),
-            Arc::new(constant(run_ids)),
+            Arc::new(self.collected_at.finish().with_timezone("UTC")),
+            Arc::new(self.run_id.finish()),
         ];
         RecordBatch::try_new(Table::PackCompliance.schema(), columns)
             .map_err(TransformError::arrow("make the rows of pack_compliance"))
     }
-}
-
-/// A text column of one value that holds it once.
-fn constant(values: impl Iterator<Item = Option<String>>) -> StringViewArray {
-    let mut builder = StringViewBuilder::new().with_deduplicate_strings();
-    values.for_each(|value| builder.append_option(value));
-    builder.finish()
 }
 
 /// The three counts that AWS Config gives, each of which may be missing.

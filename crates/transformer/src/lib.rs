@@ -5,6 +5,7 @@
 
 mod bridge;
 mod check;
+mod choice;
 mod findings;
 mod flatten;
 mod loss;
@@ -13,6 +14,7 @@ mod source_status;
 mod trends;
 
 pub use check::{CheckedSnapshot, check};
+pub use choice::{Choice, InvalidPattern, Patterns};
 pub use findings::{Findings, Named};
 pub use flatten::{Flattener, ShardRows};
 pub use loss::{LOSS_COLUMNS, Loss};

@@ -5,7 +5,7 @@ mod closing;
 use super::{Clock, day_of, organization};
 use crate::arguments::DemoArguments;
 use crate::failure::{Ending, Failure};
-use crate::nightly::{Night, Outcome, Report, nightly};
+use crate::nightly::{Night, Outcome, Report, Source, nightly};
 use crate::progress::{Progress, log_to_stderr};
 use crate::settings::Settings;
 use crate::{print, signals};
@@ -43,7 +43,15 @@ async fn month(arguments: &DemoArguments, clock: Clock, progress: &Progress) -> 
     let mut nights = Vec::with_capacity(dates.len());
     for date in dates {
         bar.set_message(date.to_string());
-        let night = Night { settings: &settings, date, may_collect: true, accept: true, started_at: clock(), clock };
+        let night = Night {
+            settings: &settings,
+            date,
+            source: Source::AwsConfig,
+            accept: true,
+            fresh: true,
+            started_at: clock(),
+            clock,
+        };
         let report = nightly(&night, &lake, &Progress::hidden()).await.map_err(Failure::Run)?;
         stop_on_failure(&report)?;
         nights.push(report);

@@ -3,7 +3,7 @@
 use super::{Clock, day_of};
 use crate::arguments::RunArguments;
 use crate::failure::{Ending, Failure};
-use crate::nightly::{Night, Report, nightly};
+use crate::nightly::{Night, Report, Source, nightly};
 use crate::progress::{Progress, log_to_stderr};
 use crate::settings::{Settings, lake_name};
 use crate::{print, signals, summary};
@@ -20,37 +20,44 @@ pub(super) async fn run(arguments: RunArguments, clock: Clock) -> Result<Ending,
     settings.keep_only(&arguments.plan.only).map_err(Failure::Usage)?;
     // Read once: a run across midnight stays one day.
     let started_at = clock();
-    let (date, may_collect) = snapshot_date(&arguments, day_of(started_at), &settings)?;
+    let (date, source) = snapshot_date(&arguments, day_of(started_at), &settings)?;
+    let RunArguments { accept, fresh, json, .. } = arguments;
+    let night = Night { settings: &settings, date, source, accept, fresh, started_at, clock };
+    perform(&night, json).await
+}
+
+/// Does a night, says what it did, and ends it when a signal says so.
+pub(super) async fn perform(night: &Night<'_>, json: bool) -> Result<Ending, Failure> {
     let progress = Progress::on_stderr();
     // What the SDK warns of is in the error when it matters, and its dumps are not for an operator.
     log_to_stderr(&progress, "error,compline=info");
-    log_endpoints(&settings);
-
-    let lake = Lake::open(&settings.lake, settings.compression).await.map_err(Failure::run)?;
-    let night = Night { settings: &settings, date, may_collect, accept: arguments.accept, started_at, clock };
+    log_endpoints(night.settings);
+    let lake = Lake::open(&night.settings.lake, night.settings.compression).await.map_err(Failure::run)?;
     let report = tokio::select! {
-        report = nightly(&night, &lake, &progress) => report.map_err(Failure::Run)?,
+        report = nightly(night, &lake, &progress) => report.map_err(Failure::Run)?,
         signal = signals::received() => {
-            tracing::warn!("stopped: no partition is half written; run again to finish the day");
+            tracing::warn!("stopped: no partition is half written; run again to finish the day from where it was");
             let _ = tokio::time::timeout(SETTLE, lake.settle()).await;
             return Ok(Ending::Stopped(signal));
         }
     };
-    print(&told(&report, arguments.json)?)?;
+    print(&told(&report, json)?)?;
     Ok(report.ending())
 }
 
-/// The date of the snapshot, and whether it can be collected: another than today only where the source answers for it. A day
-/// that was held may be accepted later.
+/// The date of the snapshot, and where it comes from: of another day than today AWS Config does not know. A day that was
+/// held may be accepted later.
 fn snapshot_date(
     arguments: &RunArguments,
     today: SnapshotDate,
     settings: &Settings,
-) -> Result<(SnapshotDate, bool), Failure> {
+) -> Result<(SnapshotDate, Source), Failure> {
     let date = arguments.plan.date.unwrap_or(today);
-    let may_collect = date == today || settings.answers_any_date();
-    if may_collect || arguments.accept {
-        return Ok((date, may_collect));
+    if date == today || settings.answers_any_date() {
+        return Ok((date, Source::AwsConfig));
+    }
+    if arguments.accept {
+        return Ok((date, Source::HeldAlone));
     }
     Err(Failure::Usage(anyhow!(
         "--date {date}: AWS Config only knows how things are now, and today is {today} (UTC); \

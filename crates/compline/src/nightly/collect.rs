@@ -1,11 +1,13 @@
 //! plan -> fetch -> flatten -> check, for one aggregator.
 
+use super::checkpoints::Checkpoints;
 use super::{AggregatorReport, Shared};
 use crate::progress::Bar;
 use crate::settings::{AggregatorSettings, Reconcile};
 use anyhow::{Context, bail};
 use arrow::array::RecordBatch;
-use compline_fetcher::{AggregatorClient, Shard, ShardReader, ShardStep, ShardTally, plan_shards, split_needed};
+use bytes::Bytes;
+use compline_fetcher::{AggregatorClient, Shard, ShardReader, ShardStep, ShardTally};
 use compline_transformer::{CheckedSnapshot, Flattener, SourceIndex, check, reconcile, source_status};
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::time::timeout_at;
@@ -21,7 +23,20 @@ pub(super) struct Collected {
 struct ShardBatch {
     index: usize,
     rows: RecordBatch,
-    tally: ShardTally,
+    left_out: u64,
+    /// What reading it took; nothing if a stopped run had read it.
+    tally: Option<ShardTally>,
+    /// Its pages as they came, where they are to be kept for good.
+    lines: Option<Bytes>,
+}
+
+/// What the shards of an aggregator share.
+struct Reading<'a> {
+    shared: &'a Shared<'a>,
+    client: &'a AggregatorClient,
+    checkpoints: Checkpoints<'a>,
+    flattener: Flattener,
+    bar: &'a Bar,
 }
 
 /// Collects an aggregator's day. The first shard that fails ends the others: a day is kept whole or not at all.
@@ -36,7 +51,10 @@ pub(super) async fn collect(
     report.note_calls(client.counts());
     collected.unwrap_or_else(|_| {
         let allowed = shared.night.settings.run_deadline.as_secs();
-        bail!("reading was not done {allowed} s after the run began; see fetch.run_deadline_secs, or read faster with fan_out")
+        bail!(
+            "reading was not done {allowed} s after the run began; what was read whole is kept for the next run of the \
+             day; see fetch.run_deadline_secs"
+        )
     })
 }
 
@@ -48,24 +66,28 @@ async fn read_all(
     report: &mut AggregatorReport,
 ) -> anyhow::Result<Collected> {
     bar.stage("asking for its sources");
-    let needed = split_needed(&aggregator.filters, aggregator.fan_out);
-    let sources = {
-        let _permit = shared.permits.acquire().await?;
-        client.sources(needed).await?
-    };
-    let source_status = source_status(&sources.statuses, (shared.night.clock)(), shared.run_id)?;
-    let shards = plan_shards(&aggregator.filters, aggregator.fan_out, &sources.regions, &sources.accounts);
-    report.shards = shards.len() as u64;
-    bar.shards(shards.len());
+    let checkpoints = Checkpoints::open(shared, aggregator).await?;
+    let (discovery, lines) = checkpoints.discovery(client, aggregator).await?;
+    let source_status = source_status(&discovery.statuses, discovery.collected_at, discovery.run_id)?;
+    report.shards = discovery.shards.len() as u64;
+    bar.shards(discovery.shards.len());
 
-    let flattener = Flattener::new(shared.run_id, SourceIndex::new(&sources.statuses));
-    let reading = shards.into_iter().map(|shard| read_shard(shared, client, shard, &flattener, bar));
+    let flattener = Flattener::new(SourceIndex::new(&discovery.statuses), aggregator.choice.clone());
+    let reading = Reading { shared, client, checkpoints, flattener, bar };
     let at_once = shared.night.settings.max_in_flight;
-    let mut batches: Vec<ShardBatch> = stream::iter(reading).buffer_unordered(at_once).try_collect().await?;
+    let shards = discovery.shards.into_iter().map(|shard| reading.shard(shard));
+    let mut batches: Vec<ShardBatch> = stream::iter(shards).buffer_unordered(at_once).try_collect().await?;
     batches.sort_unstable_by_key(|batch| batch.index);
-    batches.iter().for_each(|batch| report.note_shard(batch.tally));
+    batches.iter().for_each(|batch| report.note_shard(batch.tally, batch.left_out));
+    if shared.night.settings.archive_raw {
+        let lines = [lines].into_iter().chain(batches.iter_mut().filter_map(|batch| batch.lines.take()));
+        reading.checkpoints.archive(lines.collect()).await?;
+    }
     let rows: Vec<RecordBatch> = batches.into_iter().map(|batch| batch.rows).collect();
-    let snapshot = tokio::task::spawn_blocking(move || check(rows)).await.context("checking stopped")??;
+    let snapshot = {
+        let _one_at_a_time = shared.computing.acquire().await?;
+        tokio::task::spawn_blocking(move || check(rows)).await.context("checking stopped")??
+    };
     if shared.night.settings.reconciles(aggregator) {
         reconciled(shared, client, &snapshot, bar, report).await?;
     }
@@ -84,7 +106,7 @@ async fn reconciled(
     bar.stage("reconciling with AWS Config's own count");
     let counted = {
         let _permit = shared.permits.acquire().await?;
-        client.pack_counts().await
+        client.pack_counts(shared.run_id).await
     };
     let counted = match counted {
         Ok(counted) => counted,
@@ -96,6 +118,8 @@ async fn reconciled(
     };
     let differing = reconcile(snapshot.rows(), &counted, settings.reconcile_tolerance);
     if settings.reconcile == Reconcile::Fail && differing.count > 0 {
+        // What was read is not right, so the next run must not go on from it.
+        shared.lake.end_collection(client.id()).await?;
         let first = differing.first.join("; ");
         bail!(
             "{} accounts are not as AWS Config counts them, and check.reconcile is \"fail\": {first}",
@@ -106,26 +130,35 @@ async fn reconciled(
     Ok(())
 }
 
-async fn read_shard(
-    shared: &Shared<'_>,
-    client: &AggregatorClient,
-    shard: Shard,
-    flattener: &Flattener,
-    bar: &Bar,
-) -> anyhow::Result<ShardBatch> {
-    let _permit = shared.permits.acquire().await?;
-    let index = shard.index;
-    let mut rows = flattener.shard();
-    let mut reader = ShardReader::new(client.clone(), shard);
-    while let Some(step) = reader.next().await? {
-        match step {
-            ShardStep::Page(page) => {
-                rows.push(&page);
-                bar.page(page.packs.len());
+impl Reading<'_> {
+    /// A shard: as a stopped run read it, or read and kept.
+    async fn shard(&self, shard: Shard) -> anyhow::Result<ShardBatch> {
+        let _permit = self.shared.permits.acquire().await?;
+        let (index, mut rows) = (shard.index, self.flattener.shard());
+        let (tally, lines) = match self.checkpoints.shard(&shard).await? {
+            Some((pages, lines)) => {
+                pages.iter().for_each(|page| rows.push(page));
+                (None, lines)
             }
-            ShardStep::Restarted => rows.clear(),
-        }
+            None => {
+                let mut reader = ShardReader::new(self.client.clone(), shard.clone(), self.shared.run_id);
+                while let Some(step) = reader.next().await? {
+                    match step {
+                        ShardStep::Page(page) => {
+                            rows.push(&page);
+                            self.bar.page(page.packs.len());
+                        }
+                        ShardStep::Restarted => rows.clear(),
+                    }
+                }
+                let tally = reader.tally();
+                let lines = reader.lines()?;
+                self.checkpoints.keep(&shard, lines.clone()).await?;
+                (Some(tally), lines)
+            }
+        };
+        self.bar.shard_done();
+        let lines = self.shared.night.settings.archive_raw.then_some(lines);
+        Ok(ShardBatch { index, left_out: rows.left_out(), rows: rows.finish()?, tally, lines })
     }
-    bar.shard_done();
-    Ok(ShardBatch { index, rows: rows.finish()?, tally: reader.tally() })
 }

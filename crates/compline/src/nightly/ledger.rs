@@ -1,6 +1,6 @@
 //! The ledger: a line for every run of every aggregator, of those that failed too.
 
-use super::{AggregatorReport, Outcome, Shared};
+use super::{AggregatorReport, Outcome, Shared, Source};
 use anyhow::Context;
 use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringViewArray, TimestampMillisecondArray};
 use arrow::compute::concat_batches;
@@ -33,6 +33,10 @@ impl Shared<'_> {
             Outcome::Held => "held",
             Outcome::Failed => "failed",
         };
+        let command = match self.night.source {
+            Source::AwsConfig | Source::HeldAlone => "run",
+            Source::Files { .. } => "import",
+        };
         let unreconciled = report.unreconciled.as_ref().map(|found| i64::try_from(found.count).unwrap_or(i64::MAX));
         let columns = vec![
             text(Some(&self.run_id.to_string())),
@@ -40,7 +44,9 @@ impl Shared<'_> {
             time((self.night.clock)()),
             text(Some(outcome)),
             text(report.error.as_deref()),
+            text(Some(command)),
             small(report.shards),
+            small(report.shards_resumed),
             small(report.shard_restarts),
             large(report.calls),
             large(report.retries),
@@ -48,6 +54,7 @@ impl Shared<'_> {
             large(report.pages),
             large(report.empty_pages),
             large(report.rows),
+            large(report.left_out),
             large(report.duplicates),
             large(report.conflicts.count),
             large(report.warnings.count),

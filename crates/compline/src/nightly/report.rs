@@ -35,6 +35,8 @@ pub(crate) struct AggregatorReport {
     pub(crate) outcome: Outcome,
     pub(crate) error: Option<String>,
     pub(crate) shards: u64,
+    /// Shards that a stopped run had read.
+    pub(crate) shards_resumed: u64,
     pub(crate) shard_restarts: u64,
     pub(crate) calls: u64,
     pub(crate) retries: u64,
@@ -42,6 +44,8 @@ pub(crate) struct AggregatorReport {
     pub(crate) pages: u64,
     pub(crate) empty_pages: u64,
     pub(crate) rows: u64,
+    /// Rows that came and are not wanted.
+    pub(crate) left_out: u64,
     pub(crate) duplicates: u64,
     pub(crate) conflicts: Found,
     pub(crate) warnings: Found,
@@ -91,6 +95,7 @@ impl AggregatorReport {
             outcome: Outcome::Succeeded,
             error: None,
             shards: 0,
+            shards_resumed: 0,
             shard_restarts: 0,
             calls: 0,
             retries: 0,
@@ -98,6 +103,7 @@ impl AggregatorReport {
             pages: 0,
             empty_pages: 0,
             rows: 0,
+            left_out: 0,
             duplicates: 0,
             conflicts: Found::default(),
             warnings: Found::default(),
@@ -125,7 +131,12 @@ impl AggregatorReport {
         self.throttles = counts.throttles;
     }
 
-    pub(super) fn note_shard(&mut self, tally: ShardTally) {
+    pub(super) fn note_shard(&mut self, tally: Option<ShardTally>, left_out: u64) {
+        self.left_out += left_out;
+        let Some(tally) = tally else {
+            self.shards_resumed += 1;
+            return;
+        };
         self.pages += tally.pages;
         self.empty_pages += tally.empty_pages;
         self.shard_restarts += u64::from(tally.restarts);

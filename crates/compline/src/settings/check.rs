@@ -1,11 +1,12 @@
 //! From what is written to settings.
 
 use super::problem::{Problem, Source};
-use super::wire::{Aggregator, Fetch, Filter, Lake, Pipeline};
+use super::wire::{Aggregator, Fetch, Filter, Lake, Patterns, Pipeline};
 use super::{AggregatorSettings, Reconcile, Settings};
 use compline_fetcher::{AggregatorAddress, FanOut, FetchOptions, FilterLists, Role};
 use compline_model::{AccountId, ComplianceType, InvalidName, Region};
 use compline_sink::{Compression, LakeLocation, S3Location};
+use compline_transformer::Choice;
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -42,6 +43,9 @@ pub(super) fn check(wire: Pipeline, source: &Source<'_>, lake: Option<&str>) -> 
     let lake = check_lake(wire.lake, source, lake)?;
     // A night that is not done in the morning is told as failed, and not found hanging by the next one.
     let run_deadline = number(source, "run_deadline_secs", wire.fetch.run_deadline_secs.clone(), 36_000, 1..=86_400)?;
+    // What was read longer ago and what is read now would be two states in one day.
+    let checkpoint_age = wire.fetch.checkpoint_max_age_secs.clone();
+    let checkpoint_age = number(source, "checkpoint_max_age_secs", checkpoint_age, 43_200, 0..=86_400)?;
     let (fetch, max_in_flight) = check_fetch(wire.fetch, source)?;
     let percent = |key, value, default| Ok(f64::from(number(source, key, value, default, 0..=100)?) / 100.0);
     let check = wire.check;
@@ -52,6 +56,8 @@ pub(super) fn check(wire: Pipeline, source: &Source<'_>, lake: Option<&str>) -> 
         fetch,
         max_in_flight,
         run_deadline: seconds(run_deadline),
+        checkpoint_age: seconds(checkpoint_age),
+        archive_raw: wire.archive.raw.unwrap_or_default(),
         max_loss: percent("max_loss_percent", check.max_loss_percent, 20)?,
         reconcile: check_reconcile(check.reconcile.as_ref(), source)?,
         reconcile_tolerance: percent("reconcile_tolerance_percent", check.reconcile_tolerance_percent, 1)?,
@@ -145,9 +151,28 @@ fn check_aggregator(wire: Aggregator, source: &Source<'_>) -> Result<AggregatorS
         (Some(arn), external_id) => Some(Role {
             arn: check_role(source, arn)?,
             external_id: external_id.as_ref().map(|id| id.get_ref().clone()),
+            session_name: check_session_name(wire.role_session_name.as_ref(), source)?,
+            // What STS allows; a role that is assumed by a role gets an hour at most, which is the default.
+            duration: seconds(number(
+                source,
+                "role_duration_secs",
+                wire.role_duration_secs.clone(),
+                3600,
+                900..=43_200,
+            )?),
         }),
         (None, Some(id)) => return Err(source.problem(Some(id.span()), "external_id is for a role: set role_arn too")),
-        (None, None) => None,
+        (None, None) => {
+            let spans = [
+                wire.role_session_name.as_ref().map(Spanned::span),
+                wire.role_duration_secs.as_ref().map(Spanned::span),
+            ];
+            if let Some(span) = spans.into_iter().flatten().next() {
+                let what = "role_session_name and role_duration_secs are for a role: set role_arn too";
+                return Err(source.problem(Some(span), what));
+            }
+            None
+        }
     };
     let address = AggregatorAddress {
         id: name(source, "id", &wire.id)?,
@@ -156,20 +181,43 @@ fn check_aggregator(wire: Aggregator, source: &Source<'_>) -> Result<AggregatorS
         role,
     };
     let filters = wire.filter.iter().map(|filter| check_filter(filter, source)).collect::<Result<_, _>>()?;
-    Ok(AggregatorSettings { address, filters, fan_out: check_fan_out(wire.fan_out.as_ref(), source)? })
+    let (include, exclude) = (check_patterns(&wire.include, source)?, check_patterns(&wire.exclude, source)?);
+    // Each pattern is known to be one; all of them together can only be too many.
+    let choice =
+        Choice::new(&include, &exclude).map_err(|error| source.problem(Some(wire.id.span()), error.to_string()))?;
+    Ok(AggregatorSettings { address, filters, fan_out: check_fan_out(wire.fan_out.as_ref(), source)?, choice })
+}
+
+fn check_patterns(wire: &Patterns, source: &Source<'_>) -> Result<compline_transformer::Patterns, Problem> {
+    let pattern = |text: &str| match Choice::check(text) {
+        Ok(()) if !text.is_empty() => Ok(text.to_owned()),
+        _ => Err("a pattern: * for any text, ? for any character, [ab] for one of them, {a,b} for either"),
+    };
+    Ok(compline_transformer::Patterns {
+        conformance_pack_name: list(source, "conformance_pack_name", wire.conformance_pack_name.as_ref(), pattern)?,
+        pack_group: list(source, "pack_group", wire.pack_group.as_ref(), pattern)?,
+        account_id: list(source, "account_id", wire.account_id.as_ref(), pattern)?,
+        aws_region: list(source, "aws_region", wire.aws_region.as_ref(), pattern)?,
+    })
+}
+
+/// What STS allows a session to be called.
+fn check_session_name(wire: Option<&Spanned<String>>, source: &Source<'_>) -> Result<String, Problem> {
+    let Some(value) = wire else { return Ok("compline".to_owned()) };
+    let text = value.get_ref();
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_=,.@-".contains(c);
+    if matches!(text.len(), 2..=64) && text.chars().all(allowed) {
+        return Ok(text.clone());
+    }
+    Err(source.value(value.span(), "role_session_name", format!("{text:?}"), "2 to 64 letters, digits and _=,.@-"))
 }
 
 fn check_fan_out(wire: Option<&Spanned<String>>, source: &Source<'_>) -> Result<FanOut, Problem> {
     let Some(value) = wire else { return Ok(FanOut::default()) };
-    match value.get_ref().as_str() {
-        "none" => Ok(FanOut::None),
-        "region" => Ok(FanOut::Region),
-        "account" => Ok(FanOut::Account),
-        "compliance_type" => Ok(FanOut::ComplianceType),
-        other => {
-            Err(source.value(value.span(), "fan_out", format!("{other:?}"), "none, region, account, compliance_type"))
-        }
-    }
+    let text = value.get_ref();
+    text.parse().map_err(|_| {
+        source.value(value.span(), "fan_out", format!("{text:?}"), "auto, none, region, account, compliance_type")
+    })
 }
 
 /// `arn:<AWS partition>:iam::<account>:role/<name>`, of any AWS partition.

@@ -26,7 +26,9 @@ fn the_shortest_pipeline_has_sound_defaults() {
     let settings = Settings::parse("p.toml", GOOD, None).expect("settings");
     assert_eq!(lake_name(&settings.lake), "s3://bucket/prefix");
     assert_eq!((settings.fetch.page_size, settings.fetch.max_attempts, settings.max_in_flight), (Some(100), 10, 8));
-    assert_eq!(settings.aggregators[0].fan_out, FanOut::None);
+    assert_eq!(settings.aggregators[0].fan_out, FanOut::Auto);
+    assert_eq!(settings.fetch.max_requests_per_second, None);
+    assert_eq!((settings.checkpoint_age.as_secs(), settings.archive_raw), (12 * 3600, false));
     assert!(!settings.answers_any_date());
 }
 
@@ -35,9 +37,34 @@ fn a_wrong_value_is_named_with_file_line_key_value_and_what_is_allowed() {
     for (after, line, message) in [
         (
             "name",
-            "fan_out = \"auto\"",
-            "p.toml, line 8: fan_out = \"auto\": allowed is none, region, account, compliance_type",
+            "fan_out = \"regions\"",
+            "p.toml, line 8: fan_out = \"regions\": allowed is auto, none, region, account, compliance_type",
         ),
+        (
+            "region",
+            "[fetch]\nmax_requests_per_second = 0",
+            "max_requests_per_second = 0: allowed is 0.1 to 1000; leave",
+        ),
+        ("region", "[fetch]\nmax_requests_per_second = \"5\"", "max_requests_per_second = string: allowed is 0.1 to"),
+        ("region", "[fetch]\ncheckpoint_max_age_secs = -1", "checkpoint_max_age_secs = -1: allowed is 0 to 86400"),
+        (
+            "name",
+            "role_duration_secs = 900",
+            "role_session_name and role_duration_secs are for a role: set role_arn too",
+        ),
+        (
+            "name",
+            "role_arn = \"arn:aws-cn:iam::111111111111:role/x\"\nrole_duration_secs = 60",
+            "role_duration_secs = 60: allowed is 900 to 43200",
+        ),
+        (
+            "name",
+            "role_arn = \"arn:aws-cn:iam::111111111111:role/x\"\nrole_session_name = \"a b\"",
+            "role_session_name = \"a b\": allowed is 2 to 64 letters, digits and _=,.@-",
+        ),
+        ("region", "[aggregator.include]\npack_group = [\"a[\"]", "pack_group = \"a[\": allowed is a pattern: *"),
+        ("region", "[aggregator.exclude]\naccount_id = 1", "account_id = 1: allowed is text in quotes"),
+        ("region", "[aggregator.exclude]\npack = \"x\"", "unknown field `pack`, expected one of"),
         (
             "url",
             "compression = \"lz4\"",

@@ -15,6 +15,8 @@ pub(super) struct Pipeline {
     pub(super) fetch: Fetch,
     #[serde(default)]
     pub(super) check: Check,
+    #[serde(default)]
+    pub(super) archive: Archive,
 }
 
 #[derive(Debug, Deserialize)]
@@ -37,8 +39,14 @@ pub(super) struct Aggregator {
     pub(super) fan_out: Option<Spanned<String>>,
     pub(super) role_arn: Option<Spanned<String>>,
     pub(super) external_id: Option<Spanned<String>>,
+    pub(super) role_session_name: Option<Spanned<String>>,
+    pub(super) role_duration_secs: Option<Spanned<i64>>,
     #[serde(default)]
     pub(super) filter: Vec<Filter>,
+    #[serde(default)]
+    pub(super) include: Patterns,
+    #[serde(default)]
+    pub(super) exclude: Patterns,
 }
 
 /// Every field is a value or a list of them.
@@ -51,6 +59,22 @@ pub(super) struct Filter {
     pub(super) compliance_type: Option<Spanned<Value>>,
 }
 
+/// Every field is a pattern or a list of them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Patterns {
+    pub(super) conformance_pack_name: Option<Spanned<Value>>,
+    pub(super) pack_group: Option<Spanned<Value>>,
+    pub(super) account_id: Option<Spanned<Value>>,
+    pub(super) aws_region: Option<Spanned<Value>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Archive {
+    pub(super) raw: Option<bool>,
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Fetch {
@@ -61,6 +85,7 @@ pub(super) struct Fetch {
     pub(super) operation_timeout_secs: Option<Spanned<i64>>,
     pub(super) attempt_timeout_secs: Option<Spanned<i64>>,
     pub(super) run_deadline_secs: Option<Spanned<i64>>,
+    pub(super) checkpoint_max_age_secs: Option<Spanned<i64>>,
     pub(super) endpoint_url: Option<Spanned<String>>,
 }
 

@@ -47,7 +47,11 @@ pub(super) const PACK_COMPLIANCE: &[Column] = &[
         "what the aggregator says of this account and region: SUCCEEDED, FAILED or OUTDATED",
     ),
     optional("source_updated_at", Timestamp, "when the aggregator last heard from this account and region"),
-    required("collected_at", Timestamp, "when the answer with this row arrived"),
+    optional(
+        "collected_at",
+        Timestamp,
+        "when the answer with this row arrived; null for imported files that do not say",
+    ),
     required("run_id", Text, "the run that collected it"),
 ];
 
@@ -169,7 +173,9 @@ pub(super) const RUNS: &[Column] = &[
     required("finished_at", Timestamp, "when the run was done with this aggregator"),
     required("outcome", Text, "succeeded, held or failed"),
     optional("error", Text, "why it failed or is held"),
+    required("command", Text, "run or import"),
     required("shards", Int32, "shards of the plan"),
+    required("shards_resumed", Int32, "shards of the plan that a stopped run had read"),
     required(
         "shard_restarts",
         Int32,
@@ -181,6 +187,7 @@ pub(super) const RUNS: &[Column] = &[
     required("pages", Int64, "pages read"),
     required("empty_pages", Int64, "pages without a row"),
     required("rows", Int64, "rows committed to pack_compliance"),
+    required("left_out", Int64, "rows that came and that the pipeline file does not want"),
     required("duplicates", Int64, "rows dropped because an equal one was there"),
     required("conflicts", Int64, "rows dropped because a later answer for the same pack differs"),
     required("warnings", Int64, "rows whose numbers or type contradict each other, kept as AWS Config said them"),

@@ -1,8 +1,7 @@
 //! Days that are held: collected whole, and not committed until somebody says that they are right.
 
-use super::{Lake, Partition, blocking};
+use super::{Lake, Partition};
 use crate::SinkError;
-use crate::parquet_file::{decode, encode};
 use arrow::array::RecordBatch;
 
 fn key(partition: &Partition) -> String {
@@ -15,9 +14,7 @@ impl Lake {
     /// # Errors
     /// A store that does not take it.
     pub async fn hold(&self, partition: &Partition, rows: RecordBatch) -> Result<(), SinkError> {
-        let (table, compression) = (partition.table, self.compression);
-        let file = blocking("encode", move || encode(table, &rows, compression)).await?;
-        self.store.put(&key(partition), file).await
+        self.write(partition.table, &key(partition), rows).await.map(drop)
     }
 
     /// What is held of a partition, if anything is.
@@ -25,9 +22,7 @@ impl Lake {
     /// # Errors
     /// A store that does not answer, or a file that is not whole.
     pub async fn held(&self, partition: &Partition) -> Result<Option<RecordBatch>, SinkError> {
-        let (table, key) = (partition.table, key(partition));
-        let Some(file) = self.store.get(&key).await? else { return Ok(None) };
-        blocking("decode", move || decode(table, file, None, &key)).await.map(Some)
+        self.read_key(partition.table, key(partition), None).await
     }
 
     /// Drops what is held of a partition.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Flattener, SourceIndex};
+use crate::{Choice, Flattener, SourceIndex};
 use chrono::{DateTime, Utc};
 use compline_model::{Compliance, PackAnswer, Page, RunId};
 use proptest::prelude::*;
@@ -25,13 +25,13 @@ fn pack(account: u32, name: &str, kind: &str, compliant: i32) -> PackAnswer {
 
 /// Shards of pages; every page has the second it arrived.
 fn checked(shards: Vec<Vec<(i64, Vec<PackAnswer>)>>) -> CheckedSnapshot {
-    let flattener = Flattener::new(RunId::new(at(0)), SourceIndex::default());
+    let flattener = Flattener::new(SourceIndex::default(), Choice::default());
     let batches: Vec<RecordBatch> = shards
         .into_iter()
         .map(|pages| {
             let mut rows = flattener.shard();
             for (second, packs) in pages {
-                rows.push(&Page { collected_at: at(second), packs });
+                rows.push(&Page { collected_at: Some(at(second)), run_id: RunId::new(at(0)), packs });
             }
             rows.finish().expect("a batch")
         })

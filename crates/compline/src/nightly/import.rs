@@ -1,0 +1,94 @@
+//! Taking a day from files in place of AWS Config: what people have lying around, and the pages that an archive keeps.
+
+use super::{Collected, Shared};
+use crate::settings::AggregatorSettings;
+use anyhow::{Context, bail};
+use chrono::DateTime;
+use compline_fetcher::{Dump, Dumped};
+use compline_model::{RunId, SnapshotDate, SourceAnswer};
+use compline_transformer::{Choice, Flattener, ShardRows, SourceIndex, check, source_status};
+use std::path::PathBuf;
+
+/// What files are to be, and what they were so far.
+struct Importing {
+    aggregator: String,
+    date: SnapshotDate,
+    run_id: RunId,
+    choice: Choice,
+    statuses: Vec<SourceAnswer>,
+    /// When the sources were collected, and by which run.
+    sources_from: (DateTime<chrono::Utc>, RunId),
+    archives: u32,
+    rows: Option<ShardRows>,
+    pages: u64,
+    empty_pages: u64,
+}
+
+/// A day from files, whole, and how many pages it was.
+pub(super) async fn import(
+    shared: &Shared<'_>,
+    aggregator: &AggregatorSettings,
+    files: &[PathBuf],
+    report: &mut super::AggregatorReport,
+) -> anyhow::Result<Collected> {
+    let importing = Importing {
+        aggregator: aggregator.address.id.to_string(),
+        date: shared.night.date,
+        run_id: shared.run_id,
+        choice: aggregator.choice.clone(),
+        statuses: Vec::new(),
+        sources_from: (shared.night.started_at, shared.run_id),
+        archives: 0,
+        rows: None,
+        pages: 0,
+        empty_pages: 0,
+    };
+    let files = files.to_vec();
+    let imported = tokio::task::spawn_blocking(move || importing.read(files)).await.context("reading stopped")??;
+    let Importing { rows, statuses, sources_from: (collected_at, run_id), pages, empty_pages, .. } = imported;
+    (report.pages, report.empty_pages) = (pages, empty_pages);
+    let source_status = source_status(&statuses, collected_at, run_id)?;
+    let Some(rows) = rows else { bail!("the files have no page of packs") };
+    report.left_out = rows.left_out();
+    let batch = rows.finish()?;
+    let snapshot = tokio::task::spawn_blocking(move || check(vec![batch])).await.context("checking stopped")??;
+    Ok(Collected { snapshot, source_status })
+}
+
+impl Importing {
+    fn read(mut self, files: Vec<PathBuf>) -> anyhow::Result<Self> {
+        let mut dump = Dump::new(files, self.run_id);
+        while let Some(dumped) = dump.next_part()? {
+            match dumped {
+                Dumped::Archive(archive) => {
+                    let (aggregator, date) = (archive.aggregator.to_string(), archive.snapshot_date);
+                    if (&aggregator, date) != (&self.aggregator, self.date) {
+                        bail!(
+                            "the archive is of {aggregator} on {date}, and --aggregator and --date say {} on {}",
+                            self.aggregator,
+                            self.date
+                        );
+                    }
+                    self.archives += 1;
+                    if self.archives > 1 || self.rows.is_some() {
+                        bail!("an archive is a whole day: give it alone");
+                    }
+                }
+                Dumped::Sources(page) => {
+                    self.statuses.extend(page.statuses);
+                    self.sources_from = (page.collected_at, page.run_id);
+                }
+                Dumped::Packs(page) => {
+                    self.pages += 1;
+                    self.empty_pages += u64::from(page.packs.is_empty());
+                    let rows = self.rows.get_or_insert_with(|| {
+                        // An archive has its sources before its packs; other files have none.
+                        Flattener::new(SourceIndex::new(&self.statuses), self.choice.clone()).shard()
+                    });
+                    rows.push(&page);
+                }
+            }
+        }
+        Ok(self)
+    }
+}

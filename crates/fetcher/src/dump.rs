@@ -1,0 +1,364 @@
+//! Pages that were kept as files: by Compline, by the AWS CLI, or by a script.
+//!
+//! A file is one JSON document or several, one after the other: an answer of
+//! `describe-aggregate-compliance-by-conformance-packs`, a list of answers, an item of one, a list of items, or a line of
+//! Compline's own archive. gzip and zstd are undone. Everything is parsed as strictly as an answer that has just come.
+
+mod document;
+
+use crate::lines::{ArchiveHead, Head, PageHead, VERSION};
+use crate::wire::{BodyError, RawAnswer, RawPack, excerpt};
+use bytes::{Buf, Bytes};
+use chrono::{DateTime, Utc};
+use compline_model::{AggregatorId, PackAnswer, Page, RunId, SnapshotDate, SourceAnswer};
+use document::{Counted, Documents, RawDocument, decompressed};
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// A file that cannot be taken: which, where in it, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read {file}{}{}: {reason}", if *document == 0 { String::new() } else { format!(", document {document} (line {line})") }, if field.is_empty() { String::new() } else { format!(", {field}") })]
+pub struct DumpError {
+    file: String,
+    document: u64,
+    line: u64,
+    field: String,
+    reason: String,
+}
+
+/// What a file has.
+#[derive(Debug)]
+pub enum Dumped {
+    /// What an archive says of itself, before anything else of it.
+    Archive(Archive),
+    /// A page of sources, of an archive.
+    Sources(SourcesPage),
+    /// A page of packs.
+    Packs(Page),
+}
+
+/// What an archive says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Archive {
+    /// The aggregator that was asked.
+    pub aggregator: AggregatorId,
+    /// The day.
+    pub snapshot_date: SnapshotDate,
+    /// The run that collected it.
+    pub run_id: RunId,
+    pub(crate) fan_out: String,
+    pub(crate) shards: usize,
+    pub(crate) regions: Vec<String>,
+    pub(crate) accounts: Vec<String>,
+}
+
+/// A page of `DescribeConfigurationAggregatorSourcesStatus`.
+#[derive(Debug)]
+pub struct SourcesPage {
+    /// When it arrived.
+    pub collected_at: DateTime<Utc>,
+    /// The run that collected it.
+    pub run_id: RunId,
+    /// What it says.
+    pub statuses: Vec<SourceAnswer>,
+}
+
+/// Files, read one after the other.
+pub struct Dump {
+    files: VecDeque<PathBuf>,
+    file: Option<FileReader>,
+    run_id: RunId,
+    /// Files of one page each, the last of them, and whether one is the end of a series.
+    single: Option<(String, bool)>,
+}
+
+impl Dump {
+    /// Files to read; `-` is stdin. Pages that do not say which run collected them get `run_id`.
+    pub fn new(files: Vec<PathBuf>, run_id: RunId) -> Self {
+        Self { files: files.into(), file: None, run_id, single: None }
+    }
+
+    /// What comes next, or nothing after the last file, if all of them are whole.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is not what it should be, or is not whole: file, document, line and field.
+    pub fn next_part(&mut self) -> Result<Option<Dumped>, DumpError> {
+        loop {
+            let Some(file) = &mut self.file else {
+                let Some(path) = self.files.pop_front() else { return self.ended() };
+                self.file = Some(FileReader::open(&path, self.run_id)?);
+                continue;
+            };
+            if let Some(dumped) = file.next_part()? {
+                return Ok(Some(dumped));
+            }
+            if let Some(end) = file.single_page() {
+                let ended = self.single.take().is_some_and(|(_, ended)| ended);
+                self.single = Some((file.name.clone(), ended || end));
+            }
+            self.file = None;
+        }
+    }
+
+    /// One page a file: the files are a series, and its end must be among them.
+    fn ended(&mut self) -> Result<Option<Dumped>, DumpError> {
+        match self.single.take() {
+            Some((file, false)) => Err(DumpError {
+                file,
+                document: 0,
+                line: 0,
+                field: "NextToken".to_owned(),
+                reason: format!("it names a next page, and {MORE}"),
+            }),
+            _ => Ok(None),
+        }
+    }
+}
+
+const MORE: &str =
+    "none of the files is the last page: rows would be missing; give all pages, or get them without --max-items";
+
+/// The pages of a shard, read back from what [`crate::ShardReader::lines`] gave. `name` is the file's, for the error.
+///
+/// # Errors
+/// Lines that are not those, or not whole.
+pub fn read_shard(name: &str, lines: Bytes) -> Result<Vec<Page>, DumpError> {
+    let mut file = FileReader::of_checkpoint(name, lines)?;
+    let mut pages = Vec::new();
+    while let Some(dumped) = file.next_part()? {
+        let Dumped::Packs(page) = dumped else { return Err(file.error("", "it is no page of packs")) };
+        pages.push(page);
+    }
+    if pages.is_empty() { Err(file.error("", "it has no page")) } else { Ok(pages) }
+}
+
+/// One file being read.
+pub(crate) struct FileReader {
+    name: String,
+    json: serde_json::Deserializer<serde_json::de::IoRead<Counted>>,
+    /// Lines read.
+    line: Arc<AtomicU64>,
+    documents: u64,
+    waiting: VecDeque<Dumped>,
+    run_id: RunId,
+    /// The series of pages, by shard; 0 where shards are not named.
+    series: BTreeMap<usize, Series>,
+    /// The shards that an archive must have.
+    shards: Option<usize>,
+    /// Whether it is a part of what may be an archive later.
+    checkpoint: bool,
+}
+
+/// How far a series of pages came.
+#[derive(Debug, Default)]
+struct Series {
+    pages: u32,
+    /// Whether the last page names a next one.
+    open: bool,
+}
+
+impl FileReader {
+    fn open(path: &PathBuf, run_id: RunId) -> Result<Self, DumpError> {
+        let stdin = path.as_os_str() == "-";
+        let name = if stdin { "stdin".to_owned() } else { path.display().to_string() };
+        let failed = |error: io::Error| DumpError {
+            file: name.clone(),
+            document: 0,
+            line: 0,
+            field: String::new(),
+            reason: error.to_string(),
+        };
+        let raw: Box<dyn BufRead + Send> = if stdin {
+            Box::new(BufReader::new(io::stdin()))
+        } else {
+            Box::new(BufReader::new(File::open(path).map_err(failed)?))
+        };
+        let text = decompressed(raw).map_err(failed)?;
+        Ok(Self::of(name, text, run_id))
+    }
+
+    /// The lines of a checkpoint.
+    pub(crate) fn of_checkpoint(name: &str, lines: Bytes) -> Result<Self, DumpError> {
+        let failed = |error: io::Error| DumpError {
+            file: name.to_owned(),
+            document: 0,
+            line: 0,
+            field: String::new(),
+            reason: error.to_string(),
+        };
+        let text = decompressed(Box::new(BufReader::new(lines.reader()))).map_err(failed)?;
+        let reader = Self::of(name.to_owned(), text, RunId::new(DateTime::UNIX_EPOCH));
+        Ok(Self { checkpoint: true, ..reader })
+    }
+
+    fn of(name: String, inner: Box<dyn BufRead + Send>, run_id: RunId) -> Self {
+        let line = Arc::new(AtomicU64::new(1));
+        let json = serde_json::Deserializer::from_reader(Counted { inner, lines: Arc::clone(&line) });
+        let (waiting, series) = (VecDeque::new(), BTreeMap::new());
+        Self { name, json, line, documents: 0, waiting, run_id, series, shards: None, checkpoint: false }
+    }
+
+    /// What comes next, or nothing after the end of a whole file.
+    pub(crate) fn next_part(&mut self) -> Result<Option<Dumped>, DumpError> {
+        loop {
+            if let Some(dumped) = self.waiting.pop_front() {
+                return Ok(Some(dumped));
+            }
+            match self.json.end() {
+                Ok(()) => return self.ended().map(|()| None),
+                Err(error) if error.is_io() || error.is_eof() => return Err(self.error("", &cut_short(&error))),
+                // Another document.
+                Err(_) => self.documents += 1,
+            }
+            let Documents { list, documents } = serde_path_to_error::deserialize(&mut self.json).map_err(|error| {
+                let path = error.path().to_string();
+                let inner = error.inner();
+                let reason = if inner.is_io() || inner.is_eof() { cut_short(inner) } else { inner.to_string() };
+                self.error(if path == "." { "" } else { &path }, &reason)
+            })?;
+            for (position, document) in documents.into_iter().enumerate() {
+                let at = if list { format!("[{position}].") } else { String::new() };
+                self.take(document, &at)?;
+            }
+        }
+    }
+
+    fn take(&mut self, document: RawDocument, at: &str) -> Result<(), DumpError> {
+        match document {
+            RawDocument { compline: Some(Head::Archive(head)), .. } => self.take_archive(head),
+            RawDocument { compline: Some(Head::Page(head)), answer: Some(answer), .. } => self.take_line(&head, answer),
+            RawDocument { compline: Some(_), .. } => Err(self.error("answer", "it is missing")),
+            RawDocument { packs: Some(list), next_token, .. } => {
+                let each = |(position, pack): (usize, RawPack)| {
+                    pack.checked(&format!("{at}{}[{position}].", crate::wire::PACKS))
+                };
+                let packs = list.into_iter().enumerate().map(each).collect::<Result<_, _>>();
+                let packs = packs.map_err(|error| self.wrong(error))?;
+                let series = self.series.entry(0).or_default();
+                series.pages += 1;
+                series.open = next_token.is_some_and(|token| !token.is_empty());
+                self.push(None, self.run_id, packs);
+                Ok(())
+            }
+            RawDocument { conformance_pack_name, account_id, aws_region, compliance, .. }
+                if account_id.is_some() || conformance_pack_name.is_some() =>
+            {
+                let pack = RawPack { conformance_pack_name, account_id, aws_region, compliance };
+                let pack = pack.checked(at).map_err(|error| self.wrong(error))?;
+                self.push(None, self.run_id, vec![pack]);
+                Ok(())
+            }
+            _ => Err(self.error(
+                &format!("{at}{}", crate::wire::PACKS),
+                "the list is missing; this is no answer of describe-aggregate-compliance-by-conformance-packs",
+            )),
+        }
+    }
+
+    fn take_archive(&mut self, head: ArchiveHead) -> Result<(), DumpError> {
+        if head.version > VERSION {
+            return Err(self.error("compline.version", "the archive is of a newer compline"));
+        }
+        let archive = Archive {
+            aggregator: head.aggregator.parse().map_err(|_| self.error("compline.aggregator", "it is no id"))?,
+            snapshot_date: head
+                .snapshot_date
+                .parse()
+                .map_err(|_| self.error("compline.snapshot_date", "it is no date"))?,
+            run_id: self.parsed_run_id(&head.run_id)?,
+            fan_out: head.fan_out,
+            shards: head.shards,
+            regions: head.regions,
+            accounts: head.accounts,
+        };
+        self.shards = Some(archive.shards);
+        self.waiting.push_back(Dumped::Archive(archive));
+        Ok(())
+    }
+
+    /// Takes a line of an archive or a checkpoint: each shard's pages one after the other, none left out.
+    fn take_line(&mut self, head: &PageHead, answer: RawAnswer) -> Result<(), DumpError> {
+        let collected_at = DateTime::parse_from_rfc3339(&head.collected_at)
+            .map_err(|_| self.error("compline.collected_at", "it is no time"))?
+            .to_utc();
+        let run_id = self.parsed_run_id(&head.run_id)?;
+        let series = self.series.entry(head.shard).or_default();
+        let follows = series.pages + 1 == head.page && (series.pages == 0 || series.open);
+        series.pages = head.page;
+        let next_token = match head.operation.as_str() {
+            crate::client::PACKS => {
+                let page = answer.packs().map_err(|error| self.wrong(error))?;
+                self.push(Some(collected_at), run_id, page.items);
+                page.next_token
+            }
+            crate::client::SOURCES => {
+                let page = answer.sources().map_err(|error| self.wrong(error))?;
+                self.waiting.push_back(Dumped::Sources(SourcesPage { collected_at, run_id, statuses: page.items }));
+                page.next_token
+            }
+            _ => return Err(self.error("compline.operation", "it is none whose pages are kept")),
+        };
+        self.series.entry(head.shard).or_default().open = next_token.is_some_and(|token| !token.is_empty());
+        if follows { Ok(()) } else { Err(self.error("compline.page", "it does not follow the page before")) }
+    }
+
+    fn push(&mut self, collected_at: Option<DateTime<Utc>>, run_id: RunId, packs: Vec<PackAnswer>) {
+        self.waiting.push_back(Dumped::Packs(Page { collected_at, run_id, packs }));
+    }
+
+    fn parsed_run_id(&self, text: &str) -> Result<RunId, DumpError> {
+        text.parse().map_err(|_| self.error("compline.run_id", "it is no run id"))
+    }
+
+    /// Whether the file is whole.
+    fn ended(&mut self) -> Result<(), DumpError> {
+        if self.documents == 0 {
+            return Err(self.error("", "it is empty"));
+        }
+        if let Some(shards) = self.shards.filter(|_| !self.checkpoint) {
+            let lacking = (0..=shards).find(|shard| !self.series.contains_key(shard));
+            if let Some(shard) = lacking {
+                return Err(self.error("", &format!("it is cut short: of {shards} shards, shard {shard} is not there")));
+            }
+        }
+        let single = self.single_page().is_some();
+        if let Some((shard, _)) = self.series.iter().find(|(_, series)| series.open && !single) {
+            let of_shard = if *shard > 0 { format!(" of shard {shard}") } else { String::new() };
+            return Err(self.error("NextToken", &format!("the last page{of_shard} names a next one, and {MORE}")));
+        }
+        Ok(())
+    }
+
+    /// Whether the one page of the file is the end of a series; nothing if it has more than one page, or is an archive.
+    fn single_page(&self) -> Option<bool> {
+        match self.series.iter().next() {
+            Some((0, Series { pages: 1, open })) if self.series.len() == 1 && self.shards.is_none() => Some(!open),
+            _ => None,
+        }
+    }
+
+    fn wrong(&self, error: BodyError) -> DumpError {
+        self.error(&error.field, &error.reason)
+    }
+
+    pub(crate) fn error(&self, field: &str, reason: &str) -> DumpError {
+        DumpError {
+            file: self.name.clone(),
+            document: self.documents,
+            line: self.line.load(Relaxed),
+            field: field.to_owned(),
+            reason: excerpt(reason),
+        }
+    }
+}
+
+fn cut_short(error: &serde_json::Error) -> String {
+    format!("the file is cut short or damaged: {error}")
+}
+
+#[cfg(test)]
+mod tests;

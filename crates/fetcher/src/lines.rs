@@ -1,0 +1,105 @@
+//! Pages as they came, one JSON document a line: what a checkpoint and an archive are made of.
+//!
+//! A line is `{"compline": {...}, "answer": {...}}`: what is known of the page, and the body as AWS Config sent it. The
+//! lines of each series of pages are compressed by themselves, so that an archive is its checkpoints one after the other.
+
+use bytes::Bytes;
+use chrono::{DateTime, SecondsFormat, Utc};
+use compline_model::RunId;
+use serde::{Deserialize, Serialize};
+use std::io::{self, Write};
+
+/// The version of the lines.
+pub(crate) const VERSION: u32 = 1;
+
+/// Fast: a night waits for the network, and pages of the same few names shrink to a twentieth anyway.
+const LEVEL: i32 = 1;
+
+/// What is known of a line.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(crate) enum Head {
+    /// The first line of an archive: there is no answer on it.
+    Archive(ArchiveHead),
+    /// A page.
+    Page(PageHead),
+}
+
+/// What was planned, so that it is known whether all of it is there.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ArchiveHead {
+    pub(crate) version: u32,
+    pub(crate) aggregator: String,
+    pub(crate) snapshot_date: String,
+    pub(crate) run_id: String,
+    pub(crate) fan_out: String,
+    pub(crate) shards: usize,
+    pub(crate) regions: Vec<String>,
+    pub(crate) accounts: Vec<String>,
+}
+
+/// Where a page was, and when and by whom it was collected.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct PageHead {
+    pub(crate) operation: String,
+    /// From 1; 0 for the sources.
+    pub(crate) shard: usize,
+    /// From 1.
+    pub(crate) page: u32,
+    pub(crate) collected_at: String,
+    pub(crate) run_id: String,
+}
+
+/// Lines being compressed.
+pub(crate) struct Lines {
+    encoder: zstd::stream::write::Encoder<'static, Vec<u8>>,
+}
+
+impl Lines {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self { encoder: zstd::stream::write::Encoder::new(Vec::new(), LEVEL)? })
+    }
+
+    /// Adds a page.
+    pub(crate) fn push(&mut self, head: PageHead, answer: &[u8]) -> io::Result<()> {
+        write!(self.encoder, "{{\"compline\":{},\"answer\":", serde_json::to_string(&Head::Page(head))?)?;
+        // Outside of texts, where JSON does not allow them, line ends mean nothing.
+        for part in answer.split(|byte| matches!(byte, b'\n' | b'\r')) {
+            self.encoder.write_all(part)?;
+        }
+        self.encoder.write_all(b"}\n")
+    }
+
+    /// Adds the first line of an archive.
+    pub(crate) fn push_head(&mut self, head: ArchiveHead) -> io::Result<()> {
+        writeln!(self.encoder, "{{\"compline\":{}}}", serde_json::to_string(&Head::Archive(head))?)
+    }
+
+    /// The lines, compressed.
+    pub(crate) fn finish(self) -> io::Result<Bytes> {
+        self.encoder.finish().map(Bytes::from)
+    }
+}
+
+impl std::fmt::Debug for Lines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lines").finish_non_exhaustive()
+    }
+}
+
+impl PageHead {
+    pub(crate) fn new(
+        operation: &str,
+        (shard, page): (usize, u32),
+        collected_at: DateTime<Utc>,
+        run_id: RunId,
+    ) -> Self {
+        Self {
+            operation: operation.to_owned(),
+            shard,
+            page,
+            collected_at: collected_at.to_rfc3339_opts(SecondsFormat::Millis, true),
+            run_id: run_id.to_string(),
+        }
+    }
+}

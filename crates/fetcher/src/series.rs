@@ -1,0 +1,112 @@
+//! A list of AWS Config, read page by page, with the lines that it is kept as.
+
+use crate::AggregatorClient;
+use crate::client::{Asked, Call};
+use crate::error::{Cause, FetchError};
+use crate::lines::{Lines, PageHead};
+use crate::paging::{Paging, Refused};
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use compline_model::RunId;
+
+/// One series of pages: a shard, or another list.
+#[derive(Debug)]
+pub(crate) struct Series {
+    client: AggregatorClient,
+    operation: &'static str,
+    /// From 1 for a shard; 0 for another list.
+    shard: usize,
+    /// What it is in an error, such as `, shard 3 (aws_region=eu-west-1)`; nothing for another list.
+    label: String,
+    run_id: RunId,
+    paging: Paging,
+    lines: Option<Lines>,
+}
+
+/// One step of reading a series.
+pub(crate) enum Step<T> {
+    /// The items of the next page, and when it arrived.
+    Page(Vec<T>, DateTime<Utc>),
+    /// What the series gave so far is void, and it begins again.
+    Restarted,
+}
+
+impl Series {
+    pub(crate) fn new(client: AggregatorClient, operation: &'static str, run_id: RunId) -> Self {
+        let (shard, label) = (0, String::new());
+        Self { client, operation, shard, label, run_id, paging: Paging::default(), lines: None }
+    }
+
+    pub(crate) fn of_shard(self, shard: usize, label: String) -> Self {
+        Self { shard, label, ..self }
+    }
+
+    /// The next step, or nothing after the last page.
+    pub(crate) async fn next<T>(
+        &mut self,
+        ask: impl AsyncFn(Call<'_>) -> Result<Asked<T>, FetchError>,
+    ) -> Result<Option<Step<T>>, FetchError> {
+        while !self.paging.finished {
+            let part = format!("{}, page {}", self.label, self.paging.page + 1);
+            let doing = self.client.doing(self.operation, &part);
+            let failed = |cause| FetchError::transient(doing.clone(), cause);
+            let call = Call { operation: self.operation, part: &part, token: self.paging.token.as_deref() };
+            let (page, body) = match ask(call).await? {
+                Asked::Answered(page, body) => (page, body),
+                Asked::TokenRefused => match self.paging.refused().map_err(|_| failed(Cause::RefusedTooOften))? {
+                    Refused::AskAgain => continue,
+                    Refused::Restart => {
+                        self.lines = None;
+                        tracing::warn!(
+                            operation = self.operation,
+                            shard = self.shard,
+                            restarts = self.paging.restarts,
+                            "page token refused twice, reading from the first page again"
+                        );
+                        return Ok(Some(Step::Restarted));
+                    }
+                },
+            };
+            self.paging.answered(page.next_token).map_err(|_| failed(Cause::RepeatedToken))?;
+            // The clock is read where the answer arrives: the time a row was true is a fact of the wire.
+            let arrived = Utc::now();
+            self.keep(&body, arrived).map_err(|error| failed(Cause::NotKept(error.to_string())))?;
+            return Ok(Some(Step::Page(page.items, arrived)));
+        }
+        Ok(None)
+    }
+
+    fn keep(&mut self, body: &Bytes, arrived: DateTime<Utc>) -> std::io::Result<()> {
+        let head = PageHead::new(self.operation, (self.shard, self.paging.page), arrived, self.run_id);
+        let lines = match &mut self.lines {
+            Some(lines) => lines,
+            None => self.lines.insert(Lines::new()?),
+        };
+        lines.push(head, body)
+    }
+
+    /// Every item of the series, and when the last page of it arrived: whole, or an error.
+    pub(crate) async fn every_item<T>(
+        &mut self,
+        ask: impl AsyncFn(Call<'_>) -> Result<Asked<T>, FetchError>,
+    ) -> Result<(Vec<T>, DateTime<Utc>), FetchError> {
+        let (mut items, mut arrived) = (Vec::new(), DateTime::UNIX_EPOCH);
+        while let Some(step) = self.next(&ask).await? {
+            match step {
+                Step::Page(page, at) => {
+                    items.extend(page);
+                    arrived = at;
+                }
+                Step::Restarted => items.clear(),
+            }
+        }
+        Ok((items, arrived))
+    }
+
+    /// The lines of all pages, compressed.
+    pub(crate) fn lines(self) -> Result<Bytes, FetchError> {
+        let doing = self.client.doing(self.operation, &self.label);
+        let failed = |error: std::io::Error| FetchError::transient(doing, Cause::NotKept(error.to_string()));
+        self.lines.map_or(Ok(Bytes::new()), Lines::finish).map_err(failed)
+    }
+}

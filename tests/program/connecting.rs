@@ -1,0 +1,142 @@
+//! The way to AWS: credentials, roles, proxies, endpoints.
+
+use crate::reading::texts;
+use crate::support::{Scene, run};
+use compline_model::Table;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+/// A proxy that notes what it is asked for and refuses it.
+struct Proxy {
+    address: String,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Proxy {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let noted = Arc::clone(&asked);
+        std::thread::spawn(move || {
+            for socket in listener.incoming() {
+                let Ok(mut socket) = socket else { return };
+                let mut line = String::new();
+                if BufReader::new(&socket).read_line(&mut line).is_ok() {
+                    noted.lock().expect("no panic").push(line.trim().to_owned());
+                }
+                let _ = socket.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            }
+        });
+        Self { address, asked }
+    }
+
+    fn asked(&self) -> String {
+        self.asked.lock().expect("no panic").join("\n")
+    }
+}
+
+/// A pipeline for AWS itself.
+fn aws_pipeline(scene: &Scene, lake: &str, region: &str, role: &str) -> String {
+    let text = format!(
+        "version = 1\n[lake]\n{lake}\n[[aggregator]]\nid = \"org\"\nname = \"a\"\nregion = \"{region}\"\n{role}\n\
+         [fetch]\nmax_attempts = 1\noperation_timeout_secs = 20\n"
+    );
+    let path = scene.path("aws.toml");
+    std::fs::write(&path, text).expect("written");
+    path.display().to_string()
+}
+
+fn with_keys(mut command: Command) -> Command {
+    command.env("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE").env("AWS_SECRET_ACCESS_KEY", "very-secret-key");
+    command
+}
+
+#[test]
+fn b10_credentials_that_end_during_a_night_are_asked_for_again() {
+    let scene = Scene::new("key_ends_after = 12");
+    // Keys without an end that is known before, as a session that is revoked has.
+    let helper = scene.path("helper");
+    let script = "#!/bin/sh\nn=$(cat count 2>/dev/null || echo 0)\nn=$((n+1))\necho $n > count\n\
+                  echo \"{\\\"Version\\\": 1, \\\"AccessKeyId\\\": \\\"KEY$n\\\", \\\"SecretAccessKey\\\": \\\"s\\\"}\"\n";
+    std::fs::write(&helper, script).expect("written");
+    std::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o755)).expect("set");
+    std::fs::write(scene.path("config"), format!("[default]\ncredential_process = {}\n", helper.display()))
+        .expect("written");
+    let pipeline = scene.org_pipeline("lake", "fan_out = \"region\"", "page_size = 10");
+    let text = std::fs::read_to_string(&pipeline).expect("read").replace("/{date}", "");
+    std::fs::write(&pipeline, text).expect("written");
+    let mut command = scene.command(&["run", &pipeline.display().to_string(), "--json"]);
+    command.env("AWS_CONFIG_FILE", scene.path("config")).env("PATH", std::env::var("PATH").expect("a path"));
+    let ended = run(command);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let asked: u32 = std::fs::read_to_string(scene.path("count")).expect("read").trim().parse().expect("a number");
+    assert!(asked > 5, "{asked}");
+
+    let report: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    let day = report["snapshot_date"].as_str().expect("a date");
+    let plain = Scene::new("");
+    plain.night(&plain.org_pipeline("lake", "", ""), "2026-03-01");
+    let rows = texts(&scene.read(&scene.lake(), Table::PackCompliance, "org", day).expect("rows"));
+    assert_eq!(rows, plain.rows(Table::PackCompliance, "org", "2026-03-01"));
+}
+
+#[test]
+fn b10_credentials_that_have_ended_for_good_are_an_error_that_says_so() {
+    let scene = Scene::new("key_ends_after = 3");
+    let pipeline = scene.org_pipeline("lake", "fan_out = \"region\"", "page_size = 10").display().to_string();
+    let ended = run(scene.command(&["run", &pipeline, "--date", "2026-03-01"]));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stdout.contains("ExpiredTokenException") && ended.stdout.contains("sign in again"), "{ended:?}");
+}
+
+#[test]
+fn b14_b16_every_call_goes_through_the_proxy_to_its_own_aws_partition_and_no_secret_is_told() {
+    let scene = Scene::new("");
+    let proxy = Proxy::start();
+    let role = |partition: &str| format!("role_arn = \"arn:{partition}:iam::012345678910:role/x\"");
+    let folder = format!("url = {:?}", scene.path("lake").display().to_string());
+    let bucket = |region: &str| format!("url = \"s3://a-bucket/x\"\nregion = \"{region}\"");
+    for (lake, region, role, host) in [
+        (folder.clone(), "cn-north-1", String::new(), "config.cn-north-1.amazonaws.com.cn:443"),
+        (folder.clone(), "cn-north-1", role("aws-cn"), "sts.cn-north-1.amazonaws.com.cn:443"),
+        (folder.clone(), "us-gov-west-1", role("aws-us-gov"), "sts.us-gov-west-1.amazonaws.com:443"),
+        (folder.clone(), "us-gov-west-1", String::new(), "config.us-gov-west-1.amazonaws.com:443"),
+        (bucket("cn-north-1"), "cn-north-1", String::new(), "a-bucket.s3.cn-north-1.amazonaws.com.cn:443"),
+    ] {
+        for variable in ["HTTPS_PROXY", "https_proxy"] {
+            let pipeline = aws_pipeline(&scene, &lake, region, &role);
+            let mut command = with_keys(scene.command(&["run", &pipeline]));
+            command.env(variable, format!("http://someone:proxy-secret@{}", proxy.address)).env("RUST_LOG", "debug");
+            command.env("NO_PROXY", "169.254.169.254,.internal");
+            let ended = run(command);
+            assert_eq!(ended.code, Some(1), "{ended:?}");
+            let asked = std::mem::take(&mut *proxy.asked.lock().expect("no panic"));
+            assert!(asked.iter().all(|line| line.contains(host)) && !asked.is_empty(), "{host} {asked:?}");
+            let told = ended.stdout + &ended.stderr;
+            for secret in ["proxy-secret", "very-secret-key"] {
+                assert!(!told.contains(secret), "{secret}: {told}");
+            }
+        }
+    }
+}
+
+#[test]
+fn b16_hosts_that_are_not_for_the_proxy_are_asked_directly() {
+    let scene = Scene::new("");
+    let proxy = Proxy::start();
+    let pipeline = scene.org_pipeline("lake", "", "max_attempts = 1").display().to_string();
+    let night = |no_proxy: &str| {
+        let mut command = scene.command(&["run", &pipeline, "--date", "2026-03-01"]);
+        command.env("HTTP_PROXY", format!("http://{}", proxy.address)).env("NO_PROXY", no_proxy);
+        run(command)
+    };
+    assert_eq!(night("169.254.169.254").code, Some(1));
+    assert!(proxy.asked().contains("POST http://127.0.0.1:"), "{}", proxy.asked());
+    let before = proxy.asked();
+    assert_eq!(night("127.0.0.1,.internal").code, Some(0));
+    assert_eq!(proxy.asked(), before);
+}

@@ -1,0 +1,145 @@
+//! Nights that were stopped, gone on with.
+
+use crate::reading::{files, texts};
+use crate::support::{Scene, finish, run, start, wait_until};
+use compline_model::Table;
+use compline_simulator::OrganizationSpec;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+const DAY: &str = "2026-03-01";
+const FACT: Table = Table::PackCompliance;
+const SMALL_PAGES: &str = "page_size = 3";
+
+/// Some 60 accounts of 20 packs each, so more than 400 pages of 3.
+fn scene(faults: &str) -> Scene {
+    Scene::of(OrganizationSpec { accounts: 76, ..OrganizationSpec::default() }, faults)
+}
+
+/// The names of the shards that a lake has whole, from 1.
+fn shards_done(lake: &Path) -> BTreeSet<usize> {
+    let number = |name: &String| {
+        let (_, name) = name.rsplit_once("/shard-")?;
+        name.strip_suffix(".jsonl.zst")?.parse().ok()
+    };
+    if lake.exists() { files(lake).keys().filter_map(number).collect() } else { BTreeSet::new() }
+}
+
+/// The account that a request for packs asks for.
+fn account_of(request: &str) -> Option<String> {
+    let request: serde_json::Value = serde_json::from_str(request).expect("JSON");
+    request["Filters"]["AccountId"].as_str().map(str::to_owned)
+}
+
+#[test]
+fn b64_a_night_killed_at_any_moment_is_gone_on_with_to_the_same_rows_and_asks_for_no_finished_shard_again() {
+    let scene = scene("latency_millis = 3");
+    let whole = scene.org_pipeline("whole", "fan_out = \"account\"", SMALL_PAGES);
+    let started = Instant::now();
+    scene.night(&whole, DAY);
+    let takes = started.elapsed();
+    let rows = texts(&scene.read(&scene.lake_at("whole"), FACT, "org", DAY).expect("rows"));
+    let requests = scene.requests();
+    let accounts: Vec<String> =
+        requests.iter().filter_map(|request| account_of(request)).collect::<BTreeSet<_>>().into_iter().collect();
+    let pages = requests.iter().filter(|request| account_of(request).is_some()).count();
+    assert!(pages >= 400, "{pages}");
+
+    let (mut resumed, mut part_way) = (0, 0);
+    for round in 0..50_u32 {
+        let lake = format!("lake{round}");
+        let pipeline = scene.org_pipeline(&lake, "fan_out = \"account\"", SMALL_PAGES).display().to_string();
+        let command = || scene.command(&["run", &pipeline, "--date", DAY, "--json"]);
+        let mut child = start(command());
+        // Moments all over the night, no two rounds the same.
+        let fraction = f64::from(round * 37 % 50) / 50.0;
+        std::thread::sleep(takes.mul_f64(fraction));
+        let killed = child.kill().is_ok() && finish(child).code != Some(0);
+        let done = shards_done(&scene.path(&lake));
+        let before = scene.requests().len();
+        let ended = run(command());
+        assert_eq!(ended.code, Some(0), "round {round}: {ended:?}");
+        let report: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+        let report = &report["aggregators"][0];
+        assert_eq!(texts(&scene.read(&scene.lake_at(&lake), FACT, "org", DAY).expect("rows")), rows, "round {round}");
+        let left = files(&scene.path(&lake));
+        assert!(left.keys().all(|name| !name.starts_with("_compline/checkpoints")), "round {round}: {:?}", left.keys());
+        if killed && report["shards_resumed"].as_u64() > Some(0) {
+            resumed += 1;
+            part_way += u32::from(done.len() < accounts.len());
+            assert_eq!(report["shards_resumed"].as_u64(), Some(done.len() as u64), "round {round}");
+            let requests = scene.requests();
+            let again: BTreeSet<String> =
+                requests[before.min(requests.len())..].iter().filter_map(|r| account_of(r)).collect();
+            for shard in &done {
+                assert!(!again.contains(&accounts[shard - 1]), "round {round}: shard {shard} is asked for again");
+            }
+        }
+        std::fs::remove_dir_all(scene.path(&lake)).expect("removed");
+    }
+    assert!(resumed >= 10 && part_way >= 5, "too few rounds were killed while reading: {resumed}, {part_way}");
+}
+
+#[test]
+fn checkpoints_of_another_plan_another_day_or_too_old_are_not_gone_on_with() {
+    let scene = scene("latency_millis = 20");
+    let stopped = |pipeline: &str| {
+        let child = start(scene.command(&["run", pipeline, "--date", DAY]));
+        wait_until("some shards are whole", || shards_done(&scene.path("lake")).len() >= 3);
+        crate::killed::signal(child.id(), "-KILL");
+        assert_eq!(finish(child).code, None);
+    };
+    let resumed = |arguments: &[&str]| {
+        let ended = run(scene.command(arguments));
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        ended.stdout.contains("shards were read by a run that was stopped")
+    };
+    let plain = scene.org_pipeline("lake", "fan_out = \"account\"", SMALL_PAGES).display().to_string();
+    for (lines, rest, arguments, goes_on) in [
+        ("fan_out = \"account\"", SMALL_PAGES, vec!["--date", DAY], true),
+        ("fan_out = \"account\"", "page_size = 100", vec!["--date", DAY], true),
+        ("fan_out = \"region\"", SMALL_PAGES, vec!["--date", DAY], false),
+        ("fan_out = \"account\"", SMALL_PAGES, vec!["--date", "2026-03-02"], false),
+        ("fan_out = \"account\"", SMALL_PAGES, vec!["--date", DAY, "--fresh"], false),
+        ("fan_out = \"account\"", "page_size = 3\ncheckpoint_max_age_secs = 0", vec!["--date", DAY], false),
+    ] {
+        let _ = std::fs::remove_dir_all(scene.path("lake"));
+        scene.org_pipeline("lake", "fan_out = \"account\"", SMALL_PAGES);
+        stopped(&plain);
+        let pipeline = scene.org_pipeline("lake", lines, rest).display().to_string();
+        assert_eq!(resumed(&[&["run", &pipeline], &arguments[..]].concat()), goes_on, "{lines} {rest} {arguments:?}");
+        let left = files(&scene.path("lake"));
+        assert!(left.keys().all(|name| !name.starts_with("_compline/checkpoints")), "{:?}", left.keys());
+    }
+}
+
+#[test]
+fn b64_a_signal_leaves_the_finished_shards_for_the_next_run() {
+    for name in ["-TERM", "-INT"] {
+        let scene = scene("latency_millis = 20");
+        let pipeline = scene.org_pipeline("lake", "fan_out = \"account\"", SMALL_PAGES).display().to_string();
+        let child = start(scene.command(&["run", &pipeline, "--date", DAY]));
+        wait_until("some shards are whole", || shards_done(&scene.path("lake")).len() >= 3);
+        let asked = Instant::now();
+        crate::killed::signal(child.id(), name);
+        finish(child);
+        assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+        let done = shards_done(&scene.path("lake")).len();
+        let ended = run(scene.command(&["run", &pipeline, "--date", DAY]));
+        assert!(ended.stdout.contains(&format!("org: {done} of ")), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_night_that_fails_keeps_its_finished_shards_and_the_next_one_asks_only_for_the_rest() {
+    let scene = scene("stall_every = 300");
+    let fetch = "page_size = 3\nattempt_timeout_secs = 1\nmax_attempts = 1\ncheckpoint_max_age_secs = 600";
+    let pipeline = scene.org_pipeline("lake", "fan_out = \"account\"", fetch).display().to_string();
+    let ended = run(scene.command(&["run", &pipeline, "--date", DAY]));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(!shards_done(&scene.path("lake")).is_empty());
+    let ended = run(scene.command(&["run", &pipeline, "--date", DAY]));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("shards were read by a run that was stopped"), "{ended:?}");
+}

@@ -10,40 +10,67 @@ use aws_sdk_config::config::retry::ClassifyRetry;
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use aws_smithy_runtime_api::client::retries::classifiers::{RetryAction, RetryReason};
 use aws_smithy_types::retry::ErrorKind;
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Calls a second after the first throttle, before anything is measured: collectors of neighbouring calls ended up at 1 to 10.
+/// Calls a second once it is known that there is a limit: collectors of neighbouring calls ended up at 1 to 10.
 const FIRST_GUESS: f64 = 5.0;
 
 /// The slowest pace: a limit that falls to nothing for a while must not stop a night for good.
 const SLOWEST: f64 = 0.2;
 
 /// Calls let through between two throttles that make a measurement.
-const ENOUGH: u32 = 8;
+const ENOUGH: u32 = 6;
 
 /// How far under a measured limit calls are sent.
 const UNDER: f64 = 0.97;
 
-/// What is left of the pace after a throttle that measures nothing.
-const SLOWED: f64 = 0.8;
+/// What is left at least of a pace that is measured anew, and what is left of one that cannot be.
+const EASED: f64 = 0.7;
+const SLOWED: f64 = 0.5;
 
-/// What is left at least of a pace that was long without a throttle.
-const EASED: f64 = 0.92;
-
-/// Turns that are left out after a throttle.
+/// Turns that are left out when the pace is lowered: the bucket is empty, and gets some calls ahead.
 const AHEAD: f64 = 2.0;
 
-/// How much faster every call makes the pace while the limit is looked for.
-const SEARCHING: f64 = 0.1;
-
-/// How much faster every call makes the pace once the limit is known: others may have left some of it.
+/// How much faster every call makes the pace once the limit is about known.
 const PROBING: f64 = 0.0005;
 
-/// Every so many calls without a throttle, the pace grows twice as fast, up to [`MOST_PROBING`].
-const PROBING_DOUBLES: u32 = 64;
+/// Every so many calls since the pace was lowered, it grows twice as fast, up to [`MOST_PROBING`].
+const PROBING_DOUBLES: u32 = 96;
 const MOST_PROBING: f64 = 0.02;
+
+/// What is known of the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Nothing: calls are sent as they come.
+    Free,
+    /// That there is one.
+    Searching,
+    /// About where it is.
+    Settled,
+}
+
+impl Phase {
+    /// How many of the last calls say whether the pace is too fast.
+    fn window(self) -> usize {
+        match self {
+            Self::Free | Self::Searching => 16,
+            Self::Settled => 64,
+        }
+    }
+
+    /// How many throttles among so many calls are too many. Some throttles say nothing of the pace, such as those of a server
+    /// that throttles one call in twenty whatever comes: slowing down for them would end in a night that never ends.
+    fn too_many(self, throttled: usize, calls: usize) -> bool {
+        match self {
+            Self::Free => throttled >= 4 && throttled * 4 >= calls,
+            Self::Searching => throttled >= 3 && throttled * 5 >= calls,
+            Self::Settled => throttled >= 4 && throttled * 12 >= calls,
+        }
+    }
+}
 
 /// The pace of all calls with the same credentials in the same region.
 #[derive(Debug, Clone)]
@@ -55,23 +82,25 @@ pub(crate) struct Pace {
 struct State {
     /// Calls a second that the settings allow.
     most: Option<f64>,
-    /// Calls a second; nothing before the first throttle.
-    rate: Option<f64>,
-    /// Whether the rate is a guess, and not from a measurement.
-    searching: bool,
+    phase: Phase,
+    /// Calls a second; of no meaning while the phase is free.
+    rate: f64,
     /// When the next call may be sent.
     next: Instant,
-    /// When AWS Config's bucket was empty, and the calls let through since.
+    /// The last calls since the pace was lowered: when each was answered, and whether it was throttled.
+    last: VecDeque<(Instant, bool)>,
+    /// When the pace was lowered, and the calls let through since.
     empty_at: Instant,
     admitted: u32,
-    /// Calls sent before this had their turn at a faster pace: that they are throttled says nothing of the one that is now.
-    slowed_at: Instant,
+    /// Calls sent before this had their turn at a faster pace: how they go says nothing of the one that is now.
+    lowered_at: Instant,
 }
 
 impl Pace {
     pub(crate) fn new(most: Option<f64>) -> Self {
-        let now = Instant::now();
-        let state = State { most, rate: None, searching: true, next: now, empty_at: now, admitted: 0, slowed_at: now };
+        let (now, last) = (Instant::now(), VecDeque::new());
+        let (phase, rate) = (Phase::Free, FIRST_GUESS);
+        let state = State { most, phase, rate, next: now, last, empty_at: now, admitted: 0, lowered_at: now };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
@@ -96,53 +125,71 @@ impl Pace {
         turn - now
     }
 
-    /// A call was let through, whatever its answer.
-    pub(crate) fn admitted(&self) {
-        self.state().admitted();
-    }
-
-    /// A call was throttled.
-    pub(crate) fn throttled(&self, sent_at: Instant) {
-        self.state().throttled(sent_at, Instant::now());
+    /// A call was answered: let through, whatever the answer is, or throttled.
+    pub(crate) fn answered(&self, sent_at: Instant, throttled: bool) {
+        self.state().answered(sent_at, throttled, Instant::now());
     }
 }
 
 impl State {
     fn interval(&self) -> Option<Duration> {
-        let rate = self.rate.into_iter().chain(self.most).reduce(f64::min)?;
+        let found = (self.phase != Phase::Free).then_some(self.rate);
+        let rate = found.into_iter().chain(self.most).reduce(f64::min)?;
         Some(Duration::from_secs_f64(1.0 / rate))
     }
 
-    fn admitted(&mut self) {
-        self.admitted = self.admitted.saturating_add(1);
-        let Some(rate) = self.rate else { return };
-        let doubled = 2_f64.powi(i32::try_from(self.admitted / PROBING_DOUBLES).unwrap_or(i32::MAX));
-        let growth = if self.searching { SEARCHING } else { (PROBING * doubled).min(MOST_PROBING) };
-        // A pace without a bound would be of no use when the limit is met again.
-        self.rate = Some((rate * (1.0 + growth)).min(1e6));
+    fn answered(&mut self, sent_at: Instant, throttled: bool, now: Instant) {
+        self.admitted = self.admitted.saturating_add(u32::from(!throttled));
+        if sent_at < self.lowered_at {
+            return;
+        }
+        self.last.push_back((now, throttled));
+        if self.last.len() > self.phase.window() {
+            self.last.pop_front();
+        }
+        let throttles = self.last.iter().filter(|(_, throttled)| *throttled).count();
+        if !throttled {
+            self.grow();
+        } else if self.phase.too_many(throttles, self.last.len()) {
+            self.lower(now);
+        }
     }
 
-    fn throttled(&mut self, sent_at: Instant, now: Instant) {
-        let measured = f64::from(self.admitted) / (now - self.empty_at).as_secs_f64().max(1e-6);
-        let enough = self.admitted >= ENOUGH;
-        let rate = match self.rate {
-            // What came before the first throttle was the burst that AWS Config allows.
-            None => FIRST_GUESS,
-            Some(_) if enough && self.searching => measured * UNDER,
-            // Where the bucket was full for a while, more was refilled than was measured.
-            Some(rate) if enough => (measured * UNDER).max(rate * EASED),
-            Some(rate) if sent_at >= self.slowed_at => rate * SLOWED,
-            Some(_) => return,
+    /// Others may have left some of the limit, or the limit was found too low.
+    fn grow(&mut self) {
+        let growth = match self.phase {
+            Phase::Free => return,
+            Phase::Searching => 0.1,
+            Phase::Settled => {
+                let doubled = i32::try_from(self.admitted / PROBING_DOUBLES).unwrap_or(i32::MAX);
+                (PROBING * 2_f64.powi(doubled)).min(MOST_PROBING)
+            }
         };
-        self.searching = !enough || self.rate.is_none();
-        if enough || self.rate.is_none() {
-            (self.empty_at, self.admitted) = (now, 0);
-        }
-        let rate = rate.max(SLOWEST);
-        self.rate = Some(rate);
-        self.slowed_at = now.max(self.next);
-        // The bucket is empty: it gets some calls ahead, so that not every second call finds it empty again.
-        self.next = self.slowed_at + Duration::from_secs_f64(AHEAD / rate);
+        // A pace without a bound would be of no use when the limit is met again.
+        self.rate = (self.rate * (1.0 + growth)).min(1e6);
+    }
+
+    fn lower(&mut self, now: Instant) {
+        // At the first of these throttles the bucket was empty, at the last time the pace was lowered it was, and it is now.
+        let since = self.last.iter().skip_while(|(_, throttled)| !throttled);
+        let first = since.clone().map(|(at, _)| *at).next().unwrap_or(now);
+        let let_through = since.filter(|(_, throttled)| !throttled).count() as u32;
+        let rate = |count: u32, since: Instant| f64::from(count) / (now - since).as_secs_f64().max(1e-6);
+        let measured = [(let_through, first), (self.admitted, self.empty_at)]
+            .into_iter()
+            .find(|(count, _)| *count >= ENOUGH)
+            .map(|(count, since)| rate(count, since) * UNDER);
+        (self.rate, self.phase) = match (self.phase, measured) {
+            (Phase::Free, _) => (FIRST_GUESS, Phase::Searching),
+            (Phase::Searching, Some(measured)) => (measured.min(self.rate), Phase::Settled),
+            (Phase::Settled, Some(measured)) => (measured.clamp(self.rate * EASED, self.rate), Phase::Settled),
+            (_, None) => (self.rate * SLOWED, Phase::Searching),
+        };
+        self.rate = self.rate.max(SLOWEST);
+        self.last.clear();
+        (self.admitted, self.empty_at) = (0, now);
+        self.lowered_at = now.max(self.next);
+        self.next = self.lowered_at + Duration::from_secs_f64(AHEAD / self.rate);
     }
 }
 
@@ -180,6 +227,9 @@ mod tests {
         tokens: f64,
         burst: f64,
         filled_at: Instant,
+        /// Every so many calls, one is throttled whatever the rate; 0 for none.
+        one_in: u32,
+        calls: u32,
     }
 
     impl Bucket {
@@ -187,16 +237,24 @@ mod tests {
             let now = Instant::now();
             self.tokens = (self.tokens + (now - self.filled_at).as_secs_f64() * per_second).min(self.burst);
             self.filled_at = now;
-            let through = self.tokens >= 1.0;
+            self.calls += 1;
+            // In no order, so that no rhythm of calls avoids it.
+            let by_chance = self.one_in > 0 && (self.calls.wrapping_mul(2_654_435_761) >> 8) % self.one_in == 0;
+            let through = self.tokens >= 1.0 && !by_chance;
             self.tokens -= f64::from(u8::from(through));
             through
         }
     }
 
     /// Reads pages in eight shards at once; gives the throttles, and how long it took against how long it must.
-    async fn read(pages: u32, most: Option<f64>, burst: f64, per_second: fn(u32) -> f64) -> (u32, f64) {
+    async fn read(
+        (pages, one_in): (u32, u32),
+        most: Option<f64>,
+        burst: f64,
+        per_second: fn(u32) -> f64,
+    ) -> (u32, f64) {
         let pace = Pace::new(most);
-        let bucket = Arc::new(Mutex::new(Bucket { tokens: burst, burst, filled_at: Instant::now() }));
+        let bucket = Arc::new(Mutex::new(Bucket { tokens: burst, burst, filled_at: Instant::now(), one_in, calls: 0 }));
         let (read, throttles) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
         let started = Instant::now();
         let shards = (0..8).map(|shard| {
@@ -210,13 +268,13 @@ mod tests {
                         let through = bucket.lock().expect("no panic").lets_through(per_second);
                         tokio::time::sleep(Duration::from_millis(15 + shard)).await;
                         if through {
+                            pace.answered(sent_at, false);
                             break;
                         }
                         throttles.fetch_add(1, Relaxed);
-                        pace.throttled(sent_at);
+                        pace.answered(sent_at, true);
                         tokio::time::sleep(pace.reserve()).await;
                     }
-                    pace.admitted();
                     read.fetch_add(1, Relaxed);
                 }
             })
@@ -241,24 +299,34 @@ mod tests {
             ("2 a second", 400, 10.0, 1.10, |_| 2.0),
             ("1 a second", 400, 10.0, 1.10, |_| 1.0),
             // Far from what is expected, and so found later.
-            ("70 a second", 4_000, 10.0, 1.40, |_| 70.0),
+            ("70 a second", 4_000, 10.0, 1.50, |_| 70.0),
             ("2 a second, 2 at once", 400, 2.0, 1.10, |_| 2.0),
             ("halved half way", 400, 10.0, 1.10, |page| if page < 200 { 10.0 } else { 5.0 }),
             ("twice as much half way", 1_000, 10.0, 1.15, |page| if page < 500 { 4.0 } else { 8.0 }),
         ];
         for (name, pages, burst, most, per_second) in limits {
-            let (throttles, ratio) = read(pages, None, burst, per_second).await;
+            let (throttles, ratio) = read((pages, 0), None, burst, per_second).await;
             let throttled = f64::from(throttles) / f64::from(throttles + pages);
             assert!(ratio <= most && throttled < 0.10, "{name}: {ratio:.3}, {throttled:.3}");
         }
     }
 
     #[tokio::test(start_paused = true)]
+    async fn throttles_that_have_nothing_to_do_with_the_pace_do_not_stop_a_night() {
+        let seconds = |ratio: f64| ratio * 5_000.0 / 1e9;
+        let (_, free) = read((5_000, 0), None, 1e9, |_| 1e9).await;
+        for one_in in [100, 20] {
+            let (_, ratio) = read((5_000, one_in), None, 1e9, |_| 1e9).await;
+            assert!(seconds(ratio) < 5.0 * seconds(free), "{one_in}: {} s, {} s", seconds(ratio), seconds(free));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn nothing_is_held_back_without_a_throttle_and_the_settings_bound_is_kept_from_the_first_call() {
-        let (throttles, ratio) = read(2_000, None, 10.0, |_| 1e9).await;
+        let (throttles, ratio) = read((2_000, 0), None, 10.0, |_| 1e9).await;
         assert_eq!(throttles, 0);
         assert!(ratio * 2_000.0 / 1e9 < 10.0, "{ratio}");
-        let (throttles, ratio) = read(200, Some(4.0), 10.0, |_| 5.0).await;
+        let (throttles, ratio) = read((200, 0), Some(4.0), 10.0, |_| 5.0).await;
         assert_eq!(throttles, 0);
         assert!((1.2..1.3).contains(&ratio), "{ratio}");
     }

@@ -104,10 +104,8 @@ impl Intercept for Recorder {
             (attempt.throttled, attempt.body) = (throttled, body);
             if throttled {
                 self.counters.throttles.fetch_add(1, Relaxed);
-                self.pace.throttled(attempt.sent_at);
-            } else {
-                self.pace.admitted();
             }
+            self.pace.answered(attempt.sent_at, throttled);
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use crate::reading::texts;
 use crate::support::{Scene, run};
 use compline_model::Table;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -139,4 +139,68 @@ fn b16_hosts_that_are_not_for_the_proxy_are_asked_directly() {
     let before = proxy.asked();
     assert_eq!(night("127.0.0.1,.internal").code, Some(0));
     assert_eq!(proxy.asked(), before);
+}
+
+/// An STS whose credentials end 11 seconds after they are given; gives its address and how often it was asked.
+fn short_lived_sts() -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = format!("http://{}", listener.local_addr().expect("an address"));
+    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+    let noted = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        for socket in listener.incoming() {
+            let Ok(mut socket) = socket else { return };
+            let mut bytes = [0; 8192];
+            let mut request = String::new();
+            while !request.contains("Action=AssumeRole") {
+                match socket.read(&mut bytes) {
+                    Ok(0) | Err(_) => break,
+                    Ok(read) => request.push_str(&String::from_utf8_lossy(&bytes[..read])),
+                }
+            }
+            let number = {
+                let mut noted = noted.lock().expect("no panic");
+                noted.push(request);
+                noted.len()
+            };
+            let end = (chrono::Utc::now() + chrono::TimeDelta::seconds(11))
+                .to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+            let body = format!(
+                "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>\
+                 <AccessKeyId>ASIA{number}</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>\
+                 <Expiration>{end}</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"
+            );
+            let _ = write!(
+                socket,
+                "HTTP/1.1 200 OK\r\ncontent-type: text/xml\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            );
+        }
+    });
+    (address, asked)
+}
+
+#[test]
+fn a_role_is_assumed_as_the_file_says_and_again_before_its_credentials_end() {
+    let scene = Scene::new("latency_millis = 60");
+    let (sts, asked) = short_lived_sts();
+    let role = "role_arn = \"arn:aws-us-gov:iam::012345678910:role/x\"\nexternal_id = \"agreed\"\n\
+                role_session_name = \"nightly@audit\"\nrole_duration_secs = 900\nfan_out = \"none\"";
+    let path = scene.org_pipeline("lake", role, "page_size = 15");
+    let text = std::fs::read_to_string(&path).expect("read").replace("/{date}", "");
+    std::fs::write(&path, text).expect("written");
+    let mut command = with_keys(scene.command(&["run", &path.display().to_string()]));
+    command.env("AWS_ENDPOINT_URL_STS", sts);
+    let ended = run(command);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let asked = asked.lock().expect("no panic");
+    assert!(asked.len() >= 2, "credentials that end are asked for again: {}", asked.len());
+    for said in [
+        "RoleArn=arn%3Aaws-us-gov%3Aiam%3A%3A012345678910%3Arole%2Fx",
+        "RoleSessionName=nightly%40audit",
+        "DurationSeconds=900",
+        "ExternalId=agreed",
+    ] {
+        assert!(asked.iter().all(|request| request.contains(said)), "{said}");
+    }
 }

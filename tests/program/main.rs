@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bad_nights;
+mod checked;
 mod connecting;
 mod import_rules;
 mod imports;

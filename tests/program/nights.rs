@@ -90,7 +90,7 @@ fn the_plan_of_the_shipped_pipelines_is_the_golden_one() {
 #[test]
 fn the_help_of_every_command_is_the_golden_one() {
     let scene = Scene::new("");
-    for command in ["demo", "import", "plan", "run", "simulate"] {
+    for command in ["check", "demo", "import", "plan", "run", "simulate"] {
         golden(&format!("help_{command}"), &run(scene.command(&[command, "--help"])).stdout);
     }
 }

@@ -19,6 +19,11 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// See a month of trends of a made-up organization, in a minute and without AWS.
     Demo(DemoArguments),
+    /// Try a set-up before its first night.
+    ///
+    /// Says who asks each aggregator, reads one page of every list that a night reads, and puts, gets, lists and deletes a small
+    /// object in the lake. A cross says what to do. Exit code 1 if there is one.
+    Check(CheckArguments),
     /// Say what a run would do, calling nothing unless told to.
     ///
     /// Prints the shards of every aggregator, the calls at least needed, and the partitions that a run would write. With
@@ -63,6 +68,19 @@ pub(crate) struct PlanArguments {
     /// The snapshot date, today (UTC) unless given.
     #[arg(long, value_name = "YYYY-MM-DD")]
     pub(crate) date: Option<SnapshotDate>,
+    /// Only the aggregator with this id; may be given more than once.
+    #[arg(long, value_name = "ID")]
+    pub(crate) only: Vec<AggregatorId>,
+    /// Another lake than the file's: s3://bucket/prefix or a folder.
+    #[arg(long, value_name = "URL")]
+    pub(crate) lake: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArguments {
+    /// The pipeline file.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
     /// Only the aggregator with this id; may be given more than once.
     #[arg(long, value_name = "ID")]
     pub(crate) only: Vec<AggregatorId>,

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod check;
 mod demo;
 mod import;
 mod plan;
@@ -17,6 +18,7 @@ pub(crate) type Clock = fn() -> DateTime<Utc>;
 
 pub(crate) async fn perform(command: Command, clock: Clock) -> Result<Ending, Failure> {
     match command {
+        Command::Check(arguments) => check::check(&arguments, clock).await,
         Command::Demo(arguments) => demo::demo(arguments, clock).await,
         Command::Import(arguments) => import::import(arguments, clock).await,
         Command::Plan(arguments) => plan::plan(&arguments, clock).await,

@@ -92,6 +92,22 @@ impl Connector {
         Self { shared: loader.load().await, options, connections: Mutex::default() }
     }
 
+    /// A client of STS with the credentials that an aggregator is asked with.
+    pub(crate) async fn sts(&self, address: &AggregatorAddress) -> aws_sdk_sts::Client {
+        let timeouts = TimeoutConfig::builder()
+            .operation_timeout(self.options.operation_timeout)
+            .operation_attempt_timeout(self.options.attempt_timeout)
+            .build();
+        let mut config = aws_sdk_sts::config::Builder::from(&self.shared)
+            .region(aws_config::Region::new(address.region.to_string()))
+            .retry_config(RetryConfig::standard().with_max_attempts(self.options.max_attempts))
+            .timeout_config(timeouts);
+        if let Some(role) = &address.role {
+            config = config.credentials_provider(assume(&self.shared, role, &address.region).await);
+        }
+        aws_sdk_sts::Client::from_conf(config.build())
+    }
+
     /// A client for one aggregator.
     pub async fn connect(&self, address: AggregatorAddress) -> AggregatorClient {
         let caller = (address.role.clone(), address.region.clone());

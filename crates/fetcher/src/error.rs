@@ -135,6 +135,10 @@ where
 fn hint(code: &str, context: &CallContext<'_>, response: &HttpResponse) -> Option<String> {
     let operation = context.operation;
     Some(match code {
+        "AccessDeniedException" | "AccessDenied" if operation == "GetCallerIdentity" => {
+            "may this identity assume the role, and does the role's trust policy name it and the external id?"
+                .to_owned()
+        }
         "AccessDeniedException" | "AccessDenied" => format!("allow config:{operation} to this identity"),
         "NoSuchConfigurationAggregatorException" => {
             format!("is the aggregator's name right, and is it in {}? aggregators exist in one region", context.region)
@@ -160,7 +164,9 @@ fn hint(code: &str, context: &CallContext<'_>, response: &HttpResponse) -> Optio
 
 fn connection_hint(reason: &str) -> &'static str {
     let reason = reason.to_lowercase();
-    if reason.contains("credential") {
+    if reason.contains("assumerole") || reason.contains("assume role") || reason.contains("sts") {
+        "may this identity assume the role (sts:AssumeRole), and does the role's trust policy name it and the external id?"
+    } else if reason.contains("credential") {
         "sign in, or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
     } else {
         "is the network up, the region right, and HTTPS_PROXY set if this machine needs it?"

@@ -17,6 +17,7 @@ mod plan;
 mod reader;
 mod recorder;
 mod series;
+mod trial;
 mod wire;
 
 pub use client::AggregatorClient;
@@ -27,3 +28,4 @@ pub use error::{FetchError, FetchErrorKind};
 pub use plan::{FanOut, Filter, FilterLists, Shard, Split, UnknownFanOut, plan_shards, split_needed};
 pub use reader::{ShardReader, ShardStep, ShardTally};
 pub use recorder::CallCounts;
+pub use trial::Trial;

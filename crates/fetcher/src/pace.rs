@@ -239,7 +239,8 @@ mod tests {
             self.filled_at = now;
             self.calls += 1;
             // In no order, so that no rhythm of calls avoids it.
-            let by_chance = self.one_in > 0 && (self.calls.wrapping_mul(2_654_435_761) >> 8) % self.one_in == 0;
+            let by_chance =
+                self.one_in > 0 && (self.calls.wrapping_mul(2_654_435_761) >> 8).is_multiple_of(self.one_in);
             let through = self.tokens >= 1.0 && !by_chance;
             self.tokens -= f64::from(u8::from(through));
             through

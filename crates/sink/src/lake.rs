@@ -71,6 +71,35 @@ impl Lake {
         self.store.delete(&key).await
     }
 
+    /// Tries each thing that a night does in the lake on a small object outside the tables; gives how each went, up to the
+    /// first that fails.
+    pub async fn trial(&self, run_id: &str) -> Vec<(&'static str, Result<(), SinkError>)> {
+        let key = format!("_compline/probe/{run_id}");
+        let body = Bytes::from_static(b"compline");
+        let other = |doing: &str, what: &str| Err(SinkError::permanent(format!("{doing} {key}"), what));
+        let mut steps = vec![("put", self.store.put(&key, body.clone()).await)];
+        if steps[0].1.is_ok() {
+            steps.push((
+                "get",
+                match self.store.get(&key).await {
+                    Ok(Some(read)) if read == body => Ok(()),
+                    Ok(_) => other("read", "it is not what was just put there"),
+                    Err(error) => Err(error),
+                },
+            ));
+            steps.push((
+                "list",
+                match self.store.list("_compline/probe/").await {
+                    Ok(keys) if keys.contains(&key) => Ok(()),
+                    Ok(_) => other("list", "it was just put there and is not listed"),
+                    Err(error) => Err(error),
+                },
+            ));
+            steps.push(("delete", self.store.delete(&key).await));
+        }
+        steps
+    }
+
     /// Replaces a partition, at once and whole. Gives the bytes written.
     ///
     /// # Errors

@@ -1,0 +1,88 @@
+//! `compline check`.
+
+use super::{Clock, day_of};
+use crate::arguments::CheckArguments;
+use crate::failure::{Ending, Failure};
+use crate::print;
+use crate::settings::{AggregatorSettings, Settings, lake_name};
+use compline_fetcher::{Connector, FetchOptions, Identity, Trial};
+use compline_model::RunId;
+use compline_sink::Lake;
+use futures::future::join_all;
+use std::error::Error;
+use std::time::Duration;
+
+/// One thing that was tried: what it was, and what came of it.
+struct Tried {
+    what: String,
+    found: Result<String, String>,
+}
+
+/// A person waits for the answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(super) async fn check(arguments: &CheckArguments, clock: Clock) -> Result<Ending, Failure> {
+    let mut settings = Settings::read(&arguments.file, arguments.lake.as_deref()).map_err(Failure::Usage)?;
+    settings.keep_only(&arguments.only).map_err(Failure::Usage)?;
+    let now = clock();
+    let options = settings.fetch_options(day_of(now));
+    let patience = |limit: Duration| limit.min(PATIENCE);
+    let options = FetchOptions {
+        max_attempts: options.max_attempts.min(3),
+        operation_timeout: patience(options.operation_timeout),
+        attempt_timeout: patience(options.attempt_timeout),
+        ..options
+    };
+    let connector = Connector::load(settings.identity(), options).await;
+    let aggregators = join_all(settings.aggregators.iter().map(|one| aggregator(one, &settings, &connector))).await;
+    let lake = lake(&settings, RunId::new(now)).await;
+    let tried: Vec<Tried> = aggregators.into_iter().flatten().chain(lake).collect();
+    print(&told(&tried))?;
+    Ok(if tried.iter().all(|tried| tried.found.is_ok()) { Ending::Done } else { Ending::Failed })
+}
+
+fn tried<T, E: Error>(what: String, found: Result<T, E>, words: impl FnOnce(T) -> String) -> Tried {
+    Tried { what, found: found.map(words).map_err(|error| error.to_string()) }
+}
+
+/// Who asks an aggregator, and one page of each list.
+async fn aggregator(aggregator: &AggregatorSettings, settings: &Settings, connector: &Connector) -> Vec<Tried> {
+    let id = &aggregator.address.id;
+    let mut all = Vec::new();
+    if settings.identity() == Identity::DefaultChain {
+        let found = connector.identity_for(&aggregator.address).await;
+        all.push(tried(format!("{id}: who asks"), found, |arn| arn));
+    }
+    let client = connector.connect(aggregator.address.clone()).await;
+    let counted = settings.reconciles(aggregator).then_some(Trial::PackCounts);
+    for trial in [Trial::Aggregator, Trial::Sources, Trial::Packs].into_iter().chain(counted) {
+        let found = client.try_page(trial).await;
+        let words = |items: usize| match (trial, items) {
+            (Trial::Aggregator, _) => "it is there".to_owned(),
+            (_, items) => format!("{items} on the first page"),
+        };
+        all.push(tried(format!("{id}: {}", trial.operation()), found, words));
+    }
+    all
+}
+
+async fn lake(settings: &Settings, run_id: RunId) -> Vec<Tried> {
+    let name = lake_name(&settings.lake);
+    match Lake::open(&settings.lake, settings.compression).await {
+        Ok(lake) => {
+            let steps = lake.trial(&run_id.to_string()).await;
+            steps.into_iter().map(|(step, found)| tried(format!("lake: {step}"), found, |()| name.clone())).collect()
+        }
+        Err(error) => vec![tried("lake: open".to_owned(), Err::<(), _>(error), |()| name)],
+    }
+}
+
+/// A line for each thing that was tried. What went wrong has a line of its own, since it says what to do.
+fn told(tried: &[Tried]) -> String {
+    let width = tried.iter().map(|tried| tried.what.chars().count()).max().unwrap_or_default();
+    let line = |tried: &Tried| match &tried.found {
+        Ok(found) => format!("✓ {:width$}  {found}\n", tried.what),
+        Err(error) => format!("✗ {}\n    {error}\n", tried.what),
+    };
+    tried.iter().map(line).collect()
+}

@@ -1,0 +1,74 @@
+//! Trying a set-up before the first night: who asks, and one page of every list that a night reads.
+
+use crate::client::{AGGREGATORS, Asked, Call, PACK_COUNTS, PACKS, SOURCES};
+use crate::connect::Connector;
+use crate::error::{CallContext, FetchError, from_sdk};
+use crate::{AggregatorAddress, AggregatorClient, Filter};
+use aws_sdk_config::types::AggregateConformancePackComplianceSummaryGroupKey as GroupKey;
+
+/// A list that a night reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trial {
+    /// The aggregator itself.
+    Aggregator,
+    /// Its sources.
+    Sources,
+    /// Its packs.
+    Packs,
+    /// AWS Config's own count of packs.
+    PackCounts,
+}
+
+impl Trial {
+    /// The operation of AWS Config.
+    pub fn operation(self) -> &'static str {
+        match self {
+            Self::Aggregator => AGGREGATORS,
+            Self::Sources => SOURCES,
+            Self::Packs => PACKS,
+            Self::PackCounts => PACK_COUNTS,
+        }
+    }
+}
+
+impl AggregatorClient {
+    /// Reads the first page of a list; gives how many items are on it.
+    ///
+    /// # Errors
+    /// Whatever a night would meet there.
+    pub async fn try_page(&self, trial: Trial) -> Result<usize, FetchError> {
+        let call = Call { operation: trial.operation(), part: "", token: None };
+        Ok(match trial {
+            Trial::Aggregator => items(self.gathered_page(call).await?),
+            Trial::Sources => items(self.sources_page(call).await?),
+            Trial::Packs => items(self.packs_page(&Filter::default(), call).await?),
+            Trial::PackCounts => items(self.pack_counts_page(&GroupKey::AccountId, call).await?),
+        })
+    }
+}
+
+fn items<T>(asked: Asked<T>) -> usize {
+    match asked {
+        Asked::Answered(page, _) => page.items.len(),
+        // Never of a first page.
+        Asked::TokenRefused => 0,
+    }
+}
+
+impl Connector {
+    /// Who asks an aggregator: the ARN that STS gives, of its role if it has one.
+    ///
+    /// # Errors
+    /// No credentials, a role that cannot be assumed, or an STS that does not answer.
+    pub async fn identity_for(&self, address: &AggregatorAddress) -> Result<String, FetchError> {
+        let client = self.sts(address).await;
+        let sent = client.get_caller_identity().send().await;
+        let doing = match &address.role {
+            Some(role) => format!("sts:GetCallerIdentity as {} for aggregator {}", role.arn, address.id),
+            None => format!("sts:GetCallerIdentity for aggregator {}", address.id),
+        };
+        let context = CallContext { operation: "GetCallerIdentity", region: address.region.as_str() };
+        let answer = sent.map_err(|error| from_sdk(&error, doing, &context, None))?;
+        Ok(answer.arn.unwrap_or_else(|| "an identity without an ARN".to_owned()))
+    }
+}

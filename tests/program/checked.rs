@@ -1,0 +1,46 @@
+//! `compline check`: what is wrong is found before the first night.
+
+use crate::reading::files;
+use crate::support::{Scene, run};
+
+#[test]
+fn a_set_up_that_works_is_all_ticks_and_leaves_nothing_behind() {
+    let scene = Scene::new("");
+    let pipeline = scene.pipeline("").display().to_string();
+    let ended = run(scene.command(&["check", &pipeline]));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let ticks: Vec<&str> = ended.stdout.lines().filter_map(|line| line.strip_prefix("✓ ")).collect();
+    assert_eq!(ticks.len(), 12, "{ended:?}");
+    assert!(ticks.iter().any(|line| line.starts_with("security: GetAggregateConformancePackComplianceSummary")));
+    assert!(files(&scene.path("lake")).is_empty());
+}
+
+#[test]
+fn every_cross_says_what_to_do_and_the_rest_is_tried_all_the_same() {
+    let scene = Scene::new("");
+    let path = scene.pipeline("");
+    let text = std::fs::read_to_string(&path).expect("read");
+    std::fs::write(&path, text.replace("name = \"org-aggregator\"", "name = \"gone\"")).expect("written");
+    std::fs::write(scene.path("file"), "").expect("written");
+    let ended = run(scene.command(&["check", &path.display().to_string(), "--lake", "file"]));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let crosses = ended.stdout.lines().filter(|line| line.starts_with("✗ ")).count();
+    assert_eq!(crosses, 5, "{ended:?}");
+    assert!(ended.stdout.contains("is the aggregator's name right, and is it in eu-west-1?"), "{ended:?}");
+    assert!(ended.stdout.contains("set lake.url or --lake to a folder"), "{ended:?}");
+    assert_eq!(ended.stdout.lines().filter(|line| line.starts_with("✓ security: ")).count(), 4, "{ended:?}");
+}
+
+#[test]
+fn without_credentials_it_says_how_to_sign_in() {
+    let scene = Scene::new("");
+    let path = scene.org_pipeline("lake", "", "");
+    let text = std::fs::read_to_string(&path).expect("read");
+    std::fs::write(&path, text.replace("/{date}", "")).expect("written");
+    let ended = run(scene.command(&["check", &path.display().to_string()]));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(
+        ended.stdout.contains("✗ org: who asks") && ended.stdout.contains("sign in, or set AWS_PROFILE"),
+        "{ended:?}"
+    );
+}

@@ -15,14 +15,6 @@ fn clear(ended: &Ended, code: i32, words: &[&str]) {
     }
 }
 
-/// A pipeline at an endpoint that is like AWS: it knows only now.
-fn real_api(scene: &Scene) -> String {
-    let path = scene.pipeline("");
-    let text = std::fs::read_to_string(&path).expect("read").replace("/{date}", "");
-    std::fs::write(&path, text).expect("written");
-    path.display().to_string()
-}
-
 #[test]
 fn a_missing_or_broken_pipeline_is_exit_2_and_names_the_file() {
     let scene = Scene::new("");
@@ -56,7 +48,7 @@ fn wrong_arguments_are_exit_2_and_say_what_is_allowed() {
 #[test]
 fn b63_another_date_than_today_is_refused_where_only_now_is_known() {
     let scene = Scene::new("");
-    let pipeline = real_api(&scene);
+    let pipeline = scene.knows_only_now(scene.pipeline(""));
     let ended = run(scene.command(&["run", &pipeline, "--date", "2026-01-01"]));
     clear(&ended, 2, &["--date 2026-01-01: AWS Config only knows how things are now"]);
     assert!(!scene.path("lake").exists(), "nothing is made for a run that is refused");
@@ -65,7 +57,7 @@ fn b63_another_date_than_today_is_refused_where_only_now_is_known() {
 #[test]
 fn no_credentials_are_a_failed_run_that_says_how_to_sign_in() {
     let scene = Scene::new("");
-    let pipeline = real_api(&scene);
+    let pipeline = scene.knows_only_now(scene.pipeline(""));
     let ended = run(scene.command(&["run", &pipeline, "--only", "org"]));
     clear(&ended, 1, &["sign in, or set AWS_PROFILE"]);
 }
@@ -93,7 +85,7 @@ fn b27_an_unknown_aggregator_names_the_region_asked() {
 fn b15_an_s3_server_at_the_config_endpoint_is_told_as_such() {
     let scene = Scene::new("");
     let url = scene.runtime.block_on(crate::s3::serve(scene.path("bucket-root")));
-    let pipeline = real_api(&scene);
+    let pipeline = scene.knows_only_now(scene.pipeline(""));
     let text = std::fs::read_to_string(&pipeline).expect("read");
     let text: String =
         text.lines().filter(|line| !line.starts_with("endpoint_url")).map(|line| format!("{line}\n")).collect();

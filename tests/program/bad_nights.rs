@@ -52,6 +52,25 @@ fn b08_throttles_are_waited_out() {
 }
 
 #[test]
+fn b08_throttles_without_end_fail_the_day_and_publish_nothing() {
+    let started = std::time::Instant::now();
+    let said = fails("throttle_every = 1", "max_attempts = 4");
+    assert!(said.contains("ThrottlingException") && said.contains("request id"), "{said}");
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
+}
+
+#[test]
+fn one_shard_that_fails_ends_the_others_of_its_aggregator_at_once() {
+    let scene = Scene::new("malformed_every = 12\nlatency_millis = 50");
+    let pipeline = scene.org_pipeline("lake", "fan_out = \"account\"", "page_size = 10\nmax_in_flight = 4");
+    let ended = run(scene.command(&["run", &pipeline.display().to_string(), "--date", DAY]));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stdout.contains("Sign in"), "{ended:?}");
+    let asked = scene.requests().len();
+    assert!((12..16).contains(&asked), "{asked} requests, and a day that is whole takes more than 100");
+}
+
+#[test]
 fn server_errors_and_cut_connections_are_tried_again() {
     same_rows("error_every = 9\ncut_every = 11\nlatency_millis = 2");
 }
@@ -122,10 +141,8 @@ fn b06_a_day_that_lost_much_is_held_until_it_is_accepted_and_then_committed_as_i
 #[test]
 fn a_day_that_is_not_held_cannot_be_accepted_later() {
     let scene = Scene::new("");
-    let path = scene.pipeline("");
-    let text = std::fs::read_to_string(&path).expect("read").replace("/{date}", "");
-    std::fs::write(&path, text).expect("written");
-    let ended = run(scene.command(&["run", &path.display().to_string(), "--date", DAY, "--accept"]));
+    let pipeline = scene.knows_only_now(scene.pipeline(""));
+    let ended = run(scene.command(&["run", &pipeline, "--date", DAY, "--accept"]));
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.stdout.contains("nothing is held of 2026-03-01, and AWS Config only knows now"), "{ended:?}");
 }
@@ -158,6 +175,22 @@ fn b27_a_day_that_is_not_as_aws_config_counts_it_is_told_or_fails() {
         assert_eq!(ended.stdout.contains("accounts are not as"), !words.is_empty(), "{faults} {check} {ended:?}");
         assert!(ended.stdout.contains(words), "{ended:?}");
     }
+}
+
+#[test]
+fn b27_sources_that_are_behind_are_told_and_in_the_lake() {
+    let scene = Scene::new("");
+    let pipeline = scene.pipeline("").display().to_string();
+    let ended = run(scene.command(&["run", &pipeline, "--date", DAY, "--only", "org", "--json"]));
+    let report: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    let rows = scene.rows(Table::SourceStatus, "org", DAY);
+    let told = scene.night(&scene.pipeline(""), DAY).stdout;
+    for status in ["SUCCEEDED", "OUTDATED", "FAILED"] {
+        let count = rows.iter().filter(|row| row.contains(&format!("|{status}|"))).count() as u64;
+        assert_eq!(report["aggregators"][0]["sources"][status].as_u64().unwrap_or_default(), count, "{report}");
+        assert!(count == 0 || status == "SUCCEEDED" || told.contains(&format!("{count} {status}")), "{told}");
+    }
+    assert!(told.contains(&format!("org: of {} sources ", rows.len())), "{told}");
 }
 
 #[test]

@@ -6,7 +6,6 @@ use compline_model::Table;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 /// A proxy that notes what it is asked for and refuses it.
@@ -50,11 +49,6 @@ fn aws_pipeline(scene: &Scene, lake: &str, region: &str, role: &str) -> String {
     path.display().to_string()
 }
 
-fn with_keys(mut command: Command) -> Command {
-    command.env("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE").env("AWS_SECRET_ACCESS_KEY", "very-secret-key");
-    command
-}
-
 #[test]
 fn b10_credentials_that_end_during_a_night_are_asked_for_again() {
     let scene = Scene::new("key_ends_after = 12");
@@ -67,9 +61,7 @@ fn b10_credentials_that_end_during_a_night_are_asked_for_again() {
     std::fs::write(scene.path("config"), format!("[default]\ncredential_process = {}\n", helper.display()))
         .expect("written");
     let pipeline = scene.org_pipeline("lake", "fan_out = \"region\"", "page_size = 10");
-    let text = std::fs::read_to_string(&pipeline).expect("read").replace("/{date}", "");
-    std::fs::write(&pipeline, text).expect("written");
-    let mut command = scene.command(&["run", &pipeline.display().to_string(), "--json"]);
+    let mut command = scene.command(&["run", &scene.knows_only_now(pipeline), "--json"]);
     command.env("AWS_CONFIG_FILE", scene.path("config")).env("PATH", std::env::var("PATH").expect("a path"));
     let ended = run(command);
     assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -109,7 +101,7 @@ fn b14_b16_every_call_goes_through_the_proxy_to_its_own_aws_partition_and_no_sec
     ] {
         for variable in ["HTTPS_PROXY", "https_proxy"] {
             let pipeline = aws_pipeline(&scene, &lake, region, &role);
-            let mut command = with_keys(scene.command(&["run", &pipeline]));
+            let mut command = scene.command_with_keys(&["run", &pipeline]);
             command.env(variable, format!("http://someone:proxy-secret@{}", proxy.address)).env("RUST_LOG", "debug");
             command.env("NO_PROXY", "169.254.169.254,.internal");
             let ended = run(command);
@@ -186,10 +178,8 @@ fn a_role_is_assumed_as_the_file_says_and_again_before_its_credentials_end() {
     let (sts, asked) = short_lived_sts();
     let role = "role_arn = \"arn:aws-us-gov:iam::012345678910:role/x\"\nexternal_id = \"agreed\"\n\
                 role_session_name = \"nightly@audit\"\nrole_duration_secs = 900\nfan_out = \"none\"";
-    let path = scene.org_pipeline("lake", role, "page_size = 15");
-    let text = std::fs::read_to_string(&path).expect("read").replace("/{date}", "");
-    std::fs::write(&path, text).expect("written");
-    let mut command = with_keys(scene.command(&["run", &path.display().to_string()]));
+    let pipeline = scene.knows_only_now(scene.org_pipeline("lake", role, "page_size = 15"));
+    let mut command = scene.command_with_keys(&["run", &pipeline]);
     command.env("AWS_ENDPOINT_URL_STS", sts);
     let ended = run(command);
     assert_eq!(ended.code, Some(0), "{ended:?}");

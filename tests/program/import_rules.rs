@@ -39,6 +39,7 @@ fn each_library_that_shapes_a_stage_is_in_that_stage_alone() {
     let dependencies = dependencies();
     for (library, home) in [
         ("aws-sdk-config", "compline-fetcher"),
+        ("aws-sdk-sts", "compline-fetcher"),
         ("polars", "compline-transformer"),
         ("polars-arrow", "compline-transformer"),
         ("parquet", "compline-sink"),

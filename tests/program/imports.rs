@@ -113,6 +113,47 @@ fn files_without_a_time_give_rows_without_one_and_a_day_that_is_kept_is_not_repl
     assert_eq!(import(&scene, &pipeline, DAYS[1], &["nowhere.json"]).code, Some(1));
 }
 
+/// A pack of one account, as AWS Config gives it.
+fn pack(name: &str, compliance_type: &str) -> String {
+    format!(
+        r#"{{"ConformancePackName":"{name}","AccountId":"000000000001","AwsRegion":"eu-west-1","Compliance":{{"ComplianceType":"{compliance_type}"}}}}"#
+    )
+}
+
+#[test]
+fn b22_a_type_that_is_not_known_is_kept_as_it_came_and_the_run_is_good() {
+    let scene = Scene::new("");
+    let pipeline = scene.org_pipeline("lake", "", "").display().to_string();
+    let types = ["NOT_APPLICABLE", "", "compliant", "SOMETHING_NEW"];
+    let items: Vec<String> = types.iter().map(|text| pack(&format!("pack-{text}"), text)).collect();
+    std::fs::write(scene.path("odd.jsonl"), items.join("\n")).expect("written");
+    let ended = import(&scene, &pipeline, DAYS[0], &["odd.jsonl"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("4 rows contradict themselves"), "{ended:?}");
+    let rows = scene.read(&scene.lake(), Table::PackCompliance, "org", DAYS[0]).expect("rows");
+    let mut kept: Vec<String> = crate::reading::column(&rows, "compliance_type");
+    kept.sort_unstable();
+    assert_eq!(kept, ["", "NOT_APPLICABLE", "SOMETHING_NEW", "compliant"]);
+    let trends = scene.read(&scene.lake(), Table::ComplianceTrends, "org", DAYS[0]).expect("rows");
+    assert!(crate::reading::column(&trends, "packs_unknown").contains(&"4".to_owned()));
+}
+
+#[test]
+fn b07_aggregators_that_disagree_of_an_account_are_kept_apart() {
+    let scene = Scene::new("");
+    let pipeline = scene.pipeline("").display().to_string();
+    for (aggregator, compliance_type) in [("org", "COMPLIANT"), ("security", "NON_COMPLIANT")] {
+        std::fs::write(scene.path("one.json"), pack("a", compliance_type)).expect("written");
+        let import = ["import", &pipeline, "--aggregator", aggregator, "--date", DAYS[0], "one.json"];
+        let ended = run(scene.command(&import));
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+    }
+    for (aggregator, compliance_type) in [("org", "|COMPLIANT|"), ("security", "|NON_COMPLIANT|")] {
+        let rows = scene.rows(Table::PackCompliance, aggregator, DAYS[0]);
+        assert!(rows.len() == 1 && rows[0].contains(compliance_type), "{rows:?}");
+    }
+}
+
 #[test]
 fn an_import_can_come_from_stdin_and_is_held_when_it_lost_much() {
     let scene = Scene::new("");

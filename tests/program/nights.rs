@@ -88,6 +88,24 @@ fn the_plan_of_the_shipped_pipelines_is_the_golden_one() {
 }
 
 #[test]
+fn b61_the_day_is_that_of_utc_wherever_the_machine_is() {
+    let scene = Scene::new("");
+    let pipeline = scene.knows_only_now(scene.pipeline(""));
+    // At any moment one of these is at another day than UTC.
+    for zone in ["Asia/Tokyo", "America/Los_Angeles", "Pacific/Kiritimati", "Etc/GMT+12", "<X>12", "<X>-14"] {
+        let today = || chrono::Utc::now().date_naive().to_string();
+        let before = today();
+        let mut command = scene.command_with_keys(&["run", &pipeline, "--json"]);
+        command.env("TZ", zone);
+        let ended = run(command);
+        let report: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+        let day = report["snapshot_date"].as_str().expect("a date");
+        assert!(day == before || day == today(), "{zone}: {day}");
+        assert!(!scene.rows(Table::PackCompliance, "org", day).is_empty());
+    }
+}
+
+#[test]
 fn the_help_of_every_command_is_the_golden_one() {
     let scene = Scene::new("");
     for command in ["check", "demo", "import", "plan", "run", "simulate"] {

@@ -41,15 +41,21 @@ impl Scene {
 pub(crate) fn texts(batch: &RecordBatch) -> Vec<String> {
     let columns = || batch.schema().fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
     let shown: Vec<String> = columns().into_iter().filter(|name| !OF_THE_RUN.contains(&name.as_str())).collect();
-    let value = |name: &String, row: usize| {
-        // Times are shown as milliseconds: to show them as UTC would take a table of time zones.
-        let column = match batch[name.as_str()].data_type() {
-            DataType::Timestamp(_, _) => cast(&batch[name.as_str()], &DataType::Int64).expect("milliseconds"),
-            _ => Arc::clone(&batch[name.as_str()]),
-        };
-        if column.is_null(row) { "-".to_owned() } else { array_value_to_string(&column, row).expect("a value") }
+    let columns: Vec<Vec<String>> = shown.iter().map(|name| column(batch, name)).collect();
+    (0..batch.num_rows())
+        .map(|row| columns.iter().map(|column| column[row].as_str()).collect::<Vec<_>>().join("|"))
+        .collect()
+}
+
+/// A column's values as text, `-` for null.
+pub(crate) fn column(batch: &RecordBatch, name: &str) -> Vec<String> {
+    // Times are shown as milliseconds: to show them as UTC would take a table of time zones.
+    let column = match batch[name].data_type() {
+        DataType::Timestamp(_, _) => cast(&batch[name], &DataType::Int64).expect("milliseconds"),
+        _ => Arc::clone(&batch[name]),
     };
-    (0..batch.num_rows()).map(|row| shown.iter().map(|name| value(name, row)).collect::<Vec<_>>().join("|")).collect()
+    let value = |row| if column.is_null(row) { Ok("-".to_owned()) } else { array_value_to_string(&column, row) };
+    (0..batch.num_rows()).map(|row| value(row).expect("a value")).collect()
 }
 
 /// Every file below a folder, by its path below it.

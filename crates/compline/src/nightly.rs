@@ -148,6 +148,7 @@ impl Shared<'_> {
             },
         };
         report.note_findings(&collected.snapshot);
+        report.note_sources(&collected.source_status);
         if let Some(why) = self.held_for(id, &collected).await? {
             report.hold(why);
             return self.end_collection(id).await;

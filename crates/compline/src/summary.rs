@@ -88,6 +88,17 @@ fn findings(report: &AggregatorReport) -> String {
         let AggregatorReport { shards_resumed, shards, .. } = report;
         let _ = writeln!(text, "{name}: {shards_resumed} of {shards} shards were read by a run that was stopped");
     }
+    let behind: Vec<String> = report
+        .sources
+        .iter()
+        .filter(|(status, _)| *status != "SUCCEEDED")
+        .map(|(status, count)| format!("{count} {}", status.escape_debug()))
+        .collect();
+    if !behind.is_empty() {
+        let all: u64 = report.sources.values().sum();
+        let behind = behind.join(", ");
+        let _ = writeln!(text, "{name}: of {all} sources {behind}: what they know is older, see source_status");
+    }
     if report.left_out > 0 {
         let _ = writeln!(text, "{name}: {} rows are left out, as the pipeline file says", report.left_out);
     }

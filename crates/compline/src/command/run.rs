@@ -95,3 +95,56 @@ fn told(report: &Report, json: bool) -> Result<String, Failure> {
     let json = serde_json::to_string_pretty(report).context("cannot write the report as JSON").map_err(Failure::Run)?;
     Ok(json + "\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arguments::Arguments;
+    use arrow::array::AsArray;
+    use arrow::datatypes::TimestampMillisecondType;
+    use chrono::{DateTime, Utc};
+    use clap::Parser;
+    use compline_model::{AggregatorId, Table};
+    use compline_simulator::{Faults, Organization, OrganizationSpec, Simulator};
+    use compline_sink::{Compression, LakeLocation, Partition};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// A clock that midnight has passed when it is looked at again.
+    fn around_midnight() -> DateTime<Utc> {
+        static LOOKED_AT: AtomicBool = AtomicBool::new(false);
+        let now =
+            if LOOKED_AT.swap(true, Ordering::Relaxed) { "2026-03-02T00:00:05Z" } else { "2026-03-01T23:59:59.9Z" };
+        now.parse().expect("a time")
+    }
+
+    #[tokio::test]
+    async fn b61_a_run_across_midnight_is_of_the_day_on_which_it_began_and_says_when_it_ended() {
+        let spec = OrganizationSpec { accounts: 10, ..OrganizationSpec::default() };
+        let date: SnapshotDate = "2026-03-01".parse().expect("a date");
+        let simulator =
+            Simulator::start(0, Organization::new(spec), date, Faults::default()).await.expect("a simulator");
+        let folder = tempfile::tempdir().expect("a folder");
+        let (file, lake) = (folder.path().join("pipeline.toml"), folder.path().join("lake"));
+        let text = format!(
+            "version = 1\n[lake]\nurl = {:?}\n[[aggregator]]\nid = \"org\"\nname = \"org-aggregator\"\n\
+             region = \"eu-west-1\"\n[fetch]\nendpoint_url = \"{}/{{date}}\"\n",
+            lake.display().to_string(),
+            simulator.url()
+        );
+        std::fs::write(&file, text).expect("written");
+        let arguments = Arguments::parse_from(["compline", "run", &file.display().to_string()]);
+        let ended = crate::command::perform(arguments.command, around_midnight).await;
+        assert_eq!(ended.map_err(|failure| failure.to_string()), Ok(Ending::Done));
+
+        let lake = Lake::open(&LakeLocation::Folder(lake), Compression::Zstd).await.expect("a lake");
+        let aggregator: AggregatorId = "org".parse().expect("an id");
+        for table in Table::ALL {
+            let partitions = lake.partitions(table).await.expect("listed");
+            assert_eq!(partitions[&aggregator], [date].into(), "{}", table.name());
+        }
+        let ledger = Partition { table: Table::Runs, date, aggregator };
+        let ledger = lake.read(&ledger, None).await.expect("read").expect("a ledger");
+        let time = |name: &str| ledger[name].as_primitive::<TimestampMillisecondType>().value(0);
+        assert_eq!(time("finished_at") - time("started_at"), 5_100);
+    }
+}

@@ -53,6 +53,8 @@ pub(crate) struct AggregatorReport {
     pub(crate) unreconciled: Option<Found>,
     /// Why AWS Config's count could not be had.
     pub(crate) not_reconciled: Option<String>,
+    /// How many sources have each status.
+    pub(crate) sources: BTreeMap<String, u64>,
     pub(crate) bytes: u64,
     pub(crate) seconds: f64,
     pub(crate) trends: Option<TrendReport>,
@@ -109,6 +111,7 @@ impl AggregatorReport {
             warnings: Found::default(),
             unreconciled: None,
             not_reconciled: None,
+            sources: BTreeMap::new(),
             bytes: 0,
             seconds: 0.0,
             trends: None,
@@ -147,6 +150,13 @@ impl AggregatorReport {
         self.duplicates = findings.duplicates;
         self.conflicts = Found::of(&findings.conflicts);
         self.warnings = Found::of(&findings.warnings);
+    }
+
+    /// Counts the rows of `source_status`.
+    pub(super) fn note_sources(&mut self, source_status: &RecordBatch) {
+        for status in source_status["status"].as_string_view().iter().flatten() {
+            *self.sources.entry(status.to_owned()).or_default() += 1;
+        }
     }
 
     pub(super) fn note_reconciled(&mut self, differing: &Named) {

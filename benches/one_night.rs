@@ -74,11 +74,12 @@ fn one_night(criterion: &mut Criterion) {
 
     let aggregator = "org".parse().expect("an id");
     let date: SnapshotDate = "2026-01-02".parse().expect("a date");
-    let first = advance(&aggregator, date.minus_days(1), None, &flattened(&today), &[]).expect("trends");
+    let first = advance(&aggregator, date.minus_days(1), None, flattened(&today), &[]).expect("trends");
     let state = State { date: date.minus_days(1), pack_status: first.pack_status };
     let snapshot = flattened(&tomorrow);
     group.bench_function("trends", |bench| {
-        bench.iter(|| advance(&aggregator, date, Some(&state), black_box(&snapshot), &[]).expect("trends"))
+        bench
+            .iter(|| advance(&aggregator, date, Some(state.clone()), black_box(snapshot.clone()), &[]).expect("trends"))
     });
     group.finish();
 }

@@ -160,7 +160,7 @@ impl Shared<'_> {
         report.bytes += self.lake.commit(&self.partition(Table::SourceStatus, id), source_status).await?;
         report.bytes += self.lake.commit(&self.partition(Table::PackCompliance, id), snapshot.rows().clone()).await?;
         report.rows = snapshot.rows().num_rows() as u64;
-        redo::trends(self, id, behind_from, &snapshot, report)
+        redo::trends(self, id, behind_from, snapshot.into_trend_rows()?, report)
             .await
             .context("the snapshot is kept, but its trends are behind until the next run")?;
         self.lake.clear_redo(id).await?;

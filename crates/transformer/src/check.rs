@@ -2,10 +2,11 @@
 
 mod contradiction;
 
-use crate::{Findings, TransformError};
-use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
-use arrow::compute::{concat_batches, take_record_batch};
+use crate::{Findings, SNAPSHOT_COLUMNS, TransformError};
+use arrow::array::{Array, AsArray, Int32Array, RecordBatch, StringViewArray, TimestampMillisecondArray};
+use arrow::compute::interleave_record_batch;
 use arrow::datatypes::{Int32Type, TimestampMillisecondType};
+use arrow::error::ArrowError;
 use arrow::row::{RowConverter, Rows, SortField};
 use compline_model::Table;
 
@@ -22,6 +23,16 @@ impl CheckedSnapshot {
         &self.rows
     }
 
+    /// The columns that trends are computed from. The others, half of the day, are let go.
+    ///
+    /// # Errors
+    /// None that an input can cause.
+    pub fn into_trend_rows(self) -> Result<RecordBatch, TransformError> {
+        let schema = self.rows.schema();
+        let columns = SNAPSHOT_COLUMNS.iter().map(|name| schema.index_of(name)).collect::<Result<Vec<_>, _>>();
+        columns.and_then(|columns| self.rows.project(&columns)).map_err(TransformError::arrow("prepare the trends"))
+    }
+
     /// What was found.
     pub fn findings(&self) -> &Findings {
         &self.findings
@@ -36,32 +47,40 @@ impl CheckedSnapshot {
 /// # Errors
 /// None that an input can cause, short of 2^32 rows.
 pub fn check(shards: Vec<RecordBatch>) -> Result<CheckedSnapshot, TransformError> {
-    let doing = "check the rows of pack_compliance";
-    let all = concat_batches(&Table::PackCompliance.schema(), &shards).map_err(TransformError::arrow(doing))?;
-    // Each step is a copy of the day: the one before goes as soon as it can.
-    drop(shards);
-    let keys = key_rows(&all).map_err(TransformError::arrow(doing))?;
     let mut findings = Findings::default();
-    let kept = once_each(&all, &keys, &mut findings);
-    drop(keys);
-    let rows = take_record_batch(&all, &UInt32Array::from(kept)).map_err(TransformError::arrow(doing))?;
+    let rows = sorted(&shards, &mut findings).map_err(TransformError::arrow("check the rows of pack_compliance"))?;
     contradiction::find(&rows, &mut findings.warnings);
     Ok(CheckedSnapshot { rows, findings })
 }
 
-/// The sort keys in a form that compares as bytes.
-fn key_rows(batch: &RecordBatch) -> Result<Rows, arrow::error::ArrowError> {
-    let columns: Vec<_> =
-        Table::PackCompliance.sort_key().iter().filter_map(|name| batch.column_by_name(name).cloned()).collect();
-    let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
-    RowConverter::new(fields)?.convert_columns(&columns)
+/// The rows to keep, by key. Of the day there are the shards and this, and no third copy.
+fn sorted(shards: &[RecordBatch], findings: &mut Findings) -> Result<RecordBatch, ArrowError> {
+    if shards.is_empty() {
+        return Ok(RecordBatch::new_empty(Table::PackCompliance.schema()));
+    }
+    let answers = Answers::of(shards);
+    let kept = once_each(&answers, &key_rows(shards)?, findings);
+    let places: Vec<(usize, usize)> = kept.into_iter().map(|position| answers.place(position)).collect();
+    interleave_record_batch(&shards.iter().collect::<Vec<_>>(), &places)
+}
+
+/// The sort keys of all shards' rows, in a form that compares as bytes.
+fn key_rows(shards: &[RecordBatch]) -> Result<Rows, ArrowError> {
+    let (schema, key) = (Table::PackCompliance.schema(), Table::PackCompliance.sort_key());
+    let fields = key.iter().map(|name| Ok(SortField::new(schema.field_with_name(name)?.data_type().clone())));
+    let converter = RowConverter::new(fields.collect::<Result<_, ArrowError>>()?)?;
+    let mut keys = converter.empty_rows(0, 0);
+    for shard in shards {
+        let columns: Vec<_> = key.iter().filter_map(|name| shard.column_by_name(name).cloned()).collect();
+        converter.append(&mut keys, &columns)?;
+    }
+    Ok(keys)
 }
 
 /// The positions to keep, in the order of the keys.
-fn once_each(all: &RecordBatch, keys: &Rows, findings: &mut Findings) -> Vec<u32> {
-    let mut order: Vec<u32> = (0..u32::try_from(all.num_rows()).unwrap_or(u32::MAX)).collect();
+fn once_each(answers: &Answers<'_>, keys: &Rows, findings: &mut Findings) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..u32::try_from(keys.num_rows()).unwrap_or(u32::MAX)).collect();
     order.sort_unstable_by(|a, b| keys.row(*a as usize).cmp(&keys.row(*b as usize)).then(a.cmp(b)));
-    let answers = Answers::of(all);
     let mut kept: Vec<u32> = Vec::with_capacity(order.len());
     for position in order {
         match kept.last_mut() {
@@ -74,15 +93,67 @@ fn once_each(all: &RecordBatch, keys: &Rows, findings: &mut Findings) -> Vec<u32
     kept
 }
 
-/// The columns that say whether two answers for a pack are the same, and which came later.
+/// The rows of all shards, by their position in the order of the plan.
 struct Answers<'a> {
+    shards: Vec<Columns<'a>>,
+    /// The position of each shard's first row.
+    starts: Vec<u32>,
+}
+
+/// The columns that say whether two answers for a pack are the same, and which came later.
+struct Columns<'a> {
     all: &'a RecordBatch,
-    compliance_type: &'a arrow::array::StringViewArray,
-    counts: [&'a arrow::array::Int32Array; 3],
-    collected_at: &'a arrow::array::TimestampMillisecondArray,
+    compliance_type: &'a StringViewArray,
+    counts: [&'a Int32Array; 3],
+    collected_at: &'a TimestampMillisecondArray,
 }
 
 impl<'a> Answers<'a> {
+    fn of(shards: &'a [RecordBatch]) -> Self {
+        let rows = |shard: &RecordBatch| u32::try_from(shard.num_rows()).unwrap_or(u32::MAX);
+        let starts = shards.iter().scan(0_u32, |next, shard| {
+            let start = *next;
+            *next = next.saturating_add(rows(shard));
+            Some(start)
+        });
+        Self { starts: starts.collect(), shards: shards.iter().map(Columns::of).collect() }
+    }
+
+    /// The shard of a position, and the row there.
+    fn place(&self, position: u32) -> (usize, usize) {
+        let shard = self.starts.partition_point(|start| *start <= position) - 1;
+        (shard, (position - self.starts[shard]) as usize)
+    }
+
+    fn answer(&self, position: u32) -> Answer<'_> {
+        let (shard, row) = self.place(position);
+        let Columns { all, compliance_type, counts, collected_at } = &self.shards[shard];
+        Answer {
+            all,
+            row,
+            compliance_type: compliance_type.is_valid(row).then(|| compliance_type.value(row)),
+            counts: counts.map(|counts| counts.is_valid(row).then(|| counts.value(row))),
+            collected_at: collected_at.is_valid(row).then(|| collected_at.value(row)),
+        }
+    }
+
+    /// Which of two answers for one pack is kept: the later one, and of two at once the one later in the plan.
+    fn later(&self, before: u32, position: u32, findings: &mut Findings) -> u32 {
+        let (a, b) = (self.answer(before), self.answer(position));
+        let b_is_later = b.collected_at >= a.collected_at;
+        if (a.compliance_type, a.counts) == (b.compliance_type, b.counts) {
+            findings.duplicates += 1;
+        } else {
+            let (kept, dropped) = if b_is_later { (&b, &a) } else { (&a, &b) };
+            findings.conflicts.add(|| {
+                format!("{}: kept {}, dropped {}", pack_name(kept.all, kept.row), kept.words(), dropped.words())
+            });
+        }
+        if b_is_later { position } else { before }
+    }
+}
+
+impl<'a> Columns<'a> {
     fn of(all: &'a RecordBatch) -> Self {
         Self {
             all,
@@ -92,38 +163,22 @@ impl<'a> Answers<'a> {
             collected_at: all["collected_at"].as_primitive::<TimestampMillisecondType>(),
         }
     }
+}
 
-    /// Which of two answers for one pack is kept: the later one, and of two at once the one later in the plan.
-    fn later(&self, before: u32, position: u32, findings: &mut Findings) -> u32 {
-        let (a, b) = (before as usize, position as usize);
-        let time = |row: usize| self.collected_at.is_valid(row).then(|| self.collected_at.value(row));
-        let kept = if time(b) >= time(a) { position } else { before };
-        if self.equal(a, b) {
-            findings.duplicates += 1;
-        } else {
-            let dropped = if kept == position { a } else { b };
-            findings.conflicts.add(|| {
-                let (kept, dropped) = (self.words(kept as usize), self.words(dropped));
-                format!("{}: kept {kept}, dropped {dropped}", pack_name(self.all, a))
-            });
-        }
-        kept
-    }
+/// What AWS Config said of a pack.
+struct Answer<'a> {
+    all: &'a RecordBatch,
+    row: usize,
+    compliance_type: Option<&'a str>,
+    counts: [Option<i32>; 3],
+    collected_at: Option<i64>,
+}
 
-    fn equal(&self, a: usize, b: usize) -> bool {
-        let same_count = |counts: &arrow::array::Int32Array| {
-            counts.is_null(a) == counts.is_null(b) && (counts.is_null(a) || counts.value(a) == counts.value(b))
-        };
-        let types = self.compliance_type;
-        types.is_null(a) == types.is_null(b)
-            && (types.is_null(a) || types.value(a) == types.value(b))
-            && self.counts.into_iter().all(same_count)
-    }
-
-    fn words(&self, row: usize) -> String {
-        let kind = if self.compliance_type.is_null(row) { "no type" } else { self.compliance_type.value(row) };
+impl Answer<'_> {
+    fn words(&self) -> String {
+        let kind = self.compliance_type.unwrap_or("no type").escape_debug();
         let [compliant, non_compliant, total] =
-            self.counts.map(|counts| if counts.is_null(row) { "?".to_owned() } else { counts.value(row).to_string() });
+            self.counts.map(|count| count.map_or_else(|| "?".to_owned(), |count| count.to_string()));
         format!("{kind} ({compliant} compliant, {non_compliant} non-compliant, {total} rules)")
     }
 }

@@ -58,34 +58,35 @@ pub struct Trends {
 }
 
 /// The trend tables of a day. `snapshot` holds that day's rows of `pack_compliance`, with at least
-/// [`SNAPSHOT_COLUMNS`]. `recent` holds the days that [`recent_needed`] names.
+/// [`SNAPSHOT_COLUMNS`]. `recent` holds the days that [`recent_needed`] names. What it takes by value it lets go as soon as
+/// it can: each is as large as the day.
 ///
 /// # Errors
 /// None that an input can cause, since every batch has the schema of its table.
 pub fn advance(
     aggregator: &AggregatorId,
     date: SnapshotDate,
-    previous: Option<&State>,
-    snapshot: &RecordBatch,
+    previous: Option<State>,
+    snapshot: RecordBatch,
     recent: &[Recent],
 ) -> Result<Trends, TransformError> {
     let doing = "compute the trends";
-    let now = to_frame(&snapshot.schema(), std::slice::from_ref(snapshot))?;
-    let states: Vec<RecordBatch> = previous.map(|state| state.pack_status.clone()).into_iter().collect();
-    let before = to_frame(&Table::PackStatus.schema(), &states)?;
-    let day = Day { date, previous: previous.map(|state| state.date) };
+    let day = Day { date, previous: previous.as_ref().map(|state| state.date) };
+    let now = to_frame(&snapshot.schema(), &[snapshot])?;
+    let before =
+        to_frame(&Table::PackStatus.schema(), &previous.map(|state| vec![state.pack_status]).unwrap_or_default())?;
 
     // Collected once: the three tables and four dimensions all read it, and the join is the costly part.
     let moves = moves::moves(now.lazy(), before.lazy(), day).collect().map_err(TransformError::polars(doing))?;
     let changes = moves::pack_changes(moves.clone().lazy(), day).collect().map_err(TransformError::polars(doing))?;
-    let status = moves::pack_status(moves.clone().lazy(), day).collect().map_err(TransformError::polars(doing))?;
-    let totals = totals::totals(&moves.lazy(), aggregator, day).map_err(TransformError::polars(doing))?;
+    let totals = totals::totals(&moves.clone().lazy(), aggregator, day).map_err(TransformError::polars(doing))?;
     let trends = windows::with_windows(totals, recent, date)?.collect().map_err(TransformError::polars(doing))?;
+    let status = moves::pack_status(moves.lazy(), day).collect().map_err(TransformError::polars(doing))?;
 
     Ok(Trends {
-        pack_changes: to_batch(&Table::PackChanges.schema(), &changes)?,
-        compliance_trends: to_batch(&Table::ComplianceTrends.schema(), &trends)?,
-        pack_status: to_batch(&Table::PackStatus.schema(), &status)?,
+        pack_changes: to_batch(&Table::PackChanges.schema(), changes)?,
+        compliance_trends: to_batch(&Table::ComplianceTrends.schema(), trends)?,
+        pack_status: to_batch(&Table::PackStatus.schema(), status)?,
     })
 }
 

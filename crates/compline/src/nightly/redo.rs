@@ -5,9 +5,7 @@ use anyhow::{Context, bail};
 use arrow::array::RecordBatch;
 use compline_model::{AggregatorId, SnapshotDate, Table};
 use compline_sink::Partition;
-use compline_transformer::{
-    CheckedSnapshot, RECENT_COLUMNS, Recent, SNAPSHOT_COLUMNS, State, Trends, advance, recent_needed,
-};
+use compline_transformer::{RECENT_COLUMNS, Recent, SNAPSHOT_COLUMNS, State, Trends, advance, recent_needed};
 use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,24 +23,24 @@ struct Redo<'a> {
 }
 
 /// Computes and commits the trends of the night's day, and of the later days that depend on it. `behind_from` is the day
-/// from which a stopped run left trends behind.
+/// from which a stopped run left trends behind; `snapshot` has [`SNAPSHOT_COLUMNS`].
 pub(super) async fn trends(
     shared: &Shared<'_>,
     id: &AggregatorId,
     behind_from: Option<SnapshotDate>,
-    snapshot: &CheckedSnapshot,
+    snapshot: RecordBatch,
     report: &mut AggregatorReport,
 ) -> anyhow::Result<()> {
     let (tonight, dates) = (shared.night.date, shared.snapshot_dates(id));
     let from = first_to_redo(shared, id, &dates, behind_from.map_or(tonight, |earlier| earlier.min(tonight)));
+    let mut snapshot = Some(snapshot);
     let mut redo = Redo { shared, id, dates: dates.into_iter().collect(), state: None, recent: BTreeMap::new() };
     redo.state = redo.read_state(from).await?;
     let days: Vec<SnapshotDate> = redo.dates.iter().copied().filter(|date| *date >= from).collect();
     for date in days {
-        let rows = if date == tonight {
-            snapshot.rows().clone()
-        } else {
-            redo.read(Table::PackCompliance, date, Some(SNAPSHOT_COLUMNS)).await?
+        let rows = match snapshot.take_if(|_| date == tonight) {
+            Some(rows) => rows,
+            None => redo.read(Table::PackCompliance, date, Some(SNAPSHOT_COLUMNS)).await?,
         };
         let trends = redo.advance(date, rows).await?;
         if date == tonight {
@@ -109,7 +107,7 @@ impl Redo<'_> {
     async fn advance(&mut self, date: SnapshotDate, rows: RecordBatch) -> anyhow::Result<Trends> {
         let recent = self.recent(date).await?;
         let (id, state) = (self.id.clone(), self.state.take());
-        let computed = tokio::task::spawn_blocking(move || advance(&id, date, state.as_ref(), &rows, &recent));
+        let computed = tokio::task::spawn_blocking(move || advance(&id, date, state, rows, &recent));
         let trends = computed.await.context("computing the trends stopped")??;
         self.state = Some(State { date, pack_status: trends.pack_status.clone() });
         self.recent.insert(date, trends.compliance_trends.clone());

@@ -61,7 +61,7 @@ fn history(days: &[(&str, &[(&str, &str)])]) -> BTreeMap<SnapshotDate, Trends> {
             .collect();
         let previous =
             done.last_key_value().map(|(date, trends)| State { date: *date, pack_status: trends.pack_status.clone() });
-        let trends = advance(&aggregator(), day, previous.as_ref(), &snapshot(packs), &recent).expect("trends");
+        let trends = advance(&aggregator(), day, previous, snapshot(packs), &recent).expect("trends");
         done.insert(day, trends);
     }
     done

@@ -1,5 +1,6 @@
 //! Nights on which AWS Config, or the way to it, does not do what it should.
 
+use crate::answers::{Answer, serve};
 use crate::support::{Scene, run};
 use compline_model::Table;
 
@@ -98,6 +99,70 @@ fn b04_a_token_that_is_always_refused_ends_the_day() {
 fn b06_b18_a_sign_in_page_instead_of_json_is_an_error_that_names_the_page_and_cuts_the_body() {
     let said = fails("malformed_every = 12", "");
     assert!(said.contains("Sign in") && said.contains("page "), "{said}");
+}
+
+/// A night against a server that answers every call alike; gives what it said, on whichever stream.
+fn told(answer: impl Fn(usize, &str) -> Answer + Send + 'static) -> String {
+    let scene = Scene::new("");
+    let pipeline = scene.org_pipeline("lake", "fan_out = \"none\"", "max_attempts = 1");
+    let text = std::fs::read_to_string(&pipeline).expect("read");
+    let lines = text.lines().filter(|line| !line.starts_with("endpoint_url"));
+    let text = lines.collect::<Vec<_>>().join("\n") + &format!("\nendpoint_url = {:?}\n", serve(answer).0);
+    std::fs::write(&pipeline, text).expect("written");
+    let mut command = scene.command_with_keys(&["run", &pipeline.display().to_string()]);
+    command.env("RUST_LOG", "debug");
+    let ended = run(command);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    for secret in ["very-secret-key", "Signature=", "AWS4-HMAC"] {
+        assert!(!ended.stdout.contains(secret) && !ended.stderr.contains(secret), "{secret}: {ended:?}");
+    }
+    ended.stdout
+}
+
+#[test]
+fn b18_a_refusal_is_told_with_everything_that_is_needed_to_act_on_it_and_no_more() {
+    for (code, advice) in [
+        ("AccessDeniedException", "allow config:DescribeConfigurationAggregatorSourcesStatus to this identity"),
+        ("NoSuchConfigurationAggregatorException", "is it in eu-west-1?"),
+        ("InvalidSignatureException", "is this machine's clock right?"),
+        ("RequestExpired", "is this machine's clock right?"),
+        ("UnrecognizedClientException", "not known in this region's partition"),
+        ("ThrottlingException", "others use this account's limit too"),
+        ("SomethingNewException", "SomethingNewException"),
+    ] {
+        let said = told(move |_, _| {
+            let body = serde_json::json!({"__type": code, "message": "because ".repeat(500)}).to_string();
+            ("400 Bad Request", "application/x-amz-json-1.1", body)
+        });
+        let at = "DescribeConfigurationAggregatorSourcesStatus of aggregator org (org-aggregator in eu-west-1), page 1";
+        for words in [advice, code, at, "because because", "(request id request-"] {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+        assert!(said.len() < 1_500, "{said}");
+    }
+}
+
+#[test]
+fn b18_b23_one_wrong_value_among_a_thousand_is_named_and_the_rest_is_not_shown() {
+    let said = told(|_, request| {
+        let pack = |row: usize| {
+            let total = if row == 500 { serde_json::json!("3") } else { serde_json::json!(3) };
+            serde_json::json!({"ConformancePackName": format!("pack-{row}"), "AccountId": "000000000001",
+                "AwsRegion": "eu-west-1", "Compliance": {"ComplianceType": "COMPLIANT", "TotalRuleCount": total}})
+        };
+        let body = if request.contains("SourcesStatus") {
+            serde_json::json!({"AggregatedSourceStatusList": []})
+        } else {
+            serde_json::json!({"AggregateComplianceByConformancePacks": (0..1_000).map(pack).collect::<Vec<_>>()})
+        };
+        ("200 OK", "application/x-amz-json-1.1", body.to_string())
+    });
+    for words in
+        ["shard 1 (everything), page 1", "AggregateComplianceByConformancePacks[500].Compliance.TotalRuleCount"]
+    {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    assert!(said.len() < 1_500, "{said}");
 }
 
 #[test]

@@ -37,6 +37,7 @@ fn without_credentials_it_says_how_to_sign_in() {
     let pipeline = scene.knows_only_now(scene.org_pipeline("lake", "", ""));
     let ended = run(scene.command(&["check", &pipeline]));
     assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert_eq!(ended.stdout.matches("✗ ").count(), 1, "it is said once: {ended:?}");
     assert!(
         ended.stdout.contains("✗ org: who asks") && ended.stdout.contains("sign in, or set AWS_PROFILE"),
         "{ended:?}"

@@ -1,9 +1,10 @@
 //! The way to AWS: credentials, roles, proxies, endpoints.
 
+use crate::answers::{Answer, serve};
 use crate::reading::texts;
 use crate::support::{Scene, run};
 use compline_model::Table;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};
@@ -133,54 +134,52 @@ fn b16_hosts_that_are_not_for_the_proxy_are_asked_directly() {
     assert_eq!(proxy.asked(), before);
 }
 
-/// An STS whose credentials end 11 seconds after they are given; gives its address and how often it was asked.
-fn short_lived_sts() -> (String, Arc<Mutex<Vec<String>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = format!("http://{}", listener.local_addr().expect("an address"));
-    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
-    let noted = Arc::clone(&asked);
-    std::thread::spawn(move || {
-        for socket in listener.incoming() {
-            let Ok(mut socket) = socket else { return };
-            let mut bytes = [0; 8192];
-            let mut request = String::new();
-            while !request.contains("Action=AssumeRole") {
-                match socket.read(&mut bytes) {
-                    Ok(0) | Err(_) => break,
-                    Ok(read) => request.push_str(&String::from_utf8_lossy(&bytes[..read])),
-                }
-            }
-            let number = {
-                let mut noted = noted.lock().expect("no panic");
-                noted.push(request);
-                noted.len()
-            };
-            let end = (chrono::Utc::now() + chrono::TimeDelta::seconds(11))
-                .to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
-            let body = format!(
-                "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>\
-                 <AccessKeyId>ASIA{number}</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>\
-                 <Expiration>{end}</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"
-            );
-            let _ = write!(
-                socket,
-                "HTTP/1.1 200 OK\r\ncontent-type: text/xml\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-                body.len()
-            );
+/// Credentials that end 11 seconds after they are given.
+fn short_lived(number: usize, _: &str) -> Answer {
+    let end = (chrono::Utc::now() + chrono::TimeDelta::seconds(11)).to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    let body = format!(
+        "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>\
+         <AccessKeyId>ASIA{number}</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>\
+         <Expiration>{end}</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"
+    );
+    ("200 OK", "text/xml", body)
+}
+
+fn denied(_: usize, _: &str) -> Answer {
+    let body = "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type>\
+                <Code>AccessDenied</Code><Message>not authorized</Message></Error></ErrorResponse>";
+    ("403 Forbidden", "text/xml", body.to_owned())
+}
+
+#[test]
+fn a_role_that_cannot_be_had_is_told_with_what_to_do() {
+    let scene = Scene::new("");
+    let role = "role_arn = \"arn:aws:iam::012345678910:role/x\"";
+    let pipeline = scene.knows_only_now(scene.org_pipeline("lake", role, "max_attempts = 1"));
+    let refusing = serve(denied).0;
+    for (url, words) in [
+        (refusing.as_str(), "may this identity assume the role (sts:AssumeRole)"),
+        ("http://127.0.0.1:1", "credentials are fetched over the network"),
+    ] {
+        for command in ["check", "run"] {
+            let mut command = scene.command_with_keys(&[command, &pipeline]);
+            command.env("AWS_ENDPOINT_URL_STS", url);
+            let ended = run(command);
+            assert_eq!(ended.code, Some(1), "{ended:?}");
+            assert!(ended.stdout.contains(words), "{words}: {ended:?}");
         }
-    });
-    (address, asked)
+    }
 }
 
 #[test]
 fn a_role_is_assumed_as_the_file_says_and_again_before_its_credentials_end() {
     let scene = Scene::new("latency_millis = 60");
-    let (sts, asked) = short_lived_sts();
+    let (url, asked) = serve(short_lived);
     let role = "role_arn = \"arn:aws-us-gov:iam::012345678910:role/x\"\nexternal_id = \"agreed\"\n\
                 role_session_name = \"nightly@audit\"\nrole_duration_secs = 900\nfan_out = \"none\"";
     let pipeline = scene.knows_only_now(scene.org_pipeline("lake", role, "page_size = 15"));
     let mut command = scene.command_with_keys(&["run", &pipeline]);
-    command.env("AWS_ENDPOINT_URL_STS", sts);
+    command.env("AWS_ENDPOINT_URL_STS", url);
     let ended = run(command);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let asked = asked.lock().expect("no panic");

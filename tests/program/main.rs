@@ -1,5 +1,6 @@
 //! The whole program, as its users run it: the built binary, real HTTP, real files.
 
+mod answers;
 mod bad_input;
 mod bad_nights;
 mod checked;

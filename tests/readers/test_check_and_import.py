@@ -4,6 +4,8 @@ import gzip
 import json
 import os
 import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import boto3
 import pyarrow.parquet as parquet
@@ -42,6 +44,50 @@ def test_check_says_who_asks_as_its_own_identity_and_as_a_role(tmp_path, simulat
     text = compline("check", pipeline(tmp_path, [line.replace("checked", "nowhere") for line in lake], simulator),
                     code=1, AWS_ENDPOINT_URL_STS=moto_server)
     assert "✗ lake: put" in text and "NoSuchBucket" in text, text
+
+
+@pytest.fixture
+def pod_identity():
+    """The agent that gives a Kubernetes pod its credentials, against the pod's token."""
+    class Agent(BaseHTTPRequestHandler):
+        def do_GET(self):
+            there = self.headers["Authorization"] == "pod-token"
+            body = json.dumps({"AccessKeyId": "ASIAPOD", "SecretAccessKey": "s", "Token": "t",
+                               "Expiration": "2099-01-01T00:00:00Z"}).encode()
+            self.send_response(200 if there else 403)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    server = HTTPServer(("127.0.0.1", 0), Agent)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1/credentials"
+    server.shutdown()
+
+
+def test_credentials_come_from_where_the_cli_has_them_from(tmp_path, simulator, moto_server, pod_identity):
+    (tmp_path / "token").write_text("pod-token")
+    (tmp_path / "credentials").write_text("[night]\naws_access_key_id = AKIANIGHT\naws_secret_access_key = s\n")
+    (tmp_path / "config").write_text(
+        "[profile people]\nsso_session = x\nsso_account_id = 123456789012\nsso_role_name = r\n"
+        "[sso-session x]\nsso_region = eu-west-1\nsso_start_url = https://x.awsapps.com/start\n")
+    files = {"AWS_CONFIG_FILE": str(tmp_path / "config"), "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials")}
+    irsa = {"AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token"), "AWS_ROLE_SESSION_NAME": "pod",
+            "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/irsa"}
+    pod = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": pod_identity, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(tmp_path / "token")}
+    file = pipeline(tmp_path, [f'url = "{tmp_path}/lake"'], simulator)
+    for source, code, found in (
+        ({**files, "AWS_PROFILE": "night"}, 0, ":user/"),
+        (irsa, 0, ":assumed-role/irsa/pod"),
+        (pod, 0, ":user/"),
+        # Nobody is signed in, and there is no way to be here: that it is looked for is what can be seen.
+        ({**files, "AWS_PROFILE": "people"}, 1, "failed to load the cached SSO token"),
+    ):
+        nobody = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        environment = {**nobody, "AWS_EC2_METADATA_DISABLED": "true", "AWS_ENDPOINT_URL_STS": moto_server,
+                       "HOME": str(tmp_path), **source}
+        done = subprocess.run([COMPLINE, "check", file], capture_output=True, text=True, timeout=120, env=environment)
+        assert done.returncode == code and found in done.stdout, (source, done)
 
 
 @pytest.fixture(scope="module")

@@ -75,6 +75,11 @@ impl fmt::Display for FetchError {
 impl Error for FetchError {}
 
 impl FetchError {
+    /// Whether there were no credentials to ask with, so that every other call would fail as well.
+    pub fn is_of_credentials(&self) -> bool {
+        matches!(&*self.cause, Cause::NotSent { hint, .. } if [MAY_ASSUME, SIGN_IN, REACH_STS].contains(hint))
+    }
+
     pub(crate) fn permanent(doing: String, cause: Cause) -> Self {
         Self { kind: FetchErrorKind::Permanent, doing, cause: Box::new(cause) }
     }
@@ -135,15 +140,15 @@ where
 fn hint(code: &str, context: &CallContext<'_>, response: &HttpResponse) -> Option<String> {
     let operation = context.operation;
     Some(match code {
-        "AccessDeniedException" | "AccessDenied" if operation == "GetCallerIdentity" => {
-            "may this identity assume the role, and does the role's trust policy name it and the external id?"
-                .to_owned()
-        }
+        "AccessDeniedException" | "AccessDenied" if operation == "GetCallerIdentity" => MAY_ASSUME.to_owned(),
         "AccessDeniedException" | "AccessDenied" => format!("allow config:{operation} to this identity"),
         "NoSuchConfigurationAggregatorException" => {
             format!("is the aggregator's name right, and is it in {}? aggregators exist in one region", context.region)
         }
-        "ThrottlingException" => "lower fetch.max_in_flight or raise fetch.max_attempts".to_owned(),
+        "ThrottlingException" => {
+            "others use this account's limit too: raise fetch.max_attempts and fetch.operation_timeout_secs, or run later"
+                .to_owned()
+        }
         "ExpiredTokenException" | "ExpiredToken" => "the credentials have ended: sign in again".to_owned(),
         "UnrecognizedClientException" | "InvalidClientTokenId" => {
             "the credentials are not known in this region's partition".to_owned()
@@ -162,13 +167,20 @@ fn hint(code: &str, context: &CallContext<'_>, response: &HttpResponse) -> Optio
     })
 }
 
+const MAY_ASSUME: &str =
+    "may this identity assume the role (sts:AssumeRole), and does the role's trust policy name it and the external id?";
+const SIGN_IN: &str = "sign in, or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
+const REACH_STS: &str = "credentials are fetched over the network, those of a role from STS: is it up, and HTTPS_PROXY set if \
+    this machine needs it?";
+const REACH_AWS: &str = "is the network up, the region right, and HTTPS_PROXY set if this machine needs it?";
+
 fn connection_hint(reason: &str) -> &'static str {
     let reason = reason.to_lowercase();
-    if reason.contains("assumerole") || reason.contains("assume role") || reason.contains("sts") {
-        "may this identity assume the role (sts:AssumeRole), and does the role's trust policy name it and the external id?"
-    } else if reason.contains("credential") {
-        "sign in, or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-    } else {
-        "is the network up, the region right, and HTTPS_PROXY set if this machine needs it?"
+    let says = |words: &str| reason.contains(words);
+    match says("credential") {
+        true if says("accessdenied") || says("assumerole") => MAY_ASSUME,
+        true if says("io error") || says("timeout") => REACH_STS,
+        true => SIGN_IN,
+        false => REACH_AWS,
     }
 }

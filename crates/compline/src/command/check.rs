@@ -5,7 +5,7 @@ use crate::arguments::CheckArguments;
 use crate::failure::{Ending, Failure};
 use crate::print;
 use crate::settings::{AggregatorSettings, Settings, lake_name};
-use compline_fetcher::{Connector, FetchOptions, Identity, Trial};
+use compline_fetcher::{Connector, FetchError, FetchOptions, Identity, Trial};
 use compline_model::RunId;
 use compline_sink::Lake;
 use futures::future::join_all;
@@ -51,7 +51,11 @@ async fn aggregator(aggregator: &AggregatorSettings, settings: &Settings, connec
     let mut all = Vec::new();
     if settings.identity() == Identity::DefaultChain {
         let found = connector.identity_for(&aggregator.address).await;
+        let nobody = found.as_ref().is_err_and(FetchError::is_of_credentials);
         all.push(tried(format!("{id}: who asks"), found, |arn| arn));
+        if nobody {
+            return all;
+        }
     }
     let client = connector.connect(aggregator.address.clone()).await;
     let counted = settings.reconciles(aggregator).then_some(Trial::PackCounts);

@@ -41,8 +41,14 @@ fn b01_empty_pages_with_a_token_lose_no_row_and_are_counted() {
 }
 
 #[test]
-fn b04_a_token_refused_half_way_begins_the_shard_again_and_loses_and_doubles_no_row() {
-    let summary = same_rows("expired_token_every = 90");
+fn b04_a_token_that_is_refused_once_is_tried_again_and_nothing_begins_anew() {
+    let summary = same_rows("expired_token_every = 20");
+    assert!(!summary.contains("shards begun again"), "{summary}");
+}
+
+#[test]
+fn b04_a_token_lost_half_way_begins_the_shard_again_and_loses_and_doubles_no_row() {
+    let summary = same_rows("lost_token_every = 90");
     assert!(summary.contains("shards begun again"), "{summary}");
     assert!(!summary.contains("came twice"), "what was read before the restart is dropped: {summary}");
 }
@@ -78,9 +84,7 @@ fn server_errors_and_cut_connections_are_tried_again() {
 
 #[test]
 fn an_error_code_in_the_header_is_understood_as_well() {
-    same_rows(
-        "error_code_in_header_only = true\nexpired_token_every = 90\nthrottle_per_second = 90\nthrottle_burst = 5",
-    );
+    same_rows("error_code_in_header_only = true\nlost_token_every = 90\nthrottle_per_second = 90\nthrottle_burst = 5");
 }
 
 #[test]

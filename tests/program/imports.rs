@@ -28,7 +28,7 @@ fn tables(scene: &Scene, lake: &str) -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn an_archive_gives_back_the_identical_tables_and_trends_in_whatever_order_days_are_imported() {
-    let scene = Scene::new("expired_token_every = 40\nempty_page_every = 9\nlatency_millis = 1");
+    let scene = Scene::new("lost_token_every = 40\nempty_page_every = 9\nlatency_millis = 1");
     let pipeline = scene.org_pipeline("lake", "", RAW);
     DAYS.iter().for_each(|day| drop(scene.night(&pipeline, day)));
     let other = scene.org_pipeline("other", "", "").display().to_string();

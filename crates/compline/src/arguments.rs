@@ -1,5 +1,7 @@
 //! The command line.
 
+use crate::failure::Failure;
+use crate::settings::Settings;
 use clap::{Args, Parser, Subcommand};
 use compline_model::{AggregatorId, SnapshotDate};
 use std::path::PathBuf;
@@ -23,12 +25,12 @@ pub(crate) enum Command {
     ///
     /// Says who asks each aggregator, reads one page of every list that a night reads, and puts, gets, lists and deletes a small
     /// object in the lake. A cross says what to do. Exit code 1 if there is one.
-    Check(CheckArguments),
+    Check(PipelineArguments),
     /// Say what a run would do, calling nothing unless told to.
     ///
     /// Prints the shards of every aggregator, the calls at least needed, and the partitions that a run would write. With
     /// --discover it asks AWS Config for what the shards depend on.
-    Plan(DiscoverArguments),
+    Plan(PlanArguments),
     /// Collect the snapshot of a day and work out its trends: the nightly job.
     ///
     /// Exit codes: 0 everything is kept, 1 the run failed, 2 wrong usage or settings, 3 some aggregators failed and the
@@ -60,39 +62,36 @@ pub(crate) struct DemoArguments {
     pub(crate) organization: OrganizationArguments,
 }
 
+/// Which pipeline, and how much of it.
 #[derive(Debug, Args)]
-pub(crate) struct PlanArguments {
+pub(crate) struct PipelineArguments {
     /// The pipeline file.
     #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
+    file: PathBuf,
+    /// Only the aggregator with this id; may be given more than once.
+    #[arg(long, value_name = "ID")]
+    only: Vec<AggregatorId>,
+    /// Another lake than the file's: s3://bucket/prefix or a folder.
+    #[arg(long, value_name = "URL")]
+    lake: Option<String>,
+}
+
+impl PipelineArguments {
+    /// The settings of the file, as far as they are wanted.
+    pub(crate) fn settings(&self) -> Result<Settings, Failure> {
+        let mut settings = Settings::read(&self.file, self.lake.as_deref()).map_err(Failure::Usage)?;
+        settings.keep_only(&self.only).map_err(Failure::Usage)?;
+        Ok(settings)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArguments {
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArguments,
     /// The snapshot date, today (UTC) unless given.
     #[arg(long, value_name = "YYYY-MM-DD")]
     pub(crate) date: Option<SnapshotDate>,
-    /// Only the aggregator with this id; may be given more than once.
-    #[arg(long, value_name = "ID")]
-    pub(crate) only: Vec<AggregatorId>,
-    /// Another lake than the file's: s3://bucket/prefix or a folder.
-    #[arg(long, value_name = "URL")]
-    pub(crate) lake: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct CheckArguments {
-    /// The pipeline file.
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
-    /// Only the aggregator with this id; may be given more than once.
-    #[arg(long, value_name = "ID")]
-    pub(crate) only: Vec<AggregatorId>,
-    /// Another lake than the file's: s3://bucket/prefix or a folder.
-    #[arg(long, value_name = "URL")]
-    pub(crate) lake: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DiscoverArguments {
-    #[command(flatten)]
-    pub(crate) plan: PlanArguments,
     /// Ask each aggregator for its sources, and show the shards as a run would read them.
     #[arg(long)]
     pub(crate) discover: bool,
@@ -129,7 +128,10 @@ pub(crate) struct ImportArguments {
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
     #[command(flatten)]
-    pub(crate) plan: PlanArguments,
+    pub(crate) pipeline: PipelineArguments,
+    /// The snapshot date, today (UTC) unless given.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub(crate) date: Option<SnapshotDate>,
     /// Commit a day however much it lost against the last one: the day that was held, if one was, without a call.
     #[arg(long)]
     pub(crate) accept: bool,

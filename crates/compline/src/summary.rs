@@ -80,9 +80,10 @@ fn findings(report: &AggregatorReport) -> String {
         let changes: Vec<String> = trends.changes.iter().map(|(change, count)| format!("{count} {change}")).collect();
         let _ = writeln!(text, "{name}: {}", changes.join(", "));
     }
-    if report.empty_pages + report.shard_restarts > 0 {
-        let _ =
-            writeln!(text, "{name}: {} empty pages, {} shards begun again", report.empty_pages, report.shard_restarts);
+    for (count, what) in [(report.empty_pages, "empty pages"), (report.shard_restarts, "shards begun again")] {
+        if count > 0 {
+            let _ = writeln!(text, "{name}: {count} {what}");
+        }
     }
     if report.shards_resumed > 0 {
         let AggregatorReport { shards_resumed, shards, .. } = report;

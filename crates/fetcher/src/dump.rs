@@ -7,7 +7,7 @@
 mod document;
 
 use crate::lines::{ArchiveHead, Head, PageHead, VERSION};
-use crate::wire::{BodyError, RawAnswer, RawPack, excerpt};
+use crate::wire::{BodyError, Object, RawAnswer, RawPack, excerpt};
 use bytes::{Buf, Bytes};
 use chrono::{DateTime, Utc};
 use compline_model::{AggregatorId, PackAnswer, Page, RunId, SnapshotDate, SourceAnswer};
@@ -229,11 +229,13 @@ impl FileReader {
 
     fn take(&mut self, document: RawDocument, at: &str) -> Result<(), DumpError> {
         match document {
-            RawDocument { compline: Some(Head::Archive(head)), .. } => self.take_archive(head),
-            RawDocument { compline: Some(Head::Page(head)), answer: Some(answer), .. } => self.take_line(&head, answer),
+            RawDocument { compline: Some(Object(Head::Archive(head))), .. } => self.take_archive(head),
+            RawDocument { compline: Some(Object(Head::Page(head))), answer: Some(Object(answer)), .. } => {
+                self.take_line(&head, answer)
+            }
             RawDocument { compline: Some(_), .. } => Err(self.error("answer", "it is missing")),
             RawDocument { packs: Some(list), next_token, .. } => {
-                let each = |(position, pack): (usize, RawPack)| {
+                let each = |(position, Object(pack)): (usize, Object<RawPack>)| {
                     pack.checked(&format!("{at}{}[{position}].", crate::wire::PACKS))
                 };
                 let packs = list.into_iter().enumerate().map(each).collect::<Result<_, _>>();

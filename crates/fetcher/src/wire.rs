@@ -6,6 +6,9 @@
 use chrono::{DateTime, Utc};
 use compline_model::{AccountId, Compliance, InvalidName, PackAnswer, PackCounts, SourceAnswer};
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use std::fmt;
+use std::marker::PhantomData;
 
 /// A body that is not an answer: where in it, and why. The reason is cut short and holds no token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,14 +38,36 @@ pub(crate) const SOURCES: &str = "AggregatedSourceStatusList";
 const COUNTS: &str = "AggregateConformancePackComplianceSummaries";
 const AGGREGATORS: &str = "ConfigurationAggregators";
 
+/// A JSON object. A struct of serde takes a list of its values in place of one, and such a list is no answer.
+#[derive(Debug, Default)]
+pub(crate) struct Object<T>(pub(crate) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> serde::de::Visitor<'de> for Visitor<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(Visitor(PhantomData))
+    }
+}
+
 /// The answer of any of the four operations: each has one of the lists.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct RawAnswer {
-    aggregate_compliance_by_conformance_packs: Option<Vec<RawPack>>,
-    aggregated_source_status_list: Option<Vec<RawSource>>,
-    aggregate_conformance_pack_compliance_summaries: Option<Vec<RawCounts>>,
-    configuration_aggregators: Option<Vec<RawAggregator>>,
+    aggregate_compliance_by_conformance_packs: Option<Vec<Object<RawPack>>>,
+    aggregated_source_status_list: Option<Vec<Object<RawSource>>>,
+    aggregate_conformance_pack_compliance_summaries: Option<Vec<Object<RawCounts>>>,
+    configuration_aggregators: Option<Vec<Object<RawAggregator>>>,
     next_token: Option<String>,
 }
 
@@ -52,7 +77,7 @@ pub(crate) struct RawPack {
     pub(crate) conformance_pack_name: Option<String>,
     pub(crate) account_id: Option<String>,
     pub(crate) aws_region: Option<String>,
-    pub(crate) compliance: Option<RawCompliance>,
+    pub(crate) compliance: Option<Object<RawCompliance>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -81,7 +106,7 @@ struct RawSource {
 #[serde(rename_all = "PascalCase")]
 struct RawCounts {
     group_name: Option<String>,
-    compliance_summary: Option<RawSummary>,
+    compliance_summary: Option<Object<RawSummary>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -95,8 +120,8 @@ struct RawSummary {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct RawAggregator {
-    account_aggregation_sources: Option<Vec<RawAccounts>>,
-    organization_aggregation_source: Option<RawOrganization>,
+    account_aggregation_sources: Option<Vec<Object<RawAccounts>>>,
+    organization_aggregation_source: Option<Object<RawOrganization>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -126,8 +151,8 @@ pub(crate) fn parse_sources(body: &[u8]) -> Result<ListPage<SourceAnswer>, BodyE
 pub(crate) fn parse_counts(body: &[u8]) -> Result<ListPage<(String, PackCounts)>, BodyError> {
     let answer = raw(body)?;
     let list = answer.aggregate_conformance_pack_compliance_summaries.ok_or_else(|| missing_list(COUNTS))?;
-    let counts = |raw: RawCounts| {
-        let summary = raw.compliance_summary;
+    let counts = |Object(raw): Object<RawCounts>| {
+        let summary = raw.compliance_summary.map(|Object(summary)| summary);
         let count = |of: fn(&RawSummary) -> Option<i64>| summary.as_ref().and_then(of).unwrap_or_default();
         let counts = PackCounts {
             compliant: count(|summary| summary.compliant_conformance_pack_count),
@@ -142,13 +167,13 @@ pub(crate) fn parse_counts(body: &[u8]) -> Result<ListPage<(String, PackCounts)>
 pub(crate) fn parse_aggregators(body: &[u8]) -> Result<ListPage<Gathered>, BodyError> {
     let answer = raw(body)?;
     let list = answer.configuration_aggregators.ok_or_else(|| missing_list(AGGREGATORS))?;
-    let gathered = |raw: RawAggregator| {
+    let gathered = |Object(raw): Object<RawAggregator>| {
         let mut gathered = Gathered::default();
-        for accounts in raw.account_aggregation_sources.into_iter().flatten() {
+        for Object(accounts) in raw.account_aggregation_sources.into_iter().flatten() {
             gathered.account_ids.extend(accounts.account_ids.into_iter().flatten());
             gathered.aws_regions.extend(accounts.aws_regions.into_iter().flatten());
         }
-        let organization = raw.organization_aggregation_source.and_then(|source| source.aws_regions);
+        let organization = raw.organization_aggregation_source.and_then(|Object(source)| source.aws_regions);
         gathered.aws_regions.extend(organization.into_iter().flatten());
         gathered
     };
@@ -157,7 +182,7 @@ pub(crate) fn parse_aggregators(body: &[u8]) -> Result<ListPage<Gathered>, BodyE
 
 fn raw(body: &[u8]) -> Result<RawAnswer, BodyError> {
     let mut json = serde_json::Deserializer::from_slice(body);
-    let answer = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+    let Object(answer) = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
         let reason = excerpt(&error.inner().to_string());
         BodyError { field: if path == "." { String::new() } else { path }, reason }
@@ -173,14 +198,14 @@ fn missing_list(list: &str) -> BodyError {
 impl RawAnswer {
     pub(crate) fn packs(self) -> Result<ListPage<PackAnswer>, BodyError> {
         let list = self.aggregate_compliance_by_conformance_packs.ok_or_else(|| missing_list(PACKS))?;
-        let at = |(position, raw): (usize, RawPack)| raw.checked(&format!("{PACKS}[{position}]."));
+        let at = |(position, Object(raw)): (usize, Object<RawPack>)| raw.checked(&format!("{PACKS}[{position}]."));
         let items = list.into_iter().enumerate().map(at).collect::<Result<_, _>>()?;
         Ok(ListPage { items, next_token: self.next_token })
     }
 
     pub(crate) fn sources(self) -> Result<ListPage<SourceAnswer>, BodyError> {
         let list = self.aggregated_source_status_list.ok_or_else(|| missing_list(SOURCES))?;
-        Ok(ListPage { items: list.into_iter().map(source).collect(), next_token: self.next_token })
+        Ok(ListPage { items: list.into_iter().map(|Object(raw)| source(raw)).collect(), next_token: self.next_token })
     }
 }
 
@@ -199,7 +224,7 @@ impl RawPack {
             account_id,
             aws_region: key(self.aws_region, "AwsRegion")?,
             conformance_pack_name: key(self.conformance_pack_name, "ConformancePackName")?,
-            compliance: self.compliance.map(|raw| Compliance {
+            compliance: self.compliance.map(|Object(raw)| Compliance {
                 compliance_type: raw.compliance_type,
                 compliant_rule_count: raw.compliant_rule_count,
                 non_compliant_rule_count: raw.non_compliant_rule_count,
@@ -271,7 +296,12 @@ mod tests {
         }
         let number = error(&one(r#"{"ConformancePackName":"p","AccountId":111111111111,"AwsRegion":"r"}"#));
         assert_eq!(number.field, format!("{PACKS}[1].AccountId"));
-        assert_eq!(error(&one("null")).field, format!("{PACKS}[1]"));
+        for value in ["null", r#"["p","000000000001","r",{}]"#, r#""p""#] {
+            assert_eq!(error(&one(value)).field, format!("{PACKS}[1]"), "{value}");
+        }
+        let listed = r#"{"ConformancePackName":"p","AccountId":"000000000001","AwsRegion":"r","Compliance":["COMPLIANT",1,0,1]}"#;
+        assert_eq!(error(&one(listed)).field, format!("{PACKS}[1].Compliance"));
+        error("[[],null,null,null,null]");
         assert_eq!(error(&one("{}")).field, format!("{PACKS}[1].AccountId"));
         let cut = one("{}");
         error(&cut[..cut.len() - 5]);

@@ -24,10 +24,10 @@ pub struct Faults {
     pub error_every: u64,
     /// A page without a row and with a token.
     pub empty_page_every: u64,
-    /// A page token that is refused, and once more when it is tried again, counted over calls that have one.
-    pub expired_token_every: u64,
     /// A page token that is refused once, counted over calls that have one.
-    pub refused_token_every: u64,
+    pub expired_token_every: u64,
+    /// A page token that is refused, and once more when it is tried again, counted over calls that have one.
+    pub lost_token_every: u64,
     /// Calls that a key may make before it has ended, as the keys of a session do.
     pub key_ends_after: u64,
     /// A page that gives the token it was asked with, counted over calls that have one.
@@ -77,7 +77,7 @@ pub(crate) struct FaultState {
     pages: AtomicU64,
     tokens: AtomicU64,
     /// Tokens that are refused the next time.
-    expired: Mutex<HashSet<String>>,
+    lost: Mutex<HashSet<String>>,
     /// Calls of each key.
     keys: Mutex<HashMap<String, u64>>,
 }
@@ -112,7 +112,7 @@ impl FaultState {
             calls: AtomicU64::new(0),
             pages: AtomicU64::new(0),
             tokens: AtomicU64::new(0),
-            expired: Mutex::default(),
+            lost: Mutex::default(),
             keys: Mutex::default(),
         }
     }
@@ -152,15 +152,15 @@ impl FaultState {
     }
 
     pub(crate) fn token(&self, token: &str) -> TokenFate {
-        let mut expired = self.expired.lock().unwrap_or_else(PoisonError::into_inner);
-        if expired.remove(token) {
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        if lost.remove(token) {
             return TokenFate::Refused;
         }
         let number = next(&self.tokens);
-        if hits(self.faults.expired_token_every, number) {
-            expired.insert(token.to_owned());
+        if hits(self.faults.lost_token_every, number) {
+            lost.insert(token.to_owned());
             TokenFate::Refused
-        } else if hits(self.faults.refused_token_every, number) {
+        } else if hits(self.faults.expired_token_every, number) {
             TokenFate::Refused
         } else if hits(self.faults.repeated_token_every, number) {
             TokenFate::Repeated

@@ -1,7 +1,7 @@
 //! `compline check`.
 
 use super::{Clock, day_of};
-use crate::arguments::CheckArguments;
+use crate::arguments::PipelineArguments;
 use crate::failure::{Ending, Failure};
 use crate::print;
 use crate::settings::{AggregatorSettings, Settings, lake_name};
@@ -21,9 +21,8 @@ struct Tried {
 /// A person waits for the answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-pub(super) async fn check(arguments: &CheckArguments, clock: Clock) -> Result<Ending, Failure> {
-    let mut settings = Settings::read(&arguments.file, arguments.lake.as_deref()).map_err(Failure::Usage)?;
-    settings.keep_only(&arguments.only).map_err(Failure::Usage)?;
+pub(super) async fn check(arguments: &PipelineArguments, clock: Clock) -> Result<Ending, Failure> {
+    let settings = arguments.settings()?;
     let now = clock();
     let options = settings.fetch_options(day_of(now));
     let patience = |limit: Duration| limit.min(PATIENCE);

@@ -1,7 +1,7 @@
 //! `compline plan`.
 
 use super::{Clock, day_of};
-use crate::arguments::DiscoverArguments;
+use crate::arguments::PlanArguments;
 use crate::failure::{Ending, Failure};
 use crate::print;
 use crate::settings::{AggregatorSettings, Settings, lake_name};
@@ -11,12 +11,11 @@ use compline_sink::Partition;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-pub(super) async fn plan(arguments: &DiscoverArguments, clock: Clock) -> Result<Ending, Failure> {
-    let DiscoverArguments { plan, discover } = arguments;
-    let mut settings = Settings::read(&plan.file, plan.lake.as_deref()).map_err(Failure::Usage)?;
-    settings.keep_only(&plan.only).map_err(Failure::Usage)?;
+pub(super) async fn plan(arguments: &PlanArguments, clock: Clock) -> Result<Ending, Failure> {
+    let PlanArguments { pipeline, date, discover } = arguments;
+    let settings = pipeline.settings()?;
     let now = clock();
-    let date = plan.date.unwrap_or_else(|| day_of(now));
+    let date = date.unwrap_or_else(|| day_of(now));
     let mut text = format!("snapshot {date} to {}\n", lake_name(&settings.lake));
     let connector = match discover {
         true => Some(Connector::load(settings.identity(), settings.fetch_options(date)).await),

@@ -16,8 +16,7 @@ use std::time::Duration;
 const SETTLE: Duration = Duration::from_secs(3);
 
 pub(super) async fn run(arguments: RunArguments, clock: Clock) -> Result<Ending, Failure> {
-    let mut settings = Settings::read(&arguments.plan.file, arguments.plan.lake.as_deref()).map_err(Failure::Usage)?;
-    settings.keep_only(&arguments.plan.only).map_err(Failure::Usage)?;
+    let settings = arguments.pipeline.settings()?;
     // Read once: a run across midnight stays one day.
     let started_at = clock();
     let (date, source) = snapshot_date(&arguments, day_of(started_at), &settings)?;
@@ -52,7 +51,7 @@ fn snapshot_date(
     today: SnapshotDate,
     settings: &Settings,
 ) -> Result<(SnapshotDate, Source), Failure> {
-    let date = arguments.plan.date.unwrap_or(today);
+    let date = arguments.date.unwrap_or(today);
     if date == today || settings.answers_any_date() {
         return Ok((date, Source::AwsConfig));
     }

@@ -1,7 +1,7 @@
 //! The text of a file, and the documents in it.
 
 use crate::lines::Head;
-use crate::wire::{RawAnswer, RawCompliance, RawPack};
+use crate::wire::{Object, RawAnswer, RawCompliance, RawPack};
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use std::fmt;
@@ -27,10 +27,10 @@ impl Read for Counted {
 /// A document of a file, of any kind.
 #[derive(Default, Deserialize)]
 pub(super) struct RawDocument {
-    pub(super) compline: Option<Head>,
-    pub(super) answer: Option<RawAnswer>,
+    pub(super) compline: Option<Object<Head>>,
+    pub(super) answer: Option<Object<RawAnswer>>,
     #[serde(rename = "AggregateComplianceByConformancePacks")]
-    pub(super) packs: Option<Vec<RawPack>>,
+    pub(super) packs: Option<Vec<Object<RawPack>>>,
     #[serde(rename = "NextToken")]
     pub(super) next_token: Option<String>,
     #[serde(rename = "ConformancePackName")]
@@ -40,7 +40,7 @@ pub(super) struct RawDocument {
     #[serde(rename = "AwsRegion")]
     pub(super) aws_region: Option<String>,
     #[serde(rename = "Compliance")]
-    pub(super) compliance: Option<RawCompliance>,
+    pub(super) compliance: Option<Object<RawCompliance>>,
 }
 
 /// A document, or a list of them.
@@ -65,7 +65,8 @@ impl<'de> Deserialize<'de> for Documents {
             }
 
             fn visit_seq<A: serde::de::SeqAccess<'de>>(self, list: A) -> Result<Documents, A::Error> {
-                let documents = Vec::deserialize(SeqAccessDeserializer::new(list))?;
+                let documents: Vec<Object<_>> = Vec::deserialize(SeqAccessDeserializer::new(list))?;
+                let documents = documents.into_iter().map(|Object(document)| document).collect();
                 Ok(Documents { list: true, documents })
             }
         }

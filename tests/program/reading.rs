@@ -58,22 +58,28 @@ pub(crate) fn column(batch: &RecordBatch, name: &str) -> Vec<String> {
     (0..batch.num_rows()).map(|row| value(row).expect("a value")).collect()
 }
 
-/// Every file below a folder, by its path below it.
+/// Every file below a folder, by its path below it. What a run that is at work takes away meanwhile is not there.
 pub(crate) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     let mut folders: Vec<PathBuf> = vec![folder.to_owned()];
     while let Some(inner) = folders.pop() {
-        for entry in std::fs::read_dir(inner).expect("a folder") {
+        for entry in there(std::fs::read_dir(inner)).into_iter().flatten() {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
                 folders.push(path);
-            } else {
-                let name = path.strip_prefix(folder).expect("below").display().to_string();
-                files.insert(name, std::fs::read(path).expect("a file"));
+            } else if let Some(content) = there(std::fs::read(&path)) {
+                files.insert(path.strip_prefix(folder).expect("below").display().to_string(), content);
             }
         }
     }
     files
+}
+
+fn there<T>(read: std::io::Result<T>) -> Option<T> {
+    match read {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        read => Some(read.expect("readable")),
+    }
 }
 
 /// Of files, those of tables that have nothing of the run in them: byte for byte the same for the same days.

@@ -11,6 +11,7 @@ mod killed;
 mod nights;
 mod planning;
 mod reading;
+mod recomputed;
 mod resumed;
 mod s3;
 mod support;

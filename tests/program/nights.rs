@@ -108,7 +108,7 @@ fn b61_the_day_is_that_of_utc_wherever_the_machine_is() {
 #[test]
 fn the_help_of_every_command_is_the_golden_one() {
     let scene = Scene::new("");
-    for command in ["check", "demo", "import", "plan", "run", "simulate"] {
+    for command in ["check", "demo", "import", "plan", "run", "simulate", "trends"] {
         golden(&format!("help_{command}"), &run(scene.command(&[command, "--help"])).stdout);
     }
 }

@@ -1,132 +1,66 @@
-"""The trend tables against plain SQL over the snapshots, on an engine nobody here wrote."""
+"""The trend tables against plain SQL over the snapshots, on an engine nobody here wrote: every column of every day."""
+
+import datetime
+import json
+import pathlib
+import subprocess
 
 import duckdb
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as some
+
+from conftest import COMPLINE
+
+SQL = pathlib.Path(__file__).with_name("trends.sql").read_text()
+TABLES = ("pack_status", "pack_changes", "compliance_trends")
 
 
-@pytest.fixture(scope="module")
-def sql(lake):
+def opened(lake):
+    """The lake's tables, and what SQL says they should be."""
     database = duckdb.connect()
-    for table in ("pack_compliance", "pack_changes", "compliance_trends", "pack_status", "source_status"):
+    for table in ("pack_compliance", "source_status", *TABLES):
         source = f"read_parquet('{lake}/{table}/*/*/*.parquet', hive_partitioning = true)"
-        database.sql(f"CREATE TABLE {table} AS SELECT * REPLACE (CAST(snapshot_date AS DATE) AS snapshot_date) FROM {source}")
-    # Every snapshot of an aggregator with the one before it.
-    database.sql("""
-        CREATE VIEW days AS
-        SELECT aggregator, snapshot_date, lag(snapshot_date) OVER (PARTITION BY aggregator ORDER BY snapshot_date) AS previous
-        FROM (SELECT DISTINCT aggregator, snapshot_date FROM pack_compliance)""")
+        database.execute(f"CREATE TABLE {table} AS SELECT * REPLACE (CAST(snapshot_date AS DATE) AS snapshot_date) FROM {source}")
+    # From the names of the files, since a snapshot may have no pack.
+    database.execute(f"""
+        CREATE TABLE snapshots AS
+        SELECT CAST(regexp_extract(file, 'snapshot_date=([^/]*)', 1) AS DATE) AS snapshot_date, regexp_extract(file, 'aggregator=([^/]*)', 1) AS aggregator
+        FROM glob('{lake}/pack_compliance/*/*/*.parquet')""")
+    database.execute(SQL)
     return database
 
 
-def differences(sql, left, right):
-    found = sql.sql(f"(({left}) EXCEPT ALL ({right})) UNION ALL (({right}) EXCEPT ALL ({left})) LIMIT 5").fetchall()
-    count = sql.sql(f"SELECT count(*) FROM ({left})").fetchall()[0][0]
-    assert count > 0, "nothing to compare"
-    return found
+def differences(database, left, right):
+    return [
+        *(("only left", *row) for row in database.sql(f"({left}) EXCEPT ALL ({right}) ORDER BY ALL LIMIT 3").fetchall()),
+        *(("only right", *row) for row in database.sql(f"({right}) EXCEPT ALL ({left}) ORDER BY ALL LIMIT 3").fetchall()),
+    ]
 
 
-DIMENSIONS = {"aggregator": "aggregator", "account": "account_id", "region": "aws_region", "pack_group": "pack_group"}
+def assert_as_sql_says(database):
+    for table in TABLES:
+        columns = [(name, kind) for name, kind, *_ in database.sql(f"DESCRIBE {table}").fetchall()]
+        # The same rates come out of other orders of adding up: they differ in the last digits at most.
+        shown = ", ".join(f"round({name}, 12) AS {name}" if kind == "DOUBLE" else f"CAST({name} AS {kind}) AS {name}" for name, kind in columns)
+        kept, expected = (f"SELECT {shown} FROM {name}" for name in (table, f"expected_{table}"))
+        assert differences(database, kept, expected) == [], (table, [name for name, _ in columns])
+        for name in (name for name, kind in columns if kind == "DOUBLE"):
+            assert database.sql(f"SELECT count(*) FROM {table} WHERE isnan({name}) OR isinf({name})").fetchall() == [(0,)], name
 
 
-@pytest.mark.parametrize("dimension", DIMENSIONS)
-def test_totals_by_sql_over_the_snapshots_are_those_of_the_trends(sql, dimension):
-    columns = """packs_total, packs_compliant, packs_non_compliant, packs_insufficient_data, packs_unknown,
-        rules_compliant, rules_non_compliant, rules_insufficient_data, rules_total"""
-    by_sql = f"""
-        SELECT snapshot_date, aggregator, {DIMENSIONS[dimension]} AS dimension_value,
-            count(*), count(*) FILTER (compliance_type = 'COMPLIANT'), count(*) FILTER (compliance_type = 'NON_COMPLIANT'),
-            count(*) FILTER (compliance_type = 'INSUFFICIENT_DATA'),
-            count(*) FILTER (compliance_type IS NULL OR compliance_type NOT IN ('COMPLIANT', 'NON_COMPLIANT', 'INSUFFICIENT_DATA')),
-            sum(compliant_rule_count), sum(non_compliant_rule_count), sum(insufficient_data_rule_count), sum(total_rule_count)
-        FROM pack_compliance GROUP BY ALL"""
-    kept = f"""
-        SELECT snapshot_date, aggregator, dimension_value, {columns}
-        FROM compliance_trends WHERE dimension = '{dimension}' AND packs_total > 0"""
-    assert differences(sql, kept, by_sql) == []
+@pytest.fixture(scope="module")
+def demo(lake):
+    return opened(lake)
 
 
-def test_rates_are_those_of_the_definitions(sql):
-    wrong = sql.sql("""
-        SELECT * FROM compliance_trends
-        WHERE pack_compliance_rate IS DISTINCT FROM
-                CASE WHEN packs_compliant + packs_non_compliant > 0 THEN packs_compliant / (packs_compliant + packs_non_compliant) END
-            OR rule_compliance_rate IS DISTINCT FROM
-                CASE WHEN rules_compliant + rules_non_compliant > 0 THEN rules_compliant / (rules_compliant + rules_non_compliant) END
-        LIMIT 5""").fetchall()
-    assert wrong == []
-
-
-def test_events_by_sql_over_two_snapshots_are_the_changes(sql):
-    by_sql = """
-        WITH pairs AS (
-            SELECT days.*, now.account_id, now.aws_region, now.conformance_pack_name, now.compliance_type AS to_type, 'now' AS side
-            FROM days JOIN pack_compliance AS now USING (aggregator, snapshot_date) WHERE previous IS NOT NULL
-            UNION ALL
-            SELECT days.*, was.account_id, was.aws_region, was.conformance_pack_name, was.compliance_type, 'was'
-            FROM days JOIN pack_compliance AS was ON was.aggregator = days.aggregator AND was.snapshot_date = days.previous
-        ),
-        sides AS (
-            SELECT aggregator, snapshot_date, previous, account_id, aws_region, conformance_pack_name,
-                count(*) FILTER (side = 'was') AS was_here, count(*) FILTER (side = 'now') AS is_here,
-                any_value(to_type) FILTER (side = 'was') AS from_type, any_value(to_type) FILTER (side = 'now') AS to_type
-            FROM pairs GROUP BY ALL
-        ),
-        first_seen AS (
-            SELECT aggregator, account_id, aws_region, conformance_pack_name, min(snapshot_date) AS first_day
-            FROM pack_compliance GROUP BY ALL
-        )
-        SELECT snapshot_date, aggregator, account_id, aws_region, conformance_pack_name,
-            CASE
-                WHEN was_here = 0 AND first_day < snapshot_date THEN 'reappeared'
-                WHEN was_here = 0 THEN 'added'
-                WHEN is_here = 0 THEN 'removed'
-                WHEN from_type = 'COMPLIANT' AND to_type = 'NON_COMPLIANT' THEN 'regressed'
-                WHEN from_type = 'NON_COMPLIANT' AND to_type = 'COMPLIANT' THEN 'remediated'
-                WHEN from_type IS DISTINCT FROM to_type THEN 'changed'
-            END AS change,
-            to_type, previous
-        FROM sides JOIN first_seen USING (aggregator, account_id, aws_region, conformance_pack_name)
-        WHERE change IS NOT NULL"""
-    kept = """
-        SELECT snapshot_date, aggregator, account_id, aws_region, conformance_pack_name, change, to_type, previous_snapshot_date
-        FROM pack_changes"""
-    assert differences(sql, kept, by_sql) == []
-    kinds = {kind for (kind,) in sql.sql("SELECT DISTINCT change FROM pack_changes").fetchall()}
+def test_a_month_of_nights_is_what_sql_over_its_snapshots_says(demo):
+    assert_as_sql_says(demo)
+    kinds = {kind for (kind,) in demo.sql("SELECT DISTINCT change FROM pack_changes").fetchall()}
     assert kinds == {"added", "removed", "reappeared", "regressed", "remediated", "changed"}
 
 
-@pytest.mark.parametrize("dimension", DIMENSIONS)
-def test_event_counts_are_those_of_the_changes(sql, dimension):
-    kinds = ("added", "removed", "reappeared", "regressed", "remediated")
-    counts = ", ".join(f"count(*) FILTER (change = '{kind}')" for kind in kinds)
-    some = " + ".join(f"packs_{kind}" for kind in kinds)
-    by_sql = f"""
-        SELECT snapshot_date, aggregator, {DIMENSIONS[dimension]}, {counts}
-        FROM pack_changes WHERE change <> 'changed' GROUP BY ALL"""
-    kept = f"""
-        SELECT snapshot_date, aggregator, dimension_value, {", ".join(f"packs_{kind}" for kind in kinds)}
-        FROM compliance_trends WHERE dimension = '{dimension}' AND {some} > 0"""
-    assert differences(sql, kept, by_sql) == []
-
-
-def test_the_state_of_a_pack_is_what_its_days_say(sql):
-    by_sql = """
-        WITH seen AS (
-            SELECT aggregator, account_id, aws_region, conformance_pack_name, snapshot_date, compliance_type,
-                min(snapshot_date) OVER pack AS first_seen, max(snapshot_date) OVER pack AS last_seen
-            FROM pack_compliance
-            WINDOW pack AS (PARTITION BY aggregator, account_id, aws_region, conformance_pack_name)
-        ),
-        latest AS (SELECT aggregator, max(snapshot_date) AS today FROM pack_compliance GROUP BY ALL)
-        SELECT aggregator, account_id, aws_region, conformance_pack_name, compliance_type, first_seen, last_seen, last_seen = today
-        FROM seen JOIN latest USING (aggregator) WHERE snapshot_date = last_seen"""
-    kept = """
-        SELECT aggregator, account_id, aws_region, conformance_pack_name, compliance_type, first_seen_date, last_seen_date, is_present
-        FROM pack_status WHERE snapshot_date = (SELECT max(snapshot_date) FROM pack_status)"""
-    assert differences(sql, kept, by_sql) == []
-
-
-def test_the_fact_carries_the_status_of_its_source(sql):
+def test_the_fact_carries_the_status_of_its_source(demo):
     by_sql = """
         SELECT f.snapshot_date, f.aggregator, f.account_id, f.aws_region, f.conformance_pack_name, s.status, s.last_update_time
         FROM pack_compliance AS f LEFT JOIN source_status AS s
@@ -134,6 +68,56 @@ def test_the_fact_carries_the_status_of_its_source(sql):
     kept = """
         SELECT snapshot_date, aggregator, account_id, aws_region, conformance_pack_name, source_status, source_updated_at
         FROM pack_compliance"""
-    assert differences(sql, kept, by_sql) == []
-    statuses = {status for (status,) in sql.sql("SELECT DISTINCT source_status FROM pack_compliance").fetchall()}
+    assert differences(demo, kept, by_sql) == []
+    statuses = {status for (status,) in demo.sql("SELECT DISTINCT source_status FROM pack_compliance").fetchall()}
     assert statuses == {"SUCCEEDED", "OUTDATED", "FAILED"}
+
+
+# Days near each other and far: within each window, beyond it, and after a pack is forgotten.
+DAYS = some.sampled_from([0, 1, 2, 3, 6, 7, 8, 13, 14, 20, 29, 30, 31, 59, 60, 89, 90, 91, 179, 180, 400, 401, 402, 500, 803])
+TYPES = some.sampled_from(["COMPLIANT", "NON_COMPLIANT", "INSUFFICIENT_DATA", "NEW", "", None])
+COUNTS = some.none() | some.integers(0, 3) | some.sampled_from([-1, 2**31 - 1])
+PACKS = some.fixed_dictionaries({
+    "account": some.sampled_from(["000000000001", "012345678910"]),
+    "region": some.sampled_from(["eu-west-1", "us-east-1"]),
+    "name": some.sampled_from(["a", "b", "OrgConformsPack-b-ab12cd34", "OrgConformsPack-b-zz99yy88"]),
+    "type": TYPES,
+    "counts": some.none() | some.tuples(COUNTS, COUNTS, COUNTS),
+})
+# A snapshot, in whatever order the days come; a day that comes again is replaced.
+SNAPSHOTS = some.tuples(DAYS, some.lists(PACKS, max_size=8, unique_by=lambda pack: (pack["account"], pack["region"], pack["name"])))
+
+
+def item(pack):
+    compliance = {"ComplianceType": pack["type"]}
+    if pack["counts"]:
+        compliance |= dict(zip(("CompliantRuleCount", "NonCompliantRuleCount", "TotalRuleCount"), pack["counts"]))
+    return {"AccountId": pack["account"], "AwsRegion": pack["region"], "ConformancePackName": pack["name"], "Compliance": compliance}
+
+
+@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(history=some.lists(SNAPSHOTS, min_size=2, max_size=9))
+def test_whatever_the_history_and_the_order_it_came_in_the_tables_are_what_sql_says(tmp_path_factory, history):
+    folder = tmp_path_factory.mktemp("history")
+    (folder / "pipeline.toml").write_text(f"""
+        version = 1
+        [lake]
+        url = "{folder}/lake"
+        [[aggregator]]
+        id = "org"
+        name = "org-aggregator"
+        region = "eu-west-1"
+        """)
+
+    def compline(*arguments):
+        done = subprocess.run([COMPLINE, *arguments], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done
+        return done.stdout
+
+    for days, packs in history:
+        date = datetime.date(2024, 1, 1) + datetime.timedelta(days)
+        (folder / "day.json").write_text(json.dumps({"AggregateComplianceByConformancePacks": [item(pack) for pack in packs]}))
+        compline("import", folder / "pipeline.toml", "--aggregator", "org", "--date", str(date), folder / "day.json", "--replace", "--accept")
+    assert_as_sql_says(opened(folder / "lake"))
+    count = len({days for days, _ in history})
+    assert f"org: {count} of {count} days were as their snapshots say" in compline("trends", folder / "pipeline.toml")

@@ -42,6 +42,10 @@ pub(crate) enum Command {
     /// page), pages or their items as boto3 gives them, in a list or one a line, and the archives that `[archive] raw` keeps;
     /// plain, gzip or zstd. Nothing is written unless all of it is understood. Trends of later days follow.
     Import(ImportArguments),
+    /// Compute the trend tables again from the snapshots.
+    ///
+    /// Says how many days had tables that were not as the snapshots say, and writes those anew. Calls nothing but the lake.
+    Trends(TrendsArguments),
     /// Serve AWS Config's side of the wire, with a made-up organization.
     ///
     /// Point any client at it: AWS_ENDPOINT_URL_CONFIG_SERVICE=http://127.0.0.1:4599 for boto3 and the AWS CLI. `/` answers
@@ -83,6 +87,18 @@ impl PipelineArguments {
         settings.keep_only(&self.only).map_err(Failure::Usage)?;
         Ok(settings)
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrendsArguments {
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArguments,
+    /// The first day to compute, the first snapshot unless given.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub(crate) from: Option<SnapshotDate>,
+    /// The last day to compute, the last snapshot unless given.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub(crate) to: Option<SnapshotDate>,
 }
 
 #[derive(Debug, Args)]

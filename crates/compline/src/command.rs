@@ -6,6 +6,7 @@ mod import;
 mod plan;
 mod run;
 mod simulate;
+mod trends;
 
 use crate::arguments::{Command, OrganizationArguments};
 use crate::failure::{Ending, Failure};
@@ -23,6 +24,7 @@ pub(crate) async fn perform(command: Command, clock: Clock) -> Result<Ending, Fa
         Command::Import(arguments) => import::import(arguments, clock).await,
         Command::Plan(arguments) => plan::plan(&arguments, clock).await,
         Command::Run(arguments) => run::run(arguments, clock).await,
+        Command::Trends(arguments) => trends::trends(&arguments).await,
         Command::Simulate(arguments) => simulate::simulate(arguments, clock).await,
     }
 }

@@ -17,7 +17,7 @@ use chrono::{DateTime, Utc};
 use collect::{Collected, collect};
 use compline_fetcher::Connector;
 use compline_model::{AggregatorId, RunId, SnapshotDate, Table};
-use compline_sink::{Lake, Partition, Partitions};
+use compline_sink::{Lake, Partition};
 use futures::future::join_all;
 use import::import;
 use std::collections::BTreeSet;
@@ -25,6 +25,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 use tokio::sync::Semaphore;
 
+pub(crate) use redo::{History, Recomputed, recompute};
 pub(crate) use report::{AggregatorReport, Found, Outcome, Report, TrendReport};
 
 /// What a night is to do.
@@ -69,13 +70,6 @@ struct Shared<'a> {
     progress: &'a Progress,
 }
 
-/// The days that the lake has of what trends are made from and of.
-struct History {
-    snapshots: Partitions,
-    trends: Partitions,
-    statuses: Partitions,
-}
-
 /// Does the night. What fails for one aggregator is in its report.
 ///
 /// # Errors
@@ -97,16 +91,6 @@ pub(crate) async fn nightly(night: &Night<'_>, lake: &Lake, progress: &Progress)
         lake: lake_name(&night.settings.lake),
         aggregators,
     })
-}
-
-impl History {
-    async fn read(lake: &Lake) -> anyhow::Result<Self> {
-        Ok(Self {
-            snapshots: lake.partitions(Table::PackCompliance).await?,
-            trends: lake.partitions(Table::ComplianceTrends).await?,
-            statuses: lake.partitions(Table::PackStatus).await?,
-        })
-    }
 }
 
 impl Shared<'_> {

@@ -1,10 +1,10 @@
-//! trend -> commit trends, for the day and every later one that its snapshot changes.
+//! trend -> commit trends: for a night's day and every later one that its snapshot changes, and for any days again.
 
 use super::{AggregatorReport, Shared, TrendReport};
 use anyhow::{Context, bail};
 use arrow::array::RecordBatch;
 use compline_model::{AggregatorId, SnapshotDate, Table};
-use compline_sink::Partition;
+use compline_sink::{Lake, Partition, Partitions};
 use compline_transformer::{RECENT_COLUMNS, Recent, SNAPSHOT_COLUMNS, State, Trends, advance, recent_needed};
 use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,9 +12,25 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Partitions read at once: enough to hide the way to S3.
 const READ_AT_ONCE: usize = 16;
 
+/// The days that the lake has of what trends are made from and of.
+pub(crate) struct History {
+    pub(super) snapshots: Partitions,
+    trends: Partitions,
+    statuses: Partitions,
+}
+
+/// What became of days whose trends were computed again.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Recomputed {
+    /// The days, in order.
+    pub(crate) days: Vec<SnapshotDate>,
+    /// Those whose tables were not as the snapshots say, and are now.
+    pub(crate) rewritten: u64,
+}
+
 /// The days being gone through, and what is carried from one to the next.
 struct Redo<'a> {
-    shared: &'a Shared<'a>,
+    lake: &'a Lake,
     id: &'a AggregatorId,
     dates: Vec<SnapshotDate>,
     state: Option<State>,
@@ -32,22 +48,21 @@ pub(super) async fn trends(
     report: &mut AggregatorReport,
 ) -> anyhow::Result<()> {
     let (tonight, dates) = (shared.night.date, shared.snapshot_dates(id));
-    let from = first_to_redo(shared, id, &dates, behind_from.map_or(tonight, |earlier| earlier.min(tonight)));
+    let from = behind_from.map_or(tonight, |earlier| earlier.min(tonight));
     let mut snapshot = Some(snapshot);
-    let mut redo = Redo { shared, id, dates: dates.into_iter().collect(), state: None, recent: BTreeMap::new() };
-    redo.state = redo.read_state(from).await?;
-    let days: Vec<SnapshotDate> = redo.dates.iter().copied().filter(|date| *date >= from).collect();
+    let (mut redo, days) = Redo::begin(shared.lake, &shared.history, id, dates, from).await?;
+    let only_tonight = behind_from.is_none() && days.first() == Some(&tonight);
     for date in days {
         let rows = match snapshot.take_if(|_| date == tonight) {
             Some(rows) => rows,
-            None => redo.read(Table::PackCompliance, date, Some(SNAPSHOT_COLUMNS)).await?,
+            None => redo.snapshot(date).await?,
         };
         let trends = redo.advance(date, rows).await?;
         if date == tonight {
             report.trends = Some(TrendReport::of(&trends));
             // A snapshot that gives the trends that are there already changes no later day either.
             let was_there = shared.history.snapshots.get(id).is_some_and(|dates| dates.contains(&tonight));
-            if was_there && behind_from.is_none() && from == tonight && redo.is_kept(&trends).await? {
+            if was_there && only_tonight && redo.is_kept(date, &trends).await {
                 return Ok(());
             }
         }
@@ -56,29 +71,99 @@ pub(super) async fn trends(
     Ok(())
 }
 
-/// The first day whose trends must be computed: `from`, or an earlier one, as long as something that it is computed from is
-/// not there.
-fn first_to_redo(
-    shared: &Shared<'_>,
+/// Computes the trends of every day from `from` to `to` that has a snapshot, and of earlier days without which that cannot be
+/// done. Tables that are not as the snapshots say are written again; `done` is told of each day.
+///
+/// # Errors
+/// A lake that does not answer. Whatever is behind then is noted in the lake, as it is for the days after `to`.
+pub(crate) async fn recompute(
+    lake: &Lake,
+    history: &History,
     id: &AggregatorId,
-    dates: &BTreeSet<SnapshotDate>,
-    mut from: SnapshotDate,
-) -> SnapshotDate {
-    let none = BTreeSet::new();
-    let (trends, statuses) =
-        (shared.history.trends.get(id).unwrap_or(&none), shared.history.statuses.get(id).unwrap_or(&none));
-    let all: Vec<SnapshotDate> = dates.iter().copied().collect();
-    loop {
-        let previous = dates.range(..from).next_back().filter(|date| !statuses.contains(date));
-        let lacking = recent_needed(from, &all).into_iter().find(|date| !trends.contains(date));
-        match previous.copied().into_iter().chain(lacking).min() {
-            Some(earlier) => from = earlier,
-            None => return from,
+    (from, to): (Option<SnapshotDate>, Option<SnapshotDate>),
+    mut done: impl FnMut(SnapshotDate),
+) -> anyhow::Result<Recomputed> {
+    let dates = history.snapshots.get(id).cloned().unwrap_or_default();
+    let wanted = |date: &&SnapshotDate| from.is_none_or(|from| **date >= from) && to.is_none_or(|to| **date <= to);
+    let behind_from = lake.redo_from(id).await?;
+    let Some(first) = dates.iter().find(wanted).copied() else { return Ok(Recomputed::default()) };
+    let first = behind_from.map_or(first, |behind| behind.min(first));
+    let after = dates.iter().find(|date| to.is_some_and(|to| **date > to)).copied();
+
+    let (mut redo, days) = Redo::begin(lake, history, id, dates, first).await?;
+    let days: Vec<SnapshotDate> = days.into_iter().filter(|date| to.is_none_or(|to| *date <= to)).collect();
+    let mut recomputed = Recomputed::default();
+    lake.mark_redo(id, days.first().copied().unwrap_or(first)).await?;
+    for date in days {
+        let rows = redo.snapshot(date).await?;
+        let trends = redo.advance(date, rows).await?;
+        if !redo.is_kept(date, &trends).await {
+            recomputed.rewritten += 1;
+            redo.commit(date, trends).await?;
+        }
+        recomputed.days.push(date);
+        done(date);
+    }
+    match after {
+        // Later days were computed from what is now otherwise, or were behind before.
+        Some(after) if recomputed.rewritten > 0 || behind_from.is_some() => lake.mark_redo(id, after).await?,
+        _ => lake.clear_redo(id).await?,
+    }
+    Ok(recomputed)
+}
+
+impl History {
+    /// Lists them.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub(crate) async fn read(lake: &Lake) -> anyhow::Result<Self> {
+        Ok(Self {
+            snapshots: lake.partitions(Table::PackCompliance).await?,
+            trends: lake.partitions(Table::ComplianceTrends).await?,
+            statuses: lake.partitions(Table::PackStatus).await?,
+        })
+    }
+
+    /// How many snapshots an aggregator has in these days.
+    pub(crate) fn days(&self, id: &AggregatorId, from: Option<SnapshotDate>, to: Option<SnapshotDate>) -> u64 {
+        let within = |date: &&SnapshotDate| from.is_none_or(|from| **date >= from) && to.is_none_or(|to| **date <= to);
+        self.snapshots.get(id).map_or(0, |dates| dates.iter().filter(within).count() as u64)
+    }
+
+    /// The first day whose trends must be computed: `from`, or an earlier one, as long as something that it is computed
+    /// from is not there.
+    fn first_to_redo(&self, id: &AggregatorId, dates: &BTreeSet<SnapshotDate>, mut from: SnapshotDate) -> SnapshotDate {
+        let none = BTreeSet::new();
+        let (trends, statuses) = (self.trends.get(id).unwrap_or(&none), self.statuses.get(id).unwrap_or(&none));
+        let all: Vec<SnapshotDate> = dates.iter().copied().collect();
+        loop {
+            let previous = dates.range(..from).next_back().filter(|date| !statuses.contains(date));
+            let lacking = recent_needed(from, &all).into_iter().find(|date| !trends.contains(date));
+            match previous.copied().into_iter().chain(lacking).min() {
+                Some(earlier) => from = earlier,
+                None => return from,
+            }
         }
     }
 }
 
-impl Redo<'_> {
+impl<'a> Redo<'a> {
+    /// Begins at `from`, or earlier where that is needed; gives the days to go through as well.
+    async fn begin(
+        lake: &'a Lake,
+        history: &History,
+        id: &'a AggregatorId,
+        dates: BTreeSet<SnapshotDate>,
+        from: SnapshotDate,
+    ) -> anyhow::Result<(Self, Vec<SnapshotDate>)> {
+        let from = history.first_to_redo(id, &dates, from);
+        let days = dates.range(from..).copied().collect();
+        let mut redo = Self { lake, id, dates: dates.into_iter().collect(), state: None, recent: BTreeMap::new() };
+        redo.state = redo.read_state(from).await?;
+        Ok((redo, days))
+    }
+
     fn partition(&self, table: Table, date: SnapshotDate) -> Partition {
         Partition { table, date, aggregator: self.id.clone() }
     }
@@ -91,10 +176,15 @@ impl Redo<'_> {
         columns: Option<&'static [&'static str]>,
     ) -> anyhow::Result<RecordBatch> {
         let partition = self.partition(table, date);
-        match self.shared.lake.read(&partition, columns).await? {
+        match self.lake.read(&partition, columns).await? {
             Some(rows) => Ok(rows),
             None => bail!("{} was there and is gone: is something else changing the lake?", partition.key()),
         }
+    }
+
+    /// What of a day's snapshot trends are computed from.
+    async fn snapshot(&self, date: SnapshotDate) -> anyhow::Result<RecordBatch> {
+        self.read(Table::PackCompliance, date, Some(SNAPSHOT_COLUMNS)).await
     }
 
     /// The state that a day starts from: that of the snapshot before it, if there is one.
@@ -128,22 +218,26 @@ impl Redo<'_> {
         Ok(self.recent.iter().map(|(date, rows)| Recent { date: *date, compliance_trends: rows.clone() }).collect())
     }
 
-    /// Whether the lake has these trends of the night's day.
-    async fn is_kept(&self, trends: &Trends) -> anyhow::Result<bool> {
+    /// Whether the lake has these trends of a day. A file that cannot be read is none: it is written anew.
+    async fn is_kept(&self, date: SnapshotDate, trends: &Trends) -> bool {
         for (table, rows) in tables(trends) {
-            let kept = self.shared.lake.read(&self.partition(table, self.shared.night.date), None).await?;
-            if kept.as_ref() != Some(rows) {
-                return Ok(false);
+            match self.lake.read(&self.partition(table, date), None).await {
+                Ok(kept) if kept.as_ref() == Some(rows) => {}
+                Ok(_) => return false,
+                Err(error) => {
+                    tracing::warn!(%error, "writing it anew");
+                    return false;
+                }
             }
         }
-        Ok(true)
+        true
     }
 
     /// Commits the trends of a day, the state last: where it is, the others are.
     async fn commit(&self, date: SnapshotDate, trends: Trends) -> anyhow::Result<u64> {
         let mut bytes = 0;
         for (table, rows) in tables(&trends) {
-            bytes += self.shared.lake.commit(&self.partition(table, date), rows.clone()).await?;
+            bytes += self.lake.commit(&self.partition(table, date), rows.clone()).await?;
         }
         Ok(bytes)
     }

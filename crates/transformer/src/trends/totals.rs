@@ -5,7 +5,7 @@ use compline_model::AggregatorId;
 use polars::prelude::*;
 
 /// The rows of `compliance_trends` without what looks back over windows. A value has a row on a day if it has a pack then,
-/// or an event.
+/// or an event; the aggregator has one on every day.
 pub(super) fn totals(moves: &LazyFrame, aggregator: &AggregatorId, day: Day) -> PolarsResult<LazyFrame> {
     let rows = moves.clone().filter(col("here").or(col("change").is_not_null()));
     let dimensions = [

@@ -88,6 +88,33 @@ fn the_plan_of_the_shipped_pipelines_is_the_golden_one() {
 }
 
 #[test]
+fn the_sql_for_athena_that_is_shipped_is_what_is_printed_for_the_shipped_pipeline() {
+    let scene = Scene::new("");
+    let nightly = concat!(env!("CARGO_MANIFEST_DIR"), "/../../pipelines/nightly");
+    let shipped = |name: &str| std::fs::read_to_string(format!("{nightly}/athena/{name}.sql")).expect("read");
+    let printed = run(scene.command(&["athena", &format!("{nightly}/pipeline.toml")]));
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    assert_eq!(printed.stdout, format!("{}\n{}", shipped("tables"), shipped("views")));
+
+    let other = run(scene.command(&["athena", &format!("{nightly}/pipeline.toml"), "--database", "audit"]));
+    assert!(other.stdout.contains("VIEW audit.coverage") && !other.stdout.contains(" compline."), "{other:?}");
+    for (arguments, words) in
+        [(["--database", "a b"], "allowed is a lower-case letter"), (["--lake", "folder"], "Athena reads S3 alone")]
+    {
+        let file = format!("{nightly}/pipeline.toml");
+        let ended = run(scene.command(&[&["athena", &file], &arguments[..]].concat()));
+        assert!(ended.code == Some(2) && ended.stderr.contains(words), "{ended:?}");
+    }
+}
+
+#[test]
+fn the_meaning_of_every_table_is_the_golden_one() {
+    golden("schema", &run(Scene::new("").command(&["schema"])).stdout);
+    let ended = run(Scene::new("").command(&["schema", "none"]));
+    assert!(ended.code == Some(2) && ended.stderr.contains("there are pack_compliance, source_status"), "{ended:?}");
+}
+
+#[test]
 fn b61_the_day_is_that_of_utc_wherever_the_machine_is() {
     let scene = Scene::new("");
     let pipeline = scene.knows_only_now(scene.pipeline(""));
@@ -108,7 +135,7 @@ fn b61_the_day_is_that_of_utc_wherever_the_machine_is() {
 #[test]
 fn the_help_of_every_command_is_the_golden_one() {
     let scene = Scene::new("");
-    for command in ["check", "demo", "import", "plan", "run", "simulate", "trends"] {
+    for command in ["athena", "check", "demo", "import", "plan", "run", "schema", "simulate", "trends"] {
         golden(&format!("help_{command}"), &run(scene.command(&[command, "--help"])).stdout);
     }
 }

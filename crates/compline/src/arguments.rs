@@ -46,6 +46,13 @@ pub(crate) enum Command {
     ///
     /// Says how many days had tables that were not as the snapshots say, and writes those anew. Calls nothing but the lake.
     Trends(TrendsArguments),
+    /// Print the tables and views for Athena.
+    ///
+    /// SQL for the pipeline's own lake and aggregators: external tables whose partitions are projected, and views for the
+    /// questions that are asked most. Calls nothing.
+    Athena(AthenaArguments),
+    /// Say what every table and column means.
+    Schema(SchemaArguments),
     /// Serve AWS Config's side of the wire, with a made-up organization.
     ///
     /// Point any client at it: AWS_ENDPOINT_URL_CONFIG_SERVICE=http://127.0.0.1:4599 for boto3 and the AWS CLI. `/` answers
@@ -87,6 +94,25 @@ impl PipelineArguments {
         settings.keep_only(&self.only).map_err(Failure::Usage)?;
         Ok(settings)
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AthenaArguments {
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArguments,
+    /// The database to make them in.
+    #[arg(long, value_name = "NAME", default_value = "compline")]
+    pub(crate) database: String,
+    /// The first day that the tables have; no conformance pack is older than the default.
+    #[arg(long, value_name = "YYYY-MM-DD", default_value = "2020-01-01")]
+    pub(crate) first_day: SnapshotDate,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SchemaArguments {
+    /// Only this table.
+    #[arg(value_name = "TABLE")]
+    pub(crate) table: Option<String>,
 }
 
 #[derive(Debug, Args)]

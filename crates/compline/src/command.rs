@@ -1,10 +1,12 @@
 //! The commands, one file each.
 
+mod athena;
 mod check;
 mod demo;
 mod import;
 mod plan;
 mod run;
+mod schema;
 mod simulate;
 mod trends;
 
@@ -19,6 +21,8 @@ pub(crate) type Clock = fn() -> DateTime<Utc>;
 
 pub(crate) async fn perform(command: Command, clock: Clock) -> Result<Ending, Failure> {
     match command {
+        Command::Athena(arguments) => athena::athena(&arguments),
+        Command::Schema(arguments) => schema::schema(&arguments),
         Command::Check(arguments) => check::check(&arguments, clock).await,
         Command::Demo(arguments) => demo::demo(arguments, clock).await,
         Command::Import(arguments) => import::import(arguments, clock).await,

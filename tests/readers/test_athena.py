@@ -1,0 +1,171 @@
+"""The views for Athena, on an engine nobody here wrote, against the tables that they stand on.
+
+Athena itself is not at hand: its SQL, Hive's for tables and Trino's for views, is read by sqlglot, which writes DuckDB's.
+That is the one place where dialects are dealt with.
+"""
+
+import subprocess
+
+import duckdb
+import polars
+import pyarrow.parquet as parquet
+import pytest
+import sqlglot
+
+from conftest import COMPLINE, TABLES
+
+
+@pytest.fixture(scope="module")
+def statements(tmp_path_factory):
+    """What `compline athena` prints, parsed."""
+    file = tmp_path_factory.mktemp("athena") / "pipeline.toml"
+    file.write_text("""
+        version = 1
+        [lake]
+        url = "s3://bucket/some/prefix"
+        [[aggregator]]
+        id = "org"
+        name = "org-aggregator"
+        region = "eu-west-1"
+        [[aggregator]]
+        id = "security"
+        name = "security-aggregator"
+        region = "us-east-1"
+        """)
+    done = subprocess.run([COMPLINE, "athena", file, "--database", "audit"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done
+    dialect = lambda text: "trino" if " VIEW " in text else "hive"
+    return [sqlglot.parse_one(text, read=dialect(text)) for text in done.stdout.split(";\n") if text.strip()]
+
+
+@pytest.fixture(scope="module")
+def database(lake, statements):
+    """The demo's lake, with the views made over it."""
+    database = duckdb.connect()
+    database.execute("CREATE SCHEMA audit")
+    for table in TABLES:
+        source = f"read_parquet('{lake}/{table}/*/*/*.parquet', hive_partitioning = true)"
+        database.execute(f"CREATE TABLE audit.{table} AS SELECT * REPLACE (CAST(snapshot_date AS DATE) AS snapshot_date) FROM {source}")
+    # A day on which nobody ran.
+    database.execute("CREATE TABLE gap AS SELECT max(snapshot_date) - 3 AS day FROM audit.pack_compliance")
+    for table in TABLES:
+        database.execute(f"DELETE FROM audit.{table} WHERE aggregator = 'org' AND snapshot_date = (SELECT day FROM gap)")
+    for view in views(statements):
+        # Trino's max_by gives a null that stands at the maximum; DuckDB has another function for that.
+        database.execute(view.sql(dialect="duckdb").replace("ARG_MAX(", "ARG_MAX_NULL("))
+    return database
+
+
+def views(statements):
+    return [statement for statement in statements if isinstance(statement, sqlglot.exp.Create) and statement.kind == "VIEW"]
+
+
+def rows(database, sql):
+    return sorted(database.sql(sql).fetchall(), key=str)
+
+
+def frame(database, table):
+    return polars.from_arrow(database.sql(f"SELECT * FROM audit.{table}").to_arrow_table())
+
+
+def latest(frame):
+    return frame.filter(polars.col("snapshot_date") == polars.col("snapshot_date").max().over("aggregator"))
+
+
+def taken(frame, *columns):
+    return sorted(frame.select(columns).rows(), key=str)
+
+
+def test_every_table_is_there_with_the_columns_and_types_of_its_files(lake, statements):
+    types = {"TEXT": "string", "INT": "int32", "BIGINT": "int64", "DOUBLE": "double", "BOOLEAN": "bool", "DATE": "date32[day]",
+             "TIMESTAMP": "timestamp[ms, tz=UTC]"}
+    made = {s.this.this.name: s for s in statements if isinstance(s, sqlglot.exp.Create) and s.kind == "TABLE"}
+    assert set(made) == set(TABLES)
+    for table, statement in made.items():
+        schema = parquet.read_schema(next(lake.glob(f"{table}/*/*/*.parquet")))
+        columns = [(column.name, types[column.kind.this.name]) for column in statement.this.expressions if column.name not in ("snapshot_date", "aggregator")]
+        assert columns == [(field.name, str(field.type)) for field in schema], table
+        text = statement.sql(dialect="hive")
+        location = f"s3://bucket/some/prefix/{table}/"
+        for part in (f"LOCATION '{location}'", f"{location}snapshot_date=${{snapshot_date}}/aggregator=${{aggregator}}/",
+                     "'projection.aggregator.values'='org,security'", "'projection.snapshot_date.range'='2020-01-01,NOW'"):
+            assert part in text, (part, text)
+
+
+def test_latest_posture_is_the_last_day_of_each_aggregator(database):
+    expected = latest(frame(database, "compliance_trends"))
+    assert rows(database, f"SELECT {', '.join(expected.columns)} FROM audit.latest_posture") == taken(expected, *expected.columns)
+
+
+def test_accounts_come_worst_first(database):
+    accounts = latest(frame(database, "compliance_trends")).filter((polars.col("dimension") == "account") & (polars.col("packs_total") > 0))
+    found = database.sql("SELECT account_id, pack_compliance_rate, packs_non_compliant FROM audit.accounts_worst_first WHERE aggregator = 'org' ORDER BY place, account_id").fetchall()
+    org = accounts.filter(polars.col("aggregator") == "org")
+    expected = org.sort(["pack_compliance_rate", "packs_non_compliant", "dimension_value"], descending=[False, True, False], nulls_last=True)
+    assert found == expected.select("dimension_value", "pack_compliance_rate", "packs_non_compliant").rows()
+
+
+@pytest.mark.parametrize("period, every", [("week", "1w"), ("month", "1mo")])
+def test_a_trend_by_period_has_its_last_snapshot_its_means_and_its_events(database, period, every):
+    trends = frame(database, "compliance_trends").sort("snapshot_date")
+    some = polars.col
+    expected = trends.with_columns(some("snapshot_date").dt.truncate(every).alias(period)).group_by("aggregator", "dimension", "dimension_value", period).agg(
+        (some("packs_total") > 0).sum().alias("days_observed"),
+        some("snapshot_date").max().alias("last_snapshot_date"),
+        some("packs_total").last(), some("packs_non_compliant").last(), some("pack_compliance_rate").last(),
+        some("pack_compliance_rate").mean().round(12).alias("pack_compliance_rate_mean"),
+        # Nothing is counted on a first day: null, not 0.
+        polars.when(some("packs_regressed").is_not_null().any()).then(some("packs_regressed").sum()).alias("packs_regressed"),
+        polars.when(some("packs_remediated").is_not_null().any()).then(some("packs_remediated").sum()).alias("packs_remediated"))
+    shown = {period: f"CAST({period} AS DATE)", "pack_compliance_rate_mean": "round(pack_compliance_rate_mean, 12)"}
+    found = rows(database, f"SELECT {', '.join(shown.get(name, name) for name in expected.columns)} FROM audit.trend_{period}ly")
+    assert len(found) > 100 and found == taken(expected, *expected.columns)
+
+
+def test_open_regressions_have_their_age(database):
+    some = polars.col
+    status = latest(frame(database, "pack_status"))
+    expected = status.filter(some("is_present") & (some("compliance_type") == "NON_COMPLIANT") & (some("previous_compliance_type") == "COMPLIANT"))
+    found = rows(database, "SELECT aggregator, account_id, aws_region, conformance_pack_name, regressed_on, days_open FROM audit.open_regressions")
+    assert len(found) > 10
+    assert found == taken(expected, "aggregator", "account_id", "aws_region", "conformance_pack_name", "status_since", "days_in_status")
+
+
+def test_packs_that_vanished_say_for_how_long(database):
+    status = latest(frame(database, "pack_status")).filter(~polars.col("is_present"))
+    gone = (polars.col("snapshot_date") - polars.col("last_seen_date")).dt.total_days().alias("days_gone")
+    found = rows(database, "SELECT aggregator, account_id, conformance_pack_name, last_seen_date, days_gone FROM audit.packs_vanished")
+    assert len(found) > 3
+    assert found == taken(status.with_columns(gone), "aggregator", "account_id", "conformance_pack_name", "last_seen_date", "days_gone")
+
+
+def test_coverage_has_every_calendar_day_and_shows_the_one_that_is_missing(database):
+    gap = database.sql("SELECT day FROM gap").fetchall()[0][0]
+    missing = rows(database, "SELECT aggregator, day, packs_total, sources FROM audit.coverage WHERE NOT has_snapshot")
+    assert missing == [("org", gap, None, None)]
+    sources = frame(database, "source_status")
+    is_ = lambda status: (polars.col("status") == status).sum().alias(status)
+    expected = sources.group_by("aggregator", "snapshot_date").agg(polars.len(), is_("SUCCEEDED"), is_("OUTDATED"), is_("FAILED"))
+    found = rows(database, """SELECT aggregator, day, sources, sources_succeeded, sources_outdated, sources_failed
+        FROM audit.coverage WHERE has_snapshot""")
+    assert found == taken(expected, *expected.columns)
+    days = database.sql("SELECT count(*), count(DISTINCT day), max(day) - min(day) + 1 FROM audit.coverage WHERE aggregator = 'org'").fetchall()
+    assert days == [(30, 30, 30)]
+
+
+def test_time_to_remediate_is_of_the_packs_remediated_in_the_month(database):
+    changes = frame(database, "pack_changes").filter(polars.col("change") == "remediated")
+    days = polars.col("days_in_previous_status")
+    expected = changes.group_by("aggregator", polars.col("snapshot_date").dt.truncate("1mo").alias("month")).agg(
+        polars.len(), days.mean().round(9).alias("mean"), days.min().alias("min"), days.max().alias("max"))
+    found = rows(database, """SELECT aggregator, CAST(month AS DATE), remediations, round(mean_days_to_remediate, 9), min_days_to_remediate,
+        max_days_to_remediate FROM audit.time_to_remediate_monthly""")
+    assert found == taken(expected, *expected.columns)
+
+
+def test_every_view_is_tried_here(statements):
+    assert {view.this.name for view in views(statements)} == {
+        "latest_snapshot", "latest_posture", "accounts_worst_first", "trend_weekly", "trend_monthly", "open_regressions",
+        "packs_vanished", "coverage", "time_to_remediate_monthly"}
+    assert all(table.db == "audit" for view in views(statements) for table in view.find_all(sqlglot.exp.Table)
+               if table.name not in ("kept", "span", "calendar", "sources"))

@@ -3,6 +3,7 @@
 mod arguments;
 mod command;
 mod failure;
+mod memory;
 mod nightly;
 mod progress;
 mod settings;
@@ -16,8 +17,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 fn main() -> ExitCode {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    give_freed_memory_back();
+    memory::bound();
     let arguments = arguments::Arguments::parse();
     // The one place that reads the clock, beside the fetcher's time of arrival.
     let clock = chrono::Utc::now;
@@ -36,18 +36,6 @@ fn main() -> ExitCode {
             failure.exit_code()
         }
     })
-}
-
-/// glibc keeps freed memory in an arena per thread, and the more the larger the blocks that were freed: left alone, a night of
-/// a million rows holds twice the memory that it uses.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[expect(unsafe_code, reason = "a call to C")]
-fn give_freed_memory_back() {
-    // SAFETY: mallopt sets a number, and there is no second thread yet.
-    unsafe {
-        libc::mallopt(libc::M_ARENA_MAX, 2);
-        libc::mallopt(libc::M_MMAP_THRESHOLD, 128 * 1024);
-    }
 }
 
 /// Writes data to stdout. That its reader has gone away, as `head` does, is no failure of ours.

@@ -98,7 +98,9 @@ pub(crate) fn decode(table: Table, file: Bytes, columns: Option<&[&str]>, key: &
     };
     let options = ArrowReaderOptions::new().with_schema(table.schema());
     let metadata = ArrowReaderMetadata::load(&file, options).map_err(|error| failed(&error))?;
-    let mut reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata).with_batch_size(ROW_GROUP_ROWS);
+    // In one batch, which need not be put together.
+    let rows = usize::try_from(metadata.metadata().file_metadata().num_rows()).unwrap_or_default();
+    let mut reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata).with_batch_size(rows.max(1));
     let mut schema = table.schema();
     if let Some(names) = columns {
         let mask = ProjectionMask::columns(reader.parquet_schema(), names.iter().copied());

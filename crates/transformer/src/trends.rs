@@ -79,7 +79,9 @@ pub fn advance(
     // Collected once: the three tables and four dimensions all read it, and the join is the costly part.
     let moves = moves::moves(now.lazy(), before.lazy(), day).collect().map_err(TransformError::polars(doing))?;
     let changes = moves::pack_changes(moves.clone().lazy(), day).collect().map_err(TransformError::polars(doing))?;
-    let totals = totals::totals(&moves.clone().lazy(), aggregator, day).map_err(TransformError::polars(doing))?;
+    // Collected as well: the joins of the windows read it seven times, and would compute it each time.
+    let totals = totals::totals(&moves.clone().lazy(), aggregator, day).and_then(LazyFrame::collect);
+    let totals = totals.map_err(TransformError::polars(doing))?.lazy();
     let trends = windows::with_windows(totals, recent, date)?.collect().map_err(TransformError::polars(doing))?;
     let status = moves::pack_status(moves.lazy(), day).collect().map_err(TransformError::polars(doing))?;
 

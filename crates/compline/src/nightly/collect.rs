@@ -2,6 +2,7 @@
 
 use super::checkpoints::Checkpoints;
 use super::{AggregatorReport, Shared};
+use crate::memory;
 use crate::progress::Bar;
 use crate::settings::{AggregatorSettings, Reconcile};
 use anyhow::{Context, bail};
@@ -86,7 +87,10 @@ async fn read_all(
     let rows: Vec<RecordBatch> = batches.into_iter().map(|batch| batch.rows).collect();
     let snapshot = {
         let _one_at_a_time = shared.computing.acquire().await?;
-        tokio::task::spawn_blocking(move || check(rows)).await.context("checking stopped")??
+        memory::give_back();
+        let snapshot = tokio::task::spawn_blocking(move || check(rows)).await.context("checking stopped")??;
+        memory::give_back();
+        snapshot
     };
     if shared.night.settings.reconciles(aggregator) {
         reconciled(shared, client, &snapshot, bar, report).await?;

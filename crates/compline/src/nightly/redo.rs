@@ -1,6 +1,7 @@
 //! trend -> commit trends: for a night's day and every later one that its snapshot changes, and for any days again.
 
 use super::{AggregatorReport, Shared, TrendReport};
+use crate::memory;
 use anyhow::{Context, bail};
 use arrow::array::RecordBatch;
 use compline_model::{AggregatorId, SnapshotDate, Table};
@@ -50,8 +51,11 @@ pub(super) async fn trends(
     let (tonight, dates) = (shared.night.date, shared.snapshot_dates(id));
     let from = behind_from.map_or(tonight, |earlier| earlier.min(tonight));
     let mut snapshot = Some(snapshot);
-    let (mut redo, days) = Redo::begin(shared.lake, &shared.history, id, dates, from).await?;
-    let only_tonight = behind_from.is_none() && days.first() == Some(&tonight);
+    let from = shared.history.first_to_redo(id, &dates, from);
+    let only_tonight = behind_from.is_none() && from == tonight;
+    let days: Vec<SnapshotDate> = dates.range(from..).copied().collect();
+    let mut redo = Redo::new(shared.lake, id, dates);
+    redo.state = redo.read_state(from).await?;
     for date in days {
         let rows = match snapshot.take_if(|_| date == tonight) {
             Some(rows) => rows,
@@ -90,10 +94,13 @@ pub(crate) async fn recompute(
     let first = behind_from.map_or(first, |behind| behind.min(first));
     let after = dates.iter().find(|date| to.is_some_and(|to| **date > to)).copied();
 
-    let (mut redo, days) = Redo::begin(lake, history, id, dates, first).await?;
-    let days: Vec<SnapshotDate> = days.into_iter().filter(|date| to.is_none_or(|to| *date <= to)).collect();
+    let first = history.first_to_redo(id, &dates, first);
+    let days: Vec<SnapshotDate> =
+        dates.range(first..).copied().take_while(|date| to.is_none_or(|to| *date <= to)).collect();
+    let mut redo = Redo::new(lake, id, dates);
     let mut recomputed = Recomputed::default();
-    lake.mark_redo(id, days.first().copied().unwrap_or(first)).await?;
+    lake.mark_redo(id, first).await?;
+    redo.state = redo.read_state(first).await?;
     for date in days {
         let rows = redo.snapshot(date).await?;
         let trends = redo.advance(date, rows).await?;
@@ -149,19 +156,8 @@ impl History {
 }
 
 impl<'a> Redo<'a> {
-    /// Begins at `from`, or earlier where that is needed; gives the days to go through as well.
-    async fn begin(
-        lake: &'a Lake,
-        history: &History,
-        id: &'a AggregatorId,
-        dates: BTreeSet<SnapshotDate>,
-        from: SnapshotDate,
-    ) -> anyhow::Result<(Self, Vec<SnapshotDate>)> {
-        let from = history.first_to_redo(id, &dates, from);
-        let days = dates.range(from..).copied().collect();
-        let mut redo = Self { lake, id, dates: dates.into_iter().collect(), state: None, recent: BTreeMap::new() };
-        redo.state = redo.read_state(from).await?;
-        Ok((redo, days))
+    fn new(lake: &'a Lake, id: &'a AggregatorId, dates: BTreeSet<SnapshotDate>) -> Self {
+        Self { lake, id, dates: dates.into_iter().collect(), state: None, recent: BTreeMap::new() }
     }
 
     fn partition(&self, table: Table, date: SnapshotDate) -> Partition {
@@ -196,9 +192,12 @@ impl<'a> Redo<'a> {
     /// The trends of a day; its state and trend rows are then those of the days that follow.
     async fn advance(&mut self, date: SnapshotDate, rows: RecordBatch) -> anyhow::Result<Trends> {
         let recent = self.recent(date).await?;
+        tracing::debug!(%date, recent = recent.len(), "read");
         let (id, state) = (self.id.clone(), self.state.take());
         let computed = tokio::task::spawn_blocking(move || advance(&id, date, state, rows, &recent));
         let trends = computed.await.context("computing the trends stopped")??;
+        tracing::debug!(%date, "computed");
+        memory::give_back();
         self.state = Some(State { date, pack_status: trends.pack_status.clone() });
         self.recent.insert(date, trends.compliance_trends.clone());
         Ok(trends)

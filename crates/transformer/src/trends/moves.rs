@@ -31,6 +31,8 @@ fn full_join() -> JoinArgs {
     JoinArgs {
         how: JoinType::Full,
         coalesce: JoinCoalesce::CoalesceColumns,
+        // Both sides are sorted by the key: what stays so is sorted in one go by a sort that takes runs as they are.
+        maintain_order: MaintainOrderJoin::LeftRight,
         suffix: Some("_before".into()),
         ..JoinArgs::default()
     }
@@ -116,7 +118,7 @@ pub(super) fn pack_status(moves: LazyFrame, day: Day) -> LazyFrame {
             col("first_seen_date").fill_null(day.today()),
         ])
         .filter(col("last_seen_date").gt_eq(forgotten))
-        .sort(sort_key(Table::PackStatus), SortMultipleOptions::default())
+        .sort(sort_key(Table::PackStatus), SortMultipleOptions::default().with_maintain_order(true))
         .select([
             col("account_id"),
             col("aws_region"),

@@ -5,6 +5,7 @@ mod bad_input;
 mod bad_nights;
 mod checked;
 mod connecting;
+mod histories;
 mod import_rules;
 mod imports;
 mod killed;

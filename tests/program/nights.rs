@@ -171,7 +171,7 @@ fn the_demo_ends_with_the_trend_who_regressed_and_a_query() {
 }
 
 /// Compares with a file in `tests/golden`. `INSTA_UPDATE=always cargo test --test program golden` writes them anew.
-fn golden(name: &str, text: &str) {
+pub(crate) fn golden(name: &str, text: &str) {
     insta::with_settings!({ snapshot_path => "../golden", prepend_module_to_snapshot => false, omit_expression => true }, {
         insta::assert_snapshot!(name, text);
     });

@@ -249,3 +249,101 @@ fn tables(trends: &Trends) -> [(Table, &RecordBatch); 3] {
         (Table::PackStatus, &trends.pack_status),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nightly::{Night, Outcome, Source, nightly};
+    use crate::progress::Progress;
+    use crate::settings::Settings;
+    use chrono::Utc;
+    use compline_sink::LakeLocation;
+    use proptest::prelude::*;
+    use std::path::Path;
+
+    /// A snapshot of a day of January: packs, each with a type or none.
+    type Snapshot = (u32, BTreeMap<u8, Option<u8>>);
+
+    fn snapshots() -> impl Strategy<Value = Vec<Snapshot>> {
+        let day = prop_oneof![1_u32..6, 6_u32..32];
+        let packs = prop::collection::btree_map(0_u8..5, prop::option::of(0_u8..4), 0..5);
+        prop::collection::vec((day, packs), 2..8)
+    }
+
+    fn settings(lake: &Path) -> Settings {
+        let text = format!(
+            "version = 1\n[lake]\nurl = {:?}\n[[aggregator]]\nid = \"org\"\nname = \"a\"\nregion = \"eu-west-1\"\n",
+            lake.display().to_string()
+        );
+        Settings::parse("pipeline.toml", &text, None).expect("settings")
+    }
+
+    fn page(packs: &BTreeMap<u8, Option<u8>>) -> String {
+        let types = ["COMPLIANT", "NON_COMPLIANT", "INSUFFICIENT_DATA", "NEW"];
+        let item = |(name, kind): (&u8, &Option<u8>)| {
+            let compliance = kind.map(|kind| serde_json::json!({"ComplianceType": types[usize::from(kind)]}));
+            serde_json::json!({"ConformancePackName": format!("pack-{name}"), "AccountId": "000000000001",
+                "AwsRegion": "eu-west-1", "Compliance": compliance})
+        };
+        let items: Vec<_> = packs.iter().map(item).collect();
+        serde_json::json!({"AggregateComplianceByConformancePacks": items}).to_string()
+    }
+
+    /// Imports the days in the order in which they are given.
+    async fn lake_of(folder: &Path, days: impl IntoIterator<Item = &Snapshot>) -> Lake {
+        let settings = settings(&folder.join("lake"));
+        let lake = Lake::open(&LakeLocation::Folder(folder.join("lake")), settings.compression).await.expect("a lake");
+        let file = folder.join("page.json");
+        for (day, packs) in days {
+            std::fs::write(&file, page(packs)).expect("written");
+            let night = Night {
+                settings: &settings,
+                date: format!("2026-01-{day:02}").parse().expect("a date"),
+                source: Source::Files { files: vec![file.clone()], replace: true },
+                accept: true,
+                fresh: false,
+                started_at: Utc::now(),
+                clock: Utc::now,
+            };
+            let report = nightly(&night, &lake, &Progress::hidden()).await.expect("a report");
+            assert_eq!(report.aggregators[0].outcome, Outcome::Succeeded, "{report:?}");
+        }
+        lake
+    }
+
+    /// Every trend table of a lake, by its partition.
+    async fn tables_of(lake: &Lake, id: &AggregatorId) -> BTreeMap<String, RecordBatch> {
+        let mut tables = BTreeMap::new();
+        for table in [Table::PackChanges, Table::ComplianceTrends, Table::PackStatus] {
+            for date in lake.partitions(table).await.expect("listed").remove(id).unwrap_or_default() {
+                let partition = Partition { table, date, aggregator: id.clone() };
+                let rows = lake.read(&partition, None).await.expect("read").expect("there");
+                tables.insert(partition.key(), rows);
+            }
+        }
+        tables
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+        #[test]
+        fn days_that_come_in_any_order_and_are_replaced_give_the_tables_of_days_that_came_once_and_in_order(
+            history in snapshots()
+        ) {
+            let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+            let (one, other) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+            let id: AggregatorId = "org".parse().expect("an id");
+            let last: BTreeMap<u32, &Snapshot> = history.iter().map(|snapshot| (snapshot.0, snapshot)).collect();
+            runtime.block_on(async {
+                let lake = lake_of(one.path(), &history).await;
+                let in_order = lake_of(other.path(), last.into_values()).await;
+                let tables = tables_of(&lake, &id).await;
+                prop_assert_eq!(&tables, &tables_of(&in_order, &id).await);
+                let days = History::read(&lake).await.expect("listed");
+                let again = recompute(&lake, &days, &id, (None, None), |_| {}).await.expect("recomputed");
+                prop_assert_eq!((again.rewritten, again.days.len() * 3), (0, tables.len()));
+                Ok(())
+            })?;
+        }
+    }
+}

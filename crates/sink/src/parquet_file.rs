@@ -92,9 +92,14 @@ fn properties(table: Table, compression: Compression) -> WriterProperties {
 /// The rows of a file, all columns or the named ones. `key` names the file in the error.
 pub(crate) fn decode(table: Table, file: Bytes, columns: Option<&[&str]>, key: &str) -> Result<RecordBatch, SinkError> {
     let failed = |reason: &dyn std::fmt::Display| {
-        let hint =
-            "the file is damaged or not of Compline; restore it, or remove it and run `compline run` for its day again";
-        SinkError::permanent(format!("read {key}"), reason).hint(Some(hint.to_owned()))
+        let again = match table {
+            Table::PackChanges | Table::ComplianceTrends | Table::PackStatus => "remove it and run `compline trends`",
+            Table::PackCompliance | Table::SourceStatus | Table::Runs => {
+                "remove it and run `compline run` for its day again"
+            }
+        };
+        let hint = format!("the file is damaged or not of Compline; restore it, or {again}");
+        SinkError::permanent(format!("read {key}"), reason).hint(Some(hint))
     };
     let options = ArrowReaderOptions::new().with_schema(table.schema());
     let metadata = ArrowReaderMetadata::load(&file, options).map_err(|error| failed(&error))?;

@@ -1,8 +1,8 @@
 //! Record batches to Polars and back, without a copy, through the Arrow C data interface.
 //!
 //! Both sides define the two structs of the interface with the same layout (<https://arrow.apache.org/docs/format/CDataInterface.html>);
-//! each is moved across once, so exactly one side releases it. Beside a line in `main`, this is the one place with `unsafe` in
-//! Compline.
+//! each is moved across once, so exactly one side releases it. This and the program's calls to its allocator are the only `unsafe`
+//! in Compline.
 #![allow(unsafe_code)]
 
 use crate::TransformError;

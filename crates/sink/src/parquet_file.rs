@@ -8,10 +8,14 @@ use bytes::Bytes;
 use compline_model::Table;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
-use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
+use parquet::arrow::arrow_writer::{
+    ArrowColumnChunk, ArrowRowGroupWriterFactory, ArrowWriter, ArrowWriterOptions, compute_leaves,
+};
 use parquet::basic::{Compression as Codec, GzipLevel, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, ParquetMetaDataReader, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use std::num::NonZero;
 use std::sync::Arc;
 
 /// How the pages of a file are compressed: only what Athena reads (case B35).
@@ -57,16 +61,57 @@ pub(crate) fn encode(table: Table, rows: &RecordBatch, compression: Compression)
     // The Arrow schema is left out: it would say "view" of text columns, which are plain strings to every reader.
     let options =
         ArrowWriterOptions::new().with_properties(properties(table, compression)).with_skip_arrow_metadata(true);
-    let mut writer =
+    let writer =
         ArrowWriter::try_new_with_options(Vec::new(), table.schema(), options).map_err(|error| failed(&error))?;
-    writer.write(rows).map_err(|error| failed(&error))?;
-    let file = Bytes::from(writer.into_inner().map_err(|error| failed(&error))?);
+    let file = Bytes::from(written(writer, rows).map_err(|error| failed(&error))?);
     let footer = ParquetMetaDataReader::new().parse_and_finish(&file).map_err(|error| failed(&error))?;
     let written = footer.file_metadata().num_rows();
     if usize::try_from(written) != Ok(rows.num_rows()) {
         return Err(failed(&format!("the footer names {written} rows instead of {}", rows.num_rows())));
     }
     Ok(file)
+}
+
+/// Writes the rows, a row group on each processor.
+fn written(writer: ArrowWriter<Vec<u8>>, rows: &RecordBatch) -> parquet::errors::Result<Vec<u8>> {
+    let (mut writer, factory) = writer.into_serialized_writer()?;
+    let groups: Vec<usize> = (0..rows.num_rows().div_ceil(ROW_GROUP_ROWS)).collect();
+    let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
+    for groups in groups.chunks(at_once) {
+        let encoded: Vec<_> = std::thread::scope(|scope| {
+            let group = |index: &usize| {
+                let (index, start) = (*index, *index * ROW_GROUP_ROWS);
+                let rows = rows.slice(start, ROW_GROUP_ROWS.min(rows.num_rows() - start));
+                let factory = &factory;
+                scope.spawn(move || row_group(factory, index, &rows))
+            };
+            let running: Vec<_> = groups.iter().map(group).collect();
+            let panicked = |_| Err(ParquetError::General("encoding a row group stopped".to_owned()));
+            running.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).collect()
+        });
+        for columns in encoded {
+            let mut group = writer.next_row_group()?;
+            for column in columns? {
+                column.append_to_row_group(&mut group)?;
+            }
+            group.close()?;
+        }
+    }
+    writer.into_inner()
+}
+
+fn row_group(
+    factory: &ArrowRowGroupWriterFactory,
+    index: usize,
+    rows: &RecordBatch,
+) -> parquet::errors::Result<Vec<ArrowColumnChunk>> {
+    let mut columns = factory.create_column_writers(index)?;
+    for ((column, field), values) in columns.iter_mut().zip(rows.schema().fields()).zip(rows.columns()) {
+        for leaf in compute_leaves(field, values)? {
+            column.write(&leaf)?;
+        }
+    }
+    columns.into_iter().map(|column| column.close()).collect()
 }
 
 fn properties(table: Table, compression: Compression) -> WriterProperties {
@@ -166,6 +211,16 @@ pub(crate) mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn row_groups_that_are_written_at_once_are_read_in_order() {
+        let rows = rows(Table::PackStatus, 3 * ROW_GROUP_ROWS + 1);
+        let file = encode(Table::PackStatus, &rows, Compression::Zstd).expect("encoded");
+        let footer = ParquetMetaDataReader::new().parse_and_finish(&file).expect("a footer");
+        let groups: Vec<i64> = footer.row_groups().iter().map(|group| group.num_rows()).collect();
+        assert_eq!(groups, [ROW_GROUP_ROWS as i64, ROW_GROUP_ROWS as i64, ROW_GROUP_ROWS as i64, 1]);
+        assert_eq!(decode(Table::PackStatus, file, None, "key").expect("read"), rows);
     }
 
     #[test]

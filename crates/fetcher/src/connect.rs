@@ -94,14 +94,10 @@ impl Connector {
 
     /// A client of STS with the credentials that an aggregator is asked with.
     pub(crate) async fn sts(&self, address: &AggregatorAddress) -> aws_sdk_sts::Client {
-        let timeouts = TimeoutConfig::builder()
-            .operation_timeout(self.options.operation_timeout)
-            .operation_attempt_timeout(self.options.attempt_timeout)
-            .build();
         let mut config = aws_sdk_sts::config::Builder::from(&self.shared)
             .region(aws_config::Region::new(address.region.to_string()))
             .retry_config(RetryConfig::standard().with_max_attempts(self.options.max_attempts))
-            .timeout_config(timeouts);
+            .timeout_config(timeouts(&self.options));
         if let Some(role) = &address.role {
             config = config.credentials_provider(assume(&self.shared, role, &address.region).await);
         }
@@ -169,6 +165,14 @@ impl Connection {
     }
 }
 
+/// How long a call and each of its attempts may take, whichever service it is of.
+fn timeouts(options: &FetchOptions) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .operation_timeout(options.operation_timeout)
+        .operation_attempt_timeout(options.attempt_timeout)
+        .build()
+}
+
 async fn client(
     shared: &SdkConfig,
     options: &FetchOptions,
@@ -176,10 +180,6 @@ async fn client(
     pace: &Pace,
     partition: &RetryPartition,
 ) -> Client {
-    let timeouts = TimeoutConfig::builder()
-        .operation_timeout(options.operation_timeout)
-        .operation_attempt_timeout(options.attempt_timeout)
-        .build();
     let retries = RetryConfig::standard()
         .with_max_attempts(options.max_attempts)
         // A throttled call waits for its turn, however long that is within the call's own bound.
@@ -189,7 +189,7 @@ async fn client(
         .retry_config(retries)
         .retry_classifier(InTurn(pace.clone()))
         .retry_partition(partition.clone())
-        .timeout_config(timeouts)
+        .timeout_config(timeouts(options))
         .identity_cache(IdentityCache::lazy().build());
     if let Some(role) = role {
         config = config.credentials_provider(assume(shared, role, region).await);

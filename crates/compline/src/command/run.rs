@@ -2,7 +2,7 @@
 
 use super::{Clock, day_of};
 use crate::arguments::RunArguments;
-use crate::failure::{Ending, Failure};
+use crate::failure::{Ending, Failure, Signal};
 use crate::nightly::{Night, Report, Source, nightly};
 use crate::progress::{Progress, log_to_stderr};
 use crate::settings::{Settings, lake_name};
@@ -36,12 +36,17 @@ pub(super) async fn perform(night: &Night<'_>, json: bool) -> Result<Ending, Fai
         report = nightly(night, &lake, &progress) => report.map_err(Failure::Run)?,
         signal = signals::received() => {
             tracing::warn!("stopped: no partition is half written; run again to finish the day from where it was");
-            let _ = tokio::time::timeout(SETTLE, lake.settle()).await;
-            return Ok(Ending::Stopped(signal));
+            return Ok(stopped(&lake, signal).await);
         }
     };
     print(&told(&report, json)?)?;
     Ok(report.ending())
+}
+
+/// Ends work on a lake that a signal has stopped: what is being cleaned up has some seconds for it.
+pub(super) async fn stopped(lake: &Lake, signal: Signal) -> Ending {
+    let _ = tokio::time::timeout(SETTLE, lake.settle()).await;
+    Ending::Stopped(signal)
 }
 
 /// The date of the snapshot, and where it comes from: of another day than today AWS Config does not know. A day that was

@@ -88,9 +88,8 @@ pub(crate) async fn recompute(
     mut done: impl FnMut(SnapshotDate),
 ) -> anyhow::Result<Recomputed> {
     let dates = history.snapshots.get(id).cloned().unwrap_or_default();
-    let wanted = |date: &&SnapshotDate| from.is_none_or(|from| **date >= from) && to.is_none_or(|to| **date <= to);
     let behind_from = lake.redo_from(id).await?;
-    let Some(first) = dates.iter().find(wanted).copied() else { return Ok(Recomputed::default()) };
+    let Some(first) = history.days(id, (from, to)).next() else { return Ok(Recomputed::default()) };
     let first = behind_from.map_or(first, |behind| behind.min(first));
     let after = dates.iter().find(|date| to.is_some_and(|to| **date > to)).copied();
 
@@ -132,10 +131,15 @@ impl History {
         })
     }
 
-    /// How many snapshots an aggregator has in these days.
-    pub(crate) fn days(&self, id: &AggregatorId, from: Option<SnapshotDate>, to: Option<SnapshotDate>) -> u64 {
-        let within = |date: &&SnapshotDate| from.is_none_or(|from| **date >= from) && to.is_none_or(|to| **date <= to);
-        self.snapshots.get(id).map_or(0, |dates| dates.iter().filter(within).count() as u64)
+    /// The days of an aggregator's snapshots, from one to another, in order.
+    pub(crate) fn days(
+        &self,
+        id: &AggregatorId,
+        (from, to): (Option<SnapshotDate>, Option<SnapshotDate>),
+    ) -> impl Iterator<Item = SnapshotDate> {
+        let within =
+            move |date: &SnapshotDate| from.is_none_or(|from| *date >= from) && to.is_none_or(|to| *date <= to);
+        self.snapshots.get(id).into_iter().flatten().copied().filter(within)
     }
 
     /// The first day whose trends must be computed: `from`, or an earlier one, as long as something that it is computed

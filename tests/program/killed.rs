@@ -1,16 +1,13 @@
 //! Runs that are ended by force, at any moment.
 
 use crate::reading::{files, of_trends, texts};
-use crate::support::{Scene, finish, run, start, wait_until};
+use crate::support::{Scene, finish, run, signal, start, wait_until};
+use crate::verified::is_sound;
 use compline_model::Table;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const DAYS: [&str; 2] = ["2026-02-28", "2026-03-01"];
-
-pub(crate) fn signal(id: u32, name: &str) {
-    assert!(Command::new("kill").args([name, &id.to_string()]).status().expect("kill").success());
-}
 
 /// Every partition that is in the lake can be read whole.
 fn every_partition_is_whole(scene: &Scene) {
@@ -48,6 +45,7 @@ fn killed_at_any_moment_a_rerun_gives_the_right_lake_and_no_reader_sees_half_a_d
     }
     // One rerun, of the last day: what the others left behind is made good as well.
     scene.night(&pipeline, DAYS[1]);
+    is_sound(&scene, &pipeline.display().to_string(), &[]);
     assert_eq!(of_trends(files(&scene.path("lake"))), of_trends(files(&right.path("lake"))));
     for day in DAYS {
         for aggregator in ["org", "security"] {

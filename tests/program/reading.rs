@@ -25,6 +25,15 @@ impl Scene {
         self.runtime.block_on(Lake::open(&location, Compression::Zstd)).expect("a lake")
     }
 
+    /// Makes a lake of objects that were elsewhere.
+    pub(crate) fn put_lake(&self, name: &str, objects: &BTreeMap<String, Vec<u8>>) {
+        for (key, body) in objects {
+            let path = self.path(name).join(key);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            std::fs::write(path, body).expect("written");
+        }
+    }
+
     /// The rows of a partition, if it is there.
     pub(crate) fn read(&self, lake: &Lake, table: Table, aggregator: &str, day: &str) -> Option<RecordBatch> {
         let partition = Partition { table, date: date(day), aggregator: aggregator.parse().expect("an id") };

@@ -87,7 +87,7 @@ fn checkpoints_of_another_plan_another_day_or_too_old_are_not_gone_on_with() {
     let stopped = |pipeline: &str| {
         let child = start(scene.command(&["run", pipeline, "--date", DAY]));
         wait_until("some shards are whole", || shards_done(&scene.path("lake")).len() >= 3);
-        crate::killed::signal(child.id(), "-KILL");
+        crate::support::signal(child.id(), "-KILL");
         assert_eq!(finish(child).code, None);
     };
     let resumed = |arguments: &[&str]| {
@@ -122,7 +122,7 @@ fn b64_a_signal_leaves_the_finished_shards_for_the_next_run() {
         let child = start(scene.command(&["run", &pipeline, "--date", DAY]));
         wait_until("some shards are whole", || shards_done(&scene.path("lake")).len() >= 3);
         let asked = Instant::now();
-        crate::killed::signal(child.id(), name);
+        crate::support::signal(child.id(), name);
         finish(child);
         assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
         let done = shards_done(&scene.path("lake")).len();

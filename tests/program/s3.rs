@@ -75,6 +75,6 @@ fn a_bucket_that_cannot_be_reached_is_found_out_before_anything_is_asked() {
     command.env("AWS_ACCESS_KEY_ID", "wrong").env("AWS_SECRET_ACCESS_KEY", "never-in-a-log");
     let ended = run(command);
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert!(ended.stderr.contains("cannot write s3://bucket/_compline/probe/"), "{ended:?}");
+    assert!(ended.stderr.contains("cannot write s3://bucket/_compline/lease/aggregator=org.json"), "{ended:?}");
     assert!(!ended.stderr.contains("never-in-a-log"), "{ended:?}");
 }

@@ -160,6 +160,11 @@ pub(crate) fn wait_until(what: &str, so: impl Fn() -> bool) {
     }
 }
 
+/// Sends a signal to a process.
+pub(crate) fn signal(id: u32, name: &str) {
+    assert!(Command::new("kill").args([name, &id.to_string()]).status().expect("kill").success());
+}
+
 pub(crate) fn date(text: &str) -> SnapshotDate {
     text.parse().expect("a date")
 }

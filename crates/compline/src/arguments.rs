@@ -5,6 +5,7 @@ use crate::settings::Settings;
 use clap::{Args, Parser, Subcommand};
 use compline_model::{AggregatorId, SnapshotDate};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The nightly record of AWS conformance-pack compliance.
 ///
@@ -34,7 +35,9 @@ pub(crate) enum Command {
     /// Collect the snapshot of a day and work out its trends: the nightly job.
     ///
     /// Exit codes: 0 everything is kept, 1 the run failed, 2 wrong usage or settings, 3 some aggregators failed and the
-    /// others are kept, 4 a day lost so much against the last one that it is held, 130 or 143 stopped by a signal. A failed aggregator's day is left as it was; run again to try anew.
+    /// others are kept, 4 a day lost so much against the last one that it is held, 5 another run is at work on an aggregator
+    /// and nothing was done, 130 or 143 stopped by a signal. A failed aggregator's day is left as it was; run again to try
+    /// anew.
     Run(RunArguments),
     /// Take a day from files in place of AWS Config.
     ///
@@ -46,6 +49,14 @@ pub(crate) enum Command {
     ///
     /// Says how many days had tables that were not as the snapshots say, and writes those anew. Calls nothing but the lake.
     Trends(TrendsArguments),
+    /// Print the last nights from the ledger: outcome, rows, calls, throttles, seconds, warnings.
+    History(HistoryArguments),
+    /// Hold every file of the lake against what it must be.
+    ///
+    /// Reads every partition of every table: that it is there, whole, of a known version, sorted and without a key twice; that
+    /// a snapshot is the file that the ledger says was committed; that the trend tables are what the snapshots say. Lists
+    /// days without a snapshot, strangers and leftovers. Exit code 1 if anything is wrong.
+    Verify(VerifyArguments),
     /// Print the tables and views for Athena.
     ///
     /// SQL for the pipeline's own lake and aggregators: external tables whose partitions are projected, and views for the
@@ -88,11 +99,32 @@ pub(crate) struct PipelineArguments {
 }
 
 impl PipelineArguments {
+    /// Whether only some of the aggregators are wanted.
+    pub(crate) fn is_partial(&self) -> bool {
+        !self.only.is_empty()
+    }
+
     /// The settings of the file, as far as they are wanted.
     pub(crate) fn settings(&self) -> Result<Settings, Failure> {
         let mut settings = Settings::read(&self.file, self.lake.as_deref()).map_err(Failure::Usage)?;
         settings.keep_only(&self.only).map_err(Failure::Usage)?;
         Ok(settings)
+    }
+}
+
+/// Whether another run is waited for.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct WaitArguments {
+    /// Wait so long, as in 10m or 90s, for a run that is at work on the same aggregators. Without it that ends with exit
+    /// code 5 at once.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    wait: Option<Duration>,
+}
+
+impl WaitArguments {
+    /// How long is waited, if at all.
+    pub(crate) fn or_none(self) -> Duration {
+        self.wait.unwrap_or_default()
     }
 }
 
@@ -125,6 +157,37 @@ pub(crate) struct TrendsArguments {
     /// The last day to compute, the last snapshot unless given.
     #[arg(long, value_name = "YYYY-MM-DD")]
     pub(crate) to: Option<SnapshotDate>,
+    #[command(flatten)]
+    pub(crate) wait: WaitArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HistoryArguments {
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArguments,
+    /// How many nights of each aggregator, the last ones.
+    #[arg(long, value_name = "NUMBER", default_value_t = 14)]
+    pub(crate) nights: u32,
+    /// Print a JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArguments {
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArguments,
+    /// The first day to verify, the first of the lake unless given.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub(crate) from: Option<SnapshotDate>,
+    /// The last day to verify, the last of the lake unless given.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub(crate) to: Option<SnapshotDate>,
+    /// Write trend tables anew that are not as the snapshots say, and remove leftovers. Never touches a snapshot.
+    #[arg(long)]
+    pub(crate) repair: bool,
+    #[command(flatten)]
+    pub(crate) wait: WaitArguments,
 }
 
 #[derive(Debug, Args)]
@@ -162,6 +225,8 @@ pub(crate) struct ImportArguments {
     /// Commit the day however much it lost against the one before.
     #[arg(long)]
     pub(crate) accept: bool,
+    #[command(flatten)]
+    pub(crate) wait: WaitArguments,
     /// Print the outcome as JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -180,6 +245,8 @@ pub(crate) struct RunArguments {
     /// Read everything anew, and not go on where a run of the day was stopped.
     #[arg(long)]
     pub(crate) fresh: bool,
+    #[command(flatten)]
+    pub(crate) wait: WaitArguments,
     /// Print the outcome as JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -3,12 +3,14 @@
 mod athena;
 mod check;
 mod demo;
+mod history;
 mod import;
 mod plan;
 mod run;
 mod schema;
 mod simulate;
 mod trends;
+mod verify;
 
 use crate::arguments::{Command, OrganizationArguments};
 use crate::failure::{Ending, Failure};
@@ -28,7 +30,9 @@ pub(crate) async fn perform(command: Command, clock: Clock) -> Result<Ending, Fa
         Command::Import(arguments) => import::import(arguments, clock).await,
         Command::Plan(arguments) => plan::plan(&arguments, clock).await,
         Command::Run(arguments) => run::run(arguments, clock).await,
-        Command::Trends(arguments) => trends::trends(&arguments).await,
+        Command::Trends(arguments) => trends::trends(&arguments, clock).await,
+        Command::History(arguments) => history::history(&arguments).await,
+        Command::Verify(arguments) => verify::verify(&arguments, clock).await,
         Command::Simulate(arguments) => simulate::simulate(arguments, clock).await,
     }
 }

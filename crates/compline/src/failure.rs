@@ -1,5 +1,6 @@
 //! How a command ends when it does not end well.
 
+use crate::leases::Busy;
 use std::fmt;
 
 /// Why a command failed, and so its exit code.
@@ -9,6 +10,8 @@ pub(crate) enum Failure {
     Usage(anyhow::Error),
     /// The command failed.
     Run(anyhow::Error),
+    /// Another run is at work: nothing was done.
+    Busy(Busy),
 }
 
 /// What a command that has run to its end has to say by its exit code.
@@ -38,19 +41,22 @@ impl Failure {
         match self {
             Self::Usage(_) => 2,
             Self::Run(_) => 1,
+            Self::Busy(_) => 5,
         }
     }
 
     pub(crate) fn run(error: impl Into<anyhow::Error>) -> Self {
-        Self::Run(error.into())
+        error.into().downcast().map_or_else(Self::Run, Self::Busy)
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Usage(error) | Self::Run(error)) = self;
-        // The alternate form has the causes, and no backtrace.
-        write!(f, "{error:#}")
+        match self {
+            // The alternate form has the causes, and no backtrace.
+            Self::Usage(error) | Self::Run(error) => write!(f, "{error:#}"),
+            Self::Busy(busy) => write!(f, "{busy}"),
+        }
     }
 }
 

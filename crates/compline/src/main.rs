@@ -3,12 +3,14 @@
 mod arguments;
 mod command;
 mod failure;
+mod leases;
 mod memory;
 mod nightly;
 mod progress;
 mod settings;
 mod signals;
 mod summary;
+mod verify;
 
 use clap::Parser;
 use failure::Failure;

@@ -1,4 +1,4 @@
-//! One night: plan -> fetch -> flatten -> check -> commit snapshot -> trend -> commit trends -> ledger.
+//! One night: lease -> plan -> fetch -> flatten -> check -> commit snapshot -> trend -> commit trends -> ledger.
 //!
 //! Aggregators go side by side and do not depend on each other: one that fails leaves its day as it was.
 
@@ -10,22 +10,25 @@ mod ledger;
 mod redo;
 mod report;
 
+use crate::leases::Leases;
 use crate::progress::Progress;
 use crate::settings::{AggregatorSettings, Settings, lake_name};
 use anyhow::{Context, bail};
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use collect::{Collected, collect};
 use compline_fetcher::Connector;
 use compline_model::{AggregatorId, RunId, SnapshotDate, Table};
-use compline_sink::{Lake, Partition};
+use compline_sink::{Holder, Lake, Partition};
 use futures::future::join_all;
 use import::import;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
-pub(crate) use redo::{History, Recomputed, recompute};
+pub(crate) use ledger::{Committed, make_good};
+pub(crate) use redo::{History, Recompute, Recomputed, recompute};
 pub(crate) use report::{AggregatorReport, Found, Outcome, Report, TrendReport};
 
 /// What a night is to do.
@@ -39,6 +42,8 @@ pub(crate) struct Night<'a> {
     pub(crate) accept: bool,
     /// Whether what a stopped run has read is left aside.
     pub(crate) fresh: bool,
+    /// How long a run is waited for that is at work on the same aggregators.
+    pub(crate) wait: Duration,
     pub(crate) started_at: DateTime<Utc>,
     pub(crate) clock: fn() -> DateTime<Utc>,
 }
@@ -54,6 +59,16 @@ pub(crate) enum Source {
     Files { files: Vec<PathBuf>, replace: bool },
 }
 
+impl Source {
+    /// The command that has it.
+    pub(crate) fn command(&self) -> &'static str {
+        match self {
+            Self::AwsConfig | Self::HeldAlone => "run",
+            Self::Files { .. } => "import",
+        }
+    }
+}
+
 /// What every aggregator of a night shares.
 struct Shared<'a> {
     night: &'a Night<'a>,
@@ -61,6 +76,7 @@ struct Shared<'a> {
     /// When reading must be done.
     deadline: tokio::time::Instant,
     lake: &'a Lake,
+    leases: Leases,
     history: History,
     connector: Connector,
     /// One permit per request in flight, over all aggregators.
@@ -73,24 +89,40 @@ struct Shared<'a> {
 /// Does the night. What fails for one aggregator is in its report.
 ///
 /// # Errors
-/// The lake does not answer or may not be written, so nothing was asked of AWS Config.
+/// The lake does not answer or may not be written, or another run is at work on it, so nothing was asked of AWS Config.
 pub(crate) async fn nightly(night: &Night<'_>, lake: &Lake, progress: &Progress) -> anyhow::Result<Report> {
     let run_id = RunId::new(night.started_at);
     let deadline = tokio::time::Instant::now() + night.settings.run_deadline;
-    lake.prove_writable(&run_id.to_string()).await?;
+    let ids = night.settings.aggregators.iter().map(|aggregator| &aggregator.address.id);
+    let holder = Holder::here(run_id, night.source.command(), night.started_at);
+    let leases = Leases::take(lake, ids, &holder, night.wait).await?;
     let history = History::read(lake).await?;
     let connector = Connector::load(night.settings.identity(), night.settings.fetch_options(night.date)).await;
     let permits = Semaphore::new(night.settings.max_in_flight);
     let computing = Semaphore::new(1);
-    let shared = Shared { night, run_id, deadline, lake, history, connector, permits, computing, progress };
+    let shared = Shared { night, run_id, deadline, lake, leases, history, connector, permits, computing, progress };
     let aggregators = night.settings.aggregators.iter().map(|aggregator| shared.aggregator_night(aggregator));
     let aggregators = join_all(aggregators).await;
-    Ok(Report {
+    shared.leases.release().await;
+    let mut report = Report {
         run_id: run_id.to_string(),
+        command: night.source.command(),
+        version: env!("CARGO_PKG_VERSION"),
+        started_at: night.started_at.to_rfc3339(),
+        finished_at: (night.clock)().to_rfc3339(),
         snapshot_date: night.date.to_string(),
         lake: lake_name(&night.settings.lake),
         aggregators,
-    })
+        not_noted: None,
+    };
+    report.not_noted = note(&report, night.date, run_id, lake).await.err().map(|error| format!("{error:#}"));
+    Ok(report)
+}
+
+/// Keeps a run's report in the lake, beside the ledger.
+async fn note(report: &Report, date: SnapshotDate, run_id: RunId, lake: &Lake) -> anyhow::Result<()> {
+    let document = serde_json::to_vec_pretty(report).context("cannot write the report as JSON")?;
+    Ok(lake.note_run(date, run_id, Bytes::from(document)).await?)
 }
 
 impl Shared<'_> {
@@ -100,15 +132,36 @@ impl Shared<'_> {
         let started = Instant::now();
         let mut report = AggregatorReport::new(&aggregator.address.id);
         let bar = self.progress.aggregator(&aggregator.address.id);
-        if let Err(error) = self.snapshot_and_trends(aggregator, &bar, &mut report).await {
-            report.fail(&error);
-        }
-        report.seconds = started.elapsed().as_secs_f64();
-        if let Err(error) = self.note_in_ledger(&aggregator.address.id, &report).await {
-            report.fail(&error.context("the run is not in the ledger"));
+        let lost = tokio::select! {
+            () = self.kept_and_noted(aggregator, &bar, &mut report, started) => None,
+            error = self.leases.lost(&aggregator.address.id) => Some(error),
+        };
+        if let Some(error) = lost {
+            report.fail(&error.into());
         }
         bar.finish(&report);
         report
+    }
+
+    async fn kept_and_noted(
+        &self,
+        aggregator: &AggregatorSettings,
+        bar: &crate::progress::Bar,
+        report: &mut AggregatorReport,
+        started: Instant,
+    ) {
+        if let Err(error) = self.snapshot_and_trends(aggregator, bar, report).await {
+            report.fail(&error);
+        }
+        report.seconds = started.elapsed().as_secs_f64();
+        let id = &aggregator.address.id;
+        if let Err(error) = self.note_in_ledger(id, report).await {
+            report.fail(&error.context("the run is not in the ledger"));
+        } else if report.outcome == Outcome::Succeeded
+            && let Err(error) = self.lake.clear_redo(id).await
+        {
+            report.fail(&error.into());
+        }
     }
 
     async fn snapshot_and_trends(
@@ -141,13 +194,16 @@ impl Shared<'_> {
         bar.stage("writing the snapshot and its trends");
         let _one_at_a_time = self.computing.acquire().await?;
         let behind_from = self.note_redo(id).await?;
-        report.bytes += self.lake.commit(&self.partition(Table::SourceStatus, id), source_status).await?;
-        report.bytes += self.lake.commit(&self.partition(Table::PackCompliance, id), snapshot.rows().clone()).await?;
-        report.rows = snapshot.rows().num_rows() as u64;
+        let sources = self.lake.commit(&self.partition(Table::SourceStatus, id), source_status).await?;
+        let facts = self.lake.commit(&self.partition(Table::PackCompliance, id), snapshot.rows().clone()).await?;
+        report.note_committed(sources, facts, snapshot.rows().num_rows());
         redo::trends(self, id, behind_from, snapshot.into_trend_rows()?, report)
             .await
             .context("the snapshot is kept, but its trends are behind until the next run")?;
-        self.lake.clear_redo(id).await?;
+        if let Some(from) = behind_from {
+            let stopped = self.history.days(id, (Some(from), None)).filter(|date| *date != self.night.date);
+            ledger::make_good(self.lake, id, stopped, (self.night.clock)()).await?;
+        }
         self.release(id).await?;
         self.end_collection(id).await
     }

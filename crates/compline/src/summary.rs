@@ -28,6 +28,9 @@ pub(crate) fn summary(report: &Report) -> String {
     for aggregator in &report.aggregators {
         text.push_str(&findings(aggregator));
     }
+    if let Some(why) = &report.not_noted {
+        let _ = writeln!(text, "the days are kept, but the document of this run is not: {why}");
+    }
     text
 }
 

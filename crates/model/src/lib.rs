@@ -19,4 +19,4 @@ pub use names::{AccountId, AggregatorId, AggregatorName, InvalidName, PackName, 
 pub use pack_group::pack_group;
 pub use run_id::RunId;
 pub use snapshot_date::{InvalidDate, SnapshotDate};
-pub use table::{Column, ColumnType, Table, WINDOWS};
+pub use table::{Column, ColumnType, SCHEMA_VERSION, Table, WINDOWS, schema_of};

@@ -5,6 +5,10 @@ mod columns;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use std::sync::{Arc, LazyLock};
 
+/// The version of the tables. Every file says which it was written by; a file of an older one lacks the columns that came
+/// since, which are null then. A column is never taken away, and never gets another type.
+pub const SCHEMA_VERSION: u32 = 2;
+
 /// The windows of the trends, in calendar days that end on the snapshot date.
 pub const WINDOWS: [u32; 3] = [7, 30, 90];
 
@@ -36,6 +40,8 @@ pub struct Column {
     pub nullable: bool,
     /// What the values mean, in one sentence.
     pub doc: &'static str,
+    /// The version of the tables that it came with. One that came later than the first may be null.
+    pub since: u32,
 }
 
 /// The types a column may have: only what Athena, Spark, DuckDB and Polars all read the same way.
@@ -133,18 +139,32 @@ impl Table {
         }
     }
 
+    /// The columns that it had in a version of the tables, in order.
+    pub fn columns_of(self, version: u32) -> impl Iterator<Item = &'static Column> {
+        self.columns().iter().filter(move |column| column.since <= version)
+    }
+
+    /// Whether its rows are worked out from the snapshots, and can be again.
+    pub const fn is_derived(self) -> bool {
+        match self {
+            Self::PackChanges | Self::ComplianceTrends | Self::PackStatus => true,
+            Self::PackCompliance | Self::SourceStatus | Self::Runs => false,
+        }
+    }
+
     /// Its Arrow schema.
     pub fn schema(self) -> SchemaRef {
         static SCHEMAS: LazyLock<Vec<SchemaRef>> =
-            LazyLock::new(|| Table::ALL.iter().map(|table| schema_of(table.columns())).collect());
+            LazyLock::new(|| Table::ALL.iter().map(|table| schema_of(table.columns().iter())).collect());
         let position = Self::ALL.iter().position(|table| *table == self).unwrap_or_default();
         Arc::clone(&SCHEMAS[position])
     }
 }
 
-fn schema_of(columns: &[Column]) -> SchemaRef {
+/// The Arrow schema of some columns.
+pub fn schema_of<'a>(columns: impl Iterator<Item = &'a Column>) -> SchemaRef {
     let field = |column: &Column| Field::new(column.name, column.column_type.data_type(), column.nullable);
-    Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
+    Arc::new(Schema::new(columns.map(field).collect::<Vec<_>>()))
 }
 
 #[cfg(test)]
@@ -164,6 +184,7 @@ mod tests {
                 // Glue takes no longer comment.
                 assert!((1..=255).contains(&column.doc.len()), "{}.{}", table.name(), column.name);
                 assert!(!["snapshot_date", "aggregator"].contains(&column.name), "partition columns are not in files");
+                assert!((1..=SCHEMA_VERSION).contains(&column.since) && (column.since == 1 || column.nullable));
             }
             assert!(table.sort_key().iter().all(|key| names.contains(key)));
             assert_eq!(table.schema().fields().len(), names.len());

@@ -3,20 +3,24 @@
 mod checkpoints;
 mod held;
 mod redo;
+mod runs;
+mod survey;
 
 use crate::parquet_file::{decode, encode};
 use crate::store::{self, Store};
-use crate::{Compression, LakeLocation, SinkError};
+use crate::{Compression, Holder, LakeLocation, LeaseOutcome, SinkError};
 pub use checkpoints::Collection;
+pub use survey::{Survey, Unknown};
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
 use compline_model::{AggregatorId, SnapshotDate, Table};
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// One object of a table: an aggregator's day.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Partition {
     /// The table.
     pub table: Table,
@@ -24,6 +28,26 @@ pub struct Partition {
     pub date: SnapshotDate,
     /// The aggregator.
     pub aggregator: AggregatorId,
+}
+
+/// What was written of a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// The size of its file.
+    pub bytes: u64,
+    /// SHA-256 of its file, in hexadecimal.
+    pub sha256: String,
+}
+
+/// A partition as it is there.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// Its rows, every column.
+    pub rows: RecordBatch,
+    /// SHA-256 of its file, in hexadecimal.
+    pub sha256: String,
+    /// The size of its file.
+    pub bytes: u64,
 }
 
 /// The days that a table has, per aggregator.
@@ -60,15 +84,13 @@ impl Lake {
         Ok(Self { store: store::open(location).await?, compression })
     }
 
-    /// Writes and removes a small object outside the tables, so that a night finds out at its start, and not after hours of
-    /// reading, that it may not write.
+    /// Takes the lease that one run at a time has on an aggregator's days, unless another has it. That also proves, before
+    /// hours of reading, that the lake may be written.
     ///
     /// # Errors
-    /// Whatever the night's own writes would meet.
-    pub async fn prove_writable(&self, run_id: &str) -> Result<(), SinkError> {
-        let key = format!("_compline/probe/{run_id}");
-        self.store.put(&key, Bytes::from_static(b"compline")).await?;
-        self.store.delete(&key).await
+    /// A store that does not answer or does not take it.
+    pub async fn lease(&self, aggregator: &AggregatorId, holder: &Holder) -> Result<LeaseOutcome, SinkError> {
+        self.store.lease(&format!("_compline/lease/aggregator={aggregator}.json"), holder).await
     }
 
     /// Tries each thing that a night does in the lake on a small object outside the tables; gives how each went, up to the
@@ -90,24 +112,43 @@ impl Lake {
             steps.push((
                 "list",
                 match self.store.list("_compline/probe/").await {
-                    Ok(keys) if keys.contains(&key) => Ok(()),
+                    Ok(objects) if objects.iter().any(|object| object.key == key) => Ok(()),
                     Ok(_) => other("list", "it was just put there and is not listed"),
                     Err(error) => Err(error),
                 },
             ));
-            steps.push(("delete", self.store.delete(&key).await));
+            steps.push(("delete", self.store.delete(&[key.clone()]).await));
         }
         steps
     }
 
-    /// Replaces a partition, at once and whole. Gives the bytes written.
+    /// Replaces a partition, at once and whole, and makes sure that it is there as it was put.
     ///
     /// # Errors
-    /// The partition is then as it was.
-    pub async fn commit(&self, partition: &Partition, rows: RecordBatch) -> Result<u64, SinkError> {
-        let bytes = self.write(partition.table, &partition.key(), rows).await?;
-        tracing::debug!(partition = partition.key(), bytes, "committed");
-        Ok(bytes)
+    /// The partition is then as it was, unless the error says that it is not as it was put.
+    pub async fn commit(&self, partition: &Partition, rows: RecordBatch) -> Result<Committed, SinkError> {
+        let committed = self.write(partition.table, &partition.key(), rows).await?;
+        tracing::debug!(partition = partition.key(), bytes = committed.bytes, "committed");
+        Ok(committed)
+    }
+
+    /// A partition with what its file is; nothing if it is not there.
+    ///
+    /// # Errors
+    /// A store that does not answer, or a file that is not whole.
+    pub async fn kept(&self, partition: &Partition) -> Result<Option<Kept>, SinkError> {
+        let Some(file) = self.store.get(&partition.key()).await? else { return Ok(None) };
+        let (table, key, bytes) = (partition.table, partition.key(), file.len() as u64);
+        let read = move || Ok(Kept { sha256: sha256(&file), rows: decode(table, file, None, &key)?, bytes });
+        blocking("decode", read).await.map(Some)
+    }
+
+    /// Removes a partition.
+    ///
+    /// # Errors
+    /// A store that does not remove it.
+    pub async fn remove(&self, partitions: &[Partition]) -> Result<(), SinkError> {
+        self.store.delete(&partitions.iter().map(Partition::key).collect::<Vec<_>>()).await
     }
 
     /// The rows of a partition, all columns or the named ones; nothing if it is not there.
@@ -122,12 +163,13 @@ impl Lake {
         self.read_key(partition.table, partition.key(), columns).await
     }
 
-    async fn write(&self, table: Table, key: &str, rows: RecordBatch) -> Result<u64, SinkError> {
+    async fn write(&self, table: Table, key: &str, rows: RecordBatch) -> Result<Committed, SinkError> {
         let compression = self.compression;
-        let file = blocking("encode", move || encode(table, &rows, compression)).await?;
-        let bytes = file.len() as u64;
-        self.store.put(key, file).await?;
-        Ok(bytes)
+        let encoded = move || encode(table, &rows, compression).map(|file| (sha256(&file), file));
+        let (sha256, file) = blocking("encode", encoded).await?;
+        self.store.put(key, file.clone()).await?;
+        self.store.confirm(key, &file).await?;
+        Ok(Committed { bytes: file.len() as u64, sha256 })
     }
 
     async fn read_key(
@@ -146,8 +188,8 @@ impl Lake {
     /// A store that does not answer.
     pub async fn partitions(&self, table: Table) -> Result<Partitions, SinkError> {
         let mut partitions = Partitions::new();
-        for key in self.store.list(&format!("{}/", table.name())).await? {
-            if let Some(partition) = Partition::of_key(table, &key) {
+        for object in self.store.list(&format!("{}/", table.name())).await? {
+            if let Some(partition) = Partition::of_key(table, &object.key) {
                 partitions.entry(partition.aggregator).or_default().insert(partition.date);
             }
         }
@@ -158,6 +200,14 @@ impl Lake {
     pub async fn settle(&self) {
         self.store.settle().await;
     }
+}
+
+fn sha256(file: &[u8]) -> String {
+    use std::fmt::Write;
+    Sha256::digest(file).iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Runs work that takes the processor for long where it does not hold up the network.
@@ -198,6 +248,7 @@ mod tests {
         lake.commit(&partition, rows(partition.table, 4)).await.expect("committed");
         assert_eq!(lake.read(&partition, None).await.expect("read"), Some(rows(partition.table, 4)));
         let files = lake.store.list("").await.expect("listed");
+        let files: Vec<_> = files.iter().map(|file| file.key.as_str()).collect();
         assert_eq!(files, ["pack_compliance/snapshot_date=2026-01-02/aggregator=org/data.parquet"]);
     }
 

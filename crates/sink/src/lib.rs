@@ -9,6 +9,6 @@ mod parquet_file;
 mod store;
 
 pub use error::{SinkError, SinkErrorKind};
-pub use lake::{Collection, Lake, Partition, Partitions};
+pub use lake::{Collection, Committed, Kept, Lake, Partition, Partitions, Survey, Unknown};
 pub use parquet_file::Compression;
-pub use store::{LakeLocation, S3Location};
+pub use store::{Encryption, Holder, LakeLocation, Lease, LeaseOutcome, S3Location};

@@ -1,11 +1,12 @@
 //! One record batch as one Parquet file, in the form that Athena reads, and back.
 
 use crate::SinkError;
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::compute::concat_batches;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{FieldRef, SchemaRef};
+use arrow::error::ArrowError;
 use bytes::Bytes;
-use compline_model::Table;
+use compline_model::{SCHEMA_VERSION, Table, schema_of};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::arrow_writer::{
@@ -13,7 +14,7 @@ use parquet::arrow::arrow_writer::{
 };
 use parquet::basic::{Compression as Codec, GzipLevel, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{KeyValue, ParquetMetaDataReader, SortingColumn};
+use parquet::file::metadata::{KeyValue, ParquetMetaData, ParquetMetaDataReader, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use std::num::NonZero;
 use std::sync::Arc;
@@ -32,8 +33,9 @@ pub enum Compression {
     None,
 }
 
-/// The version of the tables, kept in every file.
-const SCHEMA_VERSION: &str = "1";
+/// What a file says of itself in its footer.
+const TABLE: &str = "compline.table";
+const VERSION: &str = "compline.schema_version";
 
 /// Rows per row group: about 2 MB of pack_compliance, so that a reader looking for one account skips most of a file while a
 /// group is still large enough for dictionaries to pay.
@@ -128,26 +130,35 @@ fn properties(table: Table, compression: Compression) -> WriterProperties {
         .set_sorting_columns(Some(sorted.collect()))
         .set_created_by(format!("compline {}", env!("CARGO_PKG_VERSION")))
         .set_key_value_metadata(Some(vec![
-            KeyValue::new("compline.table".to_owned(), table.name().to_owned()),
-            KeyValue::new("compline.schema_version".to_owned(), SCHEMA_VERSION.to_owned()),
+            KeyValue::new(TABLE.to_owned(), table.name().to_owned()),
+            KeyValue::new(VERSION.to_owned(), SCHEMA_VERSION.to_string()),
         ]))
         .build()
 }
 
-/// The rows of a file, all columns or the named ones. `key` names the file in the error.
+/// The rows of a file, all columns or the named ones; columns that came after its version are null. `key` names the file
+/// in the error.
 pub(crate) fn decode(table: Table, file: Bytes, columns: Option<&[&str]>, key: &str) -> Result<RecordBatch, SinkError> {
-    let failed = |reason: &dyn std::fmt::Display| {
-        let again = match table {
-            Table::PackChanges | Table::ComplianceTrends | Table::PackStatus => "remove it and run `compline trends`",
-            Table::PackCompliance | Table::SourceStatus | Table::Runs => {
-                "remove it and run `compline run` for its day again"
-            }
+    let damaged = |reason: &dyn std::fmt::Display| {
+        let again = if table.is_derived() {
+            "run `compline verify --repair`, which writes it anew from the snapshots"
+        } else {
+            "remove it and run `compline run` for its day again"
         };
         let hint = format!("the file is damaged or not of Compline; restore it, or {again}");
         SinkError::permanent(format!("read {key}"), reason).hint(Some(hint))
     };
-    let options = ArrowReaderOptions::new().with_schema(table.schema());
-    let metadata = ArrowReaderMetadata::load(&file, options).map_err(|error| failed(&error))?;
+    let footer = ParquetMetaDataReader::new().parse_and_finish(&file).map_err(|error| damaged(&error))?;
+    let version = version(table, &footer).map_err(|reason| damaged(&reason))?;
+    if version > SCHEMA_VERSION {
+        let reason = format!(
+            "a newer compline wrote it: its tables are of version {version}, and this one knows {SCHEMA_VERSION}"
+        );
+        let hint = "use that newer version; nothing was changed";
+        return Err(SinkError::permanent(format!("read {key}"), reason).hint(Some(hint.to_owned())));
+    }
+    let options = ArrowReaderOptions::new().with_schema(schema_of(table.columns_of(version)));
+    let metadata = ArrowReaderMetadata::try_new(Arc::new(footer), options).map_err(|error| damaged(&error))?;
     // In one batch, which need not be put together.
     let rows = usize::try_from(metadata.metadata().file_metadata().num_rows()).unwrap_or_default();
     let mut reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata).with_batch_size(rows.max(1));
@@ -158,7 +169,33 @@ pub(crate) fn decode(table: Table, file: Bytes, columns: Option<&[&str]>, key: &
         schema = projected(&schema, names);
     }
     let batches = reader.build().and_then(|batches| Ok(batches.collect::<Result<Vec<_>, _>>()?));
-    concat_batches(&schema, &batches.map_err(|error| failed(&error))?).map_err(|error| failed(&error))
+    let batches = batches.map_err(|error| damaged(&error))?;
+    let batches: Result<Vec<_>, _> = batches.iter().map(|batch| with_later_columns(batch, &schema)).collect();
+    batches.and_then(|batches| concat_batches(&schema, &batches)).map_err(|error| damaged(&error))
+}
+
+/// The version that a file says it is of.
+fn version(table: Table, footer: &ParquetMetaData) -> Result<u32, String> {
+    let said = |key: &str| {
+        let values = footer.file_metadata().key_value_metadata()?;
+        values.iter().find(|value| value.key == key)?.value.as_deref()
+    };
+    match (said(TABLE), said(VERSION)) {
+        (Some(name), _) if name != table.name() => Err(format!("it is of the table {name}")),
+        (Some(_), Some(version)) => version.parse().map_err(|_| format!("its version is {version:?}, which is none")),
+        _ => Err("its footer does not say which version of which table it is of".to_owned()),
+    }
+}
+
+/// The same rows with every column of the schema: one that the file does not have is null.
+fn with_later_columns(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let column = |field: &FieldRef| match batch.column_by_name(field.name()) {
+        Some(column) => Arc::clone(column),
+        None => new_null_array(field.data_type(), batch.num_rows()),
+    };
+    let columns = schema.fields().iter().map(column).collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
 }
 
 /// The schema with only the named columns, in its own order.
@@ -263,6 +300,61 @@ pub(crate) mod tests {
         assert!(footer.page_index().is_some());
         let sorted = footer.row_group(0).sorting_columns().expect("sorting columns");
         assert_eq!(sorted.iter().map(|column| column.column_idx).collect::<Vec<_>>(), [0, 1, 2]);
+    }
+
+    /// A file of a table as a writer of another version would have left it.
+    fn of_version(table: Table, version: u32, rows: &RecordBatch) -> Bytes {
+        let said = vec![
+            KeyValue::new(TABLE.to_owned(), table.name().to_owned()),
+            KeyValue::new(VERSION.to_owned(), version.to_string()),
+        ];
+        let properties = WriterProperties::builder().set_key_value_metadata(Some(said)).build();
+        let mut writer = ArrowWriter::try_new(Vec::new(), rows.schema(), Some(properties)).expect("a writer");
+        writer.write(rows).expect("written");
+        Bytes::from(writer.into_inner().expect("a file"))
+    }
+
+    #[test]
+    fn b44_a_file_of_an_older_version_has_null_in_the_columns_that_came_since() {
+        let table = Table::Runs;
+        let names: Vec<_> = table.columns_of(1).map(|column| column.name).collect();
+        assert!(names.len() < table.columns().len());
+        let all = rows(table, 5);
+        let indices: Vec<usize> = (0..names.len()).collect();
+        let file = of_version(table, 1, &all.project(&indices).expect("columns"));
+        let read = decode(table, file.clone(), None, "x").expect("rows");
+        assert_eq!((read.schema(), read.num_rows()), (table.schema(), 5));
+        for (index, column) in table.columns().iter().enumerate() {
+            match column.since {
+                1 => assert_eq!(read.column(index), all.column(index), "{}", column.name),
+                _ => assert_eq!(read.column(index).null_count(), 5, "{}", column.name),
+            }
+        }
+        let one = decode(table, file, Some(&["snapshot_sha256", "run_id"]), "x").expect("rows");
+        assert_eq!((one.num_columns(), one["snapshot_sha256"].null_count()), (2, 5));
+    }
+
+    #[test]
+    fn a_file_of_a_newer_version_is_refused_and_says_what_to_use() {
+        let file = of_version(Table::Runs, SCHEMA_VERSION + 1, &rows(Table::Runs, 2));
+        let told = decode(Table::Runs, file, None, "runs/x").expect_err("an error").to_string();
+        assert!(
+            told.starts_with("cannot read runs/x: a newer compline wrote it: its tables are of version "),
+            "{told}"
+        );
+        assert!(told.ends_with("use that newer version; nothing was changed"), "{told}");
+    }
+
+    #[test]
+    fn b42_b45_a_file_whose_columns_are_not_those_of_its_version_is_an_error() {
+        let (table, all) = (Table::Runs, rows(Table::Runs, 2));
+        let without_one = all.project(&(1..all.num_columns()).collect::<Vec<_>>()).expect("columns");
+        let retyped = rows(Table::PackChanges, 2);
+        for wrong in [without_one, retyped] {
+            let told =
+                decode(table, of_version(table, SCHEMA_VERSION, &wrong), None, "x").expect_err("an error").to_string();
+            assert!(told.contains("cannot read x: ") && told.contains("damaged or not of Compline"), "{told}");
+        }
     }
 
     #[test]

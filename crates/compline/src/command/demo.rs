@@ -49,6 +49,7 @@ async fn month(arguments: &DemoArguments, clock: Clock, progress: &Progress) -> 
             source: Source::AwsConfig,
             accept: true,
             fresh: true,
+            wait: std::time::Duration::ZERO,
             started_at: clock(),
             clock,
         };

@@ -16,7 +16,8 @@ pub(super) async fn import(arguments: ImportArguments, clock: Clock) -> Result<E
     if date > today {
         return Err(Failure::Usage(anyhow!("--date {date}: it is {today} (UTC), so nothing can be of that day yet")));
     }
-    let ImportArguments { paths: files, replace, accept, json, .. } = arguments;
+    let ImportArguments { paths: files, replace, accept, json, wait, .. } = arguments;
     let source = Source::Files { files, replace };
-    perform(&Night { settings: &settings, date, source, accept, fresh: false, started_at, clock }, json).await
+    let wait = wait.or_none();
+    perform(&Night { settings: &settings, date, source, accept, fresh: false, wait, started_at, clock }, json).await
 }

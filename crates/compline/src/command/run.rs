@@ -21,7 +21,8 @@ pub(super) async fn run(arguments: RunArguments, clock: Clock) -> Result<Ending,
     let started_at = clock();
     let (date, source) = snapshot_date(&arguments, day_of(started_at), &settings)?;
     let RunArguments { accept, fresh, json, .. } = arguments;
-    let night = Night { settings: &settings, date, source, accept, fresh, started_at, clock };
+    let wait = arguments.wait.or_none();
+    let night = Night { settings: &settings, date, source, accept, fresh, wait, started_at, clock };
     perform(&night, json).await
 }
 
@@ -33,12 +34,14 @@ pub(super) async fn perform(night: &Night<'_>, json: bool) -> Result<Ending, Fai
     log_endpoints(night.settings);
     let lake = Lake::open(&night.settings.lake, night.settings.compression).await.map_err(Failure::run)?;
     let report = tokio::select! {
-        report = nightly(night, &lake, &progress) => report.map_err(Failure::Run)?,
+        report = nightly(night, &lake, &progress) => report,
         signal = signals::received() => {
             tracing::warn!("stopped: no partition is half written; run again to finish the day from where it was");
             return Ok(stopped(&lake, signal).await);
         }
     };
+    lake.settle().await;
+    let report = report.map_err(Failure::run)?;
     print(&told(&report, json)?)?;
     Ok(report.ending())
 }

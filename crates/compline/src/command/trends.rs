@@ -1,17 +1,19 @@
 //! `compline trends`.
 
+use super::Clock;
 use super::run::stopped;
 use crate::arguments::TrendsArguments;
 use crate::failure::{Ending, Failure};
-use crate::nightly::{History, Recomputed, recompute};
+use crate::leases::Leases;
+use crate::nightly::{History, Recompute, Recomputed, recompute};
 use crate::progress::{Progress, log_to_stderr};
 use crate::settings::Settings;
 use crate::{print, signals};
 use anyhow::anyhow;
-use compline_model::SnapshotDate;
-use compline_sink::Lake;
+use compline_model::{RunId, SnapshotDate};
+use compline_sink::{Holder, Lake};
 
-pub(super) async fn trends(arguments: &TrendsArguments) -> Result<Ending, Failure> {
+pub(super) async fn trends(arguments: &TrendsArguments, clock: Clock) -> Result<Ending, Failure> {
     let progress = Progress::on_stderr();
     log_to_stderr(&progress, "error,compline=info");
     let settings = arguments.pipeline.settings()?;
@@ -22,8 +24,20 @@ pub(super) async fn trends(arguments: &TrendsArguments) -> Result<Ending, Failur
         return Err(Failure::Usage(anyhow!("--from {from} is after --to {to}")));
     }
     let lake = Lake::open(&settings.lake, settings.compression).await.map_err(Failure::run)?;
+    let now = clock();
+    let holder = Holder::here(RunId::new(now), "trends", now);
+    let ids = settings.aggregators.iter().map(|aggregator| &aggregator.address.id);
+    let work = async {
+        let leases = Leases::take(&lake, ids, &holder, arguments.wait.or_none()).await.map_err(Failure::run)?;
+        let ended = every_aggregator(&settings, &lake, (from, to), &progress, &leases).await;
+        leases.release().await;
+        ended
+    };
     tokio::select! {
-        ended = every_aggregator(&settings, &lake, (from, to), &progress) => ended,
+        ended = work => {
+            lake.settle().await;
+            ended
+        }
         signal = signals::received() => {
             tracing::warn!("stopped: the next run takes up the days that are left");
             Ok(stopped(&lake, signal).await)
@@ -36,17 +50,22 @@ async fn every_aggregator(
     lake: &Lake,
     span: (Option<SnapshotDate>, Option<SnapshotDate>),
     progress: &Progress,
+    leases: &Leases,
 ) -> Result<Ending, Failure> {
     let history = History::read(lake).await.map_err(Failure::Run)?;
     let mut failed = 0;
     for aggregator in &settings.aggregators {
         let id = &aggregator.address.id;
         let bar = progress.steps(history.days(id, span).count() as u64, "days");
-        let done = recompute(lake, &history, id, span, |date| {
+        let done = recompute(lake, &history, id, Recompute { span, write: true }, |date| {
             bar.set_message(format!("{id} {date}"));
             bar.inc(1);
         });
-        let found = done.await.map_or_else(
+        let done = tokio::select! {
+            done = done => done,
+            error = leases.lost(id) => Err(error.into()),
+        };
+        let found = done.map_or_else(
             |error| {
                 failed += 1;
                 format!("FAILED: {error:#}; the next run takes up the days that are left")
@@ -64,9 +83,9 @@ async fn every_aggregator(
 }
 
 fn words(recomputed: &Recomputed) -> String {
-    let Recomputed { days, rewritten } = recomputed;
+    let Recomputed { days, differed } = recomputed;
     let Some((first, last)) = days.first().zip(days.last()) else { return "no snapshot of those days".to_owned() };
-    let (all, right) = (days.len() as u64, days.len() as u64 - rewritten);
-    let anew = if *rewritten > 0 { format!("; written anew: {rewritten}") } else { String::new() };
+    let (all, right) = (days.len(), days.len() - differed.len());
+    let anew = if differed.is_empty() { String::new() } else { format!("; written anew: {}", differed.len()) };
     format!("{right} of {all} days were as their snapshots say, {first} to {last}{anew}")
 }

@@ -1,25 +1,129 @@
 //! The ledger: a line for every run of every aggregator, of those that failed too.
+//!
+//! A run that is killed after it has committed a day and before its line is there leaves its redo marker too; the next one
+//! then makes the ledger good, so that every snapshot is in it.
 
-use super::{AggregatorReport, Outcome, Shared, Source};
+use super::{AggregatorReport, Outcome, Shared};
 use anyhow::Context;
-use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringViewArray, TimestampMillisecondArray};
-use arrow::compute::concat_batches;
+use arrow::array::{
+    Array, ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch, StringViewArray, TimestampMillisecondArray,
+};
+use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch};
+use arrow::datatypes::Int64Type;
 use chrono::{DateTime, Utc};
-use compline_model::{AggregatorId, Table};
+use compline_model::{AggregatorId, RunId, SnapshotDate, Table};
+use compline_sink::{Kept, Lake, Partition};
 use std::sync::Arc;
 
 impl Shared<'_> {
     /// Adds a line to the day's ledger, after those of earlier runs of the day.
     pub(super) async fn note_in_ledger(&self, id: &AggregatorId, report: &AggregatorReport) -> anyhow::Result<()> {
-        let partition = self.partition(Table::Runs, id);
-        let line = self.line(report).context("cannot make a line of the ledger")?;
-        let earlier = self.lake.read(&partition, None).await?;
-        let lines: Vec<RecordBatch> = earlier.into_iter().chain([line]).collect();
-        self.lake.commit(&partition, concat_batches(&Table::Runs.schema(), &lines)?).await?;
-        Ok(())
+        let line = Line {
+            run_id: &self.run_id.to_string(),
+            started_at: self.night.started_at,
+            finished_at: (self.night.clock)(),
+            command: self.night.source.command(),
+            report,
+        };
+        add(self.lake, &self.partition(Table::Runs, id), &line).await
+    }
+}
+
+/// Adds a line for each of these days whose snapshot no line of the ledger says that it was committed. Gives how many.
+///
+/// # Errors
+/// A lake that does not answer, or a file that is damaged.
+pub(crate) async fn make_good(
+    lake: &Lake,
+    id: &AggregatorId,
+    days: impl Iterator<Item = SnapshotDate>,
+    now: DateTime<Utc>,
+) -> anyhow::Result<u64> {
+    let mut added = 0;
+    for date in days {
+        let partition = |table| Partition { table, date, aggregator: id.clone() };
+        let Some(snapshot) = lake.kept(&partition(Table::PackCompliance)).await? else { continue };
+        let ledger = lake.read(&partition(Table::Runs), None).await?;
+        if ledger.is_some_and(|ledger| Committed::of(&ledger).is_some_and(|line| line.is_of(&snapshot))) {
+            continue;
+        }
+        let mut report = AggregatorReport::new(id);
+        report.rows = snapshot.rows.num_rows() as u64;
+        report.snapshot_sha256 = Some(snapshot.sha256);
+        report.error =
+            Some("the run that committed this day was stopped before it was in the ledger; noted later".to_owned());
+        let run_ids = snapshot.rows["run_id"].as_string_view().iter().flatten().next();
+        let run_id = run_ids.map_or_else(|| RunId::new(now).to_string(), str::to_owned);
+        let line = Line { run_id: &run_id, started_at: now, finished_at: now, command: "verify", report: &report };
+        add(lake, &partition(Table::Runs), &line).await?;
+        added += 1;
+    }
+    Ok(added)
+}
+
+/// What a ledger says was committed last.
+pub(crate) struct Committed {
+    rows: i64,
+    snapshot_sha256: Option<String>,
+    source_status_sha256: Option<String>,
+}
+
+impl Committed {
+    /// The last line of a ledger that committed a day, if one did.
+    pub(crate) fn of(ledger: &RecordBatch) -> Option<Self> {
+        let (outcomes, hashes) = (ledger["outcome"].as_string_view(), ledger["snapshot_sha256"].as_string_view());
+        let rows = ledger["rows"].as_primitive::<Int64Type>();
+        let committed =
+            |row: &usize| outcomes.value(*row) == "succeeded" || hashes.is_valid(*row) || rows.value(*row) > 0;
+        let row = (0..ledger.num_rows()).rev().find(committed)?;
+        let text = |name: &str| {
+            let column = ledger[name].as_string_view();
+            column.is_valid(row).then(|| column.value(row).to_owned())
+        };
+        Some(Self {
+            rows: rows.value(row),
+            snapshot_sha256: text("snapshot_sha256"),
+            source_status_sha256: text("source_status_sha256"),
+        })
     }
 
-    fn line(&self, report: &AggregatorReport) -> anyhow::Result<RecordBatch> {
+    /// Whether it is this snapshot.
+    pub(crate) fn is_of(&self, snapshot: &Kept) -> bool {
+        let same_file = self.snapshot_sha256.as_ref().is_none_or(|sha256| *sha256 == snapshot.sha256);
+        i64::try_from(snapshot.rows.num_rows()) == Ok(self.rows) && same_file
+    }
+
+    /// Whether it is known that another `source_status` was committed than the one with this hash.
+    pub(crate) fn source_status_differs(&self, sha256: Option<&str>) -> bool {
+        self.source_status_sha256.as_deref().zip(sha256).is_some_and(|(committed, there)| committed != there)
+    }
+}
+
+/// What a line says beside a report.
+struct Line<'a> {
+    run_id: &'a str,
+    started_at: DateTime<Utc>,
+    finished_at: DateTime<Utc>,
+    command: &'a str,
+    report: &'a AggregatorReport,
+}
+
+async fn add(lake: &Lake, partition: &Partition, line: &Line<'_>) -> anyhow::Result<()> {
+    let line = line.row().context("cannot make a line of the ledger")?;
+    let earlier = lake.read(partition, None).await?;
+    let lines: Vec<RecordBatch> = earlier.into_iter().chain([line]).collect();
+    let lines = concat_batches(&Table::Runs.schema(), &lines)?;
+    // Of runs that waited for each other the first to begin need not be the first to end.
+    let order =
+        Table::Runs.sort_key().iter().map(|name| SortColumn { values: Arc::clone(&lines[*name]), options: None });
+    let order = lexsort_to_indices(&order.collect::<Vec<_>>(), None)?;
+    lake.commit(partition, take_record_batch(&lines, &order)?).await?;
+    Ok(())
+}
+
+impl Line<'_> {
+    fn row(&self) -> anyhow::Result<RecordBatch> {
+        let report = self.report;
         let text = |value: Option<&str>| -> ArrayRef { Arc::new(StringViewArray::from(vec![value])) };
         let time = |time: DateTime<Utc>| -> ArrayRef {
             Arc::new(TimestampMillisecondArray::from(vec![time.timestamp_millis()]).with_timezone("UTC"))
@@ -33,18 +137,14 @@ impl Shared<'_> {
             Outcome::Held => "held",
             Outcome::Failed => "failed",
         };
-        let command = match self.night.source {
-            Source::AwsConfig | Source::HeldAlone => "run",
-            Source::Files { .. } => "import",
-        };
         let unreconciled = report.unreconciled.as_ref().map(|found| i64::try_from(found.count).unwrap_or(i64::MAX));
         let columns = vec![
-            text(Some(&self.run_id.to_string())),
-            time(self.night.started_at),
-            time((self.night.clock)()),
+            text(Some(self.run_id)),
+            time(self.started_at),
+            time(self.finished_at),
             text(Some(outcome)),
             text(report.error.as_deref()),
-            text(Some(command)),
+            text(Some(self.command)),
             small(report.shards),
             small(report.shards_resumed),
             small(report.shard_restarts),
@@ -61,6 +161,9 @@ impl Shared<'_> {
             Arc::new(Int64Array::from(vec![unreconciled])),
             large(report.bytes),
             text(Some(env!("CARGO_PKG_VERSION"))),
+            text(report.not_reconciled.as_deref()),
+            text(report.snapshot_sha256.as_deref()),
+            text(report.source_status_sha256.as_deref()),
         ];
         Ok(RecordBatch::try_new(Table::Runs.schema(), columns)?)
     }

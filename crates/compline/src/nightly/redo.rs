@@ -5,7 +5,7 @@ use crate::memory;
 use anyhow::{Context, bail};
 use arrow::array::RecordBatch;
 use compline_model::{AggregatorId, SnapshotDate, Table};
-use compline_sink::{Lake, Partition, Partitions};
+use compline_sink::{Lake, Partition, Partitions, Survey};
 use compline_transformer::{RECENT_COLUMNS, Recent, SNAPSHOT_COLUMNS, State, Trends, advance, recent_needed};
 use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,13 +20,22 @@ pub(crate) struct History {
     statuses: Partitions,
 }
 
+/// Which days are computed again, and whether what is not as it must be is written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Recompute {
+    /// The first and the last day; the first and the last snapshot unless given.
+    pub(crate) span: (Option<SnapshotDate>, Option<SnapshotDate>),
+    /// Whether tables that are not as the snapshots say are written again.
+    pub(crate) write: bool,
+}
+
 /// What became of days whose trends were computed again.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Recomputed {
     /// The days, in order.
     pub(crate) days: Vec<SnapshotDate>,
-    /// Those whose tables were not as the snapshots say, and are now.
-    pub(crate) rewritten: u64,
+    /// Those whose tables were not as the snapshots say.
+    pub(crate) differed: Vec<SnapshotDate>,
 }
 
 /// The days being gone through, and what is carried from one to the next.
@@ -75,22 +84,22 @@ pub(super) async fn trends(
     Ok(())
 }
 
-/// Computes the trends of every day from `from` to `to` that has a snapshot, and of earlier days without which that cannot be
-/// done. Tables that are not as the snapshots say are written again; `done` is told of each day.
+/// Computes the trends of days that have a snapshot, and of earlier days without which that cannot be done; `done` is told of
+/// each day.
 ///
 /// # Errors
-/// A lake that does not answer. Whatever is behind then is noted in the lake, as it is for the days after `to`.
+/// A lake that does not answer. Whatever is behind then is noted in the lake, as it is for the days after the last.
 pub(crate) async fn recompute(
     lake: &Lake,
     history: &History,
     id: &AggregatorId,
-    (from, to): (Option<SnapshotDate>, Option<SnapshotDate>),
+    Recompute { span: (from, to), write }: Recompute,
     mut done: impl FnMut(SnapshotDate),
 ) -> anyhow::Result<Recomputed> {
     let dates = history.snapshots.get(id).cloned().unwrap_or_default();
     let behind_from = lake.redo_from(id).await?;
     let Some(first) = history.days(id, (from, to)).next() else { return Ok(Recomputed::default()) };
-    let first = behind_from.map_or(first, |behind| behind.min(first));
+    let first = behind_from.filter(|_| write).map_or(first, |behind| behind.min(first));
     let after = dates.iter().find(|date| to.is_some_and(|to| **date > to)).copied();
 
     let first = history.first_to_redo(id, &dates, first);
@@ -98,21 +107,26 @@ pub(crate) async fn recompute(
         dates.range(first..).copied().take_while(|date| to.is_none_or(|to| *date <= to)).collect();
     let mut redo = Redo::new(lake, id, dates);
     let mut recomputed = Recomputed::default();
-    lake.mark_redo(id, first).await?;
+    if write {
+        lake.mark_redo(id, first).await?;
+    }
     redo.state = redo.read_state(first).await?;
     for date in days {
         let rows = redo.snapshot(date).await?;
         let trends = redo.advance(date, rows).await?;
         if !redo.is_kept(date, &trends).await {
-            recomputed.rewritten += 1;
-            redo.commit(date, trends).await?;
+            recomputed.differed.push(date);
+            if write {
+                redo.commit(date, trends).await?;
+            }
         }
         recomputed.days.push(date);
         done(date);
     }
     match after {
+        _ if !write => {}
         // Later days were computed from what is now otherwise, or were behind before.
-        Some(after) if recomputed.rewritten > 0 || behind_from.is_some() => lake.mark_redo(id, after).await?,
+        Some(after) if !recomputed.differed.is_empty() || behind_from.is_some() => lake.mark_redo(id, after).await?,
         _ => lake.clear_redo(id).await?,
     }
     Ok(recomputed)
@@ -129,6 +143,22 @@ impl History {
             trends: lake.partitions(Table::ComplianceTrends).await?,
             statuses: lake.partitions(Table::PackStatus).await?,
         })
+    }
+
+    /// Those of a survey.
+    pub(crate) fn of(survey: &Survey) -> Self {
+        let of = |table: Table| {
+            let mut partitions = Partitions::new();
+            for partition in survey.partitions.keys().filter(|partition| partition.table == table) {
+                partitions.entry(partition.aggregator.clone()).or_default().insert(partition.date);
+            }
+            partitions
+        };
+        Self {
+            snapshots: of(Table::PackCompliance),
+            trends: of(Table::ComplianceTrends),
+            statuses: of(Table::PackStatus),
+        }
     }
 
     /// The days of an aggregator's snapshots, from one to another, in order.
@@ -240,7 +270,7 @@ impl<'a> Redo<'a> {
     async fn commit(&self, date: SnapshotDate, trends: Trends) -> anyhow::Result<u64> {
         let mut bytes = 0;
         for (table, rows) in tables(&trends) {
-            bytes += self.lake.commit(&self.partition(table, date), rows.clone()).await?;
+            bytes += self.lake.commit(&self.partition(table, date), rows.clone()).await?.bytes;
         }
         Ok(bytes)
     }
@@ -306,6 +336,7 @@ mod tests {
                 source: Source::Files { files: vec![file.clone()], replace: true },
                 accept: true,
                 fresh: false,
+                wait: std::time::Duration::ZERO,
                 started_at: Utc::now(),
                 clock: Utc::now,
             };
@@ -344,8 +375,9 @@ mod tests {
                 let tables = tables_of(&lake, &id).await;
                 prop_assert_eq!(&tables, &tables_of(&in_order, &id).await);
                 let days = History::read(&lake).await.expect("listed");
-                let again = recompute(&lake, &days, &id, (None, None), |_| {}).await.expect("recomputed");
-                prop_assert_eq!((again.rewritten, again.days.len() * 3), (0, tables.len()));
+                let all = Recompute { span: (None, None), write: true };
+                let again = recompute(&lake, &days, &id, all, |_| {}).await.expect("recomputed");
+                prop_assert_eq!((again.differed.len(), again.days.len() * 3), (0, tables.len()));
                 Ok(())
             })?;
         }

@@ -5,6 +5,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Float64Type, Int32Type};
 use compline_fetcher::{CallCounts, FetchError, ShardTally};
 use compline_model::AggregatorId;
+use compline_sink::Committed;
 use compline_transformer::{CheckedSnapshot, Named, Trends};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -13,9 +14,17 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Report {
     pub(crate) run_id: String,
+    pub(crate) command: &'static str,
+    pub(crate) version: &'static str,
+    /// RFC 3339.
+    pub(crate) started_at: String,
+    /// RFC 3339.
+    pub(crate) finished_at: String,
     pub(crate) snapshot_date: String,
     pub(crate) lake: String,
     pub(crate) aggregators: Vec<AggregatorReport>,
+    /// Why this report is not in the lake as well.
+    pub(crate) not_noted: Option<String>,
 }
 
 /// Whether an aggregator's day is kept.
@@ -56,6 +65,9 @@ pub(crate) struct AggregatorReport {
     /// How many sources have each status.
     pub(crate) sources: BTreeMap<String, u64>,
     pub(crate) bytes: u64,
+    /// Of the file that was committed to pack_compliance.
+    pub(crate) snapshot_sha256: Option<String>,
+    pub(crate) source_status_sha256: Option<String>,
     pub(crate) seconds: f64,
     pub(crate) trends: Option<TrendReport>,
 }
@@ -82,6 +94,7 @@ impl Report {
         let count = |outcome| self.aggregators.iter().filter(|aggregator| aggregator.outcome == outcome).count();
         let failed = count(Outcome::Failed);
         match failed {
+            0 if self.not_noted.is_some() => Ending::Partial,
             0 if count(Outcome::Held) > 0 => Ending::Held,
             0 => Ending::Done,
             _ if failed == self.aggregators.len() => Ending::Failed,
@@ -113,6 +126,8 @@ impl AggregatorReport {
             not_reconciled: None,
             sources: BTreeMap::new(),
             bytes: 0,
+            snapshot_sha256: None,
+            source_status_sha256: None,
             seconds: 0.0,
             trends: None,
         }
@@ -157,6 +172,13 @@ impl AggregatorReport {
         for status in source_status["status"].as_string_view().iter().flatten() {
             *self.sources.entry(status.to_owned()).or_default() += 1;
         }
+    }
+
+    pub(super) fn note_committed(&mut self, source_status: Committed, snapshot: Committed, rows: usize) {
+        self.bytes += source_status.bytes + snapshot.bytes;
+        self.source_status_sha256 = Some(source_status.sha256);
+        self.snapshot_sha256 = Some(snapshot.sha256);
+        self.rows = rows as u64;
     }
 
     pub(super) fn note_reconciled(&mut self, differing: &Named) {

@@ -1,20 +1,20 @@
 //! From what is written to settings.
 
+mod lake;
+
 use super::problem::{Problem, Source};
-use super::wire::{Aggregator, Fetch, Filter, Lake, Patterns, Pipeline};
+use super::wire::{Aggregator, Fetch, Filter, Patterns, Pipeline};
 use super::{AggregatorSettings, Reconcile, Settings};
 use compline_fetcher::{AggregatorAddress, FanOut, FetchOptions, FilterLists, Role};
-use compline_model::{AccountId, ComplianceType, InvalidName, Region};
-use compline_sink::{Compression, LakeLocation, S3Location};
+use compline_model::{AccountId, ComplianceType, InvalidName};
 use compline_transformer::Choice;
+use lake::{check_compression, check_lake};
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 use toml::{Spanned, Value};
 
-const LAKE_URL: &str = "s3://bucket/prefix, or a folder";
 const ENDPOINT: &str = "a URL that starts with https:// or http://";
 
 pub(super) fn check(wire: Pipeline, source: &Source<'_>, lake: Option<&str>) -> Result<Settings, Problem> {
@@ -62,78 +62,6 @@ pub(super) fn check(wire: Pipeline, source: &Source<'_>, lake: Option<&str>) -> 
         reconcile: check_reconcile(check.reconcile.as_ref(), source)?,
         reconcile_tolerance: percent("reconcile_tolerance_percent", check.reconcile_tolerance_percent, 1)?,
     })
-}
-
-/// The place of a lake URL; the S3 settings are those of S3 alone.
-fn lake_location(url: &str) -> Result<LakeLocation, String> {
-    let wrong = || format!("{url:?}: allowed is {LAKE_URL}");
-    let Some(rest) = url.strip_prefix("s3://") else {
-        let folder = !url.is_empty() && !url.contains("://");
-        return if folder { Ok(LakeLocation::Folder(PathBuf::from(url))) } else { Err(wrong()) };
-    };
-    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-    let prefix = prefix.trim_end_matches('/');
-    let bucket_char = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
-    let sound_part = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(char::is_control);
-    let sound = matches!(bucket.len(), 3..=63) && bucket.bytes().all(bucket_char);
-    if !sound || !(prefix.is_empty() || prefix.split('/').all(sound_part)) {
-        return Err(wrong());
-    }
-    Ok(LakeLocation::S3(S3Location {
-        bucket: bucket.to_owned(),
-        prefix: prefix.to_owned(),
-        region: None,
-        endpoint_url: None,
-        path_style: false,
-        kms_key_id: None,
-        part_bytes: S3Location::PART_BYTES,
-    }))
-}
-
-fn check_lake(wire: Lake, source: &Source<'_>, other: Option<&str>) -> Result<LakeLocation, Problem> {
-    let url = &wire.url;
-    let of_file = lake_location(url.get_ref())
-        .map_err(|_| source.value(url.span(), "url", format!("{:?}", url.get_ref()), LAKE_URL))?;
-    let location = match other {
-        None => of_file,
-        Some(other) => lake_location(other).map_err(|what| Problem::of_argument("--lake", &what))?,
-    };
-    let region = wire.region.as_ref().map(|region| name::<Region>(source, "region", region)).transpose()?;
-    let endpoint_url = wire.endpoint_url.as_ref().map(|url| check_endpoint(source, url)).transpose()?;
-    let LakeLocation::S3(s3) = location else {
-        let s3_only =
-            [&wire.region, &wire.endpoint_url, &wire.kms_key_id].into_iter().flatten().map(Spanned::span).next();
-        // With --lake the file's S3 settings wait for the next run without it.
-        return match s3_only.filter(|_| other.is_none()) {
-            Some(span) => {
-                Err(source.problem(Some(span), "region, endpoint_url and kms_key_id are for a lake on s3://"))
-            }
-            None => Ok(location),
-        };
-    };
-    Ok(LakeLocation::S3(S3Location {
-        region: region.map(|region| region.to_string()),
-        endpoint_url,
-        path_style: wire.path_style.is_some_and(Spanned::into_inner),
-        kms_key_id: wire.kms_key_id.map(Spanned::into_inner),
-        ..s3
-    }))
-}
-
-fn check_compression(wire: Option<&Spanned<String>>, source: &Source<'_>) -> Result<Compression, Problem> {
-    let Some(value) = wire else { return Ok(Compression::default()) };
-    match value.get_ref().as_str() {
-        "zstd" => Ok(Compression::Zstd),
-        "snappy" => Ok(Compression::Snappy),
-        "gzip" => Ok(Compression::Gzip),
-        "none" => Ok(Compression::None),
-        other => Err(source.value(
-            value.span(),
-            "compression",
-            format!("{other:?}"),
-            "zstd, snappy, gzip, none: what Athena reads",
-        )),
-    }
 }
 
 fn check_reconcile(wire: Option<&Spanned<String>>, source: &Source<'_>) -> Result<Reconcile, Problem> {

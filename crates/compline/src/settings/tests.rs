@@ -117,6 +117,43 @@ fn a_wrong_value_is_named_with_file_line_key_value_and_what_is_allowed() {
 }
 
 #[test]
+fn how_a_lake_on_s3_is_kept_has_named_limits_and_is_for_s3_alone() {
+    let lines = "encryption = \"aws:kms\"\nkms_key_id = \"alias/x\"\nbucket_key = true\nacl = \"bucket-owner-full-control\"\n\
+                 expected_bucket_owner = \"012345678901\"\nstorage_class = \"STANDARD_IA\"\ntags = { team = \"audit\" }\n\
+                 checksums = \"when_required\"\nattempt_timeout_secs = 10\nmax_attempts = 3";
+    let settings = Settings::parse("p.toml", &with("url", lines), None).expect("settings");
+    let LakeLocation::S3(s3) = &settings.lake else { panic!("{:?}", settings.lake) };
+    let kms = compline_sink::Encryption::SseKms { key_id: Some("alias/x".to_owned()), bucket_key: Some(true) };
+    assert_eq!((s3.encryption.as_ref(), s3.checksums_when_required, s3.max_attempts), (Some(&kms), true, 3));
+    assert_eq!((s3.attempt_timeout.as_secs(), s3.tags["team"].as_str()), (10, "audit"));
+    for (line, message) in [
+        ("encryption = \"aws\"", "encryption = \"aws\": allowed is AES256, aws:kms"),
+        (
+            "encryption = \"AES256\"\nkms_key_id = \"x\"",
+            "line 6: kms_key_id and bucket_key are for encryption = \"aws:kms\"",
+        ),
+        ("bucket_key = true", "line 5: bucket_key is for encryption = \"aws:kms\""),
+        (
+            "acl = \"public-read\"",
+            "acl = \"public-read\": allowed is private, bucket-owner-read, bucket-owner-full-control",
+        ),
+        ("expected_bucket_owner = \"1\"", "expected_bucket_owner = \"1\": allowed is 12 digits"),
+        ("storage_class = \"GLACIER\"", "storage_class = \"GLACIER\": allowed is STANDARD, STANDARD_IA, ONEZONE_IA, "),
+        ("tags = { \"aws:x\" = \"y\" }", "allowed is at most 10 tags"),
+        ("tags = { x = \"a&b\" }", "allowed is at most 10 tags"),
+        ("checksums = \"never\"", "checksums = \"never\": allowed is when_supported, when_required"),
+        ("attempt_timeout_secs = 0", "attempt_timeout_secs = 0: allowed is 1 to 3600"),
+        ("max_attempts = 0", "max_attempts = 0: allowed is 1 to 100"),
+    ] {
+        let found = error(&with("url", line));
+        assert!(found.contains(message), "{line}:\n{found}\n{message}");
+    }
+    let folder = with("url", "tags = { team = \"audit\" }\nacl = \"private\"").replace("s3://bucket/prefix", "lake");
+    assert_eq!(error(&folder), "p.toml, line 5: tags is for a lake on s3://");
+    assert!(Settings::parse("p.toml", &folder, Some("elsewhere")).is_ok(), "they wait for the next run without --lake");
+}
+
+#[test]
 fn what_is_checked_has_sound_defaults_and_named_limits() {
     let settings = Settings::parse("p.toml", GOOD, None).expect("settings");
     assert_eq!((settings.max_loss, settings.reconcile, settings.reconcile_tolerance), (0.2, Reconcile::Warn, 0.01));

@@ -2,6 +2,7 @@
 
 use super::problem::{Problem, Source};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use toml::{Spanned, Value};
 
 #[derive(Debug, Deserialize)]
@@ -27,7 +28,16 @@ pub(super) struct Lake {
     pub(super) region: Option<Spanned<String>>,
     pub(super) endpoint_url: Option<Spanned<String>>,
     pub(super) path_style: Option<Spanned<bool>>,
+    pub(super) encryption: Option<Spanned<String>>,
     pub(super) kms_key_id: Option<Spanned<String>>,
+    pub(super) bucket_key: Option<Spanned<bool>>,
+    pub(super) acl: Option<Spanned<String>>,
+    pub(super) expected_bucket_owner: Option<Spanned<String>>,
+    pub(super) storage_class: Option<Spanned<String>>,
+    pub(super) tags: Option<Spanned<BTreeMap<String, String>>>,
+    pub(super) checksums: Option<Spanned<String>>,
+    pub(super) attempt_timeout_secs: Option<Spanned<i64>>,
+    pub(super) max_attempts: Option<Spanned<i64>>,
 }
 
 #[derive(Debug, Deserialize)]

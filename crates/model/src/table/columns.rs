@@ -4,11 +4,16 @@ use super::Column;
 use super::ColumnType::{Boolean, Date, Float64, Int32, Int64, Text, Timestamp};
 
 const fn required(name: &'static str, column_type: super::ColumnType, doc: &'static str) -> Column {
-    Column { name, column_type, nullable: false, doc }
+    Column { name, column_type, nullable: false, doc, since: 1 }
 }
 
 const fn optional(name: &'static str, column_type: super::ColumnType, doc: &'static str) -> Column {
-    Column { name, column_type, nullable: true, doc }
+    Column { name, column_type, nullable: true, doc, since: 1 }
+}
+
+/// A column that came with a later version of the tables: files of an older one do not have it.
+const fn later(since: u32, name: &'static str, column_type: super::ColumnType, doc: &'static str) -> Column {
+    Column { name, column_type, nullable: true, doc, since }
 }
 
 const ACCOUNT_ID: Column = required("account_id", Text, "AWS account, 12 digits as text");
@@ -198,4 +203,7 @@ pub(super) const RUNS: &[Column] = &[
     ),
     required("bytes", Int64, "bytes written, the ledger's own not counted"),
     required("version", Text, "version of Compline"),
+    later(2, "not_reconciled", Text, "why AWS Config's own count could not be had; null if it was, or was not asked"),
+    later(2, "snapshot_sha256", Text, "SHA-256 of the file that was committed to pack_compliance, in hexadecimal"),
+    later(2, "source_status_sha256", Text, "SHA-256 of the file that was committed to source_status, in hexadecimal"),
 ];

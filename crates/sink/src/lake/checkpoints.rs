@@ -8,12 +8,8 @@ use super::Lake;
 use crate::SinkError;
 use bytes::Bytes;
 use compline_model::{AggregatorId, RunId, SnapshotDate};
-use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-
-/// Objects removed at once.
-const AT_ONCE: usize = 16;
 
 /// One collection of an aggregator's day.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,13 +88,10 @@ impl Lake {
     /// # Errors
     /// A store that does not remove it.
     pub async fn end_collection(&self, aggregator: &AggregatorId) -> Result<(), SinkError> {
-        self.store.delete(&marker(aggregator)).await?;
-        let keys = self.store.list(&folder(aggregator)).await?;
-        stream::iter(keys)
-            .map(|key| async move { self.store.delete(&key).await })
-            .buffer_unordered(AT_ONCE)
-            .try_collect()
-            .await
+        self.store.delete(&[marker(aggregator)]).await?;
+        let left = self.store.list(&folder(aggregator)).await?;
+        let keys: Vec<String> = left.into_iter().map(|object| object.key).collect();
+        self.store.delete(&keys).await
     }
 
     /// The names of a collection's checkpoints.
@@ -107,8 +100,8 @@ impl Lake {
     /// A store that does not answer.
     pub async fn checkpoints(&self, collection: &Collection) -> Result<BTreeSet<String>, SinkError> {
         let folder = collection.key("");
-        let keys = self.store.list(&folder).await?;
-        Ok(keys.iter().filter_map(|key| key.strip_prefix(&folder)).map(str::to_owned).collect())
+        let kept = self.store.list(&folder).await?;
+        Ok(kept.iter().filter_map(|object| object.key.strip_prefix(&folder)).map(str::to_owned).collect())
     }
 
     /// Keeps a checkpoint.
@@ -169,6 +162,6 @@ mod tests {
         assert_eq!(lake.checkpoint(&first, "shard-1").await.expect("read"), None);
         assert_eq!(lake.collection(&aggregator).await.expect("read").as_ref(), Some(&second));
         lake.end_collection(&aggregator).await.expect("ended");
-        assert_eq!(lake.store.list("").await.expect("listed"), Vec::<String>::new());
+        assert_eq!(lake.store.list("").await.expect("listed"), []);
     }
 }

@@ -30,6 +30,6 @@ impl Lake {
     /// # Errors
     /// A store that does not remove it.
     pub async fn release(&self, partition: &Partition) -> Result<(), SinkError> {
-        self.store.delete(&key(partition)).await
+        self.store.delete(&[key(partition)]).await
     }
 }

@@ -50,7 +50,7 @@ impl Lake {
     /// # Errors
     /// A store that does not remove it.
     pub async fn clear_redo(&self, aggregator: &AggregatorId) -> Result<(), SinkError> {
-        self.store.delete(&key(aggregator)).await
+        self.store.delete(&[key(aggregator)]).await
     }
 }
 

@@ -1,11 +1,15 @@
 //! Objects as files below a folder.
 
-use super::Store;
+mod lock;
+
+use super::{Holder, LeaseOutcome, Listed, OWN, Store, Unfinished};
 use crate::{SinkError, SinkErrorKind};
 use async_trait::async_trait;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::RwLock;
@@ -31,15 +35,78 @@ impl Folder {
     /// Writes beside, makes it durable, and renames: a reader sees the old file or the new one.
     fn replace(&self, key: &str, body: &[u8]) -> io::Result<()> {
         let path = self.root.join(key);
-        let folder = path.parent().unwrap_or(&self.root);
-        self.make_durable_folder(folder)?;
+        self.beside(&path, body)?.persist(&path).map_err(|error| error.error)?;
+        File::open(self.above(&path))?.sync_all()
+    }
+
+    /// The same, unless there is a file: whether it is there now with this content.
+    fn create(&self, key: &str, body: &[u8]) -> io::Result<bool> {
+        let path = self.root.join(key);
+        match self.beside(&path, body)?.persist_noclobber(&path) {
+            Ok(_) => File::open(self.above(&path))?.sync_all().map(|()| true),
+            Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Ok(fs::read(&path)? == body),
+            Err(error) => Err(error.error),
+        }
+    }
+
+    /// A durable temporary file with this content, ready to be renamed.
+    fn beside(&self, path: &Path, body: &[u8]) -> io::Result<tempfile::NamedTempFile> {
+        self.make_durable_folder(self.above(path))?;
         let mut file = tempfile::Builder::new().prefix("put-").tempfile_in(self.root.join(TEMPORARY))?;
+        // The system drops the lock with the process, and so what nobody writes any more can be told from what is written.
+        file.as_file().lock()?;
         file.write_all(body)?;
         // Temporary files are private to their owner; a table's files are as readable as the folder lets new files be.
         set_usual_permissions(file.as_file())?;
         file.as_file().sync_all()?;
-        file.persist(&path).map_err(|error| error.error)?;
-        File::open(folder)?.sync_all()
+        Ok(file)
+    }
+
+    fn above<'a>(&'a self, path: &'a Path) -> &'a Path {
+        path.parent().unwrap_or(&self.root)
+    }
+
+    fn read_range(&self, key: &str, range: Range<u64>) -> io::Result<Bytes> {
+        let mut file = File::open(self.root.join(key))?;
+        file.seek(SeekFrom::Start(range.start))?;
+        let mut body = Vec::new();
+        file.take(range.end.saturating_sub(range.start)).read_to_end(&mut body)?;
+        Ok(Bytes::from(body))
+    }
+
+    /// Temporary files that no process writes any more.
+    fn left_behind(&self) -> io::Result<Vec<Unfinished>> {
+        let mut left = Vec::new();
+        for entry in fs::read_dir(self.root.join(TEMPORARY))? {
+            let entry = entry?;
+            let name = format!("{TEMPORARY}/{}", entry.file_name().to_string_lossy());
+            match File::open(entry.path()) {
+                Ok(file) if file.try_lock().is_ok() => {
+                    let since = entry.metadata()?.modified().map(DateTime::<Utc>::from).unwrap_or_default();
+                    left.push(Unfinished { id: name.clone(), name, since });
+                }
+                Ok(_) => {}
+                // It has been put in place meanwhile.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        left.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        Ok(left)
+    }
+
+    fn remove(&self, key: &str) -> io::Result<()> {
+        match fs::remove_file(self.root.join(key)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        // A folder of one run alone goes with its last file; others may be written to at this moment.
+        if let Some((folder, _)) =
+            key.rsplit_once('/').filter(|(folder, _)| key.starts_with(OWN) && folder.matches('/').count() > 2)
+        {
+            let _ = fs::remove_dir(self.root.join(folder));
+        }
+        Ok(())
     }
 
     /// Makes a folder and syncs each one above it that got a new entry.
@@ -52,20 +119,31 @@ impl Folder {
         missing.into_iter().filter_map(Path::parent).try_for_each(|above| File::open(above)?.sync_all())
     }
 
-    fn keys_below(&self, folder: &Path, keys: &mut Vec<String>) -> io::Result<()> {
+    fn files_below(&self, folder: &Path, files: &mut Vec<Listed>) -> io::Result<()> {
         let entries = match fs::read_dir(folder) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             entries => entries?,
         };
         for entry in entries {
-            let path = entry?.path();
+            let entry = entry?;
+            let path = entry.path();
             if path == self.root.join(TEMPORARY) {
                 continue;
             }
             if path.is_dir() {
-                self.keys_below(&path, keys)?;
-            } else if let Some(key) = path.strip_prefix(&self.root).ok().and_then(Path::to_str) {
-                keys.push(key.to_owned());
+                self.files_below(&path, files)?;
+                continue;
+            }
+            let Some(key) = path.strip_prefix(&self.root).ok().and_then(Path::to_str) else { continue };
+            match entry.metadata() {
+                Ok(about) => files.push(Listed {
+                    key: key.to_owned(),
+                    bytes: about.len(),
+                    modified: about.modified().map(DateTime::from).unwrap_or_default(),
+                }),
+                // It was removed meanwhile.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(())
@@ -97,37 +175,72 @@ impl Store for Folder {
         self.blocking("write", key, move |folder, key| folder.replace(key, &body)).await
     }
 
+    async fn put_new(&self, key: &str, body: Bytes) -> Result<bool, SinkError> {
+        self.blocking("write", key, move |folder, key| folder.create(key, &body)).await
+    }
+
+    async fn confirm(&self, key: &str, body: &Bytes) -> Result<(), SinkError> {
+        let body = body.clone();
+        let same = self.blocking("read", key, move |folder, key| Ok(fs::read(folder.root.join(key))? == body)).await?;
+        if same {
+            return Ok(());
+        }
+        let hint = "something else writes to this lake, or the disk is not sound; run again";
+        let reason = "other bytes are there than were written";
+        Err(SinkError::new(SinkErrorKind::Transient, format!("confirm {}", self.root.join(key).display()), reason)
+            .hint(Some(hint.to_owned())))
+    }
+
     async fn get(&self, key: &str) -> Result<Option<Bytes>, SinkError> {
-        self.blocking("read", key, |folder, key| match fs::read(folder.root.join(key)) {
-            Ok(body) => Ok(Some(Bytes::from(body))),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        })
-        .await
+        self.blocking("read", key, |folder, key| there(fs::read(folder.root.join(key)).map(Bytes::from))).await
     }
 
-    async fn list(&self, prefix: &str) -> Result<Vec<String>, SinkError> {
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Option<Bytes>, SinkError> {
+        self.blocking("read", key, |folder, key| there(folder.read_range(key, range))).await
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<Listed>, SinkError> {
         self.blocking("list", prefix, |folder, prefix| {
-            let mut keys = Vec::new();
+            let mut files = Vec::new();
             let (above, _) = prefix.rsplit_once('/').unwrap_or_default();
-            folder.keys_below(&folder.root.join(above), &mut keys)?;
-            keys.retain(|key| key.starts_with(prefix));
-            keys.sort_unstable();
-            Ok(keys)
+            folder.files_below(&folder.root.join(above), &mut files)?;
+            files.retain(|file| file.key.starts_with(prefix));
+            files.sort_unstable_by(|one, other| one.key.cmp(&other.key));
+            Ok(files)
         })
         .await
     }
 
-    async fn delete(&self, key: &str) -> Result<(), SinkError> {
-        self.blocking("remove", key, |folder, key| match fs::remove_file(folder.root.join(key)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        })
-        .await
+    async fn delete(&self, keys: &[String]) -> Result<(), SinkError> {
+        for key in keys {
+            self.blocking("remove", key, |folder, key| folder.remove(key)).await?;
+        }
+        Ok(())
+    }
+
+    async fn lease(&self, key: &str, holder: &Holder) -> Result<LeaseOutcome, SinkError> {
+        let holder = holder.clone();
+        self.blocking("take the lease", key, move |folder, key| lock::take(folder, key, holder)).await
+    }
+
+    async fn unfinished(&self) -> Result<Vec<Unfinished>, SinkError> {
+        self.blocking("list", TEMPORARY, |folder, _| folder.left_behind()).await
+    }
+
+    async fn discard(&self, unfinished: &Unfinished) -> Result<(), SinkError> {
+        self.blocking("remove", &unfinished.id, |folder, key| folder.remove(key)).await
     }
 
     async fn settle(&self) {
         drop(self.under_way.write().await);
+    }
+}
+
+/// What was read, or nothing if there is no file.
+fn there(read: io::Result<Bytes>) -> io::Result<Option<Bytes>> {
+    match read {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        read => read.map(Some),
     }
 }
 

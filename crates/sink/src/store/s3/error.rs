@@ -19,6 +19,17 @@ impl Doing {
     pub(super) fn failed(self, reason: &dyn fmt::Display) -> SinkError {
         SinkError::new(SinkErrorKind::Transient, format!("{} {}", self.verb, self.what), reason)
     }
+
+    /// What S3 says of one object in an answer about many.
+    pub(super) fn refused(self, code: &str, reason: &str) -> SinkError {
+        let hint = hint(code, 200, None, self.verb);
+        SinkError::permanent(format!("{} {}", self.verb, self.what), reason).hint(hint)
+    }
+}
+
+/// The HTTP status of an answer that is an error.
+pub(super) fn status_of<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
+    error.raw_response().map(|response| response.status().as_u16())
 }
 
 pub(super) fn from_sdk<E>(error: &SdkError<E, HttpResponse>, doing: Doing) -> SinkError
@@ -32,6 +43,8 @@ where
             "sign in, or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         } else if reason.contains("region") {
             "set lake.region or AWS_REGION"
+        } else if reason.contains("timeout") {
+            "is the network slow, or lake.attempt_timeout_secs too short?"
         } else {
             "is the network up, and lake.endpoint_url right?"
         };
@@ -43,29 +56,49 @@ where
     let reason = format!("{code}: {message} (request id {})", error.request_id().unwrap_or("none"));
     let kind = if status >= 500 { SinkErrorKind::Transient } else { SinkErrorKind::Permanent };
     let region = service.raw().headers().get("x-amz-bucket-region").map(str::to_owned);
+    let region = region.or_else(|| region_in(service.raw().body().bytes()?));
     SinkError::new(kind, doing_words, reason).hint(hint(&code, status, region, doing.verb))
+}
+
+/// The region that an error's XML names.
+fn region_in(body: &[u8]) -> Option<String> {
+    let body = std::str::from_utf8(body).ok()?;
+    let (region, _) = body.split_once("<Region>")?.1.split_once("</Region>")?;
+    let sound = !region.is_empty() && region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    sound.then(|| region.to_owned())
 }
 
 fn hint(code: &str, status: u16, region: Option<String>, verb: &str) -> Option<String> {
     let region = region.map_or_else(|| "another region".to_owned(), |region| format!("{region:?}"));
     Some(match (code, status) {
-        ("PermanentRedirect" | "AuthorizationHeaderMalformed", _) | (_, 301) => {
+        ("PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException", _) | (_, 301) => {
             format!("the bucket is in {region}: set lake.region")
         }
         ("NoSuchBucket", _) => "make the bucket, or set lake.url".to_owned(),
-        ("AccessDenied" | "AllAccessDisabled", _) => {
+        ("AccessDenied" | "AllAccessDisabled", _) | (_, 403)
+            if !code.contains("Signature") && !code.contains("Time") =>
+        {
             let action = match verb {
-                "read" => "s3:GetObject",
+                "read" | "look at" => "s3:GetObject",
                 "list" => "s3:ListBucket",
+                "list uploads to" => "s3:ListBucketMultipartUploads",
                 "remove" => "s3:DeleteObject",
                 _ => "s3:PutObject and s3:AbortMultipartUpload",
             };
-            format!("allow {action} on the lake to this identity (and its KMS key, if it has one)")
+            format!(
+                "allow {action} on the lake to this identity (and its KMS key, if it has one); if lake.expected_bucket_owner is \
+                 set, is it right?"
+            )
         }
         ("ExpiredToken" | "TokenRefreshRequired", _) => "the credentials have ended: sign in again".to_owned(),
         ("SignatureDoesNotMatch" | "RequestTimeTooSkewed", _) => "is this machine's clock right?".to_owned(),
-        ("NotImplemented", _) => {
-            "if this server does not know the checksums that S3 clients send, set AWS_REQUEST_CHECKSUM_CALCULATION=when_required".to_owned()
+        ("AccessControlListNotSupported", _) => "this bucket takes no ACL: leave lake.acl out".to_owned(),
+        ("SlowDown" | "ServiceUnavailable" | "InternalError", _) => {
+            "S3 was asked as often as lake.max_attempts allows; run again later".to_owned()
+        }
+        ("NotImplemented", _) | (_, 501) => {
+            "if this server does not know the checksums that S3 clients send, set lake.checksums = \"when_required\""
+                .to_owned()
         }
         _ => return None,
     })

@@ -1,14 +1,21 @@
 //! A large object in parts. An upload that is not completed is aborted, on an error and when the run is stopped alike:
 //! otherwise its parts would be kept, and paid for, unseen.
 
-use super::s3::S3;
-use super::s3_error::from_sdk;
+use super::error::{Doing, from_sdk};
+use super::{Cleanups, S3, clean_up, kept_as};
 use crate::SinkError;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
-use std::sync::{Arc, Mutex};
-use tokio::task::JoinHandle;
+use std::sync::Arc;
+
+#[cfg(test)]
+impl S3 {
+    /// An upload whose process ends after its begin.
+    pub(crate) async fn begin_and_forget(&self, key: &str) {
+        std::mem::forget(self.begin(key).await.expect("begun"));
+    }
+}
 
 /// An upload under way; aborts it when dropped before it is complete.
 struct Upload {
@@ -17,7 +24,8 @@ struct Upload {
     key: String,
     id: String,
     complete: bool,
-    cleanups: Arc<Mutex<Vec<JoinHandle<()>>>>,
+    owner: Option<String>,
+    cleanups: Cleanups,
 }
 
 impl S3 {
@@ -35,39 +43,41 @@ impl S3 {
                 .key(&upload.key)
                 .upload_id(&upload.id)
                 .part_number(number)
+                .set_expected_bucket_owner(upload.owner.clone())
                 .body(ByteStream::from(part))
                 .send()
                 .await
                 .map_err(|error| from_sdk(&error, self.doing("write", key)))?;
+            let Some(etag) = sent.e_tag().filter(|etag| !etag.is_empty()) else {
+                return Err(self
+                    .doing("write", key)
+                    .failed(&"the answer does not say that a part is kept: it has no ETag"));
+            };
             let checksum = sent.checksum_crc32().map(str::to_owned);
-            let etag = sent.e_tag().map(str::to_owned);
-            parts.push(
-                CompletedPart::builder().part_number(number).set_e_tag(etag).set_checksum_crc32(checksum).build(),
-            );
+            let part = CompletedPart::builder().part_number(number).e_tag(etag).set_checksum_crc32(checksum);
+            parts.push(part.build());
         }
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
-        self.client
+        let completed = self
+            .client
             .complete_multipart_upload()
             .bucket(&upload.bucket)
             .key(&upload.key)
             .upload_id(&upload.id)
             .multipart_upload(parts)
+            .set_expected_bucket_owner(upload.owner.clone())
             .send()
             .await
             .map_err(|error| from_sdk(&error, self.doing("complete", key)))?;
+        if completed.e_tag().is_none_or(str::is_empty) {
+            return Err(self.doing("complete", key).failed(&"the answer does not say that it is kept: it has no ETag"));
+        }
         upload.complete = true;
         Ok(())
     }
 
     async fn begin(&self, key: &str) -> Result<Upload, SinkError> {
-        let (encryption, kms_key_id) = self.encryption();
-        let begun = self
-            .client
-            .create_multipart_upload()
-            .bucket(&self.location.bucket)
-            .key(self.full(key))
-            .set_server_side_encryption(encryption)
-            .set_ssekms_key_id(kms_key_id)
+        let begun = kept_as!(self.client.create_multipart_upload(), self, key)
             .send()
             .await
             .map_err(|error| from_sdk(&error, self.doing("write", key)))?;
@@ -78,6 +88,7 @@ impl S3 {
             key: self.full(key),
             id: id.to_owned(),
             complete: false,
+            owner: self.location.expected_bucket_owner.clone(),
             cleanups: Arc::clone(&self.cleanups),
         })
     }
@@ -89,18 +100,17 @@ impl Drop for Upload {
             return;
         }
         let request = self.client.abort_multipart_upload().bucket(&self.bucket).key(&self.key).upload_id(&self.id);
+        let request = request.set_expected_bucket_owner(self.owner.clone());
         let what = format!("s3://{}/{}", self.bucket, self.key);
         let abort = async move {
             match request.send().await {
                 Ok(_) => tracing::debug!(object = what, "gave up an upload"),
                 Err(error) => {
-                    let error = from_sdk(&error, super::s3_error::Doing { verb: "abort the upload of", what });
-                    tracing::warn!(%error, "parts of an upload may be left; a lifecycle rule for incomplete uploads removes them");
+                    let error = from_sdk(&error, Doing { verb: "abort the upload of", what });
+                    tracing::warn!(%error, "parts of an upload may be left; compline verify --repair removes them after a day");
                 }
             }
         };
-        if let (Ok(runtime), Ok(mut cleanups)) = (tokio::runtime::Handle::try_current(), self.cleanups.lock()) {
-            cleanups.push(runtime.spawn(abort));
-        }
+        clean_up(&self.cleanups, abort);
     }
 }

@@ -1,0 +1,89 @@
+//! One writer: a run holds the leases of its aggregators while it is at work.
+
+use compline_model::AggregatorId;
+use compline_sink::{Holder, Lake, Lease, LeaseOutcome, SinkError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// How often a lease is asked for that another holds.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// The leases of a run.
+pub(crate) struct Leases(BTreeMap<AggregatorId, Lease>);
+
+/// Another run is at work on an aggregator.
+#[derive(Debug)]
+pub(crate) struct Busy {
+    aggregator: AggregatorId,
+    holder: Holder,
+}
+
+impl fmt::Display for Busy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { aggregator, holder } = self;
+        write!(f, "another run is at work on {aggregator}: {holder}; nothing was done, and --wait 10m waits for it")
+    }
+}
+
+impl Error for Busy {}
+
+impl Leases {
+    /// Takes the leases of these aggregators, waiting for so long for a run that holds one.
+    ///
+    /// # Errors
+    /// [`Busy`], or a lake that cannot be written.
+    pub(crate) async fn take(
+        lake: &Lake,
+        aggregators: impl IntoIterator<Item = &AggregatorId>,
+        holder: &Holder,
+        wait: Duration,
+    ) -> anyhow::Result<Self> {
+        let until = Instant::now() + wait;
+        let mut taken = BTreeMap::new();
+        // In the order of their ids: of runs that are after the same ones, one gets them all.
+        for aggregator in aggregators.into_iter().collect::<BTreeSet<_>>() {
+            let lease = take_one(lake, aggregator, holder, until).await?;
+            taken.insert(aggregator.clone(), lease);
+        }
+        Ok(Self(taken))
+    }
+
+    /// Ends when the lease of an aggregator is lost: nothing may be written then.
+    pub(crate) async fn lost(&self, aggregator: &AggregatorId) -> SinkError {
+        match self.0.get(aggregator) {
+            Some(lease) => lease.lost().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Lets other runs take them.
+    pub(crate) async fn release(self) {
+        for lease in self.0.into_values() {
+            if let Err(error) = lease.release().await {
+                tracing::warn!(%error, "a lease could not be released; it ends by itself in a minute");
+            }
+        }
+    }
+}
+
+async fn take_one(lake: &Lake, aggregator: &AggregatorId, holder: &Holder, until: Instant) -> anyhow::Result<Lease> {
+    let mut told = false;
+    loop {
+        match lake.lease(aggregator, holder).await? {
+            LeaseOutcome::Taken(lease) => return Ok(lease),
+            LeaseOutcome::HeldBy(other) => {
+                let left = until.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return Err(Busy { aggregator: aggregator.clone(), holder: other }.into());
+                }
+                if !told {
+                    tracing::info!(%aggregator, holder = %other, "waiting for another run");
+                    told = true;
+                }
+                tokio::time::sleep(ASK_AGAIN.min(left)).await;
+            }
+        }
+    }
+}

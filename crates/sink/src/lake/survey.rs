@@ -1,0 +1,144 @@
+//! Everything that is in a lake, each thing with what it is.
+
+use super::{Lake, Partition};
+use crate::SinkError;
+use crate::store::{Listed, OWN, Unfinished};
+use chrono::{DateTime, TimeDelta, Utc};
+use compline_model::{AggregatorId, RunId, SnapshotDate, Table};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What is in a lake.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// The partitions, and the size of each one's file in bytes.
+    pub partitions: BTreeMap<Partition, u64>,
+    /// Days that are held, by the fact's.
+    pub held: BTreeSet<(AggregatorId, SnapshotDate)>,
+    /// Documents of runs.
+    pub runs: BTreeSet<(SnapshotDate, RunId)>,
+    /// What nobody here has put there.
+    pub strangers: Vec<Unknown>,
+    /// What a run that was stopped has left and no later one needs.
+    pub leftovers: Vec<String>,
+    /// What could not be looked for, and why.
+    pub unseen: Option<SinkError>,
+    unfinished: Vec<Unfinished>,
+    keys: Vec<String>,
+}
+
+/// An object that nobody here has put there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unknown {
+    /// Its path below the lake.
+    pub key: String,
+    /// Whether it is in a table's folder, where readers take it for the table's.
+    pub in_a_table: bool,
+}
+
+/// What Compline keeps of its own, by the folder that it is in.
+enum Own {
+    Held(AggregatorId, SnapshotDate),
+    Run(SnapshotDate, RunId),
+    /// A part of a collection that was stopped.
+    Checkpoint,
+    /// An object that `check` put there to see whether it may.
+    Probe,
+    /// Leases, redo markers, pages that are kept as they came.
+    InUse,
+}
+
+/// What a run has left for the next one of its day is of no use to one of a later day.
+const CHECKPOINTS_SERVE: TimeDelta = TimeDelta::hours(48);
+
+/// How long a trial of the lake takes at most.
+const PROBES_SERVE: TimeDelta = TimeDelta::hours(1);
+
+impl Lake {
+    /// Lists everything.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub async fn survey(&self, now: DateTime<Utc>) -> Result<Survey, SinkError> {
+        let mut survey = Survey::default();
+        for object in self.store.list("").await? {
+            survey.add(object, now);
+        }
+        match self.store.unfinished().await {
+            Ok(unfinished) => {
+                let names =
+                    unfinished.iter().map(|one| format!("{} (begun {})", one.name, one.since.format("%F %T UTC")));
+                survey.leftovers.extend(names);
+                survey.unfinished = unfinished;
+            }
+            // A store that cannot tell, or may not.
+            Err(error) => survey.unseen = Some(error),
+        }
+        Ok(survey)
+    }
+
+    /// Removes what a survey names as left over.
+    ///
+    /// # Errors
+    /// A store that does not remove it.
+    pub async fn remove_leftovers(&self, survey: &Survey) -> Result<(), SinkError> {
+        self.store.delete(&survey.keys).await?;
+        for unfinished in &survey.unfinished {
+            self.store.discard(unfinished).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Survey {
+    fn add(&mut self, object: Listed, now: DateTime<Utc>) {
+        let Listed { key, bytes, modified } = object;
+        let of_table = Table::ALL.into_iter().find(|table| folder(&key) == table.name());
+        if let Some(partition) = of_table.and_then(|table| Partition::of_key(table, &key)) {
+            self.partitions.insert(partition, bytes);
+            return;
+        }
+        let age = now - modified;
+        match own(&key) {
+            Some(Own::Held(aggregator, date)) => {
+                self.held.insert((aggregator, date));
+            }
+            Some(Own::Run(date, run_id)) => {
+                self.runs.insert((date, run_id));
+            }
+            Some(Own::Checkpoint) if age > CHECKPOINTS_SERVE => self.leave(key),
+            Some(Own::Probe) if age > PROBES_SERVE => self.leave(key),
+            Some(Own::Checkpoint | Own::Probe | Own::InUse) => {}
+            None => self.strangers.push(Unknown { in_a_table: of_table.is_some(), key }),
+        }
+    }
+
+    fn leave(&mut self, key: String) {
+        self.leftovers.push(key.clone());
+        self.keys.push(key);
+    }
+}
+
+fn folder(key: &str) -> &str {
+    key.split_once('/').map_or("", |(folder, _)| folder)
+}
+
+/// What an object of Compline's own is; nothing if it is none.
+fn own(key: &str) -> Option<Own> {
+    let rest = key.strip_prefix(OWN)?;
+    let (kind, rest) = rest.split_once('/')?;
+    match kind {
+        "held" => {
+            let table = Table::ALL.into_iter().find(|table| folder(rest) == table.name())?;
+            let Partition { date, aggregator, .. } = Partition::of_key(table, rest)?;
+            Some(Own::Held(aggregator, date))
+        }
+        "runs" => {
+            let (date, name) = rest.strip_prefix("snapshot_date=")?.split_once('/')?;
+            Some(Own::Run(date.parse().ok()?, name.strip_suffix(".json")?.parse().ok()?))
+        }
+        "checkpoints" => Some(Own::Checkpoint),
+        "probe" => Some(Own::Probe),
+        "lease" | "redo" | "raw" => Some(Own::InUse),
+        _ => None,
+    }
+}

@@ -1,0 +1,104 @@
+//! Getting objects: whole, in part, and held against what was put.
+
+use super::error::{from_sdk, status_of};
+use super::{ETag, S3};
+use crate::SinkError;
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::types::ChecksumMode;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use std::ops::Range;
+
+/// How often a body that breaks off is asked for. The SDK's own attempts end where a body begins.
+const BODY_ATTEMPTS: u32 = 4;
+
+impl S3 {
+    /// An object and its entity tag, or nothing if there is none.
+    pub(super) async fn versioned(&self, key: &str) -> Result<Option<(Bytes, ETag)>, SinkError> {
+        self.read(key, None).await
+    }
+
+    /// Some bytes of an object, as far as it has them.
+    pub(super) async fn part(&self, key: &str, range: Range<u64>) -> Result<Option<Bytes>, SinkError> {
+        if range.is_empty() {
+            return Ok(Some(Bytes::new()));
+        }
+        let header = format!("bytes={}-{}", range.start, range.end - 1);
+        Ok(self.read(key, Some(header)).await?.map(|(body, _)| body))
+    }
+
+    async fn read(&self, key: &str, range: Option<String>) -> Result<Option<(Bytes, ETag)>, SinkError> {
+        let mut attempt = 1;
+        loop {
+            let request = self.client.get_object().bucket(&self.location.bucket).key(self.full(key));
+            let request =
+                request.set_range(range.clone()).set_expected_bucket_owner(self.location.expected_bucket_owner.clone());
+            let answer = match request.send().await {
+                Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => return Ok(None),
+                // The object ends before the range begins.
+                Err(error) if range.is_some() && status_of(&error) == Some(416) => {
+                    return Ok(Some((Bytes::new(), ETag::new())));
+                }
+                sent => sent.map_err(|error| from_sdk(&error, self.doing("read", key)))?,
+            };
+            match self.body(key, answer).await {
+                Err(error) if attempt < BODY_ATTEMPTS => {
+                    tracing::debug!(%error, attempt, "reading it again");
+                    attempt += 1;
+                }
+                read => return read.map(Some),
+            }
+        }
+    }
+
+    async fn body(&self, key: &str, answer: GetObjectOutput) -> Result<(Bytes, ETag), SinkError> {
+        let (length, etag) = (answer.content_length(), answer.e_tag().unwrap_or_default().to_owned());
+        let body = answer.body.collect().await.map_err(|error| self.doing("read", key).failed(&error))?.into_bytes();
+        if length.is_some_and(|length| usize::try_from(length) != Ok(body.len())) {
+            return Err(self.doing("read", key).failed(&format!("only {} bytes came", body.len())));
+        }
+        Ok((body, etag))
+    }
+
+    /// Whether an object is as it was put: by its size and the checksum that S3 kept, or else byte for byte.
+    pub(super) async fn compare(&self, key: &str, body: &Bytes) -> Result<(), SinkError> {
+        let head = self
+            .client
+            .head_object()
+            .bucket(&self.location.bucket)
+            .key(self.full(key))
+            .set_checksum_mode((!self.location.checksums_when_required).then_some(ChecksumMode::Enabled))
+            .set_expected_bucket_owner(self.location.expected_bucket_owner.clone())
+            .send()
+            .await
+            .map_err(|error| from_sdk(&error, self.doing("look at", key)))?;
+        let wrong = |what: String| {
+            let hint = "something else writes to this lake, or the store is not sound; run again";
+            Err(self.doing("confirm", key).failed(&what).hint(Some(hint.to_owned())))
+        };
+        let size = head.content_length().unwrap_or_default();
+        if usize::try_from(size) != Ok(body.len()) {
+            return wrong(format!("{} bytes were put and {size} are there", body.len()));
+        }
+        if head.checksum_crc32().is_some_and(|kept| kept == self.checksum(body)) {
+            return Ok(());
+        }
+        // A store that keeps no checksum, or another one.
+        match self.versioned(key).await? {
+            Some((there, _)) if there == body => Ok(()),
+            Some(_) => wrong("other bytes are there than were put".to_owned()),
+            None => wrong("it is not there".to_owned()),
+        }
+    }
+
+    /// The CRC-32 of an object as S3 says it: of one that was put in parts it is that of the parts' own.
+    fn checksum(&self, body: &Bytes) -> String {
+        if body.len() <= self.location.part_bytes {
+            return STANDARD.encode(crc32fast::hash(body).to_be_bytes());
+        }
+        let parts = body.chunks(self.location.part_bytes);
+        let of_parts: Vec<u8> = parts.clone().flat_map(|part| crc32fast::hash(part).to_be_bytes()).collect();
+        format!("{}-{}", STANDARD.encode(crc32fast::hash(&of_parts).to_be_bytes()), parts.len())
+    }
+}

@@ -1,0 +1,138 @@
+//! One writer: runs at the same moment on the same lake.
+
+use crate::moto::Moto;
+use crate::reading::{files, of_trends};
+use crate::support::{Ended, Scene, finish, run, signal, start, wait_until};
+use compline_model::Table;
+use compline_simulator::OrganizationSpec;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+const DAY: &str = "2026-03-01";
+
+/// An organization so small that a night is over at once.
+fn tiny() -> Scene {
+    Scene::of(OrganizationSpec { accounts: 3, regions: 1, packs: 2, ..OrganizationSpec::default() }, "")
+}
+
+fn night(scene: &Scene, pipeline: &Path, more: &[&str]) -> Command {
+    let file = pipeline.display().to_string();
+    let arguments = [&["run", &file, "--date", DAY], more].concat();
+    let mut command = scene.command(&arguments);
+    command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
+    command
+}
+
+/// Two nights started at the same moment.
+fn two(scene: &Scene, pipeline: &Path, more: &[&str]) -> [Ended; 2] {
+    [start(night(scene, pipeline, more)), start(night(scene, pipeline, more))].map(finish)
+}
+
+fn left(ended: &Ended) -> bool {
+    ended.code == Some(5) && ended.stderr.contains("another run is at work on org: `compline run` on ")
+}
+
+/// One works and the other leaves, or both work, one after the other.
+fn one_works(ended: &[Ended; 2]) -> bool {
+    ended.iter().any(|ended| ended.code == Some(0)) && ended.iter().all(|ended| ended.code == Some(0) || left(ended))
+}
+
+/// Every object below a prefix of the bucket, by its key below it.
+fn objects(moto: &Moto, prefix: &str) -> BTreeMap<String, Vec<u8>> {
+    let list = moto.request("GET", &format!("/bucket?list-type=2&prefix={prefix}"));
+    let list = String::from_utf8(list).expect("UTF-8");
+    let keys = list.split("<Key>").skip(1).filter_map(|rest| rest.split_once("</Key>"));
+    keys.map(|(key, _)| {
+        let body = moto.request("GET", &format!("/bucket/{key}"));
+        (key.strip_prefix(prefix).expect("below").to_owned(), body)
+    })
+    .collect()
+}
+
+/// A lake with one night, as it is right.
+fn right() -> Scene {
+    let scene = tiny();
+    scene.night(&scene.pipeline(""), DAY);
+    scene
+}
+
+#[test]
+fn of_two_nights_at_the_same_moment_one_works_and_one_leaves_a_hundred_times() {
+    let (scene, right) = (tiny(), right());
+    let pipeline = scene.pipeline("");
+    let mut runs = 0;
+    for round in 0..100 {
+        let ended = two(&scene, &pipeline, &[]);
+        assert!(one_works(&ended), "round {round}: {ended:?}");
+        runs += ended.iter().filter(|ended| ended.code == Some(0)).count();
+        assert_eq!(of_trends(files(&scene.path("lake"))), of_trends(files(&right.path("lake"))), "round {round}");
+        assert_eq!(scene.rows(Table::PackCompliance, "org", DAY), right.rows(Table::PackCompliance, "org", DAY));
+    }
+    assert!(runs < 200, "they never met");
+    // No line of the ledger is lost or doubled, and no lease is left.
+    assert_eq!(scene.rows(Table::Runs, "org", DAY).len(), runs);
+    let names = files(&scene.path("lake"));
+    assert!(names.keys().all(|name| !name.contains("lease") && !name.contains("tmp")), "{:?}", names.keys());
+}
+
+#[test]
+fn of_two_nights_at_the_same_moment_on_s3_one_works_and_one_leaves_a_hundred_times() {
+    let (scene, right, moto) = (tiny(), right(), Moto::start());
+    let lake = format!(
+        "url = \"s3://bucket/a\"\nregion = \"us-east-1\"\nendpoint_url = \"{}\"\npath_style = true",
+        moto.url()
+    );
+    let pipeline = scene.write_pipeline(&lake, "");
+    let mut runs = 0;
+    for round in 0..100 {
+        let ended = two(&scene, &pipeline, &[]);
+        assert!(one_works(&ended), "round {round}: {ended:?}");
+        runs += ended.iter().filter(|ended| ended.code == Some(0)).count();
+    }
+    assert!(runs < 200, "they never met");
+    let lake = objects(&moto, "a/");
+    assert_eq!(of_trends(lake.clone()), of_trends(files(&right.path("lake"))));
+    assert!(lake.keys().all(|name| !name.contains("lease")), "{:?}", lake.keys());
+    scene.put_lake("copy", &lake);
+    let ledger = scene.read(&scene.lake_at("copy"), Table::Runs, "org", DAY).expect("a ledger");
+    assert_eq!(ledger.num_rows(), runs);
+}
+
+#[test]
+fn two_nights_at_the_same_moment_that_wait_both_work_one_after_the_other() {
+    let scene = tiny();
+    let pipeline = scene.pipeline("");
+    for _ in 0..5 {
+        let ended = two(&scene, &pipeline, &["--wait", "1m"]);
+        assert!(ended.iter().all(|ended| ended.code == Some(0)), "{ended:?}");
+    }
+    assert_eq!(scene.rows(Table::Runs, "org", DAY).len(), 10);
+}
+
+#[test]
+fn a_second_run_says_at_once_who_is_at_work_since_when_and_on_what() {
+    let scene = Scene::new("stall_every = 3");
+    let pipeline = scene.pipeline("");
+    let first = start(night(&scene, &pipeline, &[]));
+    wait_until("the first has its leases", || scene.path("lake/_compline/lease/aggregator=security.json").exists());
+    let arguments: [&[&str]; 3] = [&["run"], &["trends"], &["run", "--only", "security"]];
+    for words in arguments {
+        let mut command = scene.command(words);
+        command.arg(&pipeline);
+        if words[0] == "run" {
+            command.args(["--date", DAY]);
+        }
+        let ended = run(command);
+        assert_eq!(ended.code, Some(5), "{ended:?}");
+        let process = format!("(process {}, run ", first.id());
+        assert!(ended.stderr.contains(&process) && ended.stderr.contains(" since 20"), "{ended:?}");
+        assert!(ended.stderr.contains("nothing was done") && ended.stdout.is_empty(), "{ended:?}");
+    }
+    let waited = run(night(&scene, &pipeline, &["--wait", "1s"]));
+    assert_eq!(waited.code, Some(5), "{waited:?}");
+    assert!(waited.stderr.contains("waiting for another run"), "{waited:?}");
+    signal(first.id(), "-TERM");
+    assert_eq!(finish(first).code, Some(143));
+    assert!(!scene.path("lake/_compline/lease/aggregator=org.json").exists(), "it is released at the end");
+}

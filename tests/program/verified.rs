@@ -1,0 +1,288 @@
+//! `compline verify` and `compline history`: a lake held against what it must be.
+
+use crate::reading::{files, of_trends};
+use crate::support::{Ended, Scene, run, signal, start, wait_until};
+use compline_model::Table;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// A gap of two days, and one of one.
+const DAYS: [&str; 4] = ["2026-02-24", "2026-02-25", "2026-02-28", "2026-03-02"];
+
+fn kept() -> (Scene, String) {
+    let scene = Scene::new("");
+    let pipeline = scene.pipeline("");
+    DAYS.iter().for_each(|day| drop(scene.night(&pipeline, day)));
+    (scene, pipeline.display().to_string())
+}
+
+pub(crate) fn verify(scene: &Scene, pipeline: &str, arguments: &[&str]) -> Ended {
+    run(scene.command(&[&["verify", pipeline], arguments].concat()))
+}
+
+/// Everything is as it must be.
+#[track_caller]
+pub(crate) fn is_sound(scene: &Scene, pipeline: &str, arguments: &[&str]) -> String {
+    let ended = verify(scene, pipeline, arguments);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.ends_with("everything is as it must be\n"), "{ended:?}");
+    ended.stdout
+}
+
+/// The lines that say what is wrong.
+#[track_caller]
+fn wrong(scene: &Scene, pipeline: &str, arguments: &[&str]) -> Vec<String> {
+    let ended = verify(scene, pipeline, arguments);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    ended.stdout.lines().filter_map(|line| line.trim().strip_prefix("wrong: ")).map(str::to_owned).collect()
+}
+
+fn file(scene: &Scene, table: Table, day: &str) -> PathBuf {
+    scene.path("lake").join(table.name()).join(format!("snapshot_date={day}/aggregator=org/data.parquet"))
+}
+
+fn cut(path: &Path) {
+    let whole = std::fs::read(path).expect("read");
+    std::fs::write(path, &whole[..whole.len() - 20]).expect("written");
+}
+
+#[test]
+fn a_lake_that_is_as_it_must_be_is_said_to_be_and_days_nobody_ran_are_listed() {
+    let (scene, pipeline) = kept();
+    let before = files(&scene.path("lake"));
+    let said = is_sound(&scene, &pipeline, &[]);
+    for line in [
+        "org: 4 days, 2026-02-24 to 2026-03-02, 24 files, ",
+        "  no snapshot: 2026-02-26 to 2026-02-27\n  no snapshot: 2026-03-01\n",
+    ] {
+        assert!(said.contains(line), "{said}");
+    }
+    let said = is_sound(&scene, &pipeline, &["--only", "security", "--from", "2026-02-25", "--to", "2026-02-28"]);
+    assert!(said.starts_with("security: 2 days, 2026-02-25 to 2026-02-28, 12 files, "), "{said}");
+    is_sound(&scene, &pipeline, &["--repair"]);
+    assert_eq!(files(&scene.path("lake")), before, "nothing is written where nothing is wrong");
+}
+
+#[test]
+fn b33_each_table_that_is_cut_gone_or_another_days_is_wrong_and_trend_tables_are_repaired() {
+    let (scene, pipeline) = kept();
+    let before = files(&scene.path("lake"));
+    for table in Table::ALL {
+        let path = file(&scene, table, DAYS[2]);
+        let good = std::fs::read(&path).expect("read");
+        let spoil: [(&str, &dyn Fn()); 3] = [
+            ("cut", &|| cut(&path)),
+            ("gone", &|| std::fs::remove_file(&path).expect("removed")),
+            ("another's", &|| assert!(std::fs::copy(file(&scene, table, DAYS[0]), &path).is_ok())),
+        ];
+        for (how, spoil) in spoil {
+            spoil();
+            if std::fs::read(&path).is_ok_and(|now| now == good) {
+                continue;
+            }
+            let found = wrong(&scene, &pipeline, &["--only", "org"]);
+            let names_it =
+                |line: &String| line.contains(DAYS[2]) && (line.contains(table.name()) || line.contains("trend"));
+            let said = table == Table::Runs || table == Table::PackCompliance || found.iter().any(names_it);
+            assert!(said && !found.is_empty(), "{} {how}: {found:?}", table.name());
+            let ended = verify(&scene, &pipeline, &["--only", "org", "--repair"]);
+            if table.is_derived() {
+                assert_eq!(ended.code, Some(0), "{} {how}: {ended:?}", table.name());
+                assert_eq!(of_trends(files(&scene.path("lake"))), of_trends(before.clone()), "{} {how}", table.name());
+            } else {
+                assert_eq!(ended.code, Some(1), "{} {how}: {ended:?}", table.name());
+                assert!(std::fs::read(&path).ok().as_ref() != Some(&good), "it is never touched");
+            }
+            std::fs::write(&path, &good).expect("written");
+            run(scene.command(&["trends", &pipeline]));
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_that_is_not_the_one_that_was_committed_is_wrong_even_if_it_has_as_many_rows() {
+    let (scene, pipeline) = kept();
+    let other = Scene::of_seed(2);
+    other.night(&other.pipeline(""), DAYS[1]);
+    std::fs::copy(file(&other, Table::PackCompliance, DAYS[1]), file(&scene, Table::PackCompliance, DAYS[1]))
+        .expect("copied");
+    run(scene.command(&["trends", &pipeline]));
+    let found = wrong(&scene, &pipeline, &[]);
+    let line = format!("the snapshot of {} is not the one that the ledger says was committed", DAYS[1]);
+    assert!(found.contains(&line), "{found:?}");
+
+    let (one, another) = (file(&scene, Table::SourceStatus, DAYS[2]), file(&scene, Table::SourceStatus, DAYS[3]));
+    std::fs::copy(one, another).expect("copied");
+    let found = wrong(&scene, &pipeline, &["--from", DAYS[3]]);
+    let line = format!("source_status of {} is not the one that the ledger says was committed", DAYS[3]);
+    assert_eq!(found, [line]);
+}
+
+#[test]
+fn strangers_and_leftovers_are_listed_and_only_leftovers_are_removed() {
+    let (scene, pipeline) = kept();
+    let put = |key: &str| {
+        let path = scene.path("lake").join(key);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        std::fs::write(&path, "x").expect("written");
+        path
+    };
+    let readme = put("README.txt");
+    let half_written = put("_compline/tmp/put-abc");
+    let said = is_sound(&scene, &pipeline, &[]);
+    assert!(said.contains("\nstranger: README.txt\n"), "{said}");
+    assert!(said.contains("\nleft over; --repair removes it: _compline/tmp/put-abc (begun 20"), "{said}");
+    let said = is_sound(&scene, &pipeline, &["--repair"]);
+    assert!(!said.contains("left over") && !half_written.exists() && readme.exists(), "{said}");
+
+    let copy = put("pack_status/snapshot_date=2026-02-24/aggregator=org/copy.parquet");
+    let ended = verify(&scene, &pipeline, &["--repair"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let line = "stranger in a table, which readers take for a part of it: \
+                pack_status/snapshot_date=2026-02-24/aggregator=org/copy.parquet\n";
+    assert!(ended.stdout.contains(line) && ended.stdout.ends_with("1 thing is wrong\n"), "{ended:?}");
+    assert!(copy.exists(), "what nobody here put there is nobody's here to remove");
+}
+
+#[test]
+fn a_file_of_a_newer_compline_is_refused_and_left_as_it_is() {
+    let (scene, pipeline) = kept();
+    let path = file(&scene, Table::PackStatus, DAYS[3]);
+    let bytes = std::fs::read(&path).expect("read");
+    // The footer says the version as plain text.
+    let at = find(&bytes, b"compline.schema_version").expect("its key");
+    let digit = at + bytes[at..].iter().position(|byte| *byte == b'2').expect("its value");
+    let mut newer = bytes.clone();
+    newer[digit] = b'9';
+    std::fs::write(&path, &newer).expect("written");
+    let found = wrong(&scene, &pipeline, &["--from", DAYS[3]]);
+    assert!(found[0].contains("a newer compline wrote it: its tables are of version 9"), "{found:?}");
+    let ended = run(scene.command(&["run", &pipeline, "--date", "2026-03-03"]));
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.stdout.contains("a newer compline wrote it"), "{ended:?}");
+    assert_eq!(std::fs::read(&path).expect("read"), newer);
+}
+
+fn find(bytes: &[u8], text: &[u8]) -> Option<usize> {
+    bytes.windows(text.len()).position(|window| window == text)
+}
+
+#[test]
+fn a_day_whose_run_was_killed_before_it_was_in_the_ledger_is_noted_by_the_next_run() {
+    let (scene, pipeline) = kept();
+    // As the run would have left it: the day is kept, the marker is there, and the line is not.
+    std::fs::remove_file(file(&scene, Table::Runs, DAYS[3])).expect("removed");
+    let marker = scene.path("lake/_compline/redo/aggregator=org.json");
+    std::fs::write(&marker, format!("{{\"from\":\"{}\"}}", DAYS[3])).expect("written");
+    let found = wrong(&scene, &pipeline, &["--only", "org"]);
+    assert!(found.iter().any(|line| line.contains("runs of 2026-03-02 is not there")), "{found:?}");
+    assert!(found.iter().any(|line| line.contains("the trends from 2026-03-02 on are behind")), "{found:?}");
+    scene.night(Path::new(&pipeline), "2026-03-03");
+    is_sound(&scene, &pipeline, &[]);
+    let line = scene.rows(Table::Runs, "org", DAYS[3]).remove(0);
+    assert!(line.contains("was stopped before it was in the ledger"), "{line}");
+
+    // Without a marker nobody knows who put the snapshot there.
+    std::fs::remove_file(file(&scene, Table::Runs, DAYS[1])).expect("removed");
+    let found = wrong(&scene, &pipeline, &["--repair"]);
+    assert_eq!(found, ["runs of 2026-02-25 is not there"]);
+}
+
+#[test]
+fn a_lake_with_nothing_in_it_is_as_it_must_be() {
+    let scene = Scene::new("");
+    let pipeline = scene.pipeline("").display().to_string();
+    assert_eq!(is_sound(&scene, &pipeline, &[]), "everything is as it must be\n");
+    let ended = run(scene.command(&["history", &pipeline]));
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "the ledger has no run of these aggregators\n"));
+}
+
+/// The lake that a version of the tables has left, as it lies in `tests/golden`.
+fn golden(scene: &Scene, version: u32) {
+    let from = PathBuf::from(format!("{}/../../tests/golden/lake_v{version}", env!("CARGO_MANIFEST_DIR")));
+    let objects: BTreeMap<String, Vec<u8>> = files(&from);
+    assert!(objects.len() >= 36, "{} files", objects.len());
+    scene.put_lake("lake", &objects);
+}
+
+#[test]
+fn b44_a_lake_of_each_version_is_read_verified_and_gone_on_with() {
+    for version in 1..=compline_model::SCHEMA_VERSION {
+        let scene = Scene::new("");
+        golden(&scene, version);
+        let pipeline = scene.pipeline("");
+        let before = files(&scene.path("lake"));
+        let said = is_sound(&scene, &pipeline.display().to_string(), &[]);
+        assert!(said.contains("org: 3 days, 2026-02-28 to 2026-03-03, 18 files, 108 rows of facts"), "{said}");
+        let ended = run(scene.command(&["trends", &pipeline.display().to_string()]));
+        assert!(ended.stdout.contains("org: 3 of 3 days were as their snapshots say"), "{ended:?}");
+        assert_eq!(files(&scene.path("lake")), before, "nothing of it is written anew");
+        let ended = run(scene.command(&["history", &pipeline.display().to_string()]));
+        assert_eq!(ended.stdout.matches("succeeded").count(), 6, "{ended:?}");
+        // The next night, and one of a day that has a line of that version in its ledger.
+        for day in ["2026-03-04", "2026-03-03"] {
+            let arguments = ["run", &pipeline.display().to_string(), "--date", day, "--accept"];
+            let ended = run(scene.command(&arguments));
+            assert_eq!(ended.code, Some(0), "{ended:?}");
+        }
+        assert_eq!(scene.rows(Table::Runs, "org", "2026-03-03").len(), 2);
+        is_sound(&scene, &pipeline.display().to_string(), &[]);
+    }
+}
+
+#[test]
+fn history_says_what_the_last_nights_did_and_the_document_of_each_run_says_the_same() {
+    let (scene, pipeline) = kept();
+    let faulty = Scene::new("malformed_every = 12");
+    let lake = format!("url = {:?}", scene.path("lake").display().to_string());
+    let bad = faulty.write_pipeline(&lake, "page_size = 10");
+    assert_eq!(run(faulty.command(&["run", &bad.display().to_string(), "--date", "2026-03-03"])).code, Some(1));
+    let ended = run(scene.command(&["history", &pipeline, "--nights", "2"]));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let lines: Vec<Vec<&str>> = ended.stdout.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(
+        lines[0],
+        ["night", "aggregator", "command", "outcome", "rows", "calls", "throttled", "seconds", "warnings"]
+    );
+    let starts: Vec<_> = lines[1..5].iter().map(|line| line[..4].to_vec()).collect();
+    let expected = [
+        ["2026-03-02", "org", "run", "succeeded"],
+        ["2026-03-02", "security", "run", "succeeded"],
+        ["2026-03-03", "org", "run", "FAILED"],
+        ["2026-03-03", "security", "run", "FAILED"],
+    ];
+    assert_eq!(starts, expected);
+    assert!(ended.stdout.contains("2026-03-03 org: ") && ended.stdout.contains("Sign in"), "{ended:?}");
+
+    let ended = run(scene.command(&["history", &pipeline, "--nights", "9", "--json"]));
+    let runs: Vec<serde_json::Value> =
+        ended.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(runs.len(), 10);
+    for run in &runs {
+        let text = |name: &str| run[name].as_str().expect("a text").to_owned();
+        let document = format!("_compline/runs/snapshot_date={}/{}.json", text("snapshot_date"), text("run_id"));
+        let document = std::fs::read(scene.path("lake").join(document)).expect("a document");
+        let document: serde_json::Value = serde_json::from_slice(&document).expect("JSON");
+        let aggregators = document["aggregators"].as_array().expect("aggregators");
+        let same = aggregators.iter().find(|one| one["aggregator"] == run["aggregator"]).expect("the aggregator");
+        for name in ["outcome", "rows", "calls", "throttles", "error"] {
+            assert_eq!(same[name], run[name], "{name}");
+        }
+        assert_eq!(document["run_id"], run["run_id"]);
+    }
+}
+
+#[test]
+fn a_run_that_is_at_work_is_not_repaired_under_its_hands() {
+    let scene = Scene::new("stall_every = 3");
+    let pipeline = scene.pipeline("").display().to_string();
+    let mut first = start(scene.command(&["run", &pipeline, "--date", DAYS[0]]));
+    wait_until("it has its leases", || scene.path("lake/_compline/lease/aggregator=security.json").exists());
+    let ended = verify(&scene, &pipeline, &["--repair"]);
+    assert_eq!(ended.code, Some(5), "{ended:?}");
+    is_sound(&scene, &pipeline, &[]);
+    signal(first.id(), "-KILL");
+    first.wait().expect("its end");
+    // Nobody holds the lock any more.
+    is_sound(&scene, &pipeline, &["--repair"]);
+}

@@ -10,6 +10,7 @@ mod import_rules;
 mod imports;
 mod killed;
 mod leases;
+mod maintained;
 mod moto;
 mod nights;
 mod planning;

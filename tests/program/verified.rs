@@ -182,6 +182,19 @@ fn a_day_whose_run_was_killed_before_it_was_in_the_ledger_is_noted_by_the_next_r
     let line = scene.rows(Table::Runs, "org", DAYS[3]).remove(0);
     assert!(line.contains("was stopped before it was in the ledger"), "{line}");
 
+    // Killed before that: a day that is replaced has the sources of another run, and one that is new has nothing else.
+    let (one, another) = (file(&scene, Table::SourceStatus, DAYS[0]), file(&scene, Table::SourceStatus, DAYS[2]));
+    std::fs::copy(one, another).expect("copied");
+    let orphan = file(&scene, Table::SourceStatus, "2026-03-04");
+    std::fs::create_dir_all(orphan.parent().expect("a folder")).expect("made");
+    std::fs::copy(file(&scene, Table::SourceStatus, DAYS[0]), &orphan).expect("copied");
+    std::fs::write(&marker, format!("{{\"from\":\"{}\"}}", DAYS[2])).expect("written");
+    assert_eq!(wrong(&scene, &pipeline, &["--only", "org"]).len(), 3);
+    is_sound(&scene, &pipeline, &["--repair"]);
+    let lines = scene.rows(Table::Runs, "org", DAYS[2]);
+    assert!(lines.len() == 2 && lines[1].contains("says of which run each is"), "{lines:?}");
+    assert!(!orphan.exists());
+
     // Without a marker nobody knows who put the snapshot there.
     std::fs::remove_file(file(&scene, Table::Runs, DAYS[1])).expect("removed");
     let found = wrong(&scene, &pipeline, &["--repair"]);

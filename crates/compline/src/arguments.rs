@@ -57,11 +57,21 @@ pub(crate) enum Command {
     /// a snapshot is the file that the ledger says was committed; that the trend tables are what the snapshots say. Lists
     /// days without a snapshot, strangers and leftovers. Exit code 1 if anything is wrong.
     Verify(VerifyArguments),
+    /// Put complete months into one file each, and drop what `[maintain]` says is old enough.
+    ///
+    /// Says what it would do, and does it with --apply. A month's file is held against its days row for row before it is put in
+    /// place; their own files stay. `pack_status` older than `pack_status_days` is dropped; snapshots are only if there is
+    /// `snapshot_days`.
+    Maintain(MaintainArguments),
     /// Print the tables and views for Athena.
     ///
     /// SQL for the pipeline's own lake and aggregators: external tables whose partitions are projected, and views for the
     /// questions that are asked most. Calls nothing.
     Athena(AthenaArguments),
+    /// Make the Glue catalog what the lake is: the database and the tables of `[catalog]`.
+    ///
+    /// Only what differs is changed, and nothing is ever dropped. Every run does it too, if there is a `[catalog]`.
+    Catalog(CatalogArguments),
     /// Say what every table and column means.
     Schema(SchemaArguments),
     /// Serve AWS Config's side of the wire, with a made-up organization.
@@ -132,12 +142,21 @@ impl WaitArguments {
 pub(crate) struct AthenaArguments {
     #[command(flatten)]
     pub(crate) pipeline: PipelineArguments,
-    /// The database to make them in.
-    #[arg(long, value_name = "NAME", default_value = "compline")]
-    pub(crate) database: String,
-    /// The first day that the tables have; no conformance pack is older than the default.
-    #[arg(long, value_name = "YYYY-MM-DD", default_value = "2020-01-01")]
-    pub(crate) first_day: SnapshotDate,
+    /// The database to make them in, that of `[catalog]` or compline unless given.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) database: Option<String>,
+    /// The first day that the tables have, that of `[catalog]` or 2020-01-01 unless given: no conformance pack is older.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub(crate) first_day: Option<SnapshotDate>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CatalogArguments {
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArguments,
+    /// Print what would be changed, and change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]
@@ -171,6 +190,17 @@ pub(crate) struct HistoryArguments {
     /// Print a JSON object a line.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MaintainArguments {
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArguments,
+    /// Do it.
+    #[arg(long)]
+    pub(crate) apply: bool,
+    #[command(flatten)]
+    pub(crate) wait: WaitArguments,
 }
 
 #[derive(Debug, Args)]

@@ -1,10 +1,12 @@
 //! The commands, one file each.
 
 mod athena;
+mod catalog;
 mod check;
 mod demo;
 mod history;
 mod import;
+mod maintain;
 mod plan;
 mod run;
 mod schema;
@@ -24,6 +26,7 @@ pub(crate) type Clock = fn() -> DateTime<Utc>;
 pub(crate) async fn perform(command: Command, clock: Clock) -> Result<Ending, Failure> {
     match command {
         Command::Athena(arguments) => athena::athena(&arguments),
+        Command::Catalog(arguments) => catalog::catalog(&arguments, clock).await,
         Command::Schema(arguments) => schema::schema(&arguments),
         Command::Check(arguments) => check::check(&arguments, clock).await,
         Command::Demo(arguments) => demo::demo(arguments, clock).await,
@@ -32,6 +35,7 @@ pub(crate) async fn perform(command: Command, clock: Clock) -> Result<Ending, Fa
         Command::Run(arguments) => run::run(arguments, clock).await,
         Command::Trends(arguments) => trends::trends(&arguments, clock).await,
         Command::History(arguments) => history::history(&arguments).await,
+        Command::Maintain(arguments) => maintain::maintain(&arguments, clock).await,
         Command::Verify(arguments) => verify::verify(&arguments, clock).await,
         Command::Simulate(arguments) => simulate::simulate(arguments, clock).await,
     }

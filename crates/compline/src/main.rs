@@ -1,9 +1,11 @@
 //! `compline`: arguments in, exit code out.
 
 mod arguments;
+mod catalog;
 mod command;
 mod failure;
 mod leases;
+mod maintain;
 mod memory;
 mod nightly;
 mod progress;

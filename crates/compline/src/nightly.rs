@@ -1,4 +1,4 @@
-//! One night: lease -> plan -> fetch -> flatten -> check -> commit snapshot -> trend -> commit trends -> ledger.
+//! One night: lease -> plan -> fetch -> flatten -> check -> commit snapshot -> trend -> commit trends -> catalog -> ledger.
 //!
 //! Aggregators go side by side and do not depend on each other: one that fails leaves its day as it was.
 
@@ -7,9 +7,11 @@ mod collect;
 mod hold;
 mod import;
 mod ledger;
+mod recover;
 mod redo;
 mod report;
 
+use crate::catalog::Cataloguing;
 use crate::leases::Leases;
 use crate::progress::Progress;
 use crate::settings::{AggregatorSettings, Settings, lake_name};
@@ -27,7 +29,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
-pub(crate) use ledger::{Committed, make_good};
+pub(crate) use ledger::Committed;
+pub(crate) use recover::recover;
 pub(crate) use redo::{History, Recompute, Recomputed, recompute};
 pub(crate) use report::{AggregatorReport, Found, Outcome, Report, TrendReport};
 
@@ -77,6 +80,7 @@ struct Shared<'a> {
     deadline: tokio::time::Instant,
     lake: &'a Lake,
     leases: Leases,
+    cataloguing: Option<Cataloguing>,
     history: History,
     connector: Connector,
     /// One permit per request in flight, over all aggregators.
@@ -96,11 +100,14 @@ pub(crate) async fn nightly(night: &Night<'_>, lake: &Lake, progress: &Progress)
     let ids = night.settings.aggregators.iter().map(|aggregator| &aggregator.address.id);
     let holder = Holder::here(run_id, night.source.command(), night.started_at);
     let leases = Leases::take(lake, ids, &holder, night.wait).await?;
-    let history = History::read(lake).await?;
+    let today = SnapshotDate::from(night.started_at.date_naive());
+    let history = History::read(lake, night.settings.keep.statuses_from(today)).await?;
     let connector = Connector::load(night.settings.identity(), night.settings.fetch_options(night.date)).await;
+    let cataloguing = Cataloguing::open(night.settings).await;
     let permits = Semaphore::new(night.settings.max_in_flight);
     let computing = Semaphore::new(1);
-    let shared = Shared { night, run_id, deadline, lake, leases, history, connector, permits, computing, progress };
+    let shared =
+        Shared { night, run_id, deadline, lake, leases, cataloguing, history, connector, permits, computing, progress };
     let aggregators = night.settings.aggregators.iter().map(|aggregator| shared.aggregator_night(aggregator));
     let aggregators = join_all(aggregators).await;
     shared.leases.release().await;
@@ -155,6 +162,12 @@ impl Shared<'_> {
         }
         report.seconds = started.elapsed().as_secs_f64();
         let id = &aggregator.address.id;
+        if report.outcome == Outcome::Succeeded
+            && let Some(cataloguing) = &self.cataloguing
+            && let Err(error) = cataloguing.add_day(id, self.night.date).await
+        {
+            report.note_not_in_catalog(&error);
+        }
         if let Err(error) = self.note_in_ledger(id, report).await {
             report.fail(&error.context("the run is not in the ledger"));
         } else if report.outcome == Outcome::Succeeded
@@ -201,8 +214,7 @@ impl Shared<'_> {
             .await
             .context("the snapshot is kept, but its trends are behind until the next run")?;
         if let Some(from) = behind_from {
-            let stopped = self.history.days(id, (Some(from), None)).filter(|date| *date != self.night.date);
-            ledger::make_good(self.lake, id, stopped, (self.night.clock)()).await?;
+            recover(self.lake, id, from, Some(self.night.date), (self.night.clock)()).await?;
         }
         self.release(id).await?;
         self.end_collection(id).await

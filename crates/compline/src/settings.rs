@@ -5,10 +5,12 @@ mod problem;
 mod wire;
 
 use anyhow::Context;
+pub(crate) use check::{FIRST_DAY, is_database};
 use compline_fetcher::{AggregatorAddress, FanOut, FetchOptions, FilterLists, Identity};
-use compline_model::{AggregatorId, SnapshotDate};
-use compline_sink::{Compression, LakeLocation};
+use compline_model::{AggregatorId, SnapshotDate, Table};
+use compline_sink::{CatalogLocation, Compression, LakeLocation, Partitioning};
 use compline_transformer::Choice;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -26,11 +28,44 @@ pub(crate) struct Settings {
     pub(crate) checkpoint_age: Duration,
     /// Whether pages are kept as they came.
     pub(crate) archive_raw: bool,
+    /// What Athena is told of the lake, if anything.
+    pub(crate) catalog: Option<CatalogSettings>,
+    pub(crate) keep: KeepSettings,
     /// The share of rows, accounts or regions that a day may lose against the last one, 0 to 1.
     pub(crate) max_loss: f64,
     pub(crate) reconcile: Reconcile,
     /// The share of packs that may differ from AWS Config's own count, 0 to 1.
     pub(crate) reconcile_tolerance: f64,
+}
+
+/// `[catalog]`.
+#[derive(Debug, Clone)]
+pub(crate) struct CatalogSettings {
+    pub(crate) location: CatalogLocation,
+    pub(crate) partitioning: Partitioning,
+}
+
+/// `[maintain]`: what is kept for how long, and in which form.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct KeepSettings {
+    /// After how many days `pack_status` is dropped, if at all.
+    pub(crate) pack_status_days: Option<u32>,
+    /// After how many days snapshots are dropped, if at all.
+    pub(crate) snapshot_days: Option<u32>,
+    /// The tables whose complete months get a file of their own.
+    pub(crate) compact: BTreeSet<Table>,
+}
+
+impl KeepSettings {
+    /// The first day whose `pack_status` is kept, if earlier ones are dropped.
+    pub(crate) fn statuses_from(&self, today: SnapshotDate) -> Option<SnapshotDate> {
+        self.pack_status_days.map(|days| today.minus_days(days))
+    }
+
+    /// The first day whose snapshot is kept, if earlier ones are dropped.
+    pub(crate) fn snapshots_from(&self, today: SnapshotDate) -> Option<SnapshotDate> {
+        self.snapshot_days.map(|days| today.minus_days(days))
+    }
 }
 
 /// What becomes of a day whose packs are not as many as AWS Config counts them.

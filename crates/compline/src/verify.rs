@@ -3,11 +3,11 @@
 mod day;
 
 use crate::leases::Leases;
-use crate::nightly::{History, Recompute, make_good, recompute};
+use crate::nightly::{History, Recompute, recompute, recover};
 use crate::progress::Progress;
 use chrono::{DateTime, TimeDelta, Utc};
-use compline_model::{AggregatorId, SnapshotDate, Table};
-use compline_sink::{Lake, Survey};
+use compline_model::{AggregatorId, SnapshotDate, SnapshotMonth, Table};
+use compline_sink::{Lake, Month, Partition, Survey};
 use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +19,13 @@ const AT_ONCE: usize = 2;
 pub(crate) struct Span {
     pub(crate) from: Option<SnapshotDate>,
     pub(crate) to: Option<SnapshotDate>,
+}
+
+/// What is no longer kept, as the settings say.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KeptFrom {
+    pub(crate) statuses: Option<SnapshotDate>,
+    pub(crate) snapshots: Option<SnapshotDate>,
 }
 
 /// What was found in a lake.
@@ -67,16 +74,17 @@ pub(crate) async fn verify(
     lake: &Lake,
     only: Option<&BTreeSet<AggregatorId>>,
     span: Span,
-    now: DateTime<Utc>,
+    (kept_from, now): (KeptFrom, DateTime<Utc>),
     progress: &Progress,
 ) -> anyhow::Result<Verified> {
     let survey = lake.survey(now).await?;
-    let history = History::of(&survey);
+    let history = History::of(&survey, kept_from.statuses);
     let known: BTreeSet<AggregatorId> =
         survey.partitions.keys().map(|partition| partition.aggregator.clone()).collect();
     let mut aggregators = Vec::new();
     for id in known.iter().filter(|id| only.is_none_or(|only| only.contains(id))) {
-        aggregators.push(aggregator(lake, &survey, &history, id, span, progress).await?);
+        let verifying = Verifying { lake, survey: &survey, history: &history, id, span, kept_from };
+        aggregators.push(verifying.aggregator(progress).await?);
     }
     Ok(Verified { aggregators, survey })
 }
@@ -89,15 +97,15 @@ pub(crate) async fn repair(
     lake: &Lake,
     verified: &Verified,
     leases: &Leases,
-    now: DateTime<Utc>,
+    (kept_from, now): (KeptFrom, DateTime<Utc>),
 ) -> anyhow::Result<()> {
-    let history = History::of(&verified.survey);
+    let history = History::of(&verified.survey, kept_from.statuses);
     for found in verified.aggregators.iter().filter(|found| !found.wrong.is_empty()) {
         let id = &found.aggregator;
         let work = async {
             // A snapshot that the ledger does not have is a stopped run's if that left its marker, and is not trusted otherwise.
             if let Some(from) = lake.redo_from(id).await? {
-                make_good(lake, id, history.days(id, (Some(from), None)), now).await?;
+                recover(lake, id, from, None, now).await?;
             }
             let everything = Recompute { span: (None, None), write: true };
             let done = recompute(lake, &history, id, everything, |_| {}).await?;
@@ -113,70 +121,111 @@ pub(crate) async fn repair(
     Ok(())
 }
 
-async fn aggregator(
-    lake: &Lake,
-    survey: &Survey,
-    history: &History,
-    id: &AggregatorId,
+/// An aggregator that is verified.
+struct Verifying<'a> {
+    lake: &'a Lake,
+    survey: &'a Survey,
+    history: &'a History,
+    id: &'a AggregatorId,
     span: Span,
-    progress: &Progress,
-) -> anyhow::Result<Found> {
-    let mut tables: BTreeMap<SnapshotDate, BTreeMap<Table, u64>> = BTreeMap::new();
-    for (partition, bytes) in &survey.partitions {
-        if partition.aggregator == *id && span.has(partition.date) {
-            tables.entry(partition.date).or_default().insert(partition.table, *bytes);
-        }
-    }
-    let days: Vec<SnapshotDate> = history.days(id, (span.from, span.to)).collect();
-    let mut found = Found {
-        aggregator: id.clone(),
-        files: tables.values().map(|tables| tables.len() as u64).sum(),
-        bytes: tables.values().flat_map(BTreeMap::values).sum(),
-        rows: 0,
-        wrong: Vec::new(),
-        gaps: gaps(&days),
-        held: survey.held.iter().filter(|(held, date)| held == id && span.has(*date)).map(|(_, date)| *date).collect(),
-        days,
-    };
-
-    let bar = progress.steps(tables.len() as u64, "days");
-    bar.set_message(id.to_string());
-    let each = tables.iter().map(async |(date, tables)| {
-        let day = day::Day { lake, id, date: *date }.verify(tables.keys().copied().collect()).await;
-        bar.inc(1);
-        day
-    });
-    let each: Vec<day::Verified> = stream::iter(each).buffered(AT_ONCE).try_collect().await?;
-    bar.finish_and_clear();
-    for day in each {
-        found.rows += day.snapshot_rows;
-        found.wrong.extend(day.wrong);
-    }
-    found.wrong.extend(trends(lake, history, id, span, progress).await);
-    Ok(found)
+    kept_from: KeptFrom,
 }
 
-/// What of the trend tables is not what the snapshots say.
-async fn trends(lake: &Lake, history: &History, id: &AggregatorId, span: Span, progress: &Progress) -> Vec<String> {
-    let mut wrong = Vec::new();
-    match lake.redo_from(id).await {
-        Ok(None) => {}
-        Ok(Some(from)) => wrong.push(format!(
-            "the trends from {from} on are behind their snapshots, since a run was stopped; the next run takes that up"
-        )),
-        Err(error) => wrong.push(error.to_string()),
+impl Verifying<'_> {
+    async fn aggregator(&self, progress: &Progress) -> anyhow::Result<Found> {
+        let Self { lake, survey, history, id, span, kept_from } = *self;
+        let mut tables: BTreeMap<SnapshotDate, BTreeMap<Table, u64>> = BTreeMap::new();
+        for (partition, object) in &survey.partitions {
+            if partition.aggregator == *id && span.has(partition.date) {
+                tables.entry(partition.date).or_default().insert(partition.table, object.bytes);
+            }
+        }
+        let days: Vec<SnapshotDate> = history.days(id, (span.from, span.to)).collect();
+        let held = survey.held.iter().filter(|(held, date)| held == id && span.has(*date));
+        let mut found = Found {
+            aggregator: id.clone(),
+            files: tables.values().map(|tables| tables.len() as u64).sum(),
+            bytes: tables.values().flat_map(BTreeMap::values).sum(),
+            rows: 0,
+            wrong: Vec::new(),
+            gaps: gaps(&days),
+            held: held.map(|(_, date)| *date).collect(),
+            days,
+        };
+
+        let bar = progress.steps(tables.len() as u64, "days");
+        bar.set_message(id.to_string());
+        let dropped = history.dropped(id);
+        let each = tables.iter().map(async |(date, tables)| {
+            let day = day::Day {
+                lake,
+                id,
+                date: *date,
+                status_is_dropped: kept_from.statuses.is_some_and(|from| *date < from),
+                snapshot_is_dropped: dropped.contains(date) && kept_from.snapshots.is_some_and(|from| *date < from),
+            };
+            let day = day.verify(tables.keys().copied().collect()).await;
+            bar.inc(1);
+            day
+        });
+        let each: Vec<day::Verified> = stream::iter(each).buffered(AT_ONCE).try_collect().await?;
+        bar.finish_and_clear();
+        for day in each {
+            found.rows += day.snapshot_rows;
+            found.wrong.extend(day.wrong);
+        }
+        found.wrong.extend(self.trends(progress).await);
+        found.wrong.extend(self.months().await);
+        Ok(found)
     }
-    let span = (span.from, span.to);
-    let bar = progress.steps(history.days(id, span).count() as u64, "days computed again");
-    bar.set_message(id.to_string());
-    match recompute(lake, history, id, Recompute { span, write: false }, |_| bar.inc(1)).await {
-        Ok(done) => wrong.extend(
-            done.differed.iter().map(|date| format!("the trend tables of {date} are not what the snapshots say")),
-        ),
-        Err(error) => wrong.push(format!("what the trend tables must be cannot be computed: {error:#}")),
+
+    /// What of the trend tables is not what the snapshots say.
+    async fn trends(&self, progress: &Progress) -> Vec<String> {
+        let Self { lake, history, id, span, .. } = *self;
+        let mut wrong = Vec::new();
+        match lake.redo_from(id).await {
+            Ok(None) => {}
+            Ok(Some(from)) => wrong.push(format!(
+                "the trends from {from} on are behind their snapshots, since a run was stopped; the next run takes that up"
+            )),
+            Err(error) => wrong.push(error.to_string()),
+        }
+        let span = (span.from, span.to);
+        let bar = progress.steps(history.days(id, span).count() as u64, "days computed again");
+        bar.set_message(id.to_string());
+        let differ = |date: &SnapshotDate| format!("the trend tables of {date} are not what the snapshots say");
+        match recompute(lake, history, id, Recompute { span, write: false }, |_| bar.inc(1)).await {
+            Ok(done) => wrong.extend(done.differed.iter().map(differ)),
+            Err(error) => wrong.push(format!("what the trend tables must be cannot be computed: {error:#}")),
+        }
+        bar.finish_and_clear();
+        wrong
     }
-    bar.finish_and_clear();
-    wrong
+
+    /// What of the months is not what their days are.
+    async fn months(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for month in self.survey.months.keys().filter(|month| month.aggregator == *self.id) {
+            let days = days_of(self.survey, month);
+            if !days.iter().any(|date| self.span.has(*date)) {
+                continue;
+            }
+            if let Err(error) = self.lake.verify_month(month, &days).await {
+                wrong.push(error.to_string());
+            }
+        }
+        wrong
+    }
+}
+
+/// The days of a month that have an object of their own.
+pub(crate) fn days_of(survey: &Survey, month: &Month) -> BTreeSet<SnapshotDate> {
+    let Month { table, aggregator, .. } = month;
+    let of_month = |partition: &&Partition| {
+        (partition.table, &partition.aggregator, SnapshotMonth::from(partition.date))
+            == (*table, aggregator, month.month)
+    };
+    survey.partitions.keys().filter(of_month).map(|partition| partition.date).collect()
 }
 
 /// The calendar days between the first and the last that are not among them.

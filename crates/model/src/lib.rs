@@ -10,6 +10,7 @@ mod names;
 mod pack_group;
 mod run_id;
 mod snapshot_date;
+mod snapshot_month;
 mod table;
 
 pub use answer::{Compliance, PackAnswer, PackCounts, Page, SourceAnswer};
@@ -19,4 +20,5 @@ pub use names::{AccountId, AggregatorId, AggregatorName, InvalidName, PackName, 
 pub use pack_group::pack_group;
 pub use run_id::RunId;
 pub use snapshot_date::{InvalidDate, SnapshotDate};
+pub use snapshot_month::SnapshotMonth;
 pub use table::{Column, ColumnType, SCHEMA_VERSION, Table, WINDOWS, schema_of};

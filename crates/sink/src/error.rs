@@ -30,6 +30,15 @@ impl SinkError {
         Self::new(SinkErrorKind::Permanent, doing, reason)
     }
 
+    /// A file of a version of the tables that this program does not know.
+    pub(crate) fn of_newer(key: &str, version: u32) -> Self {
+        let known = compline_model::SCHEMA_VERSION;
+        let reason =
+            format!("a newer compline wrote it: its tables are of version {version}, and this one knows {known}");
+        let hint = "use that newer version; nothing was changed";
+        Self::permanent(format!("read {key}"), reason).hint(Some(hint.to_owned()))
+    }
+
     pub(crate) fn hint(mut self, hint: Option<String>) -> Self {
         self.hint = hint;
         self

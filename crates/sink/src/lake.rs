@@ -2,6 +2,7 @@
 
 mod checkpoints;
 mod held;
+mod months;
 mod redo;
 mod runs;
 mod survey;
@@ -10,7 +11,8 @@ use crate::parquet_file::{decode, encode};
 use crate::store::{self, Store};
 use crate::{Compression, Holder, LakeLocation, LeaseOutcome, SinkError};
 pub use checkpoints::Collection;
-pub use survey::{Survey, Unknown};
+pub use months::Month;
+pub use survey::{Object, Survey, Unknown};
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
@@ -109,6 +111,17 @@ impl Lake {
                     Err(error) => Err(error),
                 },
             ));
+            // It is there, so that another one is not put: a store that does so anyway cannot keep two runs apart.
+            steps.push((
+                "put unless there",
+                match self.store.put_new(&key, Bytes::from_static(b"another")).await {
+                    Ok(false) => Ok(()),
+                    Ok(true) => {
+                        other("keep two runs apart by", "this store does not heed If-None-Match, which a lease takes")
+                    }
+                    Err(error) => Err(error),
+                },
+            ));
             steps.push((
                 "list",
                 match self.store.list("_compline/probe/").await {
@@ -117,7 +130,7 @@ impl Lake {
                     Err(error) => Err(error),
                 },
             ));
-            steps.push(("delete", self.store.delete(&[key.clone()]).await));
+            steps.push(("delete", self.store.delete(std::slice::from_ref(&key)).await));
         }
         steps
     }
@@ -143,7 +156,7 @@ impl Lake {
         blocking("decode", read).await.map(Some)
     }
 
-    /// Removes a partition.
+    /// Removes partitions.
     ///
     /// # Errors
     /// A store that does not remove it.

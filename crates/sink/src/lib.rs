@@ -1,14 +1,18 @@
 //! Arrow to Parquet to the lake, on S3 or in a folder, and back.
 //!
 //! A [`Lake`] knows where each partition is and what is in it; one partition is one object, so replacing it is atomic. Below
-//! it, a store puts, gets, lists and deletes whole objects: S3 or a folder.
+//! it, a store puts, gets, lists and deletes whole objects: S3 or a folder. A [`Catalog`] says to Athena where the tables are.
 
+mod catalog;
 mod error;
 mod lake;
+mod month_file;
 mod parquet_file;
 mod store;
 
+pub use catalog::{Catalog, CatalogColumn, CatalogLocation, Change, Layout, Partitioning, TableDefinition};
 pub use error::{SinkError, SinkErrorKind};
-pub use lake::{Collection, Committed, Kept, Lake, Partition, Partitions, Survey, Unknown};
+pub use lake::{Collection, Committed, Kept, Lake, Month, Object, Partition, Partitions, Survey, Unknown};
+pub use month_file::MonthDays;
 pub use parquet_file::Compression;
 pub use store::{Encryption, Holder, LakeLocation, Lease, LeaseOutcome, S3Location};

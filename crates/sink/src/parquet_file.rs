@@ -1,6 +1,6 @@
 //! One record batch as one Parquet file, in the form that Athena reads, and back.
 
-use crate::SinkError;
+use crate::{Layout, SinkError};
 use arrow::array::{RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{FieldRef, SchemaRef};
@@ -61,8 +61,9 @@ pub(crate) fn encode(table: Table, rows: &RecordBatch, compression: Compression)
         return Err(failed(&"they do not have its schema; please report it"));
     }
     // The Arrow schema is left out: it would say "view" of text columns, which are plain strings to every reader.
-    let options =
-        ArrowWriterOptions::new().with_properties(properties(table, compression)).with_skip_arrow_metadata(true);
+    let options = ArrowWriterOptions::new()
+        .with_properties(properties(table, Layout::Daily, compression))
+        .with_skip_arrow_metadata(true);
     let writer =
         ArrowWriter::try_new_with_options(Vec::new(), table.schema(), options).map_err(|error| failed(&error))?;
     let file = Bytes::from(written(writer, rows).map_err(|error| failed(&error))?);
@@ -116,9 +117,15 @@ fn row_group(
     columns.into_iter().map(|column| column.close()).collect()
 }
 
-fn properties(table: Table, compression: Compression) -> WriterProperties {
+/// How a table's files are written. In a month's file the snapshot date comes before the columns, and before the key.
+pub(crate) fn properties(table: Table, layout: Layout, compression: Compression) -> WriterProperties {
     let column = |name: &&str| table.columns().iter().position(|column| column.name == *name);
-    let sorted = table.sort_key().iter().filter_map(column).map(|index| SortingColumn {
+    let key = table.sort_key().iter().filter_map(column);
+    let (first, ahead) = match layout {
+        Layout::Daily => (None, 0),
+        Layout::Monthly => (Some(0), 1),
+    };
+    let sorted = first.into_iter().chain(key.map(|index| index + ahead)).map(|index| SortingColumn {
         column_idx: i32::try_from(index).unwrap_or_default(),
         descending: false,
         nulls_first: true,
@@ -130,7 +137,7 @@ fn properties(table: Table, compression: Compression) -> WriterProperties {
         .set_sorting_columns(Some(sorted.collect()))
         .set_created_by(format!("compline {}", env!("CARGO_PKG_VERSION")))
         .set_key_value_metadata(Some(vec![
-            KeyValue::new(TABLE.to_owned(), table.name().to_owned()),
+            KeyValue::new(TABLE.to_owned(), layout.name(table)),
             KeyValue::new(VERSION.to_owned(), SCHEMA_VERSION.to_string()),
         ]))
         .build()
@@ -149,13 +156,9 @@ pub(crate) fn decode(table: Table, file: Bytes, columns: Option<&[&str]>, key: &
         SinkError::permanent(format!("read {key}"), reason).hint(Some(hint))
     };
     let footer = ParquetMetaDataReader::new().parse_and_finish(&file).map_err(|error| damaged(&error))?;
-    let version = version(table, &footer).map_err(|reason| damaged(&reason))?;
+    let version = version(table.name(), &footer).map_err(|reason| damaged(&reason))?;
     if version > SCHEMA_VERSION {
-        let reason = format!(
-            "a newer compline wrote it: its tables are of version {version}, and this one knows {SCHEMA_VERSION}"
-        );
-        let hint = "use that newer version; nothing was changed";
-        return Err(SinkError::permanent(format!("read {key}"), reason).hint(Some(hint.to_owned())));
+        return Err(SinkError::of_newer(key, version));
     }
     let options = ArrowReaderOptions::new().with_schema(schema_of(table.columns_of(version)));
     let metadata = ArrowReaderMetadata::try_new(Arc::new(footer), options).map_err(|error| damaged(&error))?;
@@ -175,20 +178,20 @@ pub(crate) fn decode(table: Table, file: Bytes, columns: Option<&[&str]>, key: &
 }
 
 /// The version that a file says it is of.
-fn version(table: Table, footer: &ParquetMetaData) -> Result<u32, String> {
+pub(crate) fn version(table: &str, footer: &ParquetMetaData) -> Result<u32, String> {
     let said = |key: &str| {
         let values = footer.file_metadata().key_value_metadata()?;
         values.iter().find(|value| value.key == key)?.value.as_deref()
     };
     match (said(TABLE), said(VERSION)) {
-        (Some(name), _) if name != table.name() => Err(format!("it is of the table {name}")),
+        (Some(name), _) if name != table => Err(format!("it is of the table {name}")),
         (Some(_), Some(version)) => version.parse().map_err(|_| format!("its version is {version:?}, which is none")),
         _ => Err("its footer does not say which version of which table it is of".to_owned()),
     }
 }
 
 /// The same rows with every column of the schema: one that the file does not have is null.
-fn with_later_columns(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+pub(crate) fn with_later_columns(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let column = |field: &FieldRef| match batch.column_by_name(field.name()) {
         Some(column) => Arc::clone(column),
         None => new_null_array(field.data_type(), batch.num_rows()),

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 /// Where a lake is.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a run has one")]
 pub enum LakeLocation {
     /// A folder of this machine.
     Folder(PathBuf),

@@ -25,12 +25,14 @@ PARTITIONED BY (`snapshot_date` date, `aggregator` string)
 STORED AS PARQUET
 LOCATION 's3://example-compliance-history/compline/pack_compliance/'
 TBLPROPERTIES (
-    'projection.enabled' = 'true',
-    'projection.snapshot_date.type' = 'date',
-    'projection.snapshot_date.format' = 'yyyy-MM-dd',
-    'projection.snapshot_date.range' = '2020-01-01,NOW',
     'projection.aggregator.type' = 'enum',
     'projection.aggregator.values' = 'org,security',
+    'projection.enabled' = 'true',
+    'projection.snapshot_date.format' = 'yyyy-MM-dd',
+    'projection.snapshot_date.interval' = '1',
+    'projection.snapshot_date.interval.unit' = 'DAYS',
+    'projection.snapshot_date.range' = '2020-01-01,NOW',
+    'projection.snapshot_date.type' = 'date',
     'storage.location.template' = 's3://example-compliance-history/compline/pack_compliance/snapshot_date=${snapshot_date}/aggregator=${aggregator}/'
 );
 
@@ -50,12 +52,14 @@ PARTITIONED BY (`snapshot_date` date, `aggregator` string)
 STORED AS PARQUET
 LOCATION 's3://example-compliance-history/compline/source_status/'
 TBLPROPERTIES (
-    'projection.enabled' = 'true',
-    'projection.snapshot_date.type' = 'date',
-    'projection.snapshot_date.format' = 'yyyy-MM-dd',
-    'projection.snapshot_date.range' = '2020-01-01,NOW',
     'projection.aggregator.type' = 'enum',
     'projection.aggregator.values' = 'org,security',
+    'projection.enabled' = 'true',
+    'projection.snapshot_date.format' = 'yyyy-MM-dd',
+    'projection.snapshot_date.interval' = '1',
+    'projection.snapshot_date.interval.unit' = 'DAYS',
+    'projection.snapshot_date.range' = '2020-01-01,NOW',
+    'projection.snapshot_date.type' = 'date',
     'storage.location.template' = 's3://example-compliance-history/compline/source_status/snapshot_date=${snapshot_date}/aggregator=${aggregator}/'
 );
 
@@ -75,12 +79,14 @@ PARTITIONED BY (`snapshot_date` date, `aggregator` string)
 STORED AS PARQUET
 LOCATION 's3://example-compliance-history/compline/pack_changes/'
 TBLPROPERTIES (
-    'projection.enabled' = 'true',
-    'projection.snapshot_date.type' = 'date',
-    'projection.snapshot_date.format' = 'yyyy-MM-dd',
-    'projection.snapshot_date.range' = '2020-01-01,NOW',
     'projection.aggregator.type' = 'enum',
     'projection.aggregator.values' = 'org,security',
+    'projection.enabled' = 'true',
+    'projection.snapshot_date.format' = 'yyyy-MM-dd',
+    'projection.snapshot_date.interval' = '1',
+    'projection.snapshot_date.interval.unit' = 'DAYS',
+    'projection.snapshot_date.range' = '2020-01-01,NOW',
+    'projection.snapshot_date.type' = 'date',
     'storage.location.template' = 's3://example-compliance-history/compline/pack_changes/snapshot_date=${snapshot_date}/aggregator=${aggregator}/'
 );
 
@@ -133,12 +139,14 @@ PARTITIONED BY (`snapshot_date` date, `aggregator` string)
 STORED AS PARQUET
 LOCATION 's3://example-compliance-history/compline/compliance_trends/'
 TBLPROPERTIES (
-    'projection.enabled' = 'true',
-    'projection.snapshot_date.type' = 'date',
-    'projection.snapshot_date.format' = 'yyyy-MM-dd',
-    'projection.snapshot_date.range' = '2020-01-01,NOW',
     'projection.aggregator.type' = 'enum',
     'projection.aggregator.values' = 'org,security',
+    'projection.enabled' = 'true',
+    'projection.snapshot_date.format' = 'yyyy-MM-dd',
+    'projection.snapshot_date.interval' = '1',
+    'projection.snapshot_date.interval.unit' = 'DAYS',
+    'projection.snapshot_date.range' = '2020-01-01,NOW',
+    'projection.snapshot_date.type' = 'date',
     'storage.location.template' = 's3://example-compliance-history/compline/compliance_trends/snapshot_date=${snapshot_date}/aggregator=${aggregator}/'
 );
 
@@ -161,12 +169,14 @@ PARTITIONED BY (`snapshot_date` date, `aggregator` string)
 STORED AS PARQUET
 LOCATION 's3://example-compliance-history/compline/pack_status/'
 TBLPROPERTIES (
-    'projection.enabled' = 'true',
-    'projection.snapshot_date.type' = 'date',
-    'projection.snapshot_date.format' = 'yyyy-MM-dd',
-    'projection.snapshot_date.range' = '2020-01-01,NOW',
     'projection.aggregator.type' = 'enum',
     'projection.aggregator.values' = 'org,security',
+    'projection.enabled' = 'true',
+    'projection.snapshot_date.format' = 'yyyy-MM-dd',
+    'projection.snapshot_date.interval' = '1',
+    'projection.snapshot_date.interval.unit' = 'DAYS',
+    'projection.snapshot_date.range' = '2020-01-01,NOW',
+    'projection.snapshot_date.type' = 'date',
     'storage.location.template' = 's3://example-compliance-history/compline/pack_status/snapshot_date=${snapshot_date}/aggregator=${aggregator}/'
 );
 
@@ -175,7 +185,7 @@ CREATE EXTERNAL TABLE IF NOT EXISTS `compline`.`runs` (
     `started_at` timestamp COMMENT 'when the run started',
     `finished_at` timestamp COMMENT 'when the run was done with this aggregator',
     `outcome` string COMMENT 'succeeded, held or failed',
-    `error` string COMMENT 'why it failed or is held',
+    `error` string COMMENT 'why it failed, or is held, or what was left undone',
     `command` string COMMENT 'run or import',
     `shards` int COMMENT 'shards of the plan',
     `shards_resumed` int COMMENT 'shards of the plan that a stopped run had read',
@@ -192,18 +202,23 @@ CREATE EXTERNAL TABLE IF NOT EXISTS `compline`.`runs` (
     `warnings` bigint COMMENT 'rows whose numbers or type contradict each other, kept as AWS Config said them',
     `unreconciled` bigint COMMENT 'accounts whose packs are not as many as AWS Config counts them; null if not asked',
     `bytes` bigint COMMENT 'bytes written, the ledger\'s own not counted',
-    `version` string COMMENT 'version of Compline'
+    `version` string COMMENT 'version of Compline',
+    `not_reconciled` string COMMENT 'why AWS Config\'s own count could not be had; null if it was, or was not asked',
+    `snapshot_sha256` string COMMENT 'SHA-256 of the file that was committed to pack_compliance, in hexadecimal',
+    `source_status_sha256` string COMMENT 'SHA-256 of the file that was committed to source_status, in hexadecimal'
 )
 COMMENT 'one row per run, of those that failed too'
 PARTITIONED BY (`snapshot_date` date, `aggregator` string)
 STORED AS PARQUET
 LOCATION 's3://example-compliance-history/compline/runs/'
 TBLPROPERTIES (
-    'projection.enabled' = 'true',
-    'projection.snapshot_date.type' = 'date',
-    'projection.snapshot_date.format' = 'yyyy-MM-dd',
-    'projection.snapshot_date.range' = '2020-01-01,NOW',
     'projection.aggregator.type' = 'enum',
     'projection.aggregator.values' = 'org,security',
+    'projection.enabled' = 'true',
+    'projection.snapshot_date.format' = 'yyyy-MM-dd',
+    'projection.snapshot_date.interval' = '1',
+    'projection.snapshot_date.interval.unit' = 'DAYS',
+    'projection.snapshot_date.range' = '2020-01-01,NOW',
+    'projection.snapshot_date.type' = 'date',
     'storage.location.template' = 's3://example-compliance-history/compline/runs/snapshot_date=${snapshot_date}/aggregator=${aggregator}/'
 );

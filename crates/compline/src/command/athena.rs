@@ -1,12 +1,13 @@
 //! `compline athena`: the tables and views of a lake, as Athena takes them.
 
 use crate::arguments::AthenaArguments;
+use crate::catalog::tables;
 use crate::failure::{Ending, Failure};
 use crate::print;
-use crate::settings::{Settings, lake_name};
+use crate::settings::{FIRST_DAY, is_database, lake_name};
 use anyhow::anyhow;
-use compline_model::{ColumnType, SnapshotDate, Table};
-use compline_sink::LakeLocation;
+use compline_model::AggregatorId;
+use compline_sink::{CatalogColumn, LakeLocation, Partitioning, TableDefinition};
 use std::fmt::Write;
 
 /// The views, in the database that they are shipped for.
@@ -15,8 +16,9 @@ const SHIPPED: &str = "compline";
 
 pub(super) fn athena(arguments: &AthenaArguments) -> Result<Ending, Failure> {
     let settings = arguments.pipeline.settings()?;
-    let database = &arguments.database;
-    if !is_name(database) {
+    let of_catalog = settings.catalog.as_ref().map(|catalog| catalog.location.database.as_str());
+    let database = arguments.database.as_deref().or(of_catalog).unwrap_or(SHIPPED);
+    if !is_database(database) {
         let allowed = "allowed is a lower-case letter, then lower-case letters, digits and underscores";
         return Err(Failure::Usage(anyhow!("--database {database:?}: {allowed}")));
     }
@@ -26,13 +28,23 @@ pub(super) fn athena(arguments: &AthenaArguments) -> Result<Ending, Failure> {
             lake_name(&settings.lake)
         )));
     };
-    print(&format!("{}\n{}", Tables::of(&settings, arguments).statements(), views(database)))?;
+    let first_day = match arguments.first_day {
+        Some(day) => day,
+        None => FIRST_DAY.parse().map_err(Failure::run)?,
+    };
+    let aggregators: Vec<AggregatorId> = settings.aggregators.iter().map(|one| one.address.id.clone()).collect();
+    let partitioning = match settings.catalog.as_ref().map(|catalog| &catalog.partitioning) {
+        Some(of_file @ Partitioning::Projected { .. }) if arguments.first_day.is_none() => of_file.clone(),
+        _ => Partitioning::Projected { first_day, aggregators },
+    };
+    let mut text = format!(
+        "-- Compline's tables, for Athena: run a statement at a time. Partitions are projected, so that none needs to be \
+         added.\n-- After a change of the pipeline's aggregators drop the tables, which leaves the lake as it is, and run \
+         these again.\n\nCREATE DATABASE IF NOT EXISTS `{database}`;\n",
+    );
+    tables(&settings, &partitioning).values().for_each(|table| statement(&mut text, database, table));
+    print(&format!("{text}\n{}", views(database)))?;
     Ok(Ending::Done)
-}
-
-fn is_name(text: &str) -> bool {
-    let letters = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-    text.len() <= 255 && text.starts_with(|first: char| first.is_ascii_lowercase()) && text.bytes().all(letters)
 }
 
 /// The views, in another database.
@@ -40,74 +52,23 @@ fn views(database: &str) -> String {
     VIEWS.replace(&format!(" {SHIPPED}."), &format!(" {database}."))
 }
 
-/// What the statements of all tables share.
-struct Tables<'a> {
-    database: &'a str,
-    lake: String,
-    first_day: SnapshotDate,
-    aggregators: String,
-}
-
-impl<'a> Tables<'a> {
-    fn of(settings: &Settings, arguments: &'a AthenaArguments) -> Self {
-        let ids: Vec<&str> = settings.aggregators.iter().map(|one| one.address.id.as_str()).collect();
-        let AthenaArguments { database, first_day, .. } = arguments;
-        Self { database, lake: lake_name(&settings.lake), first_day: *first_day, aggregators: ids.join(",") }
-    }
-
-    fn statements(&self) -> String {
-        let mut text = format!(
-            "-- Compline's tables, for Athena: run a statement at a time. Partitions are projected, so that none needs to be \
-             added.\n-- After a change of the pipeline's aggregators drop the tables, which leaves the lake as it is, and run \
-             these again.\n\nCREATE DATABASE IF NOT EXISTS `{}`;\n",
-            self.database
-        );
-        Table::ALL.into_iter().for_each(|table| self.statement(&mut text, table));
-        text
-    }
-
-    fn statement(&self, text: &mut String, table: Table) {
-        let Self { database, lake, first_day, aggregators } = self;
-        let (name, location) = (table.name(), format!("{lake}/{}/", table.name()));
-        let columns = table.columns().iter().map(|column| {
-            format!("    `{}` {} COMMENT {}", column.name, athena_type(column.column_type), quoted(column.doc))
-        });
-        let properties = [
-            ("projection.enabled", "true".to_owned()),
-            ("projection.snapshot_date.type", "date".to_owned()),
-            ("projection.snapshot_date.format", "yyyy-MM-dd".to_owned()),
-            ("projection.snapshot_date.range", format!("{first_day},NOW")),
-            ("projection.aggregator.type", "enum".to_owned()),
-            ("projection.aggregator.values", aggregators.clone()),
-            (
-                "storage.location.template",
-                format!("{location}snapshot_date=${{snapshot_date}}/aggregator=${{aggregator}}/"),
-            ),
-        ];
-        let properties = properties.iter().map(|(name, value)| format!("    '{name}' = {}", quoted(value)));
-        let _ = writeln!(
-            text,
-            "\nCREATE EXTERNAL TABLE IF NOT EXISTS `{database}`.`{name}` (\n{}\n)\nCOMMENT {}\n\
-             PARTITIONED BY (`snapshot_date` date, `aggregator` string)\nSTORED AS PARQUET\nLOCATION {}\n\
-             TBLPROPERTIES (\n{}\n);",
-            columns.collect::<Vec<_>>().join(",\n"),
-            quoted(table.doc()),
-            quoted(&location),
-            properties.collect::<Vec<_>>().join(",\n")
-        );
-    }
-}
-
-const fn athena_type(column_type: ColumnType) -> &'static str {
-    match column_type {
-        ColumnType::Text => "string",
-        ColumnType::Int32 => "int",
-        ColumnType::Int64 => "bigint",
-        ColumnType::Float64 => "double",
-        ColumnType::Boolean => "boolean",
-        ColumnType::Date => "date",
-        ColumnType::Timestamp => "timestamp",
-    }
+fn statement(text: &mut String, database: &str, table: &TableDefinition) {
+    let TableDefinition { name, comment, columns, partition_keys, location, parameters } = table;
+    let column = |CatalogColumn { name, hive_type, comment }: &CatalogColumn| {
+        format!("    `{name}` {hive_type} COMMENT {}", quoted(comment))
+    };
+    let key = |CatalogColumn { name, hive_type, .. }: &CatalogColumn| format!("`{name}` {hive_type}");
+    let properties = parameters.iter().map(|(name, value)| format!("    {} = {}", quoted(name), quoted(value)));
+    let _ = writeln!(
+        text,
+        "\nCREATE EXTERNAL TABLE IF NOT EXISTS `{database}`.`{name}` (\n{}\n)\nCOMMENT {}\n\
+         PARTITIONED BY ({})\nSTORED AS PARQUET\nLOCATION {}\nTBLPROPERTIES (\n{}\n);",
+        columns.iter().map(column).collect::<Vec<_>>().join(",\n"),
+        quoted(comment),
+        partition_keys.iter().map(key).collect::<Vec<_>>().join(", "),
+        quoted(location),
+        properties.collect::<Vec<_>>().join(",\n")
+    );
 }
 
 /// A text in the SQL of Hive, which Athena takes tables in.

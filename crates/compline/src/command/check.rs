@@ -2,6 +2,7 @@
 
 use super::{Clock, day_of};
 use crate::arguments::PipelineArguments;
+use crate::catalog::Cataloguing;
 use crate::failure::{Ending, Failure};
 use crate::print;
 use crate::settings::{AggregatorSettings, Settings, lake_name};
@@ -35,7 +36,7 @@ pub(super) async fn check(arguments: &PipelineArguments, clock: Clock) -> Result
     let connector = Connector::load(settings.identity(), options).await;
     let aggregators = join_all(settings.aggregators.iter().map(|one| aggregator(one, &settings, &connector))).await;
     let lake = lake(&settings, RunId::new(now)).await;
-    let tried: Vec<Tried> = aggregators.into_iter().flatten().chain(lake).collect();
+    let tried: Vec<Tried> = aggregators.into_iter().flatten().chain(lake).chain(catalog(&settings).await).collect();
     print(&told(&tried))?;
     Ok(if tried.iter().all(|tried| tried.found.is_ok()) { Ending::Done } else { Ending::Failed })
 }
@@ -78,6 +79,13 @@ async fn lake(settings: &Settings, run_id: RunId) -> Vec<Tried> {
         }
         Err(error) => vec![tried("lake: open".to_owned(), Err::<(), _>(error), |()| name)],
     }
+}
+
+async fn catalog(settings: &Settings) -> Option<Tried> {
+    let cataloguing = Cataloguing::open(settings).await?;
+    let words =
+        |is_there| if is_there { "it is there" } else { "it is not there yet; the first run makes it" }.to_owned();
+    Some(tried("catalog: the database".to_owned(), cataloguing.has_database().await, words))
 }
 
 /// A line for each thing that was tried. What went wrong has a line of its own, since it says what to do.

@@ -1,7 +1,7 @@
 //! `compline trends`.
 
-use super::Clock;
 use super::run::stopped;
+use super::{Clock, day_of};
 use crate::arguments::TrendsArguments;
 use crate::failure::{Ending, Failure};
 use crate::leases::Leases;
@@ -29,7 +29,7 @@ pub(super) async fn trends(arguments: &TrendsArguments, clock: Clock) -> Result<
     let ids = settings.aggregators.iter().map(|aggregator| &aggregator.address.id);
     let work = async {
         let leases = Leases::take(&lake, ids, &holder, arguments.wait.or_none()).await.map_err(Failure::run)?;
-        let ended = every_aggregator(&settings, &lake, (from, to), &progress, &leases).await;
+        let ended = every_aggregator(&settings, &lake, (from, to), &progress, (&leases, day_of(now))).await;
         leases.release().await;
         ended
     };
@@ -50,9 +50,9 @@ async fn every_aggregator(
     lake: &Lake,
     span: (Option<SnapshotDate>, Option<SnapshotDate>),
     progress: &Progress,
-    leases: &Leases,
+    (leases, today): (&Leases, SnapshotDate),
 ) -> Result<Ending, Failure> {
-    let history = History::read(lake).await.map_err(Failure::Run)?;
+    let history = History::read(lake, settings.keep.statuses_from(today)).await.map_err(Failure::Run)?;
     let mut failed = 0;
     for aggregator in &settings.aggregators {
         let id = &aggregator.address.id;

@@ -1,13 +1,13 @@
 //! `compline verify`.
 
-use super::Clock;
 use super::run::stopped;
+use super::{Clock, day_of};
 use crate::arguments::VerifyArguments;
 use crate::failure::{Ending, Failure};
 use crate::leases::Leases;
 use crate::progress::{Progress, log_to_stderr};
 use crate::settings::Settings;
-use crate::verify::{Found, Span, Verified, repair, verify as verify_lake};
+use crate::verify::{Found, KeptFrom, Span, Verified, repair, verify as verify_lake};
 use crate::{print, signals};
 use anyhow::anyhow;
 use chrono::{DateTime, Utc};
@@ -31,13 +31,16 @@ pub(super) async fn verify(arguments: &VerifyArguments, clock: Clock) -> Result<
         return Err(Failure::Usage(anyhow!("--from {from} is after --to {to}")));
     }
     let lake = Lake::open(&settings.lake, settings.compression).await.map_err(Failure::run)?;
+    let now = clock();
+    let (keep, today) = (&settings.keep, day_of(now));
+    let when = (KeptFrom { statuses: keep.statuses_from(today), snapshots: keep.snapshots_from(today) }, now);
     let only: BTreeSet<AggregatorId> = settings.aggregators.iter().map(|one| one.address.id.clone()).collect();
     let only = arguments.pipeline.is_partial().then_some(only);
     let ended = tokio::select! {
         verified = async {
             match arguments.repair {
-                false => verify_lake(&lake, only.as_ref(), span, clock(), &progress).await,
-                true => repaired(&settings, &lake, only.as_ref(), span, arguments, clock(), &progress).await,
+                false => verify_lake(&lake, only.as_ref(), span, when, &progress).await,
+                true => repaired(&settings, &lake, only.as_ref(), span, arguments, when, &progress).await,
             }
         } => verified,
         signal = signals::received() => return Ok(stopped(&lake, signal).await),
@@ -55,9 +58,10 @@ async fn repaired(
     only: Option<&BTreeSet<AggregatorId>>,
     span: Span,
     arguments: &VerifyArguments,
-    now: DateTime<Utc>,
+    when: (KeptFrom, DateTime<Utc>),
     progress: &Progress,
 ) -> anyhow::Result<Verified> {
+    let (_, now) = when;
     let holder = Holder::here(RunId::new(now), "verify --repair", now);
     let mut ids: BTreeSet<AggregatorId> = settings.aggregators.iter().map(|one| one.address.id.clone()).collect();
     if only.is_none() {
@@ -65,11 +69,11 @@ async fn repaired(
         ids.extend(lake.survey(now).await?.partitions.into_keys().map(|partition| partition.aggregator));
     }
     let leases = Leases::take(lake, &ids, &holder, arguments.wait.or_none()).await?;
-    let verified = verify_lake(lake, only, span, now, progress).await?;
-    let done = repair(lake, &verified, &leases, now).await;
+    let verified = verify_lake(lake, only, span, when, progress).await?;
+    let done = repair(lake, &verified, &leases, when).await;
     leases.release().await;
     done?;
-    verify_lake(lake, only, span, now, progress).await
+    verify_lake(lake, only, span, when, progress).await
 }
 
 fn told(verified: &Verified) -> String {

@@ -1,7 +1,4 @@
 //! The ledger: a line for every run of every aggregator, of those that failed too.
-//!
-//! A run that is killed after it has committed a day and before its line is there leaves its redo marker too; the next one
-//! then makes the ledger good, so that every snapshot is in it.
 
 use super::{AggregatorReport, Outcome, Shared};
 use anyhow::Context;
@@ -11,7 +8,7 @@ use arrow::array::{
 use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::Int64Type;
 use chrono::{DateTime, Utc};
-use compline_model::{AggregatorId, RunId, SnapshotDate, Table};
+use compline_model::{AggregatorId, Table};
 use compline_sink::{Kept, Lake, Partition};
 use std::sync::Arc;
 
@@ -27,38 +24,6 @@ impl Shared<'_> {
         };
         add(self.lake, &self.partition(Table::Runs, id), &line).await
     }
-}
-
-/// Adds a line for each of these days whose snapshot no line of the ledger says that it was committed. Gives how many.
-///
-/// # Errors
-/// A lake that does not answer, or a file that is damaged.
-pub(crate) async fn make_good(
-    lake: &Lake,
-    id: &AggregatorId,
-    days: impl Iterator<Item = SnapshotDate>,
-    now: DateTime<Utc>,
-) -> anyhow::Result<u64> {
-    let mut added = 0;
-    for date in days {
-        let partition = |table| Partition { table, date, aggregator: id.clone() };
-        let Some(snapshot) = lake.kept(&partition(Table::PackCompliance)).await? else { continue };
-        let ledger = lake.read(&partition(Table::Runs), None).await?;
-        if ledger.is_some_and(|ledger| Committed::of(&ledger).is_some_and(|line| line.is_of(&snapshot))) {
-            continue;
-        }
-        let mut report = AggregatorReport::new(id);
-        report.rows = snapshot.rows.num_rows() as u64;
-        report.snapshot_sha256 = Some(snapshot.sha256);
-        report.error =
-            Some("the run that committed this day was stopped before it was in the ledger; noted later".to_owned());
-        let run_ids = snapshot.rows["run_id"].as_string_view().iter().flatten().next();
-        let run_id = run_ids.map_or_else(|| RunId::new(now).to_string(), str::to_owned);
-        let line = Line { run_id: &run_id, started_at: now, finished_at: now, command: "verify", report: &report };
-        add(lake, &partition(Table::Runs), &line).await?;
-        added += 1;
-    }
-    Ok(added)
 }
 
 /// What a ledger says was committed last.
@@ -100,15 +65,15 @@ impl Committed {
 }
 
 /// What a line says beside a report.
-struct Line<'a> {
-    run_id: &'a str,
-    started_at: DateTime<Utc>,
-    finished_at: DateTime<Utc>,
-    command: &'a str,
-    report: &'a AggregatorReport,
+pub(super) struct Line<'a> {
+    pub(super) run_id: &'a str,
+    pub(super) started_at: DateTime<Utc>,
+    pub(super) finished_at: DateTime<Utc>,
+    pub(super) command: &'a str,
+    pub(super) report: &'a AggregatorReport,
 }
 
-async fn add(lake: &Lake, partition: &Partition, line: &Line<'_>) -> anyhow::Result<()> {
+pub(super) async fn add(lake: &Lake, partition: &Partition, line: &Line<'_>) -> anyhow::Result<()> {
     let line = line.row().context("cannot make a line of the ledger")?;
     let earlier = lake.read(partition, None).await?;
     let lines: Vec<RecordBatch> = earlier.into_iter().chain([line]).collect();

@@ -18,6 +18,8 @@ pub(crate) struct History {
     pub(super) snapshots: Partitions,
     trends: Partitions,
     statuses: Partitions,
+    /// `pack_status` of earlier days is not kept.
+    statuses_from: Option<SnapshotDate>,
 }
 
 /// Which days are computed again, and whether what is not as it must be is written.
@@ -42,7 +44,11 @@ pub(crate) struct Recomputed {
 struct Redo<'a> {
     lake: &'a Lake,
     id: &'a AggregatorId,
+    /// The days that have a snapshot, and before them those that had one.
     dates: Vec<SnapshotDate>,
+    statuses_from: Option<SnapshotDate>,
+    /// The days that have a `pack_status`.
+    statuses: BTreeSet<SnapshotDate>,
     state: Option<State>,
     /// Trend rows of days before the current one, as far as they are needed again.
     recent: BTreeMap<SnapshotDate, RecordBatch>,
@@ -57,13 +63,15 @@ pub(super) async fn trends(
     snapshot: RecordBatch,
     report: &mut AggregatorReport,
 ) -> anyhow::Result<()> {
-    let (tonight, dates) = (shared.night.date, shared.snapshot_dates(id));
+    let tonight = shared.night.date;
+    let mut dates = shared.history.with_dropped(id);
+    dates.insert(tonight);
     let from = behind_from.map_or(tonight, |earlier| earlier.min(tonight));
     let mut snapshot = Some(snapshot);
-    let from = shared.history.first_to_redo(id, &dates, from);
+    let from = shared.history.first_to_redo(id, &dates, from)?;
     let only_tonight = behind_from.is_none() && from == tonight;
     let days: Vec<SnapshotDate> = dates.range(from..).copied().collect();
-    let mut redo = Redo::new(shared.lake, id, dates);
+    let mut redo = Redo::new(shared.lake, id, dates, &shared.history);
     redo.state = redo.read_state(from).await?;
     for date in days {
         let rows = match snapshot.take_if(|_| date == tonight) {
@@ -96,16 +104,16 @@ pub(crate) async fn recompute(
     Recompute { span: (from, to), write }: Recompute,
     mut done: impl FnMut(SnapshotDate),
 ) -> anyhow::Result<Recomputed> {
-    let dates = history.snapshots.get(id).cloned().unwrap_or_default();
+    let dates = history.with_dropped(id);
     let behind_from = lake.redo_from(id).await?;
     let Some(first) = history.days(id, (from, to)).next() else { return Ok(Recomputed::default()) };
     let first = behind_from.filter(|_| write).map_or(first, |behind| behind.min(first));
     let after = dates.iter().find(|date| to.is_some_and(|to| **date > to)).copied();
 
-    let first = history.first_to_redo(id, &dates, first);
+    let first = history.first_to_redo(id, &dates, first)?;
     let days: Vec<SnapshotDate> =
         dates.range(first..).copied().take_while(|date| to.is_none_or(|to| *date <= to)).collect();
-    let mut redo = Redo::new(lake, id, dates);
+    let mut redo = Redo::new(lake, id, dates, history);
     let mut recomputed = Recomputed::default();
     if write {
         lake.mark_redo(id, first).await?;
@@ -137,16 +145,17 @@ impl History {
     ///
     /// # Errors
     /// A store that does not answer.
-    pub(crate) async fn read(lake: &Lake) -> anyhow::Result<Self> {
+    pub(crate) async fn read(lake: &Lake, statuses_from: Option<SnapshotDate>) -> anyhow::Result<Self> {
         Ok(Self {
             snapshots: lake.partitions(Table::PackCompliance).await?,
             trends: lake.partitions(Table::ComplianceTrends).await?,
             statuses: lake.partitions(Table::PackStatus).await?,
+            statuses_from,
         })
     }
 
     /// Those of a survey.
-    pub(crate) fn of(survey: &Survey) -> Self {
+    pub(crate) fn of(survey: &Survey, statuses_from: Option<SnapshotDate>) -> Self {
         let of = |table: Table| {
             let mut partitions = Partitions::new();
             for partition in survey.partitions.keys().filter(|partition| partition.table == table) {
@@ -158,6 +167,7 @@ impl History {
             snapshots: of(Table::PackCompliance),
             trends: of(Table::ComplianceTrends),
             statuses: of(Table::PackStatus),
+            statuses_from,
         }
     }
 
@@ -172,9 +182,31 @@ impl History {
         self.snapshots.get(id).into_iter().flatten().copied().filter(within)
     }
 
+    /// The days of an aggregator's snapshots, and before them those whose snapshots are dropped: what was worked out of them
+    /// is what is left, and the first snapshot goes on from it.
+    fn with_dropped(&self, id: &AggregatorId) -> BTreeSet<SnapshotDate> {
+        let mut dates = self.snapshots.get(id).cloned().unwrap_or_default();
+        let dropped = self.dropped(id);
+        dates.extend(dropped);
+        dates
+    }
+
+    /// The days before the first snapshot that have trends.
+    pub(crate) fn dropped(&self, id: &AggregatorId) -> BTreeSet<SnapshotDate> {
+        let first = self.snapshots.get(id).and_then(BTreeSet::first);
+        let (Some(first), Some(trends)) = (first, self.trends.get(id)) else { return BTreeSet::new() };
+        trends.range(..*first).copied().collect()
+    }
+
     /// The first day whose trends must be computed: `from`, or an earlier one, as long as something that it is computed
     /// from is not there.
-    fn first_to_redo(&self, id: &AggregatorId, dates: &BTreeSet<SnapshotDate>, mut from: SnapshotDate) -> SnapshotDate {
+    fn first_to_redo(
+        &self,
+        id: &AggregatorId,
+        dates: &BTreeSet<SnapshotDate>,
+        mut from: SnapshotDate,
+    ) -> anyhow::Result<SnapshotDate> {
+        let dropped = self.dropped(id);
         let none = BTreeSet::new();
         let (trends, statuses) = (self.trends.get(id).unwrap_or(&none), self.statuses.get(id).unwrap_or(&none));
         let all: Vec<SnapshotDate> = dates.iter().copied().collect();
@@ -182,16 +214,31 @@ impl History {
             let previous = dates.range(..from).next_back().filter(|date| !statuses.contains(date));
             let lacking = recent_needed(from, &all).into_iter().find(|date| !trends.contains(date));
             match previous.copied().into_iter().chain(lacking).min() {
+                Some(earlier) if dropped.contains(&earlier) => bail!(
+                    "the trends of {from} go on from pack_status and compliance_trends of {earlier}, which are not all there, \
+                     and its snapshot is dropped; restore them"
+                ),
                 Some(earlier) => from = earlier,
-                None => return from,
+                None => return Ok(from),
             }
         }
     }
 }
 
 impl<'a> Redo<'a> {
-    fn new(lake: &'a Lake, id: &'a AggregatorId, dates: BTreeSet<SnapshotDate>) -> Self {
-        Self { lake, id, dates: dates.into_iter().collect(), state: None, recent: BTreeMap::new() }
+    fn new(lake: &'a Lake, id: &'a AggregatorId, dates: BTreeSet<SnapshotDate>, history: &History) -> Self {
+        let dates = dates.into_iter().collect();
+        let statuses = history.statuses.get(id).cloned().unwrap_or_default();
+        Self { lake, id, dates, statuses_from: history.statuses_from, statuses, state: None, recent: BTreeMap::new() }
+    }
+
+    /// Whether a day keeps a table.
+    fn keeps(&self, table: Table, date: SnapshotDate) -> bool {
+        // The last one stays, however old: the next night goes on from it. One that is there stays until it is dropped.
+        table != Table::PackStatus
+            || self.statuses_from.is_none_or(|from| date >= from)
+            || self.dates.last() == Some(&date)
+            || self.statuses.contains(&date)
     }
 
     fn partition(&self, table: Table, date: SnapshotDate) -> Partition {
@@ -256,6 +303,7 @@ impl<'a> Redo<'a> {
         for (table, rows) in tables(trends) {
             match self.lake.read(&self.partition(table, date), None).await {
                 Ok(kept) if kept.as_ref() == Some(rows) => {}
+                Ok(None) if !self.keeps(table, date) => {}
                 Ok(_) => return false,
                 Err(error) => {
                     tracing::warn!(%error, "writing it anew");
@@ -270,6 +318,9 @@ impl<'a> Redo<'a> {
     async fn commit(&self, date: SnapshotDate, trends: Trends) -> anyhow::Result<u64> {
         let mut bytes = 0;
         for (table, rows) in tables(&trends) {
+            if !self.keeps(table, date) {
+                continue;
+            }
             bytes += self.lake.commit(&self.partition(table, date), rows.clone()).await?.bytes;
         }
         Ok(bytes)
@@ -374,7 +425,7 @@ mod tests {
                 let in_order = lake_of(other.path(), last.into_values()).await;
                 let tables = tables_of(&lake, &id).await;
                 prop_assert_eq!(&tables, &tables_of(&in_order, &id).await);
-                let days = History::read(&lake).await.expect("listed");
+                let days = History::read(&lake, None).await.expect("listed");
                 let all = Recompute { span: (None, None), write: true };
                 let again = recompute(&lake, &days, &id, all, |_| {}).await.expect("recomputed");
                 prop_assert_eq!((again.differed.len(), again.days.len() * 3), (0, tables.len()));

@@ -5,7 +5,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Float64Type, Int32Type};
 use compline_fetcher::{CallCounts, FetchError, ShardTally};
 use compline_model::AggregatorId;
-use compline_sink::Committed;
+use compline_sink::{Committed, SinkError};
 use compline_transformer::{CheckedSnapshot, Named, Trends};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -64,6 +64,8 @@ pub(crate) struct AggregatorReport {
     pub(crate) not_reconciled: Option<String>,
     /// How many sources have each status.
     pub(crate) sources: BTreeMap<String, u64>,
+    /// Why the catalog does not know of the day, if it should.
+    pub(crate) not_in_catalog: Option<String>,
     pub(crate) bytes: u64,
     /// Of the file that was committed to pack_compliance.
     pub(crate) snapshot_sha256: Option<String>,
@@ -93,8 +95,9 @@ impl Report {
     pub(crate) fn ending(&self) -> Ending {
         let count = |outcome| self.aggregators.iter().filter(|aggregator| aggregator.outcome == outcome).count();
         let failed = count(Outcome::Failed);
+        let not_in_catalog = self.aggregators.iter().any(|aggregator| aggregator.not_in_catalog.is_some());
         match failed {
-            0 if self.not_noted.is_some() => Ending::Partial,
+            0 if self.not_noted.is_some() || not_in_catalog => Ending::Partial,
             0 if count(Outcome::Held) > 0 => Ending::Held,
             0 => Ending::Done,
             _ if failed == self.aggregators.len() => Ending::Failed,
@@ -125,6 +128,7 @@ impl AggregatorReport {
             unreconciled: None,
             not_reconciled: None,
             sources: BTreeMap::new(),
+            not_in_catalog: None,
             bytes: 0,
             snapshot_sha256: None,
             source_status_sha256: None,
@@ -179,6 +183,14 @@ impl AggregatorReport {
         self.source_status_sha256 = Some(source_status.sha256);
         self.snapshot_sha256 = Some(snapshot.sha256);
         self.rows = rows as u64;
+    }
+
+    pub(super) fn note_not_in_catalog(&mut self, error: &SinkError) {
+        self.not_in_catalog = Some(error.to_string());
+        let what = format!(
+            "the day is kept, but the catalog does not know of it: {error}; `compline catalog FILE` makes it good"
+        );
+        self.error.get_or_insert(what);
     }
 
     pub(super) fn note_reconciled(&mut self, differing: &Named) {

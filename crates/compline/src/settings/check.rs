@@ -1,10 +1,13 @@
 //! From what is written to settings.
 
+mod catalog;
 mod lake;
 
 use super::problem::{Problem, Source};
 use super::wire::{Aggregator, Fetch, Filter, Patterns, Pipeline};
 use super::{AggregatorSettings, Reconcile, Settings};
+pub(crate) use catalog::{FIRST_DAY, is_database};
+use catalog::{check_catalog, check_maintain};
 use compline_fetcher::{AggregatorAddress, FanOut, FetchOptions, FilterLists, Role};
 use compline_model::{AccountId, ComplianceType, InvalidName};
 use compline_transformer::Choice;
@@ -40,7 +43,11 @@ pub(super) fn check(wire: Pipeline, source: &Source<'_>, lake: Option<&str>) -> 
         aggregators.push(check_aggregator(aggregator, source)?);
     }
     let compression = check_compression(wire.lake.compression.as_ref(), source)?;
+    let is_of_file = lake.is_none();
     let lake = check_lake(wire.lake, source, lake)?;
+    let ids = aggregators.iter().map(|aggregator: &AggregatorSettings| aggregator.address.id.clone()).collect();
+    // The catalog is that of the file's lake: a run on another must not move its tables there.
+    let catalog = check_catalog(wire.catalog.filter(|_| is_of_file), source, &lake, ids)?;
     // A night that is not done in the morning is told as failed, and not found hanging by the next one.
     let run_deadline = number(source, "run_deadline_secs", wire.fetch.run_deadline_secs.clone(), 36_000, 1..=86_400)?;
     // What was read longer ago and what is read now would be two states in one day.
@@ -58,6 +65,8 @@ pub(super) fn check(wire: Pipeline, source: &Source<'_>, lake: Option<&str>) -> 
         run_deadline: seconds(run_deadline),
         checkpoint_age: seconds(checkpoint_age),
         archive_raw: wire.archive.raw.unwrap_or_default(),
+        catalog,
+        keep: check_maintain(wire.maintain, source)?,
         max_loss: percent("max_loss_percent", check.max_loss_percent, 20)?,
         reconcile: check_reconcile(check.reconcile.as_ref(), source)?,
         reconcile_tolerance: percent("reconcile_tolerance_percent", check.reconcile_tolerance_percent, 1)?,

@@ -154,6 +154,48 @@ fn how_a_lake_on_s3_is_kept_has_named_limits_and_is_for_s3_alone() {
 }
 
 #[test]
+fn a_catalog_and_what_is_kept_have_sound_defaults_and_named_limits() {
+    let settings = Settings::parse("p.toml", GOOD, None).expect("settings");
+    assert!(settings.catalog.is_none() && settings.keep.compact.is_empty());
+    let today = "2026-03-01".parse().expect("a date");
+    assert_eq!((settings.keep.statuses_from(today), settings.keep.snapshots_from(today)), (None, None));
+
+    let lines = "[catalog]\ndatabase = \"audit\"\n[maintain]\npack_status_days = 2\ncompact = [\"runs\", \"runs\"]";
+    let text = with("region", lines);
+    let settings = Settings::parse("p.toml", &text, None).expect("settings");
+    let catalog = settings.catalog.expect("a catalog");
+    assert_eq!(catalog.location.database, "audit");
+    let Partitioning::Projected { first_day, aggregators } = &catalog.partitioning else { panic!("{catalog:?}") };
+    assert_eq!((first_day.to_string(), aggregators.len()), ("2020-01-01".to_owned(), 1));
+    assert_eq!(settings.keep.statuses_from(today).map(|date| date.to_string()).as_deref(), Some("2026-02-27"));
+    assert_eq!(settings.keep.compact.into_iter().collect::<Vec<_>>(), [Table::Runs]);
+    let elsewhere = Settings::parse("p.toml", &text, Some("s3://other")).expect("settings");
+    assert!(elsewhere.catalog.is_none(), "a run on another lake must not move the tables there");
+
+    for (lines, message) in [
+        ("[catalog]\ndatabase = \"Audit\"", "line 10: database = \"Audit\": allowed is a lower-case letter"),
+        (
+            "[catalog]\ndatabase = \"a\"\npartitions = \"none\"",
+            "partitions = \"none\": allowed is projection, registered",
+        ),
+        ("[catalog]\ndatabase = \"a\"\nfirst_day = \"2020-1-1\"", "first_day = \"2020-1-1\": allowed is YYYY-MM-DD"),
+        (
+            "[catalog]\ndatabase = \"a\"\npartitions = \"registered\"\nfirst_day = \"2020-01-01\"",
+            "first_day is for partitions = \"projection\"",
+        ),
+        ("[catalog]\ntable = \"a\"", "unknown field `table`"),
+        ("[maintain]\npack_status_days = 0", "pack_status_days = 0: allowed is 1 to 36500"),
+        ("[maintain]\nsnapshot_days = -1", "snapshot_days = -1: allowed is 1 to 36500"),
+        ("[maintain]\ncompact = [\"packs\"]", "compact = [ ... ]: allowed is tables: pack_compliance, source_status, "),
+    ] {
+        let found = error(&with("region", lines));
+        assert!(found.contains(message), "{lines}:\n{found}\n{message}");
+    }
+    let folder = text.replace("s3://bucket/prefix", "lake");
+    assert!(error(&folder).contains("a [catalog] is for a lake on s3://: Athena reads nothing else"));
+}
+
+#[test]
 fn what_is_checked_has_sound_defaults_and_named_limits() {
     let settings = Settings::parse("p.toml", GOOD, None).expect("settings");
     assert_eq!((settings.max_loss, settings.reconcile, settings.reconcile_tolerance), (0.2, Reconcile::Warn, 0.01));

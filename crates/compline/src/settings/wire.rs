@@ -18,6 +18,9 @@ pub(super) struct Pipeline {
     pub(super) check: Check,
     #[serde(default)]
     pub(super) archive: Archive,
+    pub(super) catalog: Option<Catalog>,
+    #[serde(default)]
+    pub(super) maintain: Maintain,
 }
 
 #[derive(Debug, Deserialize)]
@@ -77,6 +80,24 @@ pub(super) struct Patterns {
     pub(super) pack_group: Option<Spanned<Value>>,
     pub(super) account_id: Option<Spanned<Value>>,
     pub(super) aws_region: Option<Spanned<Value>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Catalog {
+    pub(super) database: Spanned<String>,
+    pub(super) partitions: Option<Spanned<String>>,
+    pub(super) first_day: Option<Spanned<String>>,
+    pub(super) region: Option<Spanned<String>>,
+    pub(super) endpoint_url: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Maintain {
+    pub(super) pack_status_days: Option<Spanned<i64>>,
+    pub(super) snapshot_days: Option<Spanned<i64>>,
+    pub(super) compact: Option<Spanned<Value>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

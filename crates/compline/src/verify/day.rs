@@ -14,6 +14,10 @@ pub(super) struct Day<'a> {
     pub(super) lake: &'a Lake,
     pub(super) id: &'a AggregatorId,
     pub(super) date: SnapshotDate,
+    /// Whether the settings say that such a day's `pack_status` is no longer kept.
+    pub(super) status_is_dropped: bool,
+    /// Whether they say so of its snapshot, and it is of before the first that is there.
+    pub(super) snapshot_is_dropped: bool,
 }
 
 /// What was found.
@@ -65,11 +69,12 @@ impl Day<'_> {
     fn completeness(&self, tables: &BTreeSet<Table>, found: &mut Verified) {
         let date = self.date;
         if tables.contains(&Table::PackCompliance) {
-            let missing = Table::ALL.into_iter().filter(|table| !tables.contains(table));
+            let may_be_gone = |table: &Table| *table == Table::PackStatus && self.status_is_dropped;
+            let missing = Table::ALL.into_iter().filter(|table| !tables.contains(table) && !may_be_gone(table));
             found.wrong.extend(missing.map(|table| format!("{} of {date} is not there", table.name())));
             return;
         }
-        let orphans = tables.iter().filter(|table| **table != Table::Runs);
+        let orphans = tables.iter().filter(|table| **table != Table::Runs && !self.snapshot_is_dropped);
         let words =
             |table: &Table| format!("{} of {date} is there, and its snapshot in pack_compliance is not", table.name());
         found.wrong.extend(orphans.map(words));

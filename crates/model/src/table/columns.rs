@@ -177,7 +177,7 @@ pub(super) const RUNS: &[Column] = &[
     required("started_at", Timestamp, "when the run started"),
     required("finished_at", Timestamp, "when the run was done with this aggregator"),
     required("outcome", Text, "succeeded, held or failed"),
-    optional("error", Text, "why it failed or is held"),
+    optional("error", Text, "why it failed, or is held, or what was left undone"),
     required("command", Text, "run or import"),
     required("shards", Int32, "shards of the plan"),
     required("shards_resumed", Int32, "shards of the plan that a stopped run had read"),

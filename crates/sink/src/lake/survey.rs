@@ -1,8 +1,8 @@
 //! Everything that is in a lake, each thing with what it is.
 
-use super::{Lake, Partition};
-use crate::SinkError;
+use super::{Lake, Month, Partition};
 use crate::store::{Listed, OWN, Unfinished};
+use crate::{Layout, SinkError};
 use chrono::{DateTime, TimeDelta, Utc};
 use compline_model::{AggregatorId, RunId, SnapshotDate, Table};
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,8 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What is in a lake.
 #[derive(Debug, Default)]
 pub struct Survey {
-    /// The partitions, and the size of each one's file in bytes.
-    pub partitions: BTreeMap<Partition, u64>,
+    /// The partitions.
+    pub partitions: BTreeMap<Partition, Object>,
+    /// The months.
+    pub months: BTreeMap<Month, Object>,
     /// Days that are held, by the fact's.
     pub held: BTreeSet<(AggregatorId, SnapshotDate)>,
     /// Documents of runs.
@@ -24,6 +26,15 @@ pub struct Survey {
     pub unseen: Option<SinkError>,
     unfinished: Vec<Unfinished>,
     keys: Vec<String>,
+}
+
+/// An object of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Object {
+    /// Its size.
+    pub bytes: u64,
+    /// When it was put there.
+    pub modified: DateTime<Utc>,
 }
 
 /// An object that nobody here has put there.
@@ -94,7 +105,11 @@ impl Survey {
         let Listed { key, bytes, modified } = object;
         let of_table = Table::ALL.into_iter().find(|table| folder(&key) == table.name());
         if let Some(partition) = of_table.and_then(|table| Partition::of_key(table, &key)) {
-            self.partitions.insert(partition, bytes);
+            self.partitions.insert(partition, Object { bytes, modified });
+            return;
+        }
+        if let Some(month) = Month::of_key(&key) {
+            self.months.insert(month, Object { bytes, modified });
             return;
         }
         let age = now - modified;
@@ -108,7 +123,7 @@ impl Survey {
             Some(Own::Checkpoint) if age > CHECKPOINTS_SERVE => self.leave(key),
             Some(Own::Probe) if age > PROBES_SERVE => self.leave(key),
             Some(Own::Checkpoint | Own::Probe | Own::InUse) => {}
-            None => self.strangers.push(Unknown { in_a_table: of_table.is_some(), key }),
+            None => self.strangers.push(Unknown { in_a_table: of_table.is_some() || is_of_months(&key), key }),
         }
     }
 
@@ -116,6 +131,11 @@ impl Survey {
         self.leftovers.push(key.clone());
         self.keys.push(key);
     }
+}
+
+/// Whether an object is in the folder of a table's months.
+fn is_of_months(key: &str) -> bool {
+    Table::ALL.into_iter().any(|table| Layout::Monthly.name(table) == folder(key))
 }
 
 fn folder(key: &str) -> &str {

@@ -1,0 +1,196 @@
+//! A month of a table as one Parquet file: its days one after the other, each row with its snapshot date.
+
+use crate::parquet_file::{Compression, properties, version, with_later_columns};
+use crate::{Layout, SinkError};
+use arrow::array::{Array, AsArray, Date32Array, RecordBatch};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef};
+use bytes::Bytes;
+use compline_model::{SCHEMA_VERSION, SnapshotDate, Table, schema_of};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{KeyValue, ParquetMetaData, ParquetMetaDataReader};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// What a file says in its footer of the days that are in it.
+const DAYS: &str = "compline.days";
+
+/// What is read of a file at first to find its footer, and nearly always all that it takes.
+const FOOTER_GUESS: u64 = 64 * 1024;
+
+/// Rows read at once.
+const BATCH_ROWS: usize = 64 * 1024;
+
+/// The days of a month's file, and SHA-256 of the file that each was made from.
+pub type MonthDays = BTreeMap<SnapshotDate, String>;
+
+fn schema(table: Table, version: u32) -> SchemaRef {
+    let date = Arc::new(Field::new("snapshot_date", DataType::Date32, false));
+    let columns = schema_of(table.columns_of(version));
+    Arc::new(Schema::new([date].into_iter().chain(columns.fields().iter().cloned()).collect::<Vec<_>>()))
+}
+
+fn name(table: Table) -> String {
+    Layout::Monthly.name(table)
+}
+
+/// Makes a month's file, day after day.
+pub(crate) struct MonthWriter {
+    table: Table,
+    writer: ArrowWriter<Vec<u8>>,
+    days: BTreeMap<String, String>,
+}
+
+impl MonthWriter {
+    pub(crate) fn new(table: Table, compression: Compression) -> Result<Self, SinkError> {
+        let properties = properties(table, Layout::Monthly, compression);
+        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+        let writer = ArrowWriter::try_new_with_options(Vec::new(), schema(table, SCHEMA_VERSION), options);
+        Ok(Self { table, writer: writer.map_err(|error| failed(table, &error))?, days: BTreeMap::new() })
+    }
+
+    /// Adds a day, which comes after those that were added.
+    pub(crate) fn push(&mut self, date: SnapshotDate, rows: &RecordBatch, sha256: String) -> Result<(), SinkError> {
+        let dates = Arc::new(Date32Array::from_value(date.days_since_epoch(), rows.num_rows()));
+        let columns = [dates as Arc<dyn Array>].into_iter().chain(rows.columns().iter().cloned()).collect();
+        let rows = RecordBatch::try_new(schema(self.table, SCHEMA_VERSION), columns);
+        let rows = rows.map_err(|error| failed(self.table, &error))?;
+        self.writer.write(&rows).map_err(|error| failed(self.table, &error))?;
+        self.days.insert(date.to_string(), sha256);
+        Ok(())
+    }
+
+    pub(crate) fn finish(mut self) -> Result<Bytes, SinkError> {
+        let days = serde_json::to_string(&self.days).map_err(|error| failed(self.table, &error))?;
+        self.writer.append_key_value_metadata(KeyValue::new(DAYS.to_owned(), days));
+        self.writer.into_inner().map(Bytes::from).map_err(|error| failed(self.table, &error))
+    }
+}
+
+fn failed(table: Table, reason: &dyn fmt::Display) -> SinkError {
+    SinkError::permanent(format!("write a month of {} as Parquet", table.name()), reason)
+}
+
+/// Reads a month's file, day after day.
+pub(crate) struct MonthReader {
+    table: Table,
+    key: String,
+    reader: ParquetRecordBatchReader,
+    /// Rows that were read and not asked for yet.
+    rest: Option<RecordBatch>,
+    pub(crate) days: MonthDays,
+}
+
+impl MonthReader {
+    pub(crate) fn open(table: Table, file: Bytes, key: &str) -> Result<Self, SinkError> {
+        let damaged = |reason: &dyn fmt::Display| damaged(key, reason);
+        let footer = ParquetMetaDataReader::new().parse_and_finish(&file).map_err(|error| damaged(&error))?;
+        let days = days(table, &footer).map_err(|reason| damaged(&reason))?;
+        let version = version(&name(table), &footer).map_err(|reason| damaged(&reason))?;
+        if version > SCHEMA_VERSION {
+            return Err(SinkError::of_newer(key, version));
+        }
+        let options = ArrowReaderOptions::new().with_schema(schema(table, version));
+        let metadata = ArrowReaderMetadata::try_new(Arc::new(footer), options).map_err(|error| damaged(&error))?;
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata).with_batch_size(BATCH_ROWS);
+        let reader = reader.build().map_err(|error| damaged(&error))?;
+        Ok(Self { table, key: key.to_owned(), reader, rest: None, days })
+    }
+
+    /// Whether the next rows are those of a day, each of them and nothing else.
+    pub(crate) fn next_is(&mut self, date: SnapshotDate, rows: &RecordBatch) -> Result<bool, SinkError> {
+        let Some(next) = self.take(rows.num_rows())? else { return Ok(false) };
+        let of_day = next["snapshot_date"].as_primitive::<Date32Type>().iter();
+        let same_day = of_day.into_iter().all(|day| day == Some(date.days_since_epoch()));
+        let next = with_later_columns(&next, &rows.schema()).map_err(|error| damaged(&self.key, &error))?;
+        Ok(same_day && next == *rows)
+    }
+
+    /// Leaves out the rows of a day.
+    pub(crate) fn skip(&mut self, date: SnapshotDate) -> Result<(), SinkError> {
+        while let Some(batch) = self.next_batch()? {
+            let dates = batch["snapshot_date"].as_primitive::<Date32Type>().values();
+            let of_day = dates.iter().position(|day| *day != date.days_since_epoch());
+            if let Some(of_day) = of_day {
+                self.rest = Some(batch.slice(of_day, batch.num_rows() - of_day));
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether every row was asked for.
+    pub(crate) fn is_at_its_end(&mut self) -> Result<bool, SinkError> {
+        Ok(self.next_batch()?.is_none_or(|batch| batch.num_rows() == 0))
+    }
+
+    fn next_batch(&mut self) -> Result<Option<RecordBatch>, SinkError> {
+        match self.rest.take() {
+            Some(batch) => Ok(Some(batch)),
+            None => self.reader.next().transpose().map_err(|error| damaged(&self.key, &error)),
+        }
+    }
+
+    /// The next so many rows; nothing if there are not so many.
+    fn take(&mut self, count: usize) -> Result<Option<RecordBatch>, SinkError> {
+        let mut parts = Vec::new();
+        let mut missing = count;
+        while missing > 0 {
+            let Some(batch) = self.next_batch()? else { return Ok(None) };
+            let taken = missing.min(batch.num_rows());
+            parts.push(batch.slice(0, taken));
+            missing -= taken;
+            if taken < batch.num_rows() {
+                self.rest = Some(batch.slice(taken, batch.num_rows() - taken));
+            }
+        }
+        let schema = parts.first().map_or_else(|| schema(self.table, SCHEMA_VERSION), RecordBatch::schema);
+        concat_batches(&schema, &parts).map(Some).map_err(|error| damaged(&self.key, &error))
+    }
+}
+
+fn damaged(key: &str, reason: &dyn fmt::Display) -> SinkError {
+    let hint = "the file is damaged or not of Compline; remove it, and `compline maintain --apply` makes it again";
+    SinkError::permanent(format!("read {key}"), reason).hint(Some(hint.to_owned()))
+}
+
+/// What the footer says of the days.
+fn days(table: Table, footer: &ParquetMetaData) -> Result<MonthDays, String> {
+    version(&name(table), footer)?;
+    let values = footer.file_metadata().key_value_metadata();
+    let said = values.and_then(|values| values.iter().find(|value| value.key == DAYS)?.value.as_deref());
+    let said = said.ok_or("its footer does not say which days it has")?;
+    let said: BTreeMap<String, String> = serde_json::from_str(said).map_err(|error| error.to_string())?;
+    said.into_iter()
+        .map(|(date, sha256)| Ok((date.parse().map_err(|_| format!("{date:?} is no day"))?, sha256)))
+        .collect()
+}
+
+/// How much of a file's end has its footer, to be asked for next.
+pub(crate) enum Footer {
+    Days(MonthDays),
+    Needs(u64),
+}
+
+/// The days of a month's file, from its last bytes.
+pub(crate) fn days_in(table: Table, end: &Bytes, file_bytes: u64, key: &str) -> Result<Footer, SinkError> {
+    let mut reader = ParquetMetaDataReader::new();
+    match reader.try_parse_sized(end, file_bytes) {
+        Err(ParquetError::NeedMoreData(bytes)) if (bytes as u64) > end.len() as u64 => Ok(Footer::Needs(bytes as u64)),
+        Err(error) => Err(damaged(key, &error)),
+        Ok(()) => {
+            let footer = reader.finish().map_err(|error| damaged(key, &error))?;
+            days(table, &footer).map(Footer::Days).map_err(|reason| damaged(key, &reason))
+        }
+    }
+}
+
+/// How much of a file's end is read first.
+pub(crate) fn first_guess(file_bytes: u64) -> u64 {
+    FOOTER_GUESS.min(file_bytes)
+}

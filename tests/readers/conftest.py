@@ -8,8 +8,12 @@ import sys
 import time
 
 import boto3
+import duckdb
+import duckdb_extension_httpfs
+import pyspark
 import pytest
 from botocore.config import Config
+from pyspark.sql import SparkSession
 
 COMPLINE = os.environ["COMPLINE"]
 TABLES = ["pack_compliance", "source_status", "pack_changes", "compliance_trends", "pack_status", "runs"]
@@ -38,6 +42,14 @@ def lake(tmp_path_factory) -> pathlib.Path:
     folder = tmp_path_factory.mktemp("demo") / "lake"
     subprocess.run([COMPLINE, "demo", "--lake", folder], check=True, timeout=300, stdout=subprocess.DEVNULL)
     return folder
+
+
+def duckdb_with_httpfs():
+    """DuckDB that reads over HTTP and from S3: its extension comes as a package, and is loaded from there."""
+    extension = next(pathlib.Path(duckdb_extension_httpfs.__file__).parent.rglob("httpfs.duckdb_extension"))
+    database = duckdb.connect()
+    database.execute(f"LOAD '{extension}'")
+    return database
 
 
 class Simulator:
@@ -74,6 +86,31 @@ def faulty_simulator():
     yield make
     for simulator in made:
         simulator.stop()
+
+
+@pytest.fixture(scope="session")
+def spark(moto_server):
+    """Spark, with Hadoop's way to S3 beside it; `s3a://` is moto."""
+    jars = pathlib.Path(pyspark.__file__).parent / "jars"
+    hadoop = next(jars.glob("hadoop-client-api-*.jar")).stem.removeprefix("hadoop-client-api-")
+    sdk = [f"software.amazon.awssdk:{name}:2.57.8" for name in ("s3", "s3-transfer-manager", "sts", "apache-client")]
+    options = {
+        "spark.ui.enabled": "false", "spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1",
+        "spark.sql.session.timeZone": "UTC", "spark.sql.shuffle.partitions": "2",
+        "spark.jars.packages": ",".join([f"org.apache.hadoop:hadoop-aws:{hadoop}", *sdk]),
+        # All of AWS in one jar, many times the size of what is needed.
+        "spark.jars.excludes": "software.amazon.awssdk:bundle",
+        "spark.jars.ivy": str(pathlib.Path(sys.prefix, "ivy")),
+        "spark.hadoop.fs.s3a.endpoint": moto_server, "spark.hadoop.fs.s3a.endpoint.region": "us-east-1",
+        "spark.hadoop.fs.s3a.path.style.access": "true", "spark.hadoop.fs.s3a.connection.ssl.enabled": "false",
+        "spark.hadoop.fs.s3a.access.key": "test", "spark.hadoop.fs.s3a.secret.key": "test",
+    }
+    builder = SparkSession.builder.master("local[2]")
+    for name, value in options.items():
+        builder = builder.config(name, value)
+    session = builder.getOrCreate()
+    yield session
+    session.stop()
 
 
 @pytest.fixture(scope="session")

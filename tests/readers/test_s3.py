@@ -1,12 +1,17 @@
 """The same night in a folder and on moto's S3, seen from outside."""
 
+import datetime
 import pathlib
 import re
 import subprocess
 
 import boto3
+import pyarrow as pa
+import pyarrow.compute
+import pytest
 
 from conftest import COMPLINE, TABLES
+from readers import Lake, in_duckdb, in_folder, in_polars, in_pyarrow, in_spark, rows, types
 
 PIPELINE = pathlib.Path(__file__, "../../../pipelines/demo/pipeline.toml").resolve().read_text()
 DAYS = ["2026-02-27", "2026-02-28", "2026-03-01"]
@@ -18,7 +23,10 @@ def run(folder, text, day):
     subprocess.run([COMPLINE, "run", file, "--date", day], check=True, timeout=120, stdout=subprocess.DEVNULL, cwd=folder)
 
 
-def test_the_same_nights_on_moto_have_the_same_data_byte_for_byte(simulator, moto_server, tmp_path):
+@pytest.fixture(scope="module")
+def both(simulator, moto_server, tmp_path_factory):
+    """The same nights in a folder and on S3, and the folder."""
+    folder = tmp_path_factory.mktemp("both")
     client = boto3.client("s3", region_name="us-east-1", endpoint_url=moto_server)
     client.create_bucket(Bucket="history")
     pipeline = PIPELINE.replace("http://127.0.0.1:4599", simulator.url)
@@ -27,12 +35,16 @@ def test_the_same_nights_on_moto_have_the_same_data_byte_for_byte(simulator, mot
     )
     assert on_s3 != pipeline != PIPELINE
     for day in DAYS:
-        run(tmp_path, pipeline, day)
-        run(tmp_path, on_s3, day)
+        run(folder, pipeline, day)
+        run(folder, on_s3, day)
+    return folder / "lake", Lake("history/a", moto_server)
 
+
+def test_the_same_nights_on_moto_have_the_same_data_byte_for_byte(both, moto_server):
+    lake, _ = both
+    client = boto3.client("s3", region_name="us-east-1", endpoint_url=moto_server)
     pages = client.get_paginator("list_objects_v2").paginate(Bucket="history", Prefix="a/")
     keys = sorted(item["Key"].removeprefix("a/") for page in pages for item in page["Contents"])
-    lake = tmp_path / "lake"
     files = sorted(str(path.relative_to(lake)) for path in lake.rglob("*") if path.is_file())
     # Each run has a document by its own id; nothing else of Compline's own is left.
     document = re.compile(r"_compline/runs/snapshot_date=[-0-9]{10}/[-0-9a-f]{36}\.json")
@@ -44,3 +56,28 @@ def test_the_same_nights_on_moto_have_the_same_data_byte_for_byte(simulator, mot
         if key.split("/")[0] in ("pack_changes", "compliance_trends", "pack_status"):
             assert client.get_object(Bucket="history", Key=f"a/{key}")["Body"].read() == (lake / key).read_bytes(), key
     assert client.list_multipart_uploads(Bucket="history").get("Uploads", []) == []
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_four_readers_see_the_same_rows_and_types_in_the_folder_and_on_s3(both, spark, table):
+    folder, on_s3 = both
+    for lake in (in_folder(folder), on_s3):
+        read = [in_pyarrow(lake, table), in_duckdb(lake, table), in_polars(lake, table), in_spark(spark, lake, table)]
+        assert types(read[0]) == types(read[1]) == types(read[2]) == types(read[3])
+        assert rows(read[0]) == rows(read[1]) == rows(read[2]) == rows(read[3]) != []
+        # Times are instants, days are days, and what is partitioned by is a column like others.
+        assert read[0].schema.field("snapshot_date").type == pa.date32()
+    assert types(in_pyarrow(in_folder(folder), table)) == types(read[0])
+
+
+def test_zeros_nulls_and_days_without_an_event_are_what_they_are_on_s3(both, spark):
+    _, lake = both
+    for reader in (in_pyarrow, in_duckdb, in_polars, lambda lake, table: in_spark(spark, lake, table)):
+        facts, trends, changes = (reader(lake, table) for table in ("pack_compliance", "compliance_trends", "pack_changes"))
+        accounts = set(facts["account_id"].to_pylist())
+        assert any(account.startswith("00000") for account in accounts) and {len(account) for account in accounts} == {12}
+        # On the first day nothing is compared, and its file of events has no row.
+        first = trends.filter(pa.compute.equal(trends["snapshot_date"], pa.scalar(datetime.date.fromisoformat(DAYS[0]))))
+        assert first.num_rows == first["packs_added"].null_count > 0
+        days = {str(day) for day in changes["snapshot_date"].to_pylist()}
+        assert DAYS[0] not in days and days

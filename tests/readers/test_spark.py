@@ -2,25 +2,12 @@
 
 import pyarrow.dataset as dataset
 import pytest
-from pyspark.sql import SparkSession
 from pyspark.sql import functions as f
 
 from conftest import TABLES
 
 TYPES = {"string": "string", "int32": "int", "int64": "bigint", "double": "double", "bool": "boolean", "date32[day]": "date",
          "timestamp[ms, tz=UTC]": "timestamp"}
-
-
-@pytest.fixture(scope="module")
-def spark():
-    options = {"spark.ui.enabled": "false", "spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1",
-               "spark.sql.session.timeZone": "UTC", "spark.sql.shuffle.partitions": "2"}
-    builder = SparkSession.builder.master("local[2]")
-    for name, value in options.items():
-        builder = builder.config(name, value)
-    session = builder.getOrCreate()
-    yield session
-    session.stop()
 
 
 @pytest.mark.parametrize("table", TABLES)

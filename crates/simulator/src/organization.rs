@@ -144,8 +144,8 @@ impl Organization {
         life.on(u64::try_from(date.days_since_epoch()).unwrap_or_default())
     }
 
-    /// The full name of a pack in an account and region; the ending of an organization pack changes when it is made anew.
-    pub(crate) fn pack_name(&self, account: u32, region: u32, pack: u32, made_anew: u32) -> String {
+    /// The full name of a pack in an account; the ending of an organization pack is another in each, and when it is made anew.
+    pub(crate) fn pack_name(&self, account: u32, pack: u32, made_anew: u32) -> String {
         let (name, of_organization) = match PACKS.get(pack as usize) {
             Some((name, of_organization)) => ((*name).to_owned(), *of_organization),
             None => (format!("team-pack-{pack}"), pack.is_multiple_of(2)),
@@ -153,7 +153,7 @@ impl Organization {
         if !of_organization {
             return name;
         }
-        let ending = [4, account, region, pack, made_anew].map(u64::from);
+        let ending = [4, account, pack, made_anew].map(u64::from);
         format!("OrgConformsPack-{name}-{}", chance::letters(&[&[self.spec.seed], &ending[..]].concat()))
     }
 
@@ -211,7 +211,7 @@ mod tests {
     fn every_pack_name_is_one_that_the_api_allows() {
         let organization = Organization::new(OrganizationSpec { packs: 50, ..OrganizationSpec::default() });
         for pack in 0..50 {
-            let name = organization.pack_name(3, 1, pack, 7);
+            let name = organization.pack_name(3, pack, 7);
             assert!(name.parse::<PackName>().is_ok(), "{name}");
         }
     }

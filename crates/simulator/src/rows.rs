@@ -112,7 +112,7 @@ impl Day {
 
 impl Row {
     pub(crate) fn pack_name(&self, organization: &Organization) -> String {
-        organization.pack_name(self.account, self.region.into(), self.pack.into(), self.state.made_anew)
+        organization.pack_name(self.account, self.pack.into(), self.state.made_anew)
     }
 }
 

@@ -27,7 +27,7 @@ def test_every_file_has_the_same_schema_and_no_partition_column(lake, table):
         assert metadata.metadata[b"compline.schema_version"] == b"2" and b"ARROW:schema" not in metadata.metadata
         for group in range(metadata.num_row_groups):
             column = metadata.row_group(group).column(0)
-            assert column.compression == "ZSTD" and column.is_stats_set and column.has_column_index
+            assert column.compression == "ZSTD" and column.is_stats_set
 
 
 def test_account_ids_keep_their_zeros_in_every_reader(lake):

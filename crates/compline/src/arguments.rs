@@ -1,7 +1,9 @@
 //! The command line.
 
 use crate::failure::Failure;
+use crate::nightly::Span;
 use crate::settings::Settings;
+use anyhow::anyhow;
 use clap::{Args, Parser, Subcommand};
 use compline_model::{AggregatorId, SnapshotDate};
 use std::path::PathBuf;
@@ -122,6 +124,27 @@ impl PipelineArguments {
     }
 }
 
+/// Which days.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct SpanArguments {
+    /// The first day, the first snapshot unless given.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    from: Option<SnapshotDate>,
+    /// The last day, the last snapshot unless given.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    to: Option<SnapshotDate>,
+}
+
+impl SpanArguments {
+    /// The days, if there can be any.
+    pub(crate) fn checked(self) -> Result<Span, Failure> {
+        match (self.from, self.to) {
+            (Some(from), Some(to)) if from > to => Err(Failure::Usage(anyhow!("--from {from} is after --to {to}"))),
+            (from, to) => Ok(Span { from, to }),
+        }
+    }
+}
+
 /// Whether another run is waited for.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct WaitArguments {
@@ -170,12 +193,8 @@ pub(crate) struct SchemaArguments {
 pub(crate) struct TrendsArguments {
     #[command(flatten)]
     pub(crate) pipeline: PipelineArguments,
-    /// The first day to compute, the first snapshot unless given.
-    #[arg(long, value_name = "YYYY-MM-DD")]
-    pub(crate) from: Option<SnapshotDate>,
-    /// The last day to compute, the last snapshot unless given.
-    #[arg(long, value_name = "YYYY-MM-DD")]
-    pub(crate) to: Option<SnapshotDate>,
+    #[command(flatten)]
+    pub(crate) span: SpanArguments,
     #[command(flatten)]
     pub(crate) wait: WaitArguments,
 }
@@ -207,12 +226,8 @@ pub(crate) struct MaintainArguments {
 pub(crate) struct VerifyArguments {
     #[command(flatten)]
     pub(crate) pipeline: PipelineArguments,
-    /// The first day to verify, the first of the lake unless given.
-    #[arg(long, value_name = "YYYY-MM-DD")]
-    pub(crate) from: Option<SnapshotDate>,
-    /// The last day to verify, the last of the lake unless given.
-    #[arg(long, value_name = "YYYY-MM-DD")]
-    pub(crate) to: Option<SnapshotDate>,
+    #[command(flatten)]
+    pub(crate) span: SpanArguments,
     /// Write trend tables anew that are not as the snapshots say, and remove leftovers. Never touches a snapshot.
     #[arg(long)]
     pub(crate) repair: bool,

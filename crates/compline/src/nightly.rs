@@ -31,7 +31,7 @@ use tokio::sync::Semaphore;
 
 pub(crate) use ledger::Committed;
 pub(crate) use recover::recover;
-pub(crate) use redo::{History, Recompute, Recomputed, recompute};
+pub(crate) use redo::{History, Recompute, Recomputed, Span, recompute};
 pub(crate) use report::{AggregatorReport, Found, Outcome, Report, TrendReport};
 
 /// What a night is to do.

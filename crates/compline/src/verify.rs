@@ -3,7 +3,7 @@
 mod day;
 
 use crate::leases::Leases;
-use crate::nightly::{History, Recompute, recompute, recover};
+use crate::nightly::{History, Recompute, Span, recompute, recover};
 use crate::progress::Progress;
 use chrono::{DateTime, TimeDelta, Utc};
 use compline_model::{AggregatorId, SnapshotDate, SnapshotMonth, Table};
@@ -13,13 +13,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Days read at once: one is read while another is looked through.
 const AT_ONCE: usize = 2;
-
-/// What is verified.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Span {
-    pub(crate) from: Option<SnapshotDate>,
-    pub(crate) to: Option<SnapshotDate>,
-}
 
 /// What is no longer kept, as the settings say.
 #[derive(Debug, Clone, Copy)]
@@ -50,12 +43,6 @@ pub(crate) struct Found {
     pub(crate) gaps: Vec<(SnapshotDate, SnapshotDate)>,
     /// Days that are held.
     pub(crate) held: Vec<SnapshotDate>,
-}
-
-impl Span {
-    fn has(self, date: SnapshotDate) -> bool {
-        self.from.is_none_or(|from| date >= from) && self.to.is_none_or(|to| date <= to)
-    }
 }
 
 impl Verified {
@@ -107,7 +94,7 @@ pub(crate) async fn repair(
             if let Some(from) = lake.redo_from(id).await? {
                 recover(lake, id, from, None, now).await?;
             }
-            let everything = Recompute { span: (None, None), write: true };
+            let everything = Recompute { span: Span::default(), write: true };
             let done = recompute(lake, &history, id, everything, |_| {}).await?;
             tracing::info!(aggregator = %id, days = done.days.len(), rewritten = done.differed.len(), "computed trends anew");
             anyhow::Ok(())
@@ -140,7 +127,7 @@ impl Verifying<'_> {
                 tables.entry(partition.date).or_default().insert(partition.table, object.bytes);
             }
         }
-        let days: Vec<SnapshotDate> = history.days(id, (span.from, span.to)).collect();
+        let days: Vec<SnapshotDate> = history.days(id, span).collect();
         let held = survey.held.iter().filter(|(held, date)| held == id && span.has(*date));
         let mut found = Found {
             aggregator: id.clone(),
@@ -190,7 +177,6 @@ impl Verifying<'_> {
             )),
             Err(error) => wrong.push(error.to_string()),
         }
-        let span = (span.from, span.to);
         let bar = progress.steps(history.days(id, span).count() as u64, "days computed again");
         bar.set_message(id.to_string());
         let differ = |date: &SnapshotDate| format!("the trend tables of {date} are not what the snapshots say");

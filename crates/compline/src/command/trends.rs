@@ -5,11 +5,10 @@ use super::{Clock, day_of};
 use crate::arguments::TrendsArguments;
 use crate::failure::{Ending, Failure};
 use crate::leases::Leases;
-use crate::nightly::{History, Recompute, Recomputed, recompute};
+use crate::nightly::{History, Recompute, Recomputed, Span, recompute};
 use crate::progress::{Progress, log_to_stderr};
 use crate::settings::Settings;
 use crate::{print, signals};
-use anyhow::anyhow;
 use compline_model::{RunId, SnapshotDate};
 use compline_sink::{Holder, Lake};
 
@@ -17,19 +16,14 @@ pub(super) async fn trends(arguments: &TrendsArguments, clock: Clock) -> Result<
     let progress = Progress::on_stderr();
     log_to_stderr(&progress, "error,compline=info");
     let settings = arguments.pipeline.settings()?;
-    let (from, to) = (arguments.from, arguments.to);
-    if let (Some(from), Some(to)) = (from, to)
-        && from > to
-    {
-        return Err(Failure::Usage(anyhow!("--from {from} is after --to {to}")));
-    }
+    let span = arguments.span.checked()?;
     let lake = Lake::open(&settings.lake, settings.compression).await.map_err(Failure::run)?;
     let now = clock();
     let holder = Holder::here(RunId::new(now), "trends", now);
     let ids = settings.aggregators.iter().map(|aggregator| &aggregator.address.id);
     let work = async {
         let leases = Leases::take(&lake, ids, &holder, arguments.wait.or_none()).await.map_err(Failure::run)?;
-        let ended = every_aggregator(&settings, &lake, (from, to), &progress, (&leases, day_of(now))).await;
+        let ended = every_aggregator(&settings, &lake, span, &progress, (&leases, day_of(now))).await;
         leases.release().await;
         ended
     };
@@ -48,7 +42,7 @@ pub(super) async fn trends(arguments: &TrendsArguments, clock: Clock) -> Result<
 async fn every_aggregator(
     settings: &Settings,
     lake: &Lake,
-    span: (Option<SnapshotDate>, Option<SnapshotDate>),
+    span: Span,
     progress: &Progress,
     (leases, today): (&Leases, SnapshotDate),
 ) -> Result<Ending, Failure> {

@@ -5,11 +5,11 @@ use super::{Clock, day_of};
 use crate::arguments::VerifyArguments;
 use crate::failure::{Ending, Failure};
 use crate::leases::Leases;
+use crate::nightly::Span;
 use crate::progress::{Progress, log_to_stderr};
 use crate::settings::Settings;
-use crate::verify::{Found, KeptFrom, Span, Verified, repair, verify as verify_lake};
+use crate::verify::{Found, KeptFrom, Verified, repair, verify as verify_lake};
 use crate::{print, signals};
-use anyhow::anyhow;
 use chrono::{DateTime, Utc};
 use compline_model::{AggregatorId, RunId};
 use compline_sink::{Holder, Lake};
@@ -24,12 +24,7 @@ pub(super) async fn verify(arguments: &VerifyArguments, clock: Clock) -> Result<
     let progress = Progress::on_stderr();
     log_to_stderr(&progress, "error,compline=info");
     let settings = arguments.pipeline.settings()?;
-    let span = Span { from: arguments.from, to: arguments.to };
-    if let (Some(from), Some(to)) = (span.from, span.to)
-        && from > to
-    {
-        return Err(Failure::Usage(anyhow!("--from {from} is after --to {to}")));
-    }
+    let span = arguments.span.checked()?;
     let lake = Lake::open(&settings.lake, settings.compression).await.map_err(Failure::run)?;
     let now = clock();
     let (keep, today) = (&settings.keep, day_of(now));

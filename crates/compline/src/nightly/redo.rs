@@ -22,11 +22,23 @@ pub(crate) struct History {
     statuses_from: Option<SnapshotDate>,
 }
 
+/// Days from one to another, both included; from the first or to the last unless given.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Span {
+    pub(crate) from: Option<SnapshotDate>,
+    pub(crate) to: Option<SnapshotDate>,
+}
+
+impl Span {
+    pub(crate) fn has(self, date: SnapshotDate) -> bool {
+        self.from.is_none_or(|from| date >= from) && self.to.is_none_or(|to| date <= to)
+    }
+}
+
 /// Which days are computed again, and whether what is not as it must be is written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Recompute {
-    /// The first and the last day; the first and the last snapshot unless given.
-    pub(crate) span: (Option<SnapshotDate>, Option<SnapshotDate>),
+    pub(crate) span: Span,
     /// Whether tables that are not as the snapshots say are written again.
     pub(crate) write: bool,
 }
@@ -101,18 +113,18 @@ pub(crate) async fn recompute(
     lake: &Lake,
     history: &History,
     id: &AggregatorId,
-    Recompute { span: (from, to), write }: Recompute,
+    Recompute { span, write }: Recompute,
     mut done: impl FnMut(SnapshotDate),
 ) -> anyhow::Result<Recomputed> {
     let dates = history.with_dropped(id);
     let behind_from = lake.redo_from(id).await?;
-    let Some(first) = history.days(id, (from, to)).next() else { return Ok(Recomputed::default()) };
+    let Some(first) = history.days(id, span).next() else { return Ok(Recomputed::default()) };
     let first = behind_from.filter(|_| write).map_or(first, |behind| behind.min(first));
-    let after = dates.iter().find(|date| to.is_some_and(|to| **date > to)).copied();
+    let after = dates.iter().find(|date| span.to.is_some_and(|to| **date > to)).copied();
 
     let first = history.first_to_redo(id, &dates, first)?;
     let days: Vec<SnapshotDate> =
-        dates.range(first..).copied().take_while(|date| to.is_none_or(|to| *date <= to)).collect();
+        dates.range(first..).copied().take_while(|date| span.to.is_none_or(|to| *date <= to)).collect();
     let mut redo = Redo::new(lake, id, dates, history);
     let mut recomputed = Recomputed::default();
     if write {
@@ -172,14 +184,8 @@ impl History {
     }
 
     /// The days of an aggregator's snapshots, from one to another, in order.
-    pub(crate) fn days(
-        &self,
-        id: &AggregatorId,
-        (from, to): (Option<SnapshotDate>, Option<SnapshotDate>),
-    ) -> impl Iterator<Item = SnapshotDate> {
-        let within =
-            move |date: &SnapshotDate| from.is_none_or(|from| *date >= from) && to.is_none_or(|to| *date <= to);
-        self.snapshots.get(id).into_iter().flatten().copied().filter(within)
+    pub(crate) fn days(&self, id: &AggregatorId, span: Span) -> impl Iterator<Item = SnapshotDate> {
+        self.snapshots.get(id).into_iter().flatten().copied().filter(move |date| span.has(*date))
     }
 
     /// The days of an aggregator's snapshots, and before them those whose snapshots are dropped: what was worked out of them
@@ -426,7 +432,7 @@ mod tests {
                 let tables = tables_of(&lake, &id).await;
                 prop_assert_eq!(&tables, &tables_of(&in_order, &id).await);
                 let days = History::read(&lake, None).await.expect("listed");
-                let all = Recompute { span: (None, None), write: true };
+                let all = Recompute { span: Span::default(), write: true };
                 let again = recompute(&lake, &days, &id, all, |_| {}).await.expect("recomputed");
                 prop_assert_eq!((again.differed.len(), again.days.len() * 3), (0, tables.len()));
                 Ok(())

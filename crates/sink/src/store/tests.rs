@@ -204,6 +204,18 @@ async fn b53_a_conditional_put_whose_answer_was_lost_is_known_by_what_is_there()
 }
 
 #[tokio::test]
+async fn a_put_that_landed_and_whose_answer_was_lost_is_done_with_one_put_and_in_parts() {
+    for (of, part_bytes) in [("PUT", LARGE), ("partNumber=2", PART), ("POST uploadId=", PART)] {
+        let server = Server::start(vec![first(1, of, Act::DoneButLost)]).await;
+        let store = store(&S3Location { part_bytes, ..server.location() });
+        store.put("a", large()).await.expect("put");
+        store.settle().await;
+        assert_eq!(store.get("a").await.expect("get"), Some(large()), "{of}");
+        assert_eq!((server.files().len(), server.count("DELETE")), (1, 0), "{of}: {:?}", server.files());
+    }
+}
+
+#[tokio::test]
 async fn b54_slow_down_is_waited_out_and_ends_where_the_settings_say() {
     let server = Server::start(vec![first(5, "PUT", error(503, "SlowDown"))]).await;
     let patient = store(&S3Location { max_attempts: 6, ..server.location() });

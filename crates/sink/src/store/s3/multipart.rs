@@ -1,7 +1,7 @@
 //! A large object in parts. An upload that is not completed is aborted, on an error and when the run is stopped alike:
 //! otherwise its parts would be kept, and paid for, unseen.
 
-use super::error::{Doing, from_sdk};
+use super::error::{Doing, from_sdk, status_of};
 use super::{Cleanups, S3, clean_up, kept_as};
 use crate::SinkError;
 use aws_sdk_s3::primitives::ByteStream;
@@ -32,7 +32,7 @@ impl S3 {
     pub(super) async fn put_in_parts(&self, key: &str, body: Bytes) -> Result<(), SinkError> {
         let mut upload = self.begin(key).await?;
         let mut parts = Vec::new();
-        let mut rest = body;
+        let mut rest = body.clone();
         while !rest.is_empty() {
             let part = rest.split_to(rest.len().min(self.location.part_bytes));
             let number = i32::try_from(parts.len() + 1).map_err(|error| self.doing("write", key).failed(&error))?;
@@ -67,8 +67,15 @@ impl S3 {
             .multipart_upload(parts)
             .set_expected_bucket_owner(upload.owner.clone())
             .send()
-            .await
-            .map_err(|error| from_sdk(&error, self.doing("complete", key)))?;
+            .await;
+        let completed = match completed {
+            // The answer to an earlier attempt may have been lost: then the object is there, and the upload no longer.
+            Err(error) if status_of(&error) == Some(404) && self.compare(key, &body).await.is_ok() => {
+                upload.complete = true;
+                return Ok(());
+            }
+            completed => completed.map_err(|error| from_sdk(&error, self.doing("complete", key)))?,
+        };
         if completed.e_tag().is_none_or(str::is_empty) {
             return Err(self.doing("complete", key).failed(&"the answer does not say that it is kept: it has no ETag"));
         }

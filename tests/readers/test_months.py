@@ -1,0 +1,52 @@
+"""Months in one file each, read by DuckDB and pyarrow: the same rows as their days."""
+
+import pathlib
+import subprocess
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+
+from conftest import COMPLINE, TABLES
+
+PIPELINE = pathlib.Path(__file__, "../../../pipelines/demo/pipeline.toml").resolve().read_text()
+DAYS = ["2026-01-30", "2026-01-31", "2026-02-01", "2026-02-28"]
+
+
+@pytest.fixture(scope="module")
+def compacted(simulator, tmp_path_factory):
+    """A lake whose months are over, and put together."""
+    folder = tmp_path_factory.mktemp("months")
+    tables = ", ".join(f'"{table}"' for table in TABLES)
+    text = PIPELINE.replace("http://127.0.0.1:4599", simulator.url) + f"\n[maintain]\ncompact = [{tables}]\n"
+    (folder / "pipeline.toml").write_text(text)
+    for arguments in [*(["run", "pipeline.toml", "--date", day] for day in DAYS), ["maintain", "pipeline.toml", "--apply"]]:
+        subprocess.run([COMPLINE, *arguments], cwd=folder, timeout=300, check=True, stdout=subprocess.DEVNULL)
+    return folder / "lake"
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_month_has_the_rows_of_its_days_and_nothing_else(compacted, table):
+    months = {path.parent.parent.name for path in compacted.glob(f"{table}_monthly/*/*/data.parquet")}
+    assert months == {f"snapshot_month={day[:7]}" for day in DAYS}
+    of_days = f"""SELECT * REPLACE (snapshot_date::DATE AS snapshot_date)
+        FROM read_parquet('{compacted}/{table}/*/*/*.parquet', hive_partitioning = true)"""
+    of_months = f"SELECT * EXCLUDE (snapshot_month) FROM read_parquet('{compacted}/{table}_monthly/*/*/*.parquet', hive_partitioning = true)"
+    count = lambda query: duckdb.sql(f"SELECT count(*) FROM ({query})").fetchall()[0][0]
+    assert count(of_days) == count(of_months) > 0
+    for one, other in ((of_days, of_months), (of_months, of_days)):
+        assert count(f"SELECT * FROM ({one}) EXCEPT ALL SELECT {columns(one)} FROM ({other})") == 0
+
+
+def columns(query):
+    return ", ".join(f'"{name}"' for name in duckdb.sql(query).columns)
+
+
+def test_a_month_is_sorted_by_day_and_key_and_says_so(compacted):
+    path = next(compacted.glob("pack_compliance_monthly/*/aggregator=org/data.parquet"))
+    rows = pq.ParquetFile(path).read(["snapshot_date", "account_id", "aws_region", "conformance_pack_name"])
+    keys = list(zip(*(column.to_pylist() for column in rows.columns)))
+    assert keys == sorted(set(keys)) and len({key[0] for key in keys}) > 1
+    footer = pq.read_metadata(path)
+    assert footer.metadata[b"compline.table"] == b"pack_compliance_monthly"
+    assert [column.column_index for column in footer.row_group(0).sorting_columns] == [0, 1, 2, 3]

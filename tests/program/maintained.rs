@@ -73,7 +73,8 @@ fn complete_months_get_a_file_each_with_the_rows_of_their_days_and_the_days_stay
     scene.night(Path::new(&pipeline), "2026-02-03");
     let ended = maintain(&scene, &pipeline, &["--apply", "--only", "org"]);
     let again = |month: &str, days: &str| {
-        ended.stdout.contains(&format!("put {days} days into pack_compliance_monthly/snapshot_month={month}/"))
+        let days = if days == "1" { "1 day".to_owned() } else { format!("{days} days") };
+        ended.stdout.contains(&format!("put {days} into pack_compliance_monthly/snapshot_month={month}/"))
     };
     assert!(again("2026-01", "3") && again("2026-02", "4") && !again("2026-03", "1"), "{ended:?}");
     is_sound(&scene, &pipeline, &[]);

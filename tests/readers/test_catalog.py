@@ -159,7 +159,7 @@ def test_registered_partitions_are_those_of_the_lake_and_each_night_adds_its_own
     scene.night(DAYS[1])
     assert scene.catalog() == ["the catalog is as it must be"]
     scene.glue.delete_partition(DatabaseName=scene.name, TableName="runs", PartitionValues=[DAYS[0], "org"])
-    assert scene.catalog("--dry-run") == [f"would add 1 partitions to runs, {DAYS[0]}/org first"]
+    assert scene.catalog("--dry-run") == [f"would add 1 partition to runs, {DAYS[0]}/org first"]
     scene.catalog()
     assert set(scene.partitions("runs")) == expected
 

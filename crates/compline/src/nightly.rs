@@ -96,10 +96,11 @@ struct Shared<'a> {
 /// The lake does not answer or may not be written, or another run is at work on it, so nothing was asked of AWS Config.
 pub(crate) async fn nightly(night: &Night<'_>, lake: &Lake, progress: &Progress) -> anyhow::Result<Report> {
     let run_id = RunId::new(night.started_at);
-    let deadline = tokio::time::Instant::now() + night.settings.run_deadline;
     let ids = night.settings.aggregators.iter().map(|aggregator| &aggregator.address.id);
     let holder = Holder::here(run_id, night.source.command(), night.started_at);
     let leases = Leases::take(lake, ids, &holder, night.wait).await?;
+    // Waiting for another run is not reading.
+    let deadline = tokio::time::Instant::now() + night.settings.run_deadline;
     let today = SnapshotDate::from(night.started_at.date_naive());
     let history = History::read(lake, night.settings.keep.statuses_from(today)).await?;
     let connector = Connector::load(night.settings.identity(), night.settings.fetch_options(night.date)).await;

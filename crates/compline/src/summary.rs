@@ -44,6 +44,11 @@ pub(crate) fn plain_table(header: &[&str]) -> Table {
     table
 }
 
+/// So many of something.
+pub(crate) fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// A rate as a percentage; `-` where there is none.
 pub(crate) fn percent(rate: Option<f64>) -> String {
     rate.map_or_else(|| "-".to_owned(), |rate| format!("{:.1} %", rate * 100.0))

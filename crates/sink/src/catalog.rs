@@ -266,7 +266,8 @@ impl fmt::Display for Change {
             }
             Self::AddPartitions(definition, partitions) => {
                 let first = partitions.first().map(|values| values.join("/")).unwrap_or_default();
-                write!(f, "add {} partitions to {}, {first} first", partitions.len(), definition.name)
+                let plural = if partitions.len() == 1 { "" } else { "s" };
+                write!(f, "add {} partition{plural} to {}, {first} first", partitions.len(), definition.name)
             }
         }
     }

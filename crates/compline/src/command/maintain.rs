@@ -9,6 +9,7 @@ use crate::leases::Leases;
 use crate::maintain::{Plan, plan};
 use crate::progress::{Progress, log_to_stderr};
 use crate::settings::Settings;
+use crate::summary::counted;
 use crate::{print, signals};
 use chrono::{DateTime, Utc};
 use compline_model::{AggregatorId, RunId};
@@ -44,7 +45,7 @@ async fn told(settings: &Settings, lake: &Lake, now: DateTime<Utc>) -> anyhow::R
         nothing &= plan.is_empty();
         notes(id, &plan)?;
         for (month, days) in &plan.compact {
-            say(&format!("{id}: would put {} days into {}", days.len(), month.key()))?;
+            say(&format!("{id}: would put {} into {}", counted(days.len(), "day"), month.key()))?;
         }
         drops(id, &plan, "would drop")?;
     }
@@ -84,7 +85,8 @@ async fn each(settings: &Settings, lake: &Lake, leases: &Leases, now: DateTime<U
             notes(id, &plan)?;
             for (month, days) in &plan.compact {
                 let bytes = HumanBytes(lake.compact(month, days).await?);
-                say(&format!("{id}: put {} days into {}, {bytes}, the same row for row", days.len(), month.key()))?;
+                let days = counted(days.len(), "day");
+                say(&format!("{id}: put {days} into {}, {bytes}, the same row for row", month.key()))?;
             }
             // By day and not by table: a run that is stopped here leaves whole days.
             let mut partitions: Vec<Partition> = plan.drop.values().flatten().map(|(day, _)| day.clone()).collect();
@@ -112,8 +114,8 @@ fn drops(id: &AggregatorId, plan: &Plan, verb: &str) -> anyhow::Result<()> {
     for (table, partitions) in &plan.drop {
         let Some(((first, _), (last, _))) = partitions.first().zip(partitions.last()) else { continue };
         let bytes = HumanBytes(partitions.iter().map(|(_, object)| object.bytes).sum());
-        let (count, first, last) = (partitions.len(), first.date, last.date);
-        say(&format!("{id}: {verb} {} of {count} days, {first} to {last}, {bytes}", table.name()))?;
+        let (days, first, last) = (counted(partitions.len(), "day"), first.date, last.date);
+        say(&format!("{id}: {verb} {} of {days}, {first} to {last}, {bytes}", table.name()))?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use crate::leases::Leases;
 use crate::nightly::Span;
 use crate::progress::{Progress, log_to_stderr};
 use crate::settings::Settings;
+use crate::summary::counted;
 use crate::verify::{Found, KeptFrom, Verified, repair, verify as verify_lake};
 use crate::{print, signals};
 use chrono::{DateTime, Utc};
@@ -98,7 +99,8 @@ fn aggregator(text: &mut String, found: &Found) {
     let Found { aggregator, days, files, rows, bytes, .. } = found;
     let span = days.first().zip(days.last()).map_or_else(String::new, |(first, last)| format!(", {first} to {last}"));
     let (rows, bytes) = (HumanCount(*rows), HumanBytes(*bytes));
-    let _ = writeln!(text, "{aggregator}: {} days{span}, {files} files, {rows} rows of facts, {bytes}", days.len());
+    let days = counted(days.len(), "day");
+    let _ = writeln!(text, "{aggregator}: {days}{span}, {files} files, {rows} rows of facts, {bytes}");
     list(text, "  wrong", found.wrong.iter().cloned());
     let gaps = found
         .gaps

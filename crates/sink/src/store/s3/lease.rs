@@ -79,6 +79,7 @@ impl S3 {
             return Ok(false);
         }
         if over < CLOCKS_DIFFER {
+            tracing::info!(key, holder = %note.holder, "watching a lease that seems to have ended");
             tokio::time::sleep(self.lease_for).await;
             return Ok(self.note(key).await?.is_none_or(|(_, now)| now == etag));
         }

@@ -26,8 +26,9 @@ pub(crate) enum Command {
     Demo(DemoArguments),
     /// Try a set-up before its first night.
     ///
-    /// Says who asks each aggregator, reads one page of every list that a night reads, and puts, gets, lists and deletes a small
-    /// object in the lake. A cross says what to do. Exit code 1 if there is one.
+    /// Says who asks each aggregator, reads one page of every list that a night reads, puts, gets, lists and deletes a small
+    /// object in the lake, once also on condition that there is none, and asks the catalog for its database. A cross says
+    /// what to do. Exit code 1 if there is one.
     Check(PipelineArguments),
     /// Say what a run would do, calling nothing unless told to.
     ///

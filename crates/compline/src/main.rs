@@ -23,7 +23,7 @@ use std::time::Duration;
 fn main() -> ExitCode {
     memory::bound();
     let arguments = arguments::Arguments::parse();
-    // The one place that reads the clock, beside the fetcher's time of arrival.
+    // The one place that reads the clock, beside the fetcher's time of arrival and the store's age of a lease or an upload.
     let clock = chrono::Utc::now;
     let ended =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::run).and_then(|runtime| {

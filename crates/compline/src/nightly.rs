@@ -4,6 +4,7 @@
 
 mod checkpoints;
 mod collect;
+mod history;
 mod hold;
 mod import;
 mod ledger;
@@ -29,9 +30,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
-pub(crate) use ledger::Committed;
+pub(crate) use history::{History, Span};
+pub(crate) use ledger::LastCommit;
 pub(crate) use recover::recover;
-pub(crate) use redo::{History, Recompute, Recomputed, Span, recompute};
+pub(crate) use redo::{Recompute, Recomputed, recompute};
 pub(crate) use report::{AggregatorReport, Found, Outcome, Report, TrendReport};
 
 /// What a night is to do.

@@ -48,8 +48,6 @@ pub struct Kept {
     pub rows: RecordBatch,
     /// SHA-256 of its file, in hexadecimal.
     pub sha256: String,
-    /// The size of its file.
-    pub bytes: u64,
 }
 
 /// The days that a table has, per aggregator.
@@ -151,8 +149,8 @@ impl Lake {
     /// A store that does not answer, or a file that is not whole.
     pub async fn kept(&self, partition: &Partition) -> Result<Option<Kept>, SinkError> {
         let Some(file) = self.store.get(&partition.key()).await? else { return Ok(None) };
-        let (table, key, bytes) = (partition.table, partition.key(), file.len() as u64);
-        let read = move || Ok(Kept { sha256: sha256(&file), rows: decode(table, file, None, &key)?, bytes });
+        let (table, key) = (partition.table, partition.key());
+        let read = move || Ok(Kept { sha256: sha256(&file), rows: decode(table, file, None, &key)? });
         blocking("decode", read).await.map(Some)
     }
 

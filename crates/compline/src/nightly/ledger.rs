@@ -27,13 +27,13 @@ impl Shared<'_> {
 }
 
 /// What a ledger says was committed last.
-pub(crate) struct Committed {
+pub(crate) struct LastCommit {
     rows: i64,
     snapshot_sha256: Option<String>,
     source_status_sha256: Option<String>,
 }
 
-impl Committed {
+impl LastCommit {
     /// The last line of a ledger that committed a day, if one did.
     pub(crate) fn of(ledger: &RecordBatch) -> Option<Self> {
         let (outcomes, hashes) = (ledger["outcome"].as_string_view(), ledger["snapshot_sha256"].as_string_view());

@@ -4,7 +4,7 @@
 //! another run than its snapshot is said to be, and one whose snapshot never came is removed: that day was not kept.
 
 use super::AggregatorReport;
-use super::ledger::{Committed, Line, add};
+use super::ledger::{LastCommit, Line, add};
 use arrow::array::AsArray;
 use chrono::{DateTime, Utc};
 use compline_model::{AggregatorId, RunId, SnapshotDate, Table};
@@ -48,7 +48,7 @@ async fn note(
     now: DateTime<Utc>,
 ) -> anyhow::Result<()> {
     let ledger = Partition { table: Table::Runs, date, aggregator: id.clone() };
-    let committed = lake.read(&ledger, None).await?.and_then(|lines| Committed::of(&lines));
+    let committed = lake.read(&ledger, None).await?.and_then(|lines| LastCommit::of(&lines));
     let sources = sources.map(|sources| sources.sha256.clone());
     let is_noted =
         committed.is_some_and(|line| line.is_of(snapshot) && !line.source_status_differs(sources.as_deref()));

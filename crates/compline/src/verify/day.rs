@@ -1,6 +1,6 @@
 //! One aggregator's day: its files, and what they say of each other.
 
-use crate::nightly::Committed;
+use crate::nightly::LastCommit;
 use arrow::array::{AsArray, RecordBatch, make_comparator};
 use arrow::compute::SortOptions;
 use arrow::datatypes::Int32Type;
@@ -93,7 +93,7 @@ impl Day<'_> {
             found.wrong.push(format!("compliance_trends of {date} counts {total} packs, and the snapshot has {rows}"));
         }
         let Some(ledger) = &said.ledger else { return };
-        match Committed::of(ledger) {
+        match LastCommit::of(ledger) {
             None => found.wrong.push(format!("the ledger of {date} has no run that committed its snapshot")),
             Some(line) if !line.is_of(snapshot) => {
                 found.wrong.push(format!("the snapshot of {date} is not the one that the ledger says was committed"));

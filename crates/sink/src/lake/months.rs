@@ -71,7 +71,7 @@ impl Lake {
         let (table, compression) = (month.table, self.compression);
         let mut writer = MonthWriter::new(table, compression)?;
         for date in days {
-            let Kept { rows, sha256, .. } = self.day_of(month, *date).await?;
+            let Kept { rows, sha256 } = self.day_of(month, *date).await?;
             let date = *date;
             writer = blocking("encode", move || writer.push(date, &rows, sha256).map(|()| writer)).await?;
         }

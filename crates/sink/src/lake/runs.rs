@@ -21,12 +21,4 @@ impl Lake {
         }
         Err(SinkError::permanent(format!("write {key}"), "another document of this run is there"))
     }
-
-    /// The document of a run, if it is there.
-    ///
-    /// # Errors
-    /// A store that does not answer.
-    pub async fn run(&self, date: SnapshotDate, run_id: RunId) -> Result<Option<Bytes>, SinkError> {
-        self.store.get(&key(date, run_id)).await
-    }
 }

@@ -1,0 +1,170 @@
+use super::*;
+use arrow::array::{
+    ArrayRef, BooleanArray, Date32Array, Float64Array, Int32Array, Int64Array, StringViewArray,
+    TimestampMillisecondArray,
+};
+use compline_model::ColumnType;
+use parquet::basic::{ConvertedType, Type};
+
+/// Made-up rows of a table: keys count up, every third value that may be null is.
+pub(crate) fn rows(table: Table, count: usize) -> RecordBatch {
+    let columns = table.columns().iter().map(|column| -> ArrayRef {
+        let some = |row: usize| !(column.nullable && row.is_multiple_of(3));
+        let numbers = (0..count).map(|row| some(row).then_some(row as i32));
+        match column.column_type {
+            ColumnType::Text => Arc::new(numbers.map(|n| n.map(|n| format!("{n:012}"))).collect::<StringViewArray>()),
+            ColumnType::Int32 => Arc::new(numbers.collect::<Int32Array>()),
+            ColumnType::Int64 => Arc::new(numbers.map(|n| n.map(i64::from)).collect::<Int64Array>()),
+            ColumnType::Float64 => Arc::new(numbers.map(|n| n.map(f64::from)).collect::<Float64Array>()),
+            ColumnType::Boolean => Arc::new(numbers.map(|n| n.map(|n| n % 2 == 0)).collect::<BooleanArray>()),
+            ColumnType::Date => Arc::new(numbers.collect::<Date32Array>()),
+            ColumnType::Timestamp => {
+                Arc::new(numbers.map(|n| n.map(i64::from)).collect::<TimestampMillisecondArray>().with_timezone("UTC"))
+            }
+        }
+    });
+    RecordBatch::try_new(table.schema(), columns.collect()).expect("rows")
+}
+
+#[test]
+fn b38_every_table_reads_back_as_it_was_written_in_every_compression_even_without_a_row() {
+    for table in Table::ALL {
+        for compression in [Compression::Zstd, Compression::Snappy, Compression::Gzip, Compression::None] {
+            for count in [0, 1, 100] {
+                let rows = rows(table, count);
+                let file = encode(table, &rows, compression).expect("a file");
+                assert_eq!(decode(table, file, None, "x").expect("rows"), rows, "{table:?} {compression:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn row_groups_that_are_written_at_once_are_read_in_order() {
+    let rows = rows(Table::PackStatus, 3 * ROW_GROUP_ROWS + 1);
+    let file = encode(Table::PackStatus, &rows, Compression::Zstd).expect("encoded");
+    let footer = ParquetMetaDataReader::new().parse_and_finish(&file).expect("a footer");
+    let groups: Vec<i64> = footer.row_groups().iter().map(|group| group.num_rows()).collect();
+    assert_eq!(groups, [ROW_GROUP_ROWS as i64, ROW_GROUP_ROWS as i64, ROW_GROUP_ROWS as i64, 1]);
+    assert_eq!(decode(Table::PackStatus, file, None, "key").expect("read"), rows);
+}
+
+#[test]
+fn b30_b31_b32_a_file_has_only_types_that_athena_reads() {
+    for table in Table::ALL {
+        let file = encode(table, &rows(table, 3), Compression::Zstd).expect("a file");
+        let footer = ParquetMetaDataReader::new().parse_and_finish(&file).expect("a footer");
+        for (column, field) in table.columns().iter().zip(footer.file_metadata().schema_descr().columns()) {
+            let expected = match column.column_type {
+                ColumnType::Text => (Type::BYTE_ARRAY, ConvertedType::UTF8),
+                ColumnType::Int32 => (Type::INT32, ConvertedType::NONE),
+                ColumnType::Int64 => (Type::INT64, ConvertedType::NONE),
+                ColumnType::Float64 => (Type::DOUBLE, ConvertedType::NONE),
+                ColumnType::Boolean => (Type::BOOLEAN, ConvertedType::NONE),
+                ColumnType::Date => (Type::INT32, ConvertedType::DATE),
+                ColumnType::Timestamp => (Type::INT64, ConvertedType::TIMESTAMP_MILLIS),
+            };
+            assert_eq!((field.physical_type(), field.converted_type()), expected, "{}.{}", table.name(), column.name);
+        }
+    }
+}
+
+#[test]
+fn a_large_file_has_row_groups_with_statistics_sort_order_and_the_encodings_that_are_smallest() {
+    let table = Table::PackCompliance;
+    let file = encode(table, &rows(table, ROW_GROUP_ROWS + 1), Compression::Zstd).expect("a file");
+    let footer = ParquetMetaDataReader::new().parse_and_finish(&file).expect("a footer");
+    assert_eq!(footer.num_row_groups(), 2);
+    for group in footer.row_groups() {
+        let sorted = group.sorting_columns().expect("sorting columns");
+        assert_eq!(sorted.iter().map(|column| column.column_idx).collect::<Vec<_>>(), [0, 1, 2]);
+        for column in group.columns() {
+            let name = column.column_path().string();
+            assert!(column.statistics().is_some_and(|statistics| statistics.min_bytes_opt().is_some()), "{name}");
+            let written = OTHERWISE
+                .iter()
+                .find(|(other, ..)| *other == name)
+                .map_or(Written::Dictionary, |(_, written, _)| *written);
+            let has_dictionary = column.dictionary_page_offset().is_some();
+            assert_eq!(has_dictionary, written == Written::Dictionary && name != "is_organization_pack", "{name}");
+            let is_delta = column.encodings().any(|encoding| encoding == Encoding::DELTA_BINARY_PACKED);
+            assert_eq!(is_delta, written == Written::Delta, "{name}");
+        }
+    }
+    for (name, ..) in OTHERWISE {
+        let is_there = |table: Table| table.columns().iter().any(|column| column.name == name);
+        assert!(Table::ALL.into_iter().any(is_there), "{name}");
+    }
+}
+
+/// A file of a table as a writer of another version would have left it.
+fn of_version(table: Table, version: u32, rows: &RecordBatch) -> Bytes {
+    let said = vec![
+        KeyValue::new(TABLE.to_owned(), table.name().to_owned()),
+        KeyValue::new(VERSION.to_owned(), version.to_string()),
+    ];
+    let properties = WriterProperties::builder().set_key_value_metadata(Some(said)).build();
+    let mut writer = ArrowWriter::try_new(Vec::new(), rows.schema(), Some(properties)).expect("a writer");
+    writer.write(rows).expect("written");
+    Bytes::from(writer.into_inner().expect("a file"))
+}
+
+#[test]
+fn b44_a_file_of_an_older_version_has_null_in_the_columns_that_came_since() {
+    let table = Table::Runs;
+    let names: Vec<_> = table.columns_of(1).map(|column| column.name).collect();
+    assert!(names.len() < table.columns().len());
+    let all = rows(table, 5);
+    let indices: Vec<usize> = (0..names.len()).collect();
+    let file = of_version(table, 1, &all.project(&indices).expect("columns"));
+    let read = decode(table, file.clone(), None, "x").expect("rows");
+    assert_eq!((read.schema(), read.num_rows()), (table.schema(), 5));
+    for (index, column) in table.columns().iter().enumerate() {
+        match column.since {
+            1 => assert_eq!(read.column(index), all.column(index), "{}", column.name),
+            _ => assert_eq!(read.column(index).null_count(), 5, "{}", column.name),
+        }
+    }
+    let one = decode(table, file, Some(&["snapshot_sha256", "run_id"]), "x").expect("rows");
+    assert_eq!((one.num_columns(), one["snapshot_sha256"].null_count()), (2, 5));
+}
+
+#[test]
+fn a_file_of_a_newer_version_is_refused_and_says_what_to_use() {
+    let file = of_version(Table::Runs, SCHEMA_VERSION + 1, &rows(Table::Runs, 2));
+    let told = decode(Table::Runs, file, None, "runs/x").expect_err("an error").to_string();
+    assert!(told.starts_with("cannot read runs/x: a newer compline wrote it: its tables are of version "), "{told}");
+    assert!(told.ends_with("use that newer version; nothing was changed"), "{told}");
+}
+
+#[test]
+fn b42_b45_a_file_whose_columns_are_not_those_of_its_version_is_an_error() {
+    let (table, all) = (Table::Runs, rows(Table::Runs, 2));
+    let without_one = all.project(&(1..all.num_columns()).collect::<Vec<_>>()).expect("columns");
+    let retyped = rows(Table::PackChanges, 2);
+    for wrong in [without_one, retyped] {
+        let told =
+            decode(table, of_version(table, SCHEMA_VERSION, &wrong), None, "x").expect_err("an error").to_string();
+        assert!(told.contains("cannot read x: ") && told.contains("damaged or not of Compline"), "{told}");
+    }
+}
+
+#[test]
+fn named_columns_alone_are_read_in_the_tables_order() {
+    let table = Table::ComplianceTrends;
+    let file = encode(table, &rows(table, 5), Compression::Zstd).expect("a file");
+    let read = decode(table, file, Some(&["packs_total", "dimension"]), "x").expect("rows");
+    let names: Vec<_> = read.schema().fields().iter().map(|field| field.name().clone()).collect();
+    assert_eq!((names, read.num_rows()), (vec!["dimension".to_owned(), "packs_total".to_owned()], 5));
+}
+
+#[test]
+fn b33_a_file_that_is_cut_empty_or_of_another_table_is_an_error_that_names_it() {
+    let table = Table::PackStatus;
+    let file = encode(table, &rows(table, 5), Compression::Zstd).expect("a file");
+    let other = encode(Table::PackChanges, &rows(Table::PackChanges, 5), Compression::Zstd).expect("a file");
+    for bad in [file.slice(..file.len() - 20), Bytes::new(), Bytes::from_static(b"PAR1"), other] {
+        let error = decode(table, bad, None, "pack_status/snapshot_date=2026-01-01").expect_err("an error").to_string();
+        assert!(error.starts_with("cannot read pack_status/snapshot_date=2026-01-01: "), "{error}");
+    }
+}

@@ -210,9 +210,11 @@ impl Shared<'_> {
         bar.stage("writing the snapshot and its trends");
         let _one_at_a_time = self.computing.acquire().await?;
         let behind_from = self.note_redo(id).await?;
-        let sources = self.lake.commit(&self.partition(Table::SourceStatus, id), source_status).await?;
-        let facts = self.lake.commit(&self.partition(Table::PackCompliance, id), snapshot.rows().clone()).await?;
-        report.note_committed(sources, facts, snapshot.rows().num_rows());
+        let (facts, sources) = (self.partition(Table::PackCompliance, id), self.partition(Table::SourceStatus, id));
+        let rows = snapshot.rows();
+        let (committed, source_committed) =
+            self.lake.commit_snapshot((&facts, rows.clone()), (&sources, source_status)).await?;
+        report.note_committed(source_committed, committed, rows.num_rows());
         redo::trends(self, id, behind_from, snapshot.into_trend_rows()?, report)
             .await
             .context("the snapshot is kept, but its trends are behind until the next run")?;

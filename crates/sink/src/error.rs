@@ -39,6 +39,12 @@ impl SinkError {
         Self::permanent(format!("read {key}"), reason).hint(Some(hint.to_owned()))
     }
 
+    /// The same, with what went wrong while it was being made good.
+    pub(crate) fn and_also(mut self, other: &Self) -> Self {
+        self.reason = format!("{}; and then: {other}", self.reason);
+        self
+    }
+
     pub(crate) fn hint(mut self, hint: Option<String>) -> Self {
         self.hint = hint;
         self

@@ -5,6 +5,7 @@ mod held;
 mod months;
 mod redo;
 mod runs;
+mod snapshot;
 mod survey;
 
 use crate::parquet_file::{decode, encode};
@@ -138,9 +139,7 @@ impl Lake {
     /// # Errors
     /// The partition is then as it was, unless the error says that it is not as it was put.
     pub async fn commit(&self, partition: &Partition, rows: RecordBatch) -> Result<Committed, SinkError> {
-        let committed = self.write(partition.table, &partition.key(), rows).await?;
-        tracing::debug!(partition = partition.key(), bytes = committed.bytes, "committed");
-        Ok(committed)
+        self.write(partition.table, &partition.key(), rows).await
     }
 
     /// A partition with what its file is; nothing if it is not there.
@@ -176,11 +175,17 @@ impl Lake {
 
     async fn write(&self, table: Table, key: &str, rows: RecordBatch) -> Result<Committed, SinkError> {
         let compression = self.compression;
-        let encoded = move || encode(table, &rows, compression).map(|file| (sha256(&file), file));
-        let (sha256, file) = blocking("encode", encoded).await?;
+        let file = blocking("encode", move || encode(table, &rows, compression)).await?;
+        self.put(key, file).await
+    }
+
+    /// Puts a file, and makes sure that it is there as it was put.
+    async fn put(&self, key: &str, file: Bytes) -> Result<Committed, SinkError> {
         self.store.put(key, file.clone()).await?;
         self.store.confirm(key, &file).await?;
-        Ok(Committed { bytes: file.len() as u64, sha256 })
+        let committed = Committed { bytes: file.len() as u64, sha256: sha256(&file) };
+        tracing::debug!(key, bytes = committed.bytes, "committed");
+        Ok(committed)
     }
 
     async fn read_key(

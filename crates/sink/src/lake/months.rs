@@ -1,6 +1,6 @@
 //! Months: a table's days of a month in one object, for scans over years. The days' own objects stay as they are.
 
-use super::{Kept, Lake, Partition, blocking, sha256};
+use super::{Kept, Lake, Partition, blocking};
 use crate::month_file::{Footer, MonthDays, MonthReader, MonthWriter, days_in, first_guess};
 use crate::{Layout, SinkError, SinkErrorKind};
 use bytes::Bytes;
@@ -77,11 +77,7 @@ impl Lake {
         }
         let file = blocking("encode", move || writer.finish()).await?;
         self.hold_against_days(month, file.clone(), days).await?;
-        let key = month.key();
-        self.store.put(&key, file.clone()).await?;
-        self.store.confirm(&key, &file).await?;
-        tracing::debug!(key, bytes = file.len(), sha256 = sha256(&file), "compacted");
-        Ok(file.len() as u64)
+        Ok(self.put(&month.key(), file).await?.bytes)
     }
 
     /// Holds a month's object row for row against those of its days that have an object of their own.

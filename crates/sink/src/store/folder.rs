@@ -53,8 +53,9 @@ impl Folder {
     fn beside(&self, path: &Path, body: &[u8]) -> io::Result<tempfile::NamedTempFile> {
         self.make_durable_folder(self.above(path))?;
         let mut file = tempfile::Builder::new().prefix("put-").tempfile_in(self.root.join(TEMPORARY))?;
-        // The system drops the lock with the process, and so what nobody writes any more can be told from what is written.
-        file.as_file().lock()?;
+        // The system drops the lock with the process, and so what nobody writes any more can be told from what is written. Where
+        // files cannot be locked nothing is told to be left over.
+        let _ = file.as_file().lock();
         file.write_all(body)?;
         // Temporary files are private to their owner; a table's files are as readable as the folder lets new files be.
         set_usual_permissions(file.as_file())?;

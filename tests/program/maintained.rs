@@ -165,6 +165,10 @@ fn snapshots_are_dropped_only_when_told_after_their_months_are_kept_and_trends_g
     assert!(ended.stdout.contains("/data.parquet for its days: 2026-03-02 is not in it"), "{ended:?}");
     maintain(&scene, &pipeline, &["--apply"]);
     is_sound(&scene, &pipeline, &[]);
+    let ended = run(scene.command(&["run", &pipeline, "--date", "2026-02-10"]));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stdout.contains("the snapshots of 2026-02-10 and of days around it are dropped"), "{ended:?}");
+    is_sound(&scene, &pipeline, &[]);
     // Without that state the trends cannot be computed again, and that is said.
     std::fs::remove_file(scene.path("lake/pack_status/snapshot_date=2026-03-01/aggregator=org/data.parquet"))
         .expect("removed");

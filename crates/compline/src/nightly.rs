@@ -187,6 +187,7 @@ impl Shared<'_> {
         report: &mut AggregatorReport,
     ) -> anyhow::Result<()> {
         let id = &aggregator.address.id;
+        self.is_not_dropped(id)?;
         let collected = match &self.night.source {
             Source::Files { files, replace } => {
                 self.may_replace(id, *replace)?;
@@ -231,6 +232,19 @@ impl Shared<'_> {
             Source::AwsConfig => Ok(self.lake.end_collection(id).await?),
             Source::HeldAlone | Source::Files { .. } => Ok(()),
         }
+    }
+
+    /// A day among those whose snapshots were dropped would be compared with none of them, and later days with it.
+    fn is_not_dropped(&self, id: &AggregatorId) -> anyhow::Result<()> {
+        let (date, keep) = (self.night.date, &self.night.settings.keep);
+        let today = SnapshotDate::from(self.night.started_at.date_naive());
+        let is_old = keep.snapshots_from(today).is_some_and(|from| date < from);
+        if is_old && self.history.dropped(id).last().is_some_and(|last| date <= *last) {
+            bail!(
+                "the snapshots of {date} and of days around it are dropped, as maintain.snapshot_days says, and it is not taken in"
+            );
+        }
+        Ok(())
     }
 
     /// A day that is kept is not lost to an import by mistake.

@@ -69,8 +69,12 @@ impl S3 {
             .send()
             .await;
         let completed = match completed {
-            // The answer to an earlier attempt may have been lost: then the object is there, and the upload no longer.
-            Err(error) if status_of(&error) == Some(404) && self.compare(key, &body).await.is_ok() => {
+            // The answer to an earlier attempt may have been lost: then the object is there, and the upload no longer, which
+            // servers say in ways of their own.
+            Err(error)
+                if status_of(&error).is_some_and(|status| (400..500).contains(&status))
+                    && self.compare(key, &body).await.is_ok() =>
+            {
                 upload.complete = true;
                 return Ok(());
             }

@@ -71,6 +71,9 @@ fn complete_months_get_a_file_each_with_the_rows_of_their_days_and_the_days_stay
     // A day that is replaced, and one that is filled in, make their months again.
     scene.night(Path::new(&pipeline), DAYS[1]);
     scene.night(Path::new(&pipeline), "2026-02-03");
+    let ended = run(scene.command(&["verify", &pipeline]));
+    assert!(ended.stdout.contains("for its days: the rows of 2026-01-05 are not the same; "), "{ended:?}");
+    assert!(ended.stdout.contains("for its days: 2026-02-03 is not in it; "), "{ended:?}");
     let ended = maintain(&scene, &pipeline, &["--apply", "--only", "org"]);
     let again = |month: &str, days: &str| {
         let days = if days == "1" { "1 day".to_owned() } else { format!("{days} days") };

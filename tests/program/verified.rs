@@ -195,6 +195,12 @@ fn a_day_whose_run_was_killed_before_it_was_in_the_ledger_is_noted_by_the_next_r
     assert!(lines.len() == 2 && lines[1].contains("says of which run each is"), "{lines:?}");
     assert!(!orphan.exists());
 
+    // `trends` takes the marker away, and so it makes good what the marker stands for as well.
+    std::fs::remove_file(file(&scene, Table::Runs, DAYS[2])).expect("removed");
+    std::fs::write(&marker, format!("{{\"from\":\"{}\"}}", DAYS[2])).expect("written");
+    assert_eq!(run(scene.command(&["trends", &pipeline])).code, Some(0));
+    is_sound(&scene, &pipeline, &[]);
+
     // Without a marker nobody knows who put the snapshot there.
     std::fs::remove_file(file(&scene, Table::Runs, DAYS[1])).expect("removed");
     let found = wrong(&scene, &pipeline, &["--repair"]);

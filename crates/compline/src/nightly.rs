@@ -25,6 +25,7 @@ use compline_model::{AggregatorId, RunId, SnapshotDate, Table};
 use compline_sink::{Holder, Lake, Partition};
 use futures::future::join_all;
 use import::import;
+use recover::recover;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -32,7 +33,6 @@ use tokio::sync::Semaphore;
 
 pub(crate) use history::{History, Span};
 pub(crate) use ledger::LastCommit;
-pub(crate) use recover::recover;
 pub(crate) use redo::{Recompute, Recomputed, recompute};
 pub(crate) use report::{AggregatorReport, Found, Outcome, Report, TrendReport};
 

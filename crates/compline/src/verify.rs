@@ -3,7 +3,7 @@
 mod day;
 
 use crate::leases::Leases;
-use crate::nightly::{History, Recompute, Span, recompute, recover};
+use crate::nightly::{History, Recompute, Span, recompute};
 use crate::progress::Progress;
 use chrono::{DateTime, TimeDelta, Utc};
 use compline_model::{AggregatorId, SnapshotDate, SnapshotMonth, Table};
@@ -70,7 +70,7 @@ pub(crate) async fn verify(
         survey.partitions.keys().map(|partition| partition.aggregator.clone()).collect();
     let mut aggregators = Vec::new();
     for id in known.iter().filter(|id| only.is_none_or(|only| only.contains(id))) {
-        let verifying = Verifying { lake, survey: &survey, history: &history, id, span, kept_from };
+        let verifying = Verifying { lake, survey: &survey, history: &history, id, span, kept_from, now };
         aggregators.push(verifying.aggregator(progress).await?);
     }
     Ok(Verified { aggregators, survey })
@@ -91,10 +91,7 @@ pub(crate) async fn repair(
         let id = &found.aggregator;
         let work = async {
             // A snapshot that the ledger does not have is a stopped run's if that left its marker, and is not trusted otherwise.
-            if let Some(from) = lake.redo_from(id).await? {
-                recover(lake, id, from, None, now).await?;
-            }
-            let everything = Recompute { span: Span::default(), write: true };
+            let everything = Recompute { span: Span::default(), write: true, now };
             let done = recompute(lake, &history, id, everything, |_| {}).await?;
             tracing::info!(aggregator = %id, days = done.days.len(), rewritten = done.differed.len(), "computed trends anew");
             anyhow::Ok(())
@@ -116,11 +113,12 @@ struct Verifying<'a> {
     id: &'a AggregatorId,
     span: Span,
     kept_from: KeptFrom,
+    now: DateTime<Utc>,
 }
 
 impl Verifying<'_> {
     async fn aggregator(&self, progress: &Progress) -> anyhow::Result<Found> {
-        let Self { lake, survey, history, id, span, kept_from } = *self;
+        let Self { lake, survey, history, id, span, kept_from, .. } = *self;
         let mut tables: BTreeMap<SnapshotDate, BTreeMap<Table, u64>> = BTreeMap::new();
         for (partition, object) in &survey.partitions {
             if partition.aggregator == *id && span.has(partition.date) {
@@ -168,7 +166,7 @@ impl Verifying<'_> {
 
     /// What of the trend tables is not what the snapshots say.
     async fn trends(&self, progress: &Progress) -> Vec<String> {
-        let Self { lake, history, id, span, .. } = *self;
+        let Self { lake, history, id, span, now, .. } = *self;
         let mut wrong = Vec::new();
         match lake.redo_from(id).await {
             Ok(None) => {}
@@ -180,7 +178,7 @@ impl Verifying<'_> {
         let bar = progress.steps(history.days(id, span).count() as u64, "days computed again");
         bar.set_message(id.to_string());
         let differ = |date: &SnapshotDate| format!("the trend tables of {date} are not what the snapshots say");
-        match recompute(lake, history, id, Recompute { span, write: false }, |_| bar.inc(1)).await {
+        match recompute(lake, history, id, Recompute { span, write: false, now }, |_| bar.inc(1)).await {
             Ok(done) => wrong.extend(done.differed.iter().map(differ)),
             Err(error) => wrong.push(format!("what the trend tables must be cannot be computed: {error:#}")),
         }

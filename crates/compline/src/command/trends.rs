@@ -9,7 +9,8 @@ use crate::nightly::{History, Recompute, Recomputed, Span, recompute};
 use crate::progress::{Progress, log_to_stderr};
 use crate::settings::Settings;
 use crate::{print, signals};
-use compline_model::{RunId, SnapshotDate};
+use chrono::{DateTime, Utc};
+use compline_model::RunId;
 use compline_sink::{Holder, Lake};
 
 pub(super) async fn trends(arguments: &TrendsArguments, clock: Clock) -> Result<Ending, Failure> {
@@ -23,7 +24,7 @@ pub(super) async fn trends(arguments: &TrendsArguments, clock: Clock) -> Result<
     let ids = settings.aggregators.iter().map(|aggregator| &aggregator.address.id);
     let work = async {
         let leases = Leases::take(&lake, ids, &holder, arguments.wait.or_none()).await.map_err(Failure::run)?;
-        let ended = every_aggregator(&settings, &lake, span, &progress, (&leases, day_of(now))).await;
+        let ended = every_aggregator(&settings, &lake, span, &progress, (&leases, now)).await;
         leases.release().await;
         ended
     };
@@ -44,14 +45,14 @@ async fn every_aggregator(
     lake: &Lake,
     span: Span,
     progress: &Progress,
-    (leases, today): (&Leases, SnapshotDate),
+    (leases, now): (&Leases, DateTime<Utc>),
 ) -> Result<Ending, Failure> {
-    let history = History::read(lake, settings.keep.statuses_from(today)).await.map_err(Failure::Run)?;
+    let history = History::read(lake, settings.keep.statuses_from(day_of(now))).await.map_err(Failure::Run)?;
     let mut failed = 0;
     for aggregator in &settings.aggregators {
         let id = &aggregator.address.id;
         let bar = progress.steps(history.days(id, span).count() as u64, "days");
-        let done = recompute(lake, &history, id, Recompute { span, write: true }, |date| {
+        let done = recompute(lake, &history, id, Recompute { span, write: true, now }, |date| {
             bar.set_message(format!("{id} {date}"));
             bar.inc(1);
         });

@@ -14,7 +14,7 @@ use compline_sink::{Kept, Lake, Partition};
 ///
 /// # Errors
 /// A lake that does not answer, or a file that is damaged.
-pub(crate) async fn recover(
+pub(super) async fn recover(
     lake: &Lake,
     id: &AggregatorId,
     from: SnapshotDate,

@@ -1,10 +1,12 @@
 //! trend -> commit trends: for a night's day and every later one that its snapshot changes, and for any days again.
 
 use super::history::{History, Span};
+use super::recover::recover;
 use super::{AggregatorReport, Shared, TrendReport};
 use crate::memory;
 use anyhow::{Context, bail};
 use arrow::array::RecordBatch;
+use chrono::{DateTime, Utc};
 use compline_model::{AggregatorId, SnapshotDate, Table};
 use compline_sink::{Lake, Partition};
 use compline_transformer::{RECENT_COLUMNS, Recent, SNAPSHOT_COLUMNS, State, Trends, advance, recent_needed};
@@ -18,8 +20,9 @@ const READ_AT_ONCE: usize = 16;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Recompute {
     pub(crate) span: Span,
-    /// Whether tables that are not as the snapshots say are written again.
+    /// Whether tables that are not as the snapshots say are written again, and what a stopped run left is made good.
     pub(crate) write: bool,
+    pub(crate) now: DateTime<Utc>,
 }
 
 /// What became of days whose trends were computed again.
@@ -92,11 +95,15 @@ pub(crate) async fn recompute(
     lake: &Lake,
     history: &History,
     id: &AggregatorId,
-    Recompute { span, write }: Recompute,
+    Recompute { span, write, now }: Recompute,
     mut done: impl FnMut(SnapshotDate),
 ) -> anyhow::Result<Recomputed> {
     let dates = history.with_dropped(id);
     let behind_from = lake.redo_from(id).await?;
+    if let Some(from) = behind_from.filter(|_| write) {
+        // The marker goes once the trends are right, so what else it stands for is made good here.
+        recover(lake, id, from, None, now).await?;
+    }
     let Some(first) = history.days(id, span).next() else { return Ok(Recomputed::default()) };
     let first = behind_from.filter(|_| write).map_or(first, |behind| behind.min(first));
     let after = dates.iter().find(|date| span.to.is_some_and(|to| **date > to)).copied();
@@ -247,7 +254,6 @@ mod tests {
     use crate::nightly::{Night, Outcome, Source, nightly};
     use crate::progress::Progress;
     use crate::settings::Settings;
-    use chrono::Utc;
     use compline_sink::LakeLocation;
     use proptest::prelude::*;
     use std::path::Path;
@@ -332,7 +338,7 @@ mod tests {
                 let tables = tables_of(&lake, &id).await;
                 prop_assert_eq!(&tables, &tables_of(&in_order, &id).await);
                 let days = History::read(&lake, None).await.expect("listed");
-                let all = Recompute { span: Span::default(), write: true };
+                let all = Recompute { span: Span::default(), write: true, now: Utc::now() };
                 let again = recompute(&lake, &days, &id, all, |_| {}).await.expect("recomputed");
                 prop_assert_eq!((again.differed.len(), again.days.len() * 3), (0, tables.len()));
                 Ok(())

@@ -3,7 +3,7 @@
 use arrow::array::RecordBatch;
 use chrono::DateTime;
 use compline_model::{Compliance, PackAnswer, Page, RunId, SnapshotDate};
-use compline_transformer::{Choice, Flattener, SourceIndex, State, advance, check};
+use compline_transformer::{Choice, Flattener, SourceIndex, State, TrendDay, advance, check};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 
@@ -74,12 +74,14 @@ fn one_night(criterion: &mut Criterion) {
 
     let aggregator = "org".parse().expect("an id");
     let date: SnapshotDate = "2026-01-02".parse().expect("a date");
-    let first = advance(&aggregator, date.minus_days(1), None, flattened(&today), &[]).expect("trends");
+    let day = |date| TrendDay { date, population_since: date };
+    let first = advance(&aggregator, day(date.minus_days(1)), None, flattened(&today), &[]).expect("trends");
     let state = State { date: date.minus_days(1), pack_status: first.pack_status };
     let snapshot = flattened(&tomorrow);
     group.bench_function("trends", |bench| {
-        bench
-            .iter(|| advance(&aggregator, date, Some(state.clone()), black_box(snapshot.clone()), &[]).expect("trends"))
+        bench.iter(|| {
+            advance(&aggregator, day(date), Some(state.clone()), black_box(snapshot.clone()), &[]).expect("trends")
+        })
     });
     group.finish();
 }

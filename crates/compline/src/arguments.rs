@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::failure::Failure;
-use crate::nightly::Span;
+use crate::history::Span;
 use crate::settings::Settings;
 use anyhow::anyhow;
 use clap::{Args, Parser, Subcommand};
@@ -288,9 +288,9 @@ pub(crate) struct RunArguments {
     /// Commit a day however much it lost against the last one: the day that was held, if one was, without a call.
     #[arg(long)]
     pub(crate) accept: bool,
-    /// Read everything anew, and not go on where a run of the day was stopped.
-    #[arg(long)]
-    pub(crate) fresh: bool,
+    /// Ignore the checkpoints of a run of the day that was stopped, and ask for everything.
+    #[arg(long = "fresh")]
+    pub(crate) ignore_checkpoints: bool,
     #[command(flatten)]
     pub(crate) wait: WaitArguments,
     /// Print the outcome as JSON.

@@ -2,7 +2,7 @@
 
 use crate::settings::{CatalogSettings, Settings, lake_name};
 use compline_model::{AggregatorId, SnapshotDate, Table};
-use compline_sink::{Catalog, Change, Layout, Partition, Partitioning, SinkError, Survey, TableDefinition};
+use compline_sink::{Catalog, Change, Inventory, Layout, Partition, Partitioning, SinkError, TableDefinition};
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::OnceCell;
 
@@ -57,14 +57,14 @@ impl Cataloguing {
     }
 
     /// Everything that is not in the catalog as it must be for a lake.
-    pub(crate) async fn differences(&self, survey: &Survey) -> Result<Vec<Change>, SinkError> {
+    pub(crate) async fn differences(&self, inventory: &Inventory) -> Result<Vec<Change>, SinkError> {
         let mut changes = self.differences_of_tables().await?;
         if !self.is_registered {
             return Ok(changes);
         }
         let database_is_there = !changes.iter().any(|change| matches!(change, Change::CreateDatabase));
         for ((table, layout), definition) in &self.tables {
-            let wanted = partitions(survey, *table, *layout);
+            let wanted = partitions(inventory, *table, *layout);
             if database_is_there {
                 changes.extend(self.catalog.missing_partitions(definition, wanted).await?);
             } else if !wanted.is_empty() {
@@ -95,14 +95,14 @@ pub(crate) fn tables(settings: &Settings, partitioning: &Partitioning) -> BTreeM
 }
 
 /// The partitions that a table has in the lake, each by its values.
-fn partitions(survey: &Survey, table: Table, layout: Layout) -> BTreeSet<Vec<String>> {
+fn partitions(inventory: &Inventory, table: Table, layout: Layout) -> BTreeSet<Vec<String>> {
     match layout {
         Layout::Daily => {
-            let of_table = survey.partitions.keys().filter(|partition| partition.table == table);
+            let of_table = inventory.partitions.keys().filter(|partition| partition.table == table);
             of_table.map(|Partition { date, aggregator, .. }| vec![date.to_string(), aggregator.to_string()]).collect()
         }
         Layout::Monthly => {
-            let of_table = survey.months.keys().filter(|month| month.table == table);
+            let of_table = inventory.months.keys().filter(|month| month.table == table);
             of_table.map(|month| vec![month.month.to_string(), month.aggregator.to_string()]).collect()
         }
     }

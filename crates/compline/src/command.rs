@@ -16,12 +16,10 @@ mod verify;
 
 use crate::arguments::{Command, OrganizationArguments};
 use crate::failure::{Ending, Failure};
+use crate::session::Clock;
 use chrono::{DateTime, Utc};
 use compline_model::SnapshotDate;
 use compline_simulator::{Organization, OrganizationSpec};
-
-/// Tells the time.
-pub(crate) type Clock = fn() -> DateTime<Utc>;
 
 pub(crate) async fn perform(command: Command, clock: Clock) -> Result<Ending, Failure> {
     match command {
@@ -34,7 +32,7 @@ pub(crate) async fn perform(command: Command, clock: Clock) -> Result<Ending, Fa
         Command::Plan(arguments) => plan::plan(&arguments, clock).await,
         Command::Run(arguments) => run::run(arguments, clock).await,
         Command::Trends(arguments) => trends::trends(&arguments, clock).await,
-        Command::History(arguments) => history::history(&arguments).await,
+        Command::History(arguments) => history::history(&arguments, clock).await,
         Command::Maintain(arguments) => maintain::maintain(&arguments, clock).await,
         Command::Verify(arguments) => verify::verify(&arguments, clock).await,
         Command::Simulate(arguments) => simulate::simulate(arguments, clock).await,

@@ -1,4 +1,4 @@
-//! One writer: a run holds the leases of its aggregators while it is at work.
+//! One writer: a session holds the leases of its aggregators.
 
 use compline_model::AggregatorId;
 use compline_sink::{Holder, Lake, Lease, LeaseOutcome, SinkError};
@@ -8,12 +8,12 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 /// How often a lease is asked for that another holds.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The leases of a run.
+/// The leases of a session.
 pub(crate) struct Leases(BTreeMap<AggregatorId, Lease>);
 
-/// Another run is at work on an aggregator.
+/// Another run holds the lease of an aggregator.
 #[derive(Debug)]
 pub(crate) struct Busy {
     aggregator: AggregatorId,
@@ -23,31 +23,39 @@ pub(crate) struct Busy {
 impl fmt::Display for Busy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { aggregator, holder } = self;
-        write!(f, "another run is at work on {aggregator}: {holder}; nothing was done, and --wait 10m waits for it")
+        write!(
+            f,
+            "another run holds the lease of {aggregator}: {holder}; nothing was done, and --wait 10m waits for it"
+        )
     }
 }
 
 impl Error for Busy {}
 
 impl Leases {
-    /// Takes the leases of these aggregators, waiting for so long for a run that holds one.
+    /// None: of a session that only reads.
+    pub(crate) fn none() -> Self {
+        Self(BTreeMap::new())
+    }
+
+    /// Acquires the leases of these aggregators, waiting so long for a run that holds one.
     ///
     /// # Errors
     /// [`Busy`], or a lake that cannot be written.
-    pub(crate) async fn take(
+    pub(crate) async fn acquire(
         lake: &Lake,
-        aggregators: impl IntoIterator<Item = &AggregatorId>,
+        aggregators: BTreeSet<AggregatorId>,
         holder: &Holder,
         wait: Duration,
     ) -> anyhow::Result<Self> {
         let until = Instant::now() + wait;
-        let mut taken = BTreeMap::new();
+        let mut acquired = BTreeMap::new();
         // In the order of their ids: of runs that are after the same ones, one gets them all.
-        for aggregator in aggregators.into_iter().collect::<BTreeSet<_>>() {
-            let lease = take_one(lake, aggregator, holder, until).await?;
-            taken.insert(aggregator.clone(), lease);
+        for aggregator in aggregators {
+            let lease = acquire_one(lake, &aggregator, holder, until).await?;
+            acquired.insert(aggregator, lease);
         }
-        Ok(Self(taken))
+        Ok(Self(acquired))
     }
 
     /// Ends when the lease of an aggregator is lost: nothing may be written then.
@@ -58,7 +66,12 @@ impl Leases {
         }
     }
 
-    /// Lets other runs take them.
+    /// The lake as the holder of an aggregator's lease may write it.
+    pub(crate) fn fenced(&self, lake: &Lake, _aggregator: &AggregatorId) -> Lake {
+        lake.clone()
+    }
+
+    /// Lets other runs acquire them.
     pub(crate) async fn release(self) {
         for lease in self.0.into_values() {
             if let Err(error) = lease.release().await {
@@ -68,7 +81,7 @@ impl Leases {
     }
 }
 
-async fn take_one(lake: &Lake, aggregator: &AggregatorId, holder: &Holder, until: Instant) -> anyhow::Result<Lease> {
+async fn acquire_one(lake: &Lake, aggregator: &AggregatorId, holder: &Holder, until: Instant) -> anyhow::Result<Lease> {
     let mut told = false;
     loop {
         match lake.lease(aggregator, holder).await? {
@@ -82,7 +95,7 @@ async fn take_one(lake: &Lake, aggregator: &AggregatorId, holder: &Holder, until
                     tracing::info!(%aggregator, holder = %other, "waiting for another run");
                     told = true;
                 }
-                tokio::time::sleep(ASK_AGAIN.min(left)).await;
+                tokio::time::sleep(POLL_INTERVAL.min(left)).await;
             }
         }
     }

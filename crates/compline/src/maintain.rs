@@ -1,142 +1,343 @@
-//! What is kept for how long, and in which form: months put together, and what the settings say is old enough dropped.
+//! What is retained for how long, and in which form: months compacted, and what the settings say is old enough dropped.
+//!
+//! A snapshot's own files are dropped only once its month's file is verified to have these very rows, by checksum: what was
+//! visible stays visible, in another place.
 
+use crate::catalog::Cataloguing;
+use crate::journal::Journal;
+use crate::ledger::{Ledger, LedgerRow};
+use crate::session::Session;
 use crate::settings::KeepSettings;
+use crate::summary::counted;
 use crate::verify::days_of;
-use compline_model::{AggregatorId, SnapshotDate, SnapshotMonth, Table};
-use compline_sink::{Lake, Month, Object, Partition, SinkError, Survey};
+use compline_model::{AggregatorId, Dataset, SnapshotDate, SnapshotMonth, Table};
+use compline_sink::{Inventory, Lake, Month, Object, Partition};
+use indicatif::HumanBytes;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The tables of a snapshot: what was collected, and cannot be worked out again.
-const SNAPSHOT: [Table; 2] = [Table::PackCompliance, Table::SourceStatus];
 
 /// What is to be done for an aggregator, in this order.
 #[derive(Debug, Default)]
-pub(crate) struct Plan {
-    /// Months to be made, or made again, each with its days.
-    pub(crate) compact: Vec<(Month, BTreeSet<SnapshotDate>)>,
-    /// What is dropped of each table, the oldest first.
-    pub(crate) drop: BTreeMap<Table, Vec<(Partition, Object)>>,
+struct Plan {
+    /// Months to be compacted, or compacted again.
+    compact: Vec<Compaction>,
+    /// Days whose own snapshot files are dropped, the oldest first.
+    drop: Vec<SnapshotDate>,
+    /// `pack_status` that is dropped, the oldest first.
+    drop_statuses: Vec<(Partition, Object)>,
     /// What is left alone that one would expect to be done, and why.
-    pub(crate) notes: Vec<String>,
+    notes: Vec<String>,
+}
+
+/// A month's file to be made.
+#[derive(Debug)]
+struct Compaction {
+    month: Month,
+    /// Days that have an object of their own.
+    days: BTreeSet<SnapshotDate>,
+    /// Days that only the month's present object has.
+    only_in_month: BTreeSet<SnapshotDate>,
+}
+
+impl Compaction {
+    fn count(&self) -> usize {
+        self.days.len() + self.only_in_month.len()
+    }
+}
+
+/// Says what would be done.
+///
+/// # Errors
+/// A lake that does not answer.
+pub(crate) async fn planned(session: &Session<'_>) -> anyhow::Result<Vec<String>> {
+    let inventory = session.lake.inventory(session.started_at).await?;
+    let (mut lines, mut nothing) = (Vec::new(), true);
+    for aggregator in &session.settings.aggregators {
+        let id = &aggregator.address.id;
+        let pending = Journal::peek(&session.lake, id).await?;
+        let plan = match pending.trends_from {
+            Some(from) => Plan::none(out_of_date(from)),
+            None => plan(session, &inventory, id).await?,
+        };
+        nothing &= plan.is_empty();
+        lines.extend(plan.notes.iter().map(|note| format!("{id}: {note}")));
+        let compactions = plan.compact.iter();
+        lines.extend(
+            compactions
+                .map(|one| format!("{id}: would compact {} into {}", counted(one.count(), "day"), one.month.key())),
+        );
+        lines.extend(drops(id, &plan, &plan.drop, &inventory, "would drop"));
+    }
+    lines.push(if nothing { "nothing to do" } else { "dry run: nothing was changed, use --apply" }.to_owned());
+    Ok(lines)
+}
+
+/// Does it: first what adds, then what drops.
+///
+/// # Errors
+/// A lake that does not answer, or a lease that was lost. What was done until then is logged.
+pub(crate) async fn applied(session: &Session<'_>) -> anyhow::Result<Vec<String>> {
+    session.check_date(session.today(), "S3", session.clock_offset())?;
+    let (mut lines, mut nothing) = (Vec::new(), true);
+    for aggregator in &session.settings.aggregators {
+        let id = &aggregator.address.id;
+        let (done, told) = session.guarded(id, applied_for(session, id)).await?;
+        nothing &= !done;
+        lines.extend(told);
+    }
+    if nothing {
+        lines.push("nothing to do".to_owned());
+    }
+    if let Some(cataloguing) = Cataloguing::open(session.settings).await {
+        let inventory = session.lake.inventory(session.started_at).await?;
+        for change in cataloguing.differences(&inventory).await? {
+            cataloguing.apply(&change).await?;
+            lines.push(format!("catalog: {change}"));
+        }
+    }
+    Ok(lines)
+}
+
+/// Does it for an aggregator. Gives whether anything was done, and what.
+async fn applied_for(session: &Session<'_>, id: &AggregatorId) -> anyhow::Result<(bool, Vec<String>)> {
+    let mut journal = session.journal(id).await?;
+    if let Some(from) = journal.trends_from() {
+        journal.finish(Some(from)).await?;
+        return Ok((false, vec![format!("{id}: {}", out_of_date(from))]));
+    }
+    let lake = session.lake_of(id);
+    // After the journal is completed, which may change what there is.
+    let inventory = lake.inventory(session.started_at).await?;
+    let plan = plan(session, &inventory, id).await?;
+    let mut lines: Vec<String> = plan.notes.iter().map(|note| format!("{id}: {note}")).collect();
+    for compaction in &plan.compact {
+        let Compaction { month, days, only_in_month } = compaction;
+        let (bytes, _) = lake.compact(month, days, only_in_month).await?;
+        let (days, bytes) = (counted(compaction.count(), "day"), HumanBytes(bytes));
+        tracing::info!(aggregator = %id, month = month.key(), "compacted");
+        lines.push(format!("{id}: compacted {days} into {}, {bytes} (verified)", month.key()));
+    }
+    let (proven, unproven) = proven(&lake, id, &plan.drop).await?;
+    if let Some(date) = unproven {
+        lines.push(format!("{id}: snapshots from {date} on are retained: their months do not have these very files"));
+    }
+    let row = LedgerRow {
+        run_id: session.run_id.to_string(),
+        started_at: session.started_at,
+        finished_at: (session.clock)(),
+        command: session.command.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        ..LedgerRow::default()
+    };
+    if !proven.is_empty() {
+        journal.drop_days(&proven, &row).await?;
+    }
+    let statuses: Vec<Partition> = plan.drop_statuses.iter().map(|(partition, _)| partition.clone()).collect();
+    lake.remove(&statuses).await?;
+    lines.extend(drops(id, &plan, &proven, &inventory, "dropped"));
+    journal.finish(None).await?;
+    Ok((!plan.is_empty(), lines))
+}
+
+/// Of days to be dropped, the oldest first, those whose files are byte for byte the ones that a verified month was made from;
+/// and the first that is not.
+async fn proven(
+    lake: &Lake,
+    id: &AggregatorId,
+    dates: &[SnapshotDate],
+) -> anyhow::Result<(Vec<SnapshotDate>, Option<SnapshotDate>)> {
+    let mut months = BTreeMap::new();
+    let mut proven = Vec::new();
+    let inventory = lake.inventory(chrono::DateTime::UNIX_EPOCH).await?;
+    for date in dates {
+        for table in Dataset::PACKS.snapshot() {
+            let month = Month { table, month: SnapshotMonth::from(*date), aggregator: id.clone() };
+            if !inventory.months.contains_key(&month) {
+                return Ok((proven, Some(*date)));
+            }
+            if !months.contains_key(&month) {
+                let there = lake.verify_month(&month, &days_of(&inventory, &month)).await?;
+                months.insert(month.clone(), there);
+            }
+            let partition = Partition { table, date: *date, aggregator: id.clone() };
+            let own = lake.sha256_of(&partition).await?;
+            if own.is_none() || own.as_ref() != months.get(&month).and_then(|there| there.get(date)) {
+                return Ok((proven, Some(*date)));
+            }
+        }
+        proven.push(*date);
+    }
+    Ok((proven, None))
+}
+
+fn out_of_date(from: SnapshotDate) -> String {
+    format!("left as it is: its trends from {from} on are out of date; `compline run` or `compline trends` first")
+}
+
+/// Lines of what is dropped.
+fn drops(id: &AggregatorId, plan: &Plan, days: &[SnapshotDate], inventory: &Inventory, verb: &str) -> Vec<String> {
+    let of_snapshot = |table: Table| {
+        let partitions = days.iter().map(|date| Partition { table, date: *date, aggregator: id.clone() });
+        partitions.filter_map(|day| inventory.partitions.get(&day).map(|object| (day.clone(), *object))).collect()
+    };
+    let mut tables: Vec<(Table, Vec<(Partition, Object)>)> =
+        Dataset::PACKS.snapshot().into_iter().map(|table| (table, of_snapshot(table))).collect();
+    tables.push((Dataset::PACKS.status, plan.drop_statuses.clone()));
+    let line = |(table, partitions): &(Table, Vec<(Partition, Object)>)| {
+        let ((first, _), (last, _)) = partitions.first().zip(partitions.last())?;
+        let bytes = HumanBytes(partitions.iter().map(|(_, object)| object.bytes).sum());
+        let (days, first, last) = (counted(partitions.len(), "day"), first.date, last.date);
+        Some(format!("{id}: {verb} {} of {days}, {first} to {last}, {bytes}", table.name()))
+    };
+    tables.iter().filter_map(line).collect()
 }
 
 /// Works out what is to be done for an aggregator.
-///
-/// # Errors
-/// A lake that does not answer, or a month's object that is damaged.
-pub(crate) async fn plan(
-    lake: &Lake,
-    survey: &Survey,
-    keep: &KeepSettings,
-    id: &AggregatorId,
-    today: SnapshotDate,
-) -> Result<Plan, SinkError> {
+async fn plan(session: &Session<'_>, inventory: &Inventory, id: &AggregatorId) -> anyhow::Result<Plan> {
+    let (keep, today) = (&session.settings.keep, session.today());
     let mut plan = Plan::default();
-    if let Some(from) = lake.redo_from(id).await? {
-        plan.notes.push(format!(
-            "left as it is: its trends from {from} on are behind; `compline run` or `compline trends` first"
-        ));
-        return Ok(plan);
-    }
     // The days that will be in a month's object once the plan is done.
     let mut in_months: BTreeMap<Table, BTreeSet<SnapshotDate>> = BTreeMap::new();
+    let mut ledgers = BTreeMap::new();
     for table in &keep.compact {
-        for month in complete_months(survey, *table, id, today) {
-            let days = plan.month(lake, survey, month).await?;
+        for month in complete_months(inventory, *table, id, today) {
+            let days = plan.month(&session.lake, inventory, month, &mut ledgers).await?;
             in_months.entry(*table).or_default().extend(days);
         }
     }
-    plan.drops(survey, keep, id, today, &in_months);
+    plan.drops(inventory, keep, id, today, &in_months);
     Ok(plan)
 }
 
 impl Plan {
+    fn none(note: String) -> Self {
+        Self { notes: vec![note], ..Self::default() }
+    }
+
     /// Plans a month, if it is not there as it must be. Gives the days that its object will have.
-    async fn month(&mut self, lake: &Lake, survey: &Survey, month: Month) -> Result<BTreeSet<SnapshotDate>, SinkError> {
-        let days = days_of(survey, &month);
-        let Some(object) = survey.months.get(&month) else {
-            self.compact.push((month, days.clone()));
+    async fn month(
+        &mut self,
+        lake: &Lake,
+        inventory: &Inventory,
+        month: Month,
+        ledgers: &mut BTreeMap<SnapshotDate, Ledger>,
+    ) -> anyhow::Result<BTreeSet<SnapshotDate>> {
+        let days = days_of(inventory, &month);
+        let Some(object) = inventory.months.get(&month) else {
+            self.compact.push(Compaction { month, days: days.clone(), only_in_month: BTreeSet::new() });
             return Ok(days);
         };
-        let there: BTreeSet<SnapshotDate> = lake.days_of_month(&month, object.bytes).await?.into_keys().collect();
-        let is_newer = |date: &SnapshotDate| {
-            let day = Partition { table: month.table, date: *date, aggregator: month.aggregator.clone() };
-            survey.partitions.get(&day).is_some_and(|day| day.modified > object.modified)
+        let there = match lake.days_of_month(&month, object.bytes).await {
+            Ok(there) => there,
+            Err(error) if error.is_damage() => {
+                self.notes.push(format!("left as it is: {error}"));
+                return Ok(BTreeSet::new());
+            }
+            Err(error) => return Err(error.into()),
         };
-        if days.is_subset(&there) && !days.iter().any(is_newer) {
-            return Ok(there);
+        let in_month: BTreeSet<SnapshotDate> = there.keys().copied().collect();
+        let only_in_month: BTreeSet<SnapshotDate> = in_month.difference(&days).copied().collect();
+        let all: BTreeSet<SnapshotDate> = in_month.union(&days).copied().collect();
+        let mut is_out_of_date = !days.is_subset(&in_month);
+        for date in days.intersection(&in_month) {
+            let day = Partition { table: month.table, date: *date, aggregator: month.aggregator.clone() };
+            let is_newer = inventory.partitions.get(&day).is_some_and(|day| day.modified > object.modified);
+            // The ledger knows it whatever the clocks of the stores say.
+            let committed = committed(lake, &day, ledgers).await?;
+            let is_another = committed.is_some_and(|sha256| there.get(date) != Some(&sha256));
+            is_out_of_date |= is_newer || is_another;
         }
-        if let Some(gone) = there.difference(&days).next() {
-            let key = month.key();
-            self.notes.push(format!("{key} is behind its days, and left as it is: it is all that there is of {gone}"));
-            return Ok(there);
+        if is_out_of_date {
+            self.compact.push(Compaction { month, days, only_in_month });
         }
-        self.compact.push((month, days.clone()));
-        Ok(days)
+        Ok(all)
     }
 
     fn drops(
         &mut self,
-        survey: &Survey,
+        inventory: &Inventory,
         keep: &KeepSettings,
         id: &AggregatorId,
         today: SnapshotDate,
         in_months: &BTreeMap<Table, BTreeSet<SnapshotDate>>,
     ) {
-        let snapshots = dates(survey, Table::PackCompliance, id);
-        // The last snapshot stays, however old it is: the next night goes on from it.
+        let dataset = &Dataset::PACKS;
+        let snapshots = dates(inventory, dataset.facts, id);
+        // The last snapshot stays, however old it is: the next one goes on from it.
         let old = |date: &SnapshotDate| {
             keep.snapshots_from(today).is_some_and(|from| *date < from)
                 && snapshots.last().is_some_and(|last| date < last)
         };
-        let kept_in_month = |table: &Table, date: &SnapshotDate| {
-            !keep.compact.contains(table) || in_months.get(table).is_some_and(|days| days.contains(date))
+        // A day goes as a whole, and only once its month has each of its tables.
+        let goes = |date: &SnapshotDate| {
+            let in_month = |table: &Table| in_months.get(table).is_some_and(|days| days.contains(date));
+            old(date) && dataset.snapshot().iter().all(in_month)
         };
-        // A day goes as a whole, and only when each of its tables may.
-        let goes = |date: &SnapshotDate| old(date) && SNAPSHOT.iter().all(|table| kept_in_month(table, date));
-        // From the oldest on, without a gap: what is left begins with a day whose state before it is kept.
-        let dropped: BTreeSet<SnapshotDate> = snapshots.iter().copied().take_while(goes).collect();
+        // From the oldest on, without a gap: what is left begins with a day whose state before it is retained.
+        self.drop = snapshots.iter().copied().take_while(goes).collect();
         if let Some(first) = snapshots.iter().find(|date| old(date) && !goes(date)) {
-            self.notes.push(format!("snapshots from {first} on are kept until their month is in one file"));
+            let missing: Vec<&str> =
+                dataset.snapshot().into_iter().filter(|table| !keep.compact.contains(table)).map(Table::name).collect();
+            self.notes.push(if missing.is_empty() {
+                format!("snapshots from {first} on are retained until their month is compacted")
+            } else {
+                format!(
+                    "snapshots from {first} on are retained: they are dropped only once their month has them, so add {} to \
+                     maintain.compact",
+                    missing.join(" and ")
+                )
+            });
         }
-        for table in SNAPSHOT {
-            self.drop_of(survey, table, id, &dropped);
-        }
-        let first_kept = snapshots.iter().find(|date| !dropped.contains(date));
-        let statuses = dates(survey, Table::PackStatus, id);
-        // What the first snapshot that is kept, and the next night, go on from.
-        let base = first_kept.and_then(|first| statuses.range(..*first).next_back());
+        let first_retained = snapshots.iter().find(|date| !self.drop.contains(date));
+        let statuses = dates(inventory, dataset.status, id);
+        // What the first snapshot that is retained, and the next one, go on from.
+        let base = first_retained.and_then(|first| statuses.range(..*first).next_back());
         let needed = [base, statuses.last()];
         let old = |date: &&SnapshotDate| keep.statuses_from(today).is_some_and(|from| **date < from);
-        let dropped = statuses.iter().filter(old).filter(|date| !needed.contains(&Some(date))).copied().collect();
-        self.drop_of(survey, Table::PackStatus, id, &dropped);
-    }
-
-    fn drop_of(&mut self, survey: &Survey, table: Table, id: &AggregatorId, dates: &BTreeSet<SnapshotDate>) {
-        let partition = |date: &SnapshotDate| Partition { table, date: *date, aggregator: id.clone() };
-        let there =
-            dates.iter().map(partition).filter_map(|day| survey.partitions.get(&day).map(|object| (day, *object)));
-        let there: Vec<_> = there.collect();
-        if !there.is_empty() {
-            self.drop.insert(table, there);
-        }
+        let partition = |date: &SnapshotDate| Partition { table: dataset.status, date: *date, aggregator: id.clone() };
+        let dropped = statuses.iter().filter(old).filter(|date| !needed.contains(&Some(date))).map(partition);
+        self.drop_statuses =
+            dropped.filter_map(|day| inventory.partitions.get(&day).map(|object| (day.clone(), *object))).collect();
     }
 
     /// Whether there is nothing to do.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.compact.is_empty() && self.drop.is_empty()
+    fn is_empty(&self) -> bool {
+        self.compact.is_empty() && self.drop.is_empty() && self.drop_statuses.is_empty()
     }
 }
 
+/// SHA-256 of the file that was committed last to a partition of a snapshot, as far as the ledger says it.
+async fn committed(
+    lake: &Lake,
+    day: &Partition,
+    ledgers: &mut BTreeMap<SnapshotDate, Ledger>,
+) -> anyhow::Result<Option<String>> {
+    let dataset = &Dataset::PACKS;
+    if !dataset.snapshot().contains(&day.table) {
+        return Ok(None);
+    }
+    if !ledgers.contains_key(&day.date) {
+        let ledger = match Ledger::read(lake, &day.aggregator, day.date).await {
+            Err(error) if crate::journal::is_damage(&error) => Ledger::default(),
+            ledger => ledger?,
+        };
+        ledgers.insert(day.date, ledger);
+    }
+    let last = ledgers.get(&day.date).and_then(Ledger::last_commit);
+    Ok(last.and_then(|row| {
+        if day.table == dataset.facts { row.snapshot_sha256.clone() } else { row.source_status_sha256.clone() }
+    }))
+}
+
 /// The days that a table has.
-fn dates(survey: &Survey, table: Table, id: &AggregatorId) -> BTreeSet<SnapshotDate> {
+fn dates(inventory: &Inventory, table: Table, id: &AggregatorId) -> BTreeSet<SnapshotDate> {
     let of = |partition: &&Partition| partition.table == table && partition.aggregator == *id;
-    survey.partitions.keys().filter(of).map(|partition| partition.date).collect()
+    inventory.partitions.keys().filter(of).map(|partition| partition.date).collect()
 }
 
 /// The months of a table that are over, and of which there is a day.
-fn complete_months(survey: &Survey, table: Table, id: &AggregatorId, today: SnapshotDate) -> Vec<Month> {
-    let months: BTreeSet<SnapshotMonth> = dates(survey, table, id).into_iter().map(SnapshotMonth::from).collect();
+fn complete_months(inventory: &Inventory, table: Table, id: &AggregatorId, today: SnapshotDate) -> Vec<Month> {
+    let days = dates(inventory, table, id).into_iter().map(SnapshotMonth::from);
+    let months: BTreeSet<SnapshotMonth> = days.collect();
     let over = months.into_iter().filter(|month| month.first_day_after() <= today);
     over.map(|month| Month { table, month, aggregator: id.clone() }).collect()
 }

@@ -1,6 +1,5 @@
-//! How far a night is: a bar per aggregator on a terminal, plain lines otherwise.
+//! How far a run is: a bar per aggregator on a terminal, plain lines otherwise.
 
-use crate::nightly::{AggregatorReport, Outcome};
 use compline_model::AggregatorId;
 use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal, Write};
@@ -30,7 +29,7 @@ const PAGES_PER_LINE: u64 = 500;
 
 impl Progress {
     /// Progress on stderr.
-    pub(crate) fn on_stderr() -> Self {
+    fn on_stderr() -> Self {
         let plain = !io::stderr().is_terminal();
         let target = if plain { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         Self { bars: MultiProgress::with_draw_target(target), plain }
@@ -95,21 +94,14 @@ impl Bar {
     }
 
     /// The aggregator is done.
-    pub(crate) fn finish(&self, report: &AggregatorReport) {
+    pub(crate) fn finish(&self) {
         self.bar.finish_and_clear();
-        match (&report.error, report.outcome) {
-            (Some(error), Outcome::Failed) => tracing::error!(error, "failed"),
-            (Some(why), Outcome::Held) => tracing::warn!(why, "held"),
-            _ => {
-                let AggregatorReport { rows, pages, empty_pages, calls, throttles, .. } = report;
-                tracing::info!(rows, pages, empty_pages, calls, throttles, "kept");
-            }
-        }
     }
 }
 
-/// Logs on stderr, above the bars. `RUST_LOG` chooses what; `usual` is what it is otherwise.
-pub(crate) fn log_to_stderr(progress: &Progress, usual: &str) {
+/// Logs on stderr, above the bars of the progress that it gives. `RUST_LOG` chooses what; `usual` is what it is otherwise.
+pub(crate) fn log_to_stderr(usual: &str) -> Progress {
+    let progress = Progress::on_stderr();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -117,6 +109,7 @@ pub(crate) fn log_to_stderr(progress: &Progress, usual: &str) {
         .with_ansi(io::stderr().is_terminal())
         .with_writer(AboveBars(progress.bars.clone()))
         .try_init();
+    progress
 }
 
 #[derive(Clone)]

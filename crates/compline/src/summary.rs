@@ -1,12 +1,13 @@
-//! What a night did, as a person reads it.
+//! What a run did, as a person reads it.
 
-use crate::nightly::{AggregatorReport, Found, Outcome, Report};
+use crate::ledger::Outcome;
+use crate::nightly::{AggregatorReport, Found, Report};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use indicatif::{HumanBytes, HumanCount};
 use std::fmt::Write;
 
-/// The summary of a night.
+/// The summary of a run.
 pub(crate) fn summary(report: &Report) -> String {
     let mut text = format!("snapshot {} in {}\n\n", report.snapshot_date, report.lake);
     let mut table = plain_table(&[
@@ -29,7 +30,7 @@ pub(crate) fn summary(report: &Report) -> String {
         text.push_str(&findings(aggregator));
     }
     if let Some(why) = &report.not_noted {
-        let _ = writeln!(text, "the days are kept, but the document of this run is not: {why}");
+        let _ = writeln!(text, "what is committed is committed, but the document of this run is not written: {why}");
     }
     text
 }
@@ -62,7 +63,8 @@ pub(crate) fn points(change: Option<f64>) -> String {
 fn row(report: &AggregatorReport) -> Vec<String> {
     let trends = report.trends.clone().unwrap_or_default();
     let outcome = match report.outcome {
-        Outcome::Succeeded => "kept",
+        Outcome::Succeeded => "committed",
+        Outcome::Dropped => "dropped",
         Outcome::Held => "HELD",
         Outcome::Failed => "FAILED",
     };
@@ -88,14 +90,20 @@ fn findings(report: &AggregatorReport) -> String {
         let changes: Vec<String> = trends.changes.iter().map(|(change, count)| format!("{count} {change}")).collect();
         let _ = writeln!(text, "{name}: {}", changes.join(", "));
     }
-    for (count, what) in [(report.empty_pages, "empty pages"), (report.shard_restarts, "shards begun again")] {
+    if report.facts_only {
+        let _ = writeln!(
+            text,
+            "{name}: facts only: its filter by compliance type makes a population that depends on the answer, so there are no trends"
+        );
+    }
+    for (count, what) in [(report.empty_pages, "empty pages"), (report.shard_restarts, "shards restarted")] {
         if count > 0 {
             let _ = writeln!(text, "{name}: {count} {what}");
         }
     }
     if report.shards_resumed > 0 {
         let AggregatorReport { shards_resumed, shards, .. } = report;
-        let _ = writeln!(text, "{name}: {shards_resumed} of {shards} shards were read by a run that was stopped");
+        let _ = writeln!(text, "{name}: {shards_resumed} of {shards} shards resumed from checkpoints");
     }
     let behind: Vec<String> = report
         .sources
@@ -106,13 +114,13 @@ fn findings(report: &AggregatorReport) -> String {
     if !behind.is_empty() {
         let all: u64 = report.sources.values().sum();
         let behind = behind.join(", ");
-        let _ = writeln!(text, "{name}: of {all} sources {behind}: what they know is older, see source_status");
+        let _ = writeln!(text, "{name}: stale sources: {behind} of {all}, see source_status");
     }
     if report.left_out > 0 {
         let _ = writeln!(text, "{name}: {} rows are left out, as the pipeline file says", report.left_out);
     }
     if report.duplicates > 0 {
-        let _ = writeln!(text, "{name}: {} rows came twice and are kept once", report.duplicates);
+        let _ = writeln!(text, "{name}: {} duplicate rows dropped", report.duplicates);
     }
     if let Some(why) = &report.not_reconciled {
         let _ = writeln!(text, "{name}: not reconciled with AWS Config's own count: {why}");
@@ -120,8 +128,8 @@ fn findings(report: &AggregatorReport) -> String {
     let none = Found::default();
     for (found, what) in [
         (report.unreconciled.as_ref().unwrap_or(&none), "accounts are not as AWS Config itself counts them"),
-        (&report.conflicts, "packs were answered in two ways, the later is kept"),
-        (&report.warnings, "rows contradict themselves and are kept as AWS Config said them"),
+        (&report.conflicts, "conflicting duplicates, the later answer is committed"),
+        (&report.warnings, "inconsistent rows, committed as AWS Config said them"),
     ] {
         if found.count > 0 {
             let _ = writeln!(text, "{name}: {} {what}", found.count);

@@ -1,22 +1,28 @@
-//! Holding a lake against what it must be, and repairing what can be worked out again.
+//! Comparing a lake with what it must be, and repairing what can be computed again.
 
 mod day;
 
-use crate::leases::Leases;
-use crate::nightly::{History, Recompute, Span, recompute};
+use crate::history::{History, Span};
+use crate::journal::{Journal, Pending};
+use crate::ledger::Ledger;
 use crate::progress::Progress;
-use chrono::{DateTime, TimeDelta, Utc};
-use compline_model::{AggregatorId, SnapshotDate, SnapshotMonth, Table};
-use compline_sink::{Lake, Month, Partition, Survey};
+use crate::session::Session;
+use crate::trends::{Computing, recompute};
+use chrono::TimeDelta;
+use compline_model::{AggregatorId, Dataset, SnapshotDate, SnapshotMonth, Table};
+use compline_sink::{Inventory, Lake, Month, Object, Partition};
 use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Days read at once: one is read while another is looked through.
-const AT_ONCE: usize = 2;
+const CONCURRENCY: usize = 2;
 
-/// What is no longer kept, as the settings say.
+/// How often an aggregator is looked at that another run changes meanwhile.
+const MAX_ATTEMPTS: u32 = 3;
+
+/// What is no longer retained, as the settings say.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct KeptFrom {
+pub(crate) struct RetainedFrom {
     pub(crate) statuses: Option<SnapshotDate>,
     pub(crate) snapshots: Option<SnapshotDate>,
 }
@@ -25,7 +31,15 @@ pub(crate) struct KeptFrom {
 #[derive(Debug)]
 pub(crate) struct Verified {
     pub(crate) aggregators: Vec<Found>,
-    pub(crate) survey: Survey,
+    pub(crate) inventory: Inventory,
+}
+
+/// Something that is not as it must be.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    /// The day that it is of, if it is of one.
+    date: Option<SnapshotDate>,
+    pub(crate) what: String,
 }
 
 /// What was found of an aggregator.
@@ -37,19 +51,28 @@ pub(crate) struct Found {
     pub(crate) files: u64,
     pub(crate) rows: u64,
     pub(crate) bytes: u64,
-    /// What is not as it must be.
-    pub(crate) wrong: Vec<String>,
+    pub(crate) problems: Vec<Problem>,
+    /// What may only seem so, since another run is writing it, and which.
+    pub(crate) in_progress: Vec<String>,
     /// Calendar days without a snapshot, each run of them by its first and last.
     pub(crate) gaps: Vec<(SnapshotDate, SnapshotDate)>,
+    /// Days whose own files were dropped, since their months have them.
+    pub(crate) dropped: Vec<SnapshotDate>,
     /// Days that are held.
     pub(crate) held: Vec<SnapshotDate>,
 }
 
+impl Problem {
+    fn of(date: SnapshotDate, what: impl Into<String>) -> Self {
+        Self { date: Some(date), what: what.into() }
+    }
+}
+
 impl Verified {
-    /// How many things are wrong.
-    pub(crate) fn wrong(&self) -> usize {
-        let in_tables = self.survey.strangers.iter().filter(|stranger| stranger.in_a_table).count();
-        self.aggregators.iter().map(|found| found.wrong.len()).sum::<usize>() + in_tables
+    /// How many problems there are.
+    pub(crate) fn problems(&self) -> usize {
+        let in_tables = self.inventory.unexpected.iter().filter(|object| object.in_a_table).count();
+        self.aggregators.iter().map(|found| found.problems.len()).sum::<usize>() + in_tables
     }
 }
 
@@ -58,163 +81,257 @@ impl Verified {
 /// # Errors
 /// A store that does not answer. What is wrong with a file is in what was found.
 pub(crate) async fn verify(
-    lake: &Lake,
+    session: &Session<'_>,
     only: Option<&BTreeSet<AggregatorId>>,
     span: Span,
-    (kept_from, now): (KeptFrom, DateTime<Utc>),
-    progress: &Progress,
 ) -> anyhow::Result<Verified> {
-    let survey = lake.survey(now).await?;
-    let history = History::of(&survey, kept_from.statuses);
+    let (keep, today, lake) = (&session.settings.keep, session.today(), &session.lake);
+    let retained_from = RetainedFrom { statuses: keep.statuses_from(today), snapshots: keep.snapshots_from(today) };
+    let mut inventory = lake.inventory((session.clock)()).await?;
     let known: BTreeSet<AggregatorId> =
-        survey.partitions.keys().map(|partition| partition.aggregator.clone()).collect();
+        inventory.partitions.keys().map(|partition| partition.aggregator.clone()).collect();
     let mut aggregators = Vec::new();
     for id in known.iter().filter(|id| only.is_none_or(|only| only.contains(id))) {
-        let verifying = Verifying { lake, survey: &survey, history: &history, id, span, kept_from, now };
-        aggregators.push(verifying.aggregator(progress).await?);
+        for attempt in 1.. {
+            let pending = Journal::peek(lake, id).await?;
+            let history = History::of(&inventory, &Dataset::PACKS, retained_from.statuses);
+            let progress = &session.progress;
+            let verifying = Verifying {
+                lake,
+                dataset: &Dataset::PACKS,
+                inventory: &inventory,
+                history: &history,
+                id,
+                span,
+                retained_from,
+                pending: &pending,
+                progress,
+            };
+            let mut found = verifying.aggregator().await?;
+            if found.problems.is_empty() {
+                aggregators.push(found);
+                break;
+            }
+            // What is wrong may be what another run has replaced since the inventory was made.
+            let now = lake.inventory((session.clock)()).await?;
+            let changed = objects_of(&now, id) != objects_of(&inventory, id);
+            inventory = now;
+            if changed && attempt < MAX_ATTEMPTS {
+                continue;
+            }
+            set_apart(session, &mut found, &pending).await?;
+            aggregators.push(found);
+            break;
+        }
     }
-    Ok(Verified { aggregators, survey })
+    Ok(Verified { aggregators, inventory })
 }
 
-/// Repairs what can be worked out again: trend tables, and lines of the ledger that a stopped run did not come to.
+/// The objects of an aggregator.
+fn objects_of(inventory: &Inventory, id: &AggregatorId) -> BTreeMap<Partition, Object> {
+    let own = inventory.partitions.iter().filter(|(partition, _)| partition.aggregator == *id);
+    own.map(|(partition, object)| (partition.clone(), *object)).collect()
+}
+
+/// Sets apart the problems of days that another run is writing at this moment.
+async fn set_apart(session: &Session<'_>, found: &mut Found, before: &Pending) -> anyhow::Result<()> {
+    let id = &found.aggregator;
+    let Some(holder) = session.other_holder(id).await? else { return Ok(()) };
+    let after = Journal::peek(&session.lake, id).await?;
+    let is_written = |problem: &Problem| problem.date.is_none_or(|date| before.has(date) || after.has(date));
+    for problem in found.problems.extract_if(.., |problem| is_written(problem)) {
+        found.in_progress.push(format!("{} (at work: {holder})", problem.what));
+    }
+    Ok(())
+}
+
+/// Repairs what can be computed again, and removes orphaned objects.
 ///
 /// # Errors
 /// A lake that does not answer, or a snapshot that cannot be read.
-pub(crate) async fn repair(
-    lake: &Lake,
-    verified: &Verified,
-    leases: &Leases,
-    (kept_from, now): (KeptFrom, DateTime<Utc>),
-) -> anyhow::Result<()> {
-    let history = History::of(&verified.survey, kept_from.statuses);
-    for found in verified.aggregators.iter().filter(|found| !found.wrong.is_empty()) {
+pub(crate) async fn repair(session: &Session<'_>, verified: &Verified) -> anyhow::Result<()> {
+    for found in verified.aggregators.iter().filter(|found| !found.problems.is_empty()) {
         let id = &found.aggregator;
-        let work = async {
-            // A snapshot that the ledger does not have is a stopped run's if that left its marker, and is not trusted otherwise.
-            let everything = Recompute { span: Span::default(), write: true, now };
-            let done = recompute(lake, &history, id, everything, |_| {}).await?;
-            tracing::info!(aggregator = %id, days = done.days.len(), rewritten = done.differed.len(), "computed trends anew");
-            anyhow::Ok(())
-        };
-        tokio::select! {
-            done = work => done?,
-            error = leases.lost(id) => return Err(error.into()),
-        }
+        let done = session.guarded(id, recompute(session, id, Span::default(), &|_| {})).await?;
+        tracing::info!(aggregator = %id, days = done.days.len(), rewritten = done.differed.len(), "recomputed trends");
     }
-    lake.remove_leftovers(&verified.survey).await?;
-    Ok(())
+    Ok(session.lake.remove_orphaned(&verified.inventory).await?)
 }
 
 /// An aggregator that is verified.
 struct Verifying<'a> {
     lake: &'a Lake,
-    survey: &'a Survey,
+    dataset: &'static Dataset,
+    inventory: &'a Inventory,
     history: &'a History,
     id: &'a AggregatorId,
     span: Span,
-    kept_from: KeptFrom,
-    now: DateTime<Utc>,
+    retained_from: RetainedFrom,
+    pending: &'a Pending,
+    progress: &'a Progress,
 }
 
 impl Verifying<'_> {
-    async fn aggregator(&self, progress: &Progress) -> anyhow::Result<Found> {
-        let Self { lake, survey, history, id, span, kept_from, .. } = *self;
+    async fn aggregator(&self) -> anyhow::Result<Found> {
+        let Self { lake, inventory, history, id, span, retained_from, .. } = *self;
         let mut tables: BTreeMap<SnapshotDate, BTreeMap<Table, u64>> = BTreeMap::new();
-        for (partition, object) in &survey.partitions {
+        for (partition, object) in &inventory.partitions {
             if partition.aggregator == *id && span.has(partition.date) {
                 tables.entry(partition.date).or_default().insert(partition.table, object.bytes);
             }
         }
         let days: Vec<SnapshotDate> = history.days(id, span).collect();
-        let held = survey.held.iter().filter(|(held, date)| held == id && span.has(*date));
+        let held = inventory.held.iter().filter(|(held, date)| held == id && span.has(*date));
         let mut found = Found {
             aggregator: id.clone(),
             files: tables.values().map(|tables| tables.len() as u64).sum(),
             bytes: tables.values().flat_map(BTreeMap::values).sum(),
             rows: 0,
-            wrong: Vec::new(),
-            gaps: gaps(&days),
+            problems: Vec::new(),
+            in_progress: Vec::new(),
+            gaps: Vec::new(),
+            dropped: Vec::new(),
             held: held.map(|(_, date)| *date).collect(),
             days,
         };
 
-        let bar = progress.steps(tables.len() as u64, "days");
+        let bar = self.progress.steps(tables.len() as u64, "days");
         bar.set_message(id.to_string());
         let dropped = history.dropped(id);
         let each = tables.iter().map(async |(date, tables)| {
             let day = day::Day {
                 lake,
+                dataset: self.dataset,
                 id,
                 date: *date,
-                status_is_dropped: kept_from.statuses.is_some_and(|from| *date < from),
-                snapshot_is_dropped: dropped.contains(date) && kept_from.snapshots.is_some_and(|from| *date < from),
+                status_is_dropped: retained_from.statuses.is_some_and(|from| *date < from),
+                was_dropped_before_the_ledger_said_so: dropped.contains(date)
+                    && retained_from.snapshots.is_some_and(|from| *date < from),
             };
             let day = day.verify(tables.keys().copied().collect()).await;
             bar.inc(1);
             day
         });
-        let each: Vec<day::Verified> = stream::iter(each).buffered(AT_ONCE).try_collect().await?;
+        let each: Vec<day::Verified> = stream::iter(each).buffered(CONCURRENCY).try_collect().await?;
         bar.finish_and_clear();
+        let mut ledgers = BTreeMap::new();
         for day in each {
             found.rows += day.snapshot_rows;
-            found.wrong.extend(day.wrong);
+            found.problems.extend(day.problems);
+            found.dropped.extend(day.is_dropped.then_some(day.date));
+            ledgers.insert(day.date, day.ledger);
         }
-        found.wrong.extend(self.trends(progress).await);
-        found.wrong.extend(self.months().await);
+        found.gaps = gaps(&found.days.iter().chain(&found.dropped).copied().collect());
+        found.problems.extend(self.trends().await);
+        found.problems.extend(self.months(&ledgers).await);
         Ok(found)
     }
 
     /// What of the trend tables is not what the snapshots say.
-    async fn trends(&self, progress: &Progress) -> Vec<String> {
-        let Self { lake, history, id, span, now, .. } = *self;
-        let mut wrong = Vec::new();
-        match lake.redo_from(id).await {
-            Ok(None) => {}
-            Ok(Some(from)) => wrong.push(format!(
-                "the trends from {from} on are behind their snapshots, since a run was stopped; the next run takes that up"
-            )),
-            Err(error) => wrong.push(error.to_string()),
+    async fn trends(&self) -> Vec<Problem> {
+        let Self { lake, dataset, history, id, span, pending, .. } = *self;
+        let mut problems = Vec::new();
+        let next = "the next run, or `compline trends`, completes it";
+        if let Some(from) = pending.trends_from {
+            let what = format!(
+                "the trends from {from} on are out of date, since a run was stopped or a file is damaged; {next}"
+            );
+            problems.push(Problem { date: None, what });
         }
-        let bar = progress.steps(history.days(id, span).count() as u64, "days computed again");
+        for date in &pending.days {
+            problems.push(Problem::of(
+                *date,
+                format!("a run was stopped while it replaced the snapshot of {date}; {next}"),
+            ));
+        }
+        let bar = self.progress.steps(history.days(id, span).count() as u64, "days recomputed");
         bar.set_message(id.to_string());
-        let differ = |date: &SnapshotDate| format!("the trend tables of {date} are not what the snapshots say");
-        match recompute(lake, history, id, Recompute { span, write: false, now }, |_| bar.inc(1)).await {
-            Ok(done) => wrong.extend(done.differed.iter().map(differ)),
-            Err(error) => wrong.push(format!("what the trend tables must be cannot be computed: {error:#}")),
+        let on_day = |_| bar.inc(1);
+        let computing = Computing { lake, dataset, history, id, span, write: false, on_day: &on_day };
+        match computing.compute(None).await {
+            Ok(computed) => {
+                let differ = |date: &SnapshotDate| {
+                    Problem::of(*date, format!("the trend tables of {date} are not what the snapshots say"))
+                };
+                problems.extend(computed.differed.iter().map(differ));
+                let needless =
+                    |date: &SnapshotDate| Problem::of(*date, format!("{date} is facts only, and has trend tables"));
+                problems.extend(computed.facts_only.iter().map(needless));
+            }
+            Err(error) => {
+                let what = format!("what the trend tables must be cannot be computed: {error:#}");
+                problems.push(Problem { date: None, what });
+            }
         }
         bar.finish_and_clear();
-        wrong
+        problems
     }
 
-    /// What of the months is not what their days are.
-    async fn months(&self) -> Vec<String> {
-        let mut wrong = Vec::new();
-        for month in self.survey.months.keys().filter(|month| month.aggregator == *self.id) {
-            let days = days_of(self.survey, month);
-            if !days.iter().any(|date| self.span.has(*date)) {
-                continue;
-            }
-            if let Err(error) = self.lake.verify_month(month, &days).await {
-                wrong.push(error.to_string());
+    /// What of the months is not what their days are, or what the ledger says of days whose own files were dropped.
+    async fn months(&self, ledgers: &BTreeMap<SnapshotDate, Ledger>) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut in_months: BTreeMap<Table, BTreeSet<SnapshotDate>> = BTreeMap::new();
+        for month in self.inventory.months.keys().filter(|month| month.aggregator == *self.id) {
+            let days = days_of(self.inventory, month);
+            let there = match self.lake.verify_month(month, &days).await {
+                Ok(there) => there,
+                Err(error) => {
+                    problems.push(Problem { date: days.last().copied(), what: error.to_string() });
+                    continue;
+                }
+            };
+            in_months.entry(month.table).or_default().extend(there.keys());
+            for (date, sha256) in there.iter().filter(|(date, _)| self.span.has(**date)) {
+                let committed = ledgers.get(date).and_then(|ledger| self.committed(ledger, month.table));
+                if committed.is_some_and(|committed| committed != *sha256) {
+                    let how = if days.contains(date) {
+                        "`compline maintain FILE --apply` makes it again"
+                    } else {
+                        "its own file is gone: restore that, then `compline maintain FILE --apply`"
+                    };
+                    let what =
+                        format!("{} does not have {date} as the ledger says it was committed last; {how}", month.key());
+                    problems.push(Problem::of(*date, what));
+                }
             }
         }
-        wrong
+        for (date, _) in ledgers.iter().filter(|(_, ledger)| ledger.is_dropped()) {
+            for table in self.dataset.snapshot() {
+                if !in_months.get(&table).is_some_and(|days| days.contains(date)) {
+                    let what = format!("{} of {date} was dropped, and its month's file does not have it", table.name());
+                    problems.push(Problem::of(*date, what));
+                }
+            }
+        }
+        problems
+    }
+
+    /// The SHA-256 of a table of a snapshot, as it was committed last.
+    fn committed(&self, ledger: &Ledger, table: Table) -> Option<String> {
+        let last = ledger.last_commit()?;
+        if table == self.dataset.facts {
+            last.snapshot_sha256.clone()
+        } else if table == self.dataset.sources {
+            last.source_status_sha256.clone()
+        } else {
+            None
+        }
     }
 }
 
 /// The days of a month that have an object of their own.
-pub(crate) fn days_of(survey: &Survey, month: &Month) -> BTreeSet<SnapshotDate> {
+pub(crate) fn days_of(inventory: &Inventory, month: &Month) -> BTreeSet<SnapshotDate> {
     let Month { table, aggregator, .. } = month;
     let of_month = |partition: &&Partition| {
         (partition.table, &partition.aggregator, SnapshotMonth::from(partition.date))
             == (*table, aggregator, month.month)
     };
-    survey.partitions.keys().filter(of_month).map(|partition| partition.date).collect()
+    inventory.partitions.keys().filter(of_month).map(|partition| partition.date).collect()
 }
 
 /// The calendar days between the first and the last that are not among them.
-fn gaps(days: &[SnapshotDate]) -> Vec<(SnapshotDate, SnapshotDate)> {
+fn gaps(days: &BTreeSet<SnapshotDate>) -> Vec<(SnapshotDate, SnapshotDate)> {
     let next = |date: SnapshotDate| SnapshotDate::from(date.day() + TimeDelta::days(1));
-    let between = days.windows(2).filter(|pair| next(pair[0]) != pair[1]);
-    between.map(|pair| (next(pair[0]), pair[1].minus_days(1))).collect()
+    let pairs = days.iter().copied().zip(days.iter().copied().skip(1));
+    pairs.filter(|(one, other)| next(*one) != *other).map(|(one, other)| (next(one), other.minus_days(1))).collect()
 }

@@ -6,6 +6,7 @@
 mod answer;
 mod causes;
 mod compliance_type;
+mod dataset;
 mod names;
 mod pack_group;
 mod run_id;
@@ -16,6 +17,7 @@ mod table;
 pub use answer::{Compliance, PackAnswer, PackCounts, Page, SourceAnswer};
 pub use causes::causes;
 pub use compliance_type::ComplianceType;
+pub use dataset::Dataset;
 pub use names::{AccountId, AggregatorId, AggregatorName, InvalidName, PackName, Region};
 pub use pack_group::pack_group;
 pub use run_id::RunId;

@@ -15,6 +15,14 @@ impl RunId {
     }
 }
 
+impl RunId {
+    /// When the run started by its own clock, in milliseconds; nothing for an id of another kind.
+    pub fn started_at(self) -> Option<DateTime<Utc>> {
+        let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
+        DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
+    }
+}
+
 impl std::str::FromStr for RunId {
     type Err = InvalidName;
 

@@ -12,6 +12,12 @@ pub struct SnapshotDate(NaiveDate);
 pub struct InvalidDate(String);
 
 impl SnapshotDate {
+    /// The first day that there can be.
+    pub const FIRST: Self = match NaiveDate::from_ymd_opt(1000, 1, 1) {
+        Some(day) => Self(day),
+        None => Self(NaiveDate::MIN),
+    };
+
     /// The day itself.
     pub const fn day(self) -> NaiveDate {
         self.0

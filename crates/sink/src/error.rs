@@ -9,6 +9,8 @@ pub enum SinkErrorKind {
     Transient,
     /// It will not work until something is changed.
     Permanent,
+    /// A file is not whole, or not what it must be: it will not be until it is restored.
+    Damaged,
 }
 
 /// A step on the lake that failed: what was being done, to what, why, and what to do about it.
@@ -30,6 +32,15 @@ impl SinkError {
         Self::new(SinkErrorKind::Permanent, doing, reason)
     }
 
+    pub(crate) fn damaged(doing: impl Into<String>, reason: impl fmt::Display) -> Self {
+        Self::new(SinkErrorKind::Damaged, doing, reason)
+    }
+
+    /// Whether a file is not whole, or not what it must be.
+    pub fn is_damage(&self) -> bool {
+        self.kind == SinkErrorKind::Damaged
+    }
+
     /// A file of a version of the tables that this program does not know.
     pub(crate) fn of_newer(key: &str, version: u32) -> Self {
         let known = compline_model::SCHEMA_VERSION;
@@ -37,12 +48,6 @@ impl SinkError {
             format!("a newer compline wrote it: its tables are of version {version}, and this one knows {known}");
         let hint = "use that newer version; nothing was changed";
         Self::permanent(format!("read {key}"), reason).hint(Some(hint.to_owned()))
-    }
-
-    /// The same, with what went wrong while it was being made good.
-    pub(crate) fn and_also(mut self, other: &Self) -> Self {
-        self.reason = format!("{}; and then: {other}", self.reason);
-        self
     }
 
     pub(crate) fn hint(mut self, hint: Option<String>) -> Self {

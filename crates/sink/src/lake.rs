@@ -2,18 +2,19 @@
 
 mod checkpoints;
 mod held;
+mod inventory;
+mod journal;
 mod months;
-mod redo;
 mod runs;
 mod snapshot;
-mod survey;
 
 use crate::parquet_file::{decode, encode};
 use crate::store::{self, Store};
 use crate::{Compression, Holder, LakeLocation, LeaseOutcome, SinkError};
 pub use checkpoints::Collection;
+pub use inventory::{Inventory, Object, Unexpected};
+pub use journal::JournalEntry;
 pub use months::Month;
-pub use survey::{Object, Survey, Unknown};
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
@@ -44,7 +45,7 @@ pub struct Committed {
 
 /// A partition as it is there.
 #[derive(Debug, Clone)]
-pub struct Kept {
+pub struct Stored {
     /// Its rows, every column.
     pub rows: RecordBatch,
     /// SHA-256 of its file, in hexadecimal.
@@ -146,10 +147,10 @@ impl Lake {
     ///
     /// # Errors
     /// A store that does not answer, or a file that is not whole.
-    pub async fn kept(&self, partition: &Partition) -> Result<Option<Kept>, SinkError> {
+    pub async fn stored(&self, partition: &Partition) -> Result<Option<Stored>, SinkError> {
         let Some(file) = self.store.get(&partition.key()).await? else { return Ok(None) };
         let (table, key) = (partition.table, partition.key());
-        let read = move || Ok(Kept { sha256: sha256(&file), rows: decode(table, file, None, &key)? });
+        let read = move || Ok(Stored { sha256: sha256(&file), rows: decode(table, file, None, &key)? });
         blocking("decode", read).await.map(Some)
     }
 
@@ -277,7 +278,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn strangers_in_the_tree_are_not_taken_for_partitions() {
+    async fn unexpected_objects_in_the_tree_are_not_taken_for_partitions() {
         let folder = tempfile::tempdir().expect("a folder");
         let lake = lake(&folder).await;
         for key in [

@@ -12,7 +12,9 @@ mod store;
 
 pub use catalog::{Catalog, CatalogColumn, CatalogLocation, Change, Layout, Partitioning, TableDefinition};
 pub use error::{SinkError, SinkErrorKind};
-pub use lake::{Collection, Committed, Kept, Lake, Month, Object, Partition, Partitions, Survey, Unknown};
+pub use lake::{
+    Collection, Committed, Inventory, JournalEntry, Lake, Month, Object, Partition, Partitions, Stored, Unexpected,
+};
 pub use month_file::MonthDays;
 pub use parquet_file::Compression;
 pub use store::{Encryption, Holder, LakeLocation, Lease, LeaseOutcome, S3Location};

@@ -111,17 +111,22 @@ impl MonthReader {
         Ok(same_day && next == *rows)
     }
 
-    /// Leaves out the rows of a day.
-    pub(crate) fn skip(&mut self, date: SnapshotDate) -> Result<(), SinkError> {
+    /// The rows of a day, without the column that says so.
+    pub(crate) fn take_day(&mut self, date: SnapshotDate) -> Result<RecordBatch, SinkError> {
+        let mut parts = Vec::new();
         while let Some(batch) = self.next_batch()? {
             let dates = batch["snapshot_date"].as_primitive::<Date32Type>().values();
-            let of_day = dates.iter().position(|day| *day != date.days_since_epoch());
-            if let Some(of_day) = of_day {
-                self.rest = Some(batch.slice(of_day, batch.num_rows() - of_day));
+            let end = dates.iter().position(|day| *day != date.days_since_epoch()).unwrap_or(batch.num_rows());
+            parts.push(batch.slice(0, end));
+            if end < batch.num_rows() {
+                self.rest = Some(batch.slice(end, batch.num_rows() - end));
                 break;
             }
         }
-        Ok(())
+        let rows =
+            parts.iter().map(|batch| with_later_columns(batch, &self.table.schema())).collect::<Result<Vec<_>, _>>();
+        let rows = rows.and_then(|rows| concat_batches(&self.table.schema(), &rows));
+        rows.map_err(|error| damaged(&self.key, &error))
     }
 
     /// Whether every row was asked for.
@@ -155,8 +160,9 @@ impl MonthReader {
 }
 
 fn damaged(key: &str, reason: &dyn fmt::Display) -> SinkError {
-    let hint = "the file is damaged or not of Compline; remove it, and `compline maintain --apply` makes it again";
-    SinkError::permanent(format!("read {key}"), reason).hint(Some(hint.to_owned()))
+    let hint = "the file is damaged or not of Compline: restore an earlier version of the object; where every day of the month has a \
+                file of its own, `compline maintain FILE --apply` makes it again";
+    SinkError::damaged(format!("read {key}"), reason).hint(Some(hint.to_owned()))
 }
 
 /// What the footer says of the days.

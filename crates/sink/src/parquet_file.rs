@@ -199,13 +199,7 @@ pub(crate) fn properties(table: Table, layout: Layout, compression: Compression)
 /// in the error.
 pub(crate) fn decode(table: Table, file: Bytes, columns: Option<&[&str]>, key: &str) -> Result<RecordBatch, SinkError> {
     let damaged = |reason: &dyn std::fmt::Display| {
-        let again = if table.is_derived() {
-            "run `compline verify --repair`, which writes it anew from the snapshots"
-        } else {
-            "remove it and run `compline run` for its day again"
-        };
-        let hint = format!("the file is damaged or not of Compline; restore it, or {again}");
-        SinkError::permanent(format!("read {key}"), reason).hint(Some(hint))
+        SinkError::damaged(format!("read {key}"), reason).hint(Some(restore_hint(table).to_owned()))
     };
     let footer = ParquetMetaDataReader::new().parse_and_finish(&file).map_err(|error| damaged(&error))?;
     let version = version(table.name(), &footer).map_err(|reason| damaged(&reason))?;
@@ -227,6 +221,23 @@ pub(crate) fn decode(table: Table, file: Bytes, columns: Option<&[&str]>, key: &
     let batches = batches.map_err(|error| damaged(&error))?;
     let batches: Result<Vec<_>, _> = batches.iter().map(|batch| with_later_columns(batch, &schema)).collect();
     batches.and_then(|batches| concat_batches(&schema, &batches)).map_err(|error| damaged(&error))
+}
+
+/// What to do about a damaged file: never to remove the only copy of what cannot be computed again.
+pub(crate) const fn restore_hint(table: Table) -> &'static str {
+    match table {
+        Table::PackChanges | Table::ComplianceTrends | Table::PackStatus => {
+            "the file is damaged or not of Compline: `compline verify FILE --repair` computes it again from the snapshots"
+        }
+        Table::PackCompliance | Table::SourceStatus => {
+            "the file is damaged or not of Compline: restore an earlier version of the object, or `compline import --replace` \
+             the day's pages from _compline/raw, or take its rows from the month's file; until then leave it where it is"
+        }
+        Table::Runs => {
+            "the file is damaged or not of Compline: restore an earlier version of the object; what each run did is also in \
+             _compline/runs"
+        }
+    }
 }
 
 /// The version that a file says it is of.

@@ -57,6 +57,15 @@ pub struct Trends {
     pub pack_status: RecordBatch,
 }
 
+/// Which day, and since when the aggregator's population has been what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrendDay {
+    /// The snapshot date.
+    pub date: SnapshotDate,
+    /// The first snapshot since the filters last changed; the day itself where there is none before it.
+    pub population_since: SnapshotDate,
+}
+
 /// The trend tables of a day. `snapshot` holds that day's rows of `pack_compliance`, with at least
 /// [`SNAPSHOT_COLUMNS`]. `recent` holds the days that [`recent_needed`] names. What it takes by value it lets go as soon as
 /// it can: each is as large as the day.
@@ -65,13 +74,13 @@ pub struct Trends {
 /// None that an input can cause, since every batch has the schema of its table.
 pub fn advance(
     aggregator: &AggregatorId,
-    date: SnapshotDate,
+    TrendDay { date, population_since }: TrendDay,
     previous: Option<State>,
     snapshot: RecordBatch,
     recent: &[Recent],
 ) -> Result<Trends, TransformError> {
     let doing = "compute the trends";
-    let day = Day { date, previous: previous.as_ref().map(|state| state.date) };
+    let day = Day { date, previous: previous.as_ref().map(|state| state.date), population_since };
     let now = to_frame(&snapshot.schema(), &[snapshot])?;
     let before =
         to_frame(&Table::PackStatus.schema(), &previous.map(|state| vec![state.pack_status]).unwrap_or_default())?;
@@ -97,6 +106,7 @@ pub fn advance(
 struct Day {
     date: SnapshotDate,
     previous: Option<SnapshotDate>,
+    population_since: SnapshotDate,
 }
 
 impl Day {

@@ -4,29 +4,36 @@ use crate::arguments::CatalogArguments;
 use crate::catalog::Cataloguing;
 use crate::failure::{Ending, Failure};
 use crate::print;
+use crate::progress::log_to_stderr;
+use crate::session::{Access, Clock, Opening, Session, session};
 use anyhow::anyhow;
-use chrono::{DateTime, Utc};
-use compline_sink::Lake;
 
-pub(super) async fn catalog(arguments: &CatalogArguments, clock: fn() -> DateTime<Utc>) -> Result<Ending, Failure> {
+pub(super) async fn catalog(arguments: &CatalogArguments, clock: Clock) -> Result<Ending, Failure> {
+    let progress = log_to_stderr("error,compline=info");
     let settings = arguments.pipeline.settings()?;
     let Some(cataloguing) = Cataloguing::open(&settings).await else {
         let what =
             "the pipeline file has no [catalog], or --lake names another lake; add [catalog] with database = \"NAME\"";
         return Err(Failure::Usage(anyhow!(what)));
     };
-    let lake = Lake::open(&settings.lake, settings.compression).await.map_err(Failure::run)?;
-    let survey = lake.survey(clock()).await.map_err(Failure::run)?;
-    let changes = cataloguing.differences(&survey).await.map_err(Failure::run)?;
-    if changes.is_empty() {
-        print("the catalog is as it must be\n")?;
-    }
-    for change in changes {
-        if !arguments.dry_run {
-            cataloguing.apply(&change).await.map_err(Failure::run)?;
+    let when_stopped = "what is changed is changed, and a second run does the rest";
+    let access = Access::Read;
+    let opening = Opening { settings: &settings, command: "catalog", access, clock, progress, when_stopped };
+    let ended = session(opening, async |session: &Session<'_>| {
+        let inventory = session.lake.inventory(session.started_at).await?;
+        let changes = cataloguing.differences(&inventory).await?;
+        let mut lines = Vec::new();
+        for change in &changes {
+            if !arguments.dry_run {
+                cataloguing.apply(change).await?;
+            }
+            let would = if arguments.dry_run { "would " } else { "" };
+            lines.push(format!("{would}{change}\n"));
         }
-        let would = if arguments.dry_run { "would " } else { "" };
-        print(&format!("{would}{change}\n"))?;
-    }
-    Ok(Ending::Done)
+        anyhow::Ok(lines)
+    });
+    ended.await?.then(|lines| {
+        print(&if lines.is_empty() { "the catalog is up to date\n".to_owned() } else { lines.concat() })?;
+        Ok(Ending::Done)
+    })
 }

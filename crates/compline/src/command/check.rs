@@ -1,14 +1,14 @@
 //! `compline check`.
 
-use super::{Clock, day_of};
+use super::day_of;
 use crate::arguments::PipelineArguments;
 use crate::catalog::Cataloguing;
 use crate::failure::{Ending, Failure};
 use crate::print;
+use crate::session::{Clock, open_lake};
 use crate::settings::{AggregatorSettings, Settings, lake_name};
 use compline_fetcher::{Connector, FetchError, FetchOptions, Identity, Trial};
 use compline_model::RunId;
-use compline_sink::Lake;
 use futures::future::join_all;
 use std::error::Error;
 use std::time::Duration;
@@ -72,12 +72,12 @@ async fn aggregator(aggregator: &AggregatorSettings, settings: &Settings, connec
 
 async fn lake(settings: &Settings, run_id: RunId) -> Vec<Tried> {
     let name = lake_name(&settings.lake);
-    match Lake::open(&settings.lake, settings.compression).await {
+    match open_lake(settings).await {
         Ok(lake) => {
             let steps = lake.trial(&run_id.to_string()).await;
             steps.into_iter().map(|(step, found)| tried(format!("lake: {step}"), found, |()| name.clone())).collect()
         }
-        Err(error) => vec![tried("lake: open".to_owned(), Err::<(), _>(error), |()| name)],
+        Err(error) => vec![Tried { what: "lake: open".to_owned(), found: Err(format!("{error:#}")) }],
     }
 }
 

@@ -2,14 +2,13 @@
 
 use crate::arguments::HistoryArguments;
 use crate::failure::{Ending, Failure};
+use crate::ledger::{Ledger, LedgerRow, Outcome};
 use crate::print;
+use crate::progress::log_to_stderr;
+use crate::session::{Access, Clock, Opening, Session, session};
 use crate::summary::plain_table;
 use anyhow::Context;
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Int64Type, TimestampMillisecondType};
-use chrono::{DateTime, Utc};
 use compline_model::{AggregatorId, SnapshotDate, Table};
-use compline_sink::{Lake, Partition};
 use indicatif::HumanCount;
 use serde::Serialize;
 use std::fmt::Write;
@@ -23,75 +22,66 @@ struct Run {
     /// RFC 3339.
     started_at: String,
     command: String,
-    outcome: String,
-    rows: i64,
-    calls: i64,
-    throttles: i64,
+    outcome: Outcome,
+    rows: u64,
+    calls: u64,
+    throttles: u64,
     seconds: f64,
-    warnings: i64,
-    conflicts: i64,
-    unreconciled: Option<i64>,
+    warnings: u64,
+    conflicts: u64,
+    unreconciled: Option<u64>,
+    commit_number: Option<u64>,
     error: Option<String>,
 }
 
-pub(super) async fn history(arguments: &HistoryArguments) -> Result<Ending, Failure> {
+pub(super) async fn history(arguments: &HistoryArguments, clock: Clock) -> Result<Ending, Failure> {
+    let progress = log_to_stderr("error");
     let settings = arguments.pipeline.settings()?;
-    let lake = Lake::open(&settings.lake, settings.compression).await.map_err(Failure::run)?;
-    let ids = settings.aggregators.iter().map(|aggregator| &aggregator.address.id);
-    let mut runs = last_runs(&lake, ids, arguments.nights).await.map_err(Failure::run)?;
-    runs.sort_by(|one, other| (&one.snapshot_date, &one.started_at).cmp(&(&other.snapshot_date, &other.started_at)));
-    print(&if arguments.json { lines(&runs)? } else { told(&runs) })?;
-    Ok(Ending::Done)
+    let (access, when_stopped) = (Access::Read, "nothing was changed");
+    let opening = Opening { settings: &settings, command: "history", access, clock, progress, when_stopped };
+    let ended = session(opening, async |session: &Session<'_>| last_runs(session, arguments.nights).await);
+    ended.await?.then(|mut runs| {
+        runs.sort_by(|one, other| {
+            (&one.snapshot_date, &one.started_at).cmp(&(&other.snapshot_date, &other.started_at))
+        });
+        print(&if arguments.json { lines(&runs)? } else { told(&runs) })?;
+        Ok(Ending::Done)
+    })
 }
 
 /// The runs of the last days on which there was one.
-async fn last_runs(
-    lake: &Lake,
-    aggregators: impl Iterator<Item = &AggregatorId>,
-    nights: u32,
-) -> anyhow::Result<Vec<Run>> {
-    let ledger = lake.partitions(Table::Runs).await?;
+async fn last_runs(session: &Session<'_>, nights: u32) -> anyhow::Result<Vec<Run>> {
+    let ledgers = session.lake.partitions(Table::Runs).await?;
     let mut runs = Vec::new();
-    for aggregator in aggregators {
-        let Some(dates) = ledger.get(aggregator) else { continue };
+    for aggregator in session.settings.aggregators.iter().map(|aggregator| &aggregator.address.id) {
+        let Some(dates) = ledgers.get(aggregator) else { continue };
         for date in dates.iter().rev().take(nights as usize) {
-            let partition = Partition { table: Table::Runs, date: *date, aggregator: aggregator.clone() };
-            if let Some(lines) = lake.read(&partition, None).await? {
-                runs.extend((0..lines.num_rows()).map(|row| Run::of(aggregator, *date, &lines, row)));
-            }
+            let ledger = Ledger::read(&session.lake, aggregator, *date).await?;
+            runs.extend(ledger.rows().iter().map(|row| Run::of(aggregator, *date, row)));
         }
     }
     Ok(runs)
 }
 
 impl Run {
-    fn of(aggregator: &AggregatorId, date: SnapshotDate, lines: &RecordBatch, row: usize) -> Self {
-        let text = |name: &str| {
-            let column = lines[name].as_string_view();
-            column.is_valid(row).then(|| column.value(row).to_owned())
-        };
-        let count = |name: &str| {
-            let column = lines[name].as_primitive::<Int64Type>();
-            column.is_valid(row).then(|| column.value(row))
-        };
-        let time = |name: &str| lines[name].as_primitive::<TimestampMillisecondType>().value(row);
-        let started: Option<DateTime<Utc>> = DateTime::from_timestamp_millis(time("started_at"));
-        let required = |name: &str| text(name).unwrap_or_default();
+    fn of(aggregator: &AggregatorId, date: SnapshotDate, row: &LedgerRow) -> Self {
+        let row = row.clone();
         Self {
             snapshot_date: date.to_string(),
             aggregator: aggregator.to_string(),
-            run_id: required("run_id"),
-            started_at: started.unwrap_or_default().to_rfc3339(),
-            command: required("command"),
-            outcome: required("outcome"),
-            rows: count("rows").unwrap_or_default(),
-            calls: count("calls").unwrap_or_default(),
-            throttles: count("throttles").unwrap_or_default(),
-            seconds: (time("finished_at") - time("started_at")) as f64 / 1000.0,
-            warnings: count("warnings").unwrap_or_default(),
-            conflicts: count("conflicts").unwrap_or_default(),
-            unreconciled: count("unreconciled"),
-            error: text("error"),
+            run_id: row.run_id,
+            started_at: row.started_at.to_rfc3339(),
+            command: row.command,
+            outcome: row.outcome,
+            rows: row.rows,
+            calls: row.calls,
+            throttles: row.throttles,
+            seconds: (row.finished_at - row.started_at).num_milliseconds() as f64 / 1000.0,
+            warnings: row.warnings,
+            conflicts: row.conflicts,
+            unreconciled: row.unreconciled,
+            commit_number: row.commit_number,
+            error: row.error,
         }
     }
 }
@@ -117,13 +107,16 @@ fn told(runs: &[Run]) -> String {
         "seconds",
         "warnings",
     ]);
-    let count = |count: i64| HumanCount(u64::try_from(count).unwrap_or_default()).to_string();
+    let count = |count: u64| HumanCount(count).to_string();
     for run in runs {
         table.add_row(vec![
             run.snapshot_date.clone(),
             run.aggregator.clone(),
             run.command.clone(),
-            if run.outcome == "succeeded" { run.outcome.clone() } else { run.outcome.to_uppercase() },
+            match run.outcome {
+                Outcome::Succeeded | Outcome::Dropped => run.outcome.name().to_owned(),
+                Outcome::Held | Outcome::Failed => run.outcome.name().to_uppercase(),
+            },
             count(run.rows),
             count(run.calls),
             count(run.throttles),

@@ -1,23 +1,24 @@
 //! `compline import`.
 
+use super::day_of;
 use super::run::perform;
-use super::{Clock, day_of};
 use crate::arguments::ImportArguments;
 use crate::failure::{Ending, Failure};
-use crate::nightly::{Night, Source};
+use crate::nightly::{Night, Source, nightly};
+use crate::session::{Access, Clock};
 use crate::settings::Settings;
 use anyhow::anyhow;
 
 pub(super) async fn import(arguments: ImportArguments, clock: Clock) -> Result<Ending, Failure> {
     let mut settings = Settings::read(&arguments.file, arguments.lake.as_deref()).map_err(Failure::Usage)?;
     settings.keep_only(std::slice::from_ref(&arguments.aggregator)).map_err(Failure::Usage)?;
-    let (started_at, date) = (clock(), arguments.date);
-    let today = day_of(started_at);
+    let (date, today) = (arguments.date, day_of(clock()));
     if date > today {
         return Err(Failure::Usage(anyhow!("--date {date}: it is {today} (UTC), so nothing can be of that day yet")));
     }
     let ImportArguments { paths: files, replace, accept, json, wait, .. } = arguments;
     let source = Source::Files { files, replace };
-    let wait = wait.or_none();
-    perform(&Night { settings: &settings, date, source, accept, fresh: false, wait, started_at, clock }, json).await
+    let night = Night { date, source, accept, ignore_checkpoints: false };
+    let access = Access::Write { wait: wait.or_none() };
+    perform(&settings, "import", access, clock, json, async |session| nightly(session, &night).await).await
 }

@@ -1,9 +1,10 @@
 //! `compline plan`.
 
-use super::{Clock, day_of};
+use super::day_of;
 use crate::arguments::PlanArguments;
 use crate::failure::{Ending, Failure};
 use crate::print;
+use crate::session::Clock;
 use crate::settings::{AggregatorSettings, Settings, lake_name};
 use compline_fetcher::{Connector, FanOut, Shard, Split, Wanted, plan_shards, split_needed};
 use compline_model::{RunId, SnapshotDate, Table};

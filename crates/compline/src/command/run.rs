@@ -1,55 +1,51 @@
 //! `compline run`.
 
-use super::{Clock, day_of};
+use super::day_of;
 use crate::arguments::RunArguments;
-use crate::failure::{Ending, Failure, Signal};
+use crate::failure::{Ending, Failure};
 use crate::nightly::{Night, Report, Source, nightly};
-use crate::progress::{Progress, log_to_stderr};
+use crate::progress::log_to_stderr;
+use crate::session::{Access, Clock, Opening, Session, session};
 use crate::settings::{Settings, lake_name};
-use crate::{print, signals, summary};
-use anyhow::{Context, anyhow};
+use crate::{print, summary};
+use anyhow::{Context, anyhow, bail};
 use compline_model::SnapshotDate;
-use compline_sink::Lake;
-use std::time::Duration;
-
-/// How long a stopped run may take to clean up.
-const SETTLE: Duration = Duration::from_secs(3);
 
 pub(super) async fn run(arguments: RunArguments, clock: Clock) -> Result<Ending, Failure> {
     let settings = arguments.pipeline.settings()?;
-    // Read once: a run across midnight stays one day.
-    let started_at = clock();
-    let (date, source) = snapshot_date(&arguments, day_of(started_at), &settings)?;
-    let RunArguments { accept, fresh, json, .. } = arguments;
-    let wait = arguments.wait.or_none();
-    let night = Night { settings: &settings, date, source, accept, fresh, wait, started_at, clock };
-    perform(&night, json).await
-}
-
-/// Does a night, says what it did, and ends it when a signal says so.
-pub(super) async fn perform(night: &Night<'_>, json: bool) -> Result<Ending, Failure> {
-    let progress = Progress::on_stderr();
-    // What the SDK warns of is in the error when it matters, and its dumps are not for an operator.
-    log_to_stderr(&progress, "error,compline=info");
-    log_endpoints(night.settings);
-    let lake = Lake::open(&night.settings.lake, night.settings.compression).await.map_err(Failure::run)?;
-    let report = tokio::select! {
-        report = nightly(night, &lake, &progress) => report,
-        signal = signals::received() => {
-            tracing::warn!("stopped: no partition is half written; run again to finish the day from where it was");
-            return Ok(stopped(&lake, signal).await);
+    // Before anything is opened: a date that can be of no use is wrong usage.
+    snapshot_date(&arguments, day_of(clock()), &settings).map_err(Failure::Usage)?;
+    let (wait, json) = (arguments.wait.or_none(), arguments.json);
+    let RunArguments { accept, ignore_checkpoints, .. } = arguments;
+    perform(&settings, "run", Access::Write { wait }, clock, json, async |session| {
+        // Once more, since midnight may have passed while another run was waited for.
+        let (date, source) = snapshot_date(&arguments, session.today(), &settings)?;
+        if source == Source::AwsConfig && !settings.answers_any_date() {
+            session.check_date(date, "S3", session.clock_offset())?;
         }
-    };
-    lake.settle().await;
-    let report = report.map_err(Failure::run)?;
-    print(&told(&report, json)?)?;
-    Ok(report.ending())
+        nightly(session, &Night { date, source, accept, ignore_checkpoints }).await
+    })
+    .await
 }
 
-/// Ends work on a lake that a signal has stopped: what is being cleaned up has some seconds for it.
-pub(super) async fn stopped(lake: &Lake, signal: Signal) -> Ending {
-    let _ = tokio::time::timeout(SETTLE, lake.settle()).await;
-    Ending::Stopped(signal)
+/// Does a run in a session and says what it did.
+pub(super) async fn perform(
+    settings: &Settings,
+    command: &'static str,
+    access: Access,
+    clock: Clock,
+    json: bool,
+    work: impl AsyncFnOnce(&Session<'_>) -> anyhow::Result<Report>,
+) -> Result<Ending, Failure> {
+    // What the SDK warns of is in the error when it matters, and its dumps are not for an operator.
+    let progress = log_to_stderr("error,compline=info");
+    log_endpoints(settings);
+    let when_stopped = "no partition is half written; run again to resume the day from its checkpoints";
+    let ended = session(Opening { settings, command, access, clock, progress, when_stopped }, work).await?;
+    ended.then(|report| {
+        print(&told(&report, json)?)?;
+        Ok(report.ending())
+    })
 }
 
 /// The date of the snapshot, and where it comes from: of another day than today AWS Config does not know. A day that was
@@ -58,18 +54,21 @@ fn snapshot_date(
     arguments: &RunArguments,
     today: SnapshotDate,
     settings: &Settings,
-) -> Result<(SnapshotDate, Source), Failure> {
+) -> anyhow::Result<(SnapshotDate, Source)> {
     let date = arguments.date.unwrap_or(today);
+    if date > today {
+        bail!("--date {date}: it is {today} (UTC), so nothing can be of that day yet");
+    }
     if date == today || settings.answers_any_date() {
         return Ok((date, Source::AwsConfig));
     }
     if arguments.accept {
         return Ok((date, Source::HeldAlone));
     }
-    Err(Failure::Usage(anyhow!(
+    Err(anyhow!(
         "--date {date}: AWS Config only knows how things are now, and today is {today} (UTC); \
          a snapshot of another day would be wrong without saying so"
-    )))
+    ))
 }
 
 /// Says where calls go that do not go to AWS: AWS_ENDPOINT_URL moves more than its user may think.
@@ -113,7 +112,7 @@ mod tests {
     use clap::Parser;
     use compline_model::{AggregatorId, Table};
     use compline_simulator::{Faults, Organization, OrganizationSpec, Simulator};
-    use compline_sink::{Compression, LakeLocation, Partition};
+    use compline_sink::{Compression, Lake, LakeLocation, Partition};
     use std::sync::atomic::{AtomicBool, Ordering};
 
     /// A clock that midnight has passed when it is looked at again.

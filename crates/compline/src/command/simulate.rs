@@ -1,16 +1,17 @@
 //! `compline simulate`.
 
-use super::{Clock, day_of, organization};
+use super::{day_of, organization};
 use crate::arguments::SimulateArguments;
 use crate::failure::{Ending, Failure};
-use crate::progress::{Progress, log_to_stderr};
+use crate::progress::log_to_stderr;
+use crate::session::Clock;
 use crate::{print, signals};
 use anyhow::Context;
 use compline_simulator::{Faults, Simulator};
 
 pub(super) async fn simulate(arguments: SimulateArguments, clock: Clock) -> Result<Ending, Failure> {
     let faults = faults(&arguments)?;
-    log_to_stderr(&Progress::on_stderr(), "warn");
+    log_to_stderr("warn");
     let organization = organization(&arguments.organization);
     let date = arguments.date.unwrap_or_else(|| day_of(clock()));
     let aggregators: Vec<String> =

@@ -1,75 +1,47 @@
 //! `compline verify`.
 
-use super::run::stopped;
-use super::{Clock, day_of};
 use crate::arguments::VerifyArguments;
 use crate::failure::{Ending, Failure};
-use crate::leases::Leases;
-use crate::nightly::Span;
-use crate::progress::{Progress, log_to_stderr};
-use crate::settings::Settings;
+use crate::print;
+use crate::progress::log_to_stderr;
+use crate::session::{Access, Clock, Opening, Session, session};
 use crate::summary::counted;
-use crate::verify::{Found, KeptFrom, Verified, repair, verify as verify_lake};
-use crate::{print, signals};
-use chrono::{DateTime, Utc};
-use compline_model::{AggregatorId, RunId};
-use compline_sink::{Holder, Lake};
+use crate::verify::{Found, Verified, repair, verify as verify_lake};
+use compline_model::AggregatorId;
 use indicatif::{HumanBytes, HumanCount};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// Lines of each kind that are printed; the rest is counted.
-const SHOWN: usize = 50;
+const MAX_SHOWN: usize = 50;
 
 pub(super) async fn verify(arguments: &VerifyArguments, clock: Clock) -> Result<Ending, Failure> {
-    let progress = Progress::on_stderr();
-    log_to_stderr(&progress, "error,compline=info");
+    let progress = log_to_stderr("error,compline=info");
     let settings = arguments.pipeline.settings()?;
     let span = arguments.span.checked()?;
-    let lake = Lake::open(&settings.lake, settings.compression).await.map_err(Failure::run)?;
-    let now = clock();
-    let (keep, today) = (&settings.keep, day_of(now));
-    let when = (KeptFrom { statuses: keep.statuses_from(today), snapshots: keep.snapshots_from(today) }, now);
     let only: BTreeSet<AggregatorId> = settings.aggregators.iter().map(|one| one.address.id.clone()).collect();
     let only = arguments.pipeline.is_partial().then_some(only);
-    let ended = tokio::select! {
-        verified = async {
-            match arguments.repair {
-                false => verify_lake(&lake, only.as_ref(), span, when, &progress).await,
-                true => repaired(&settings, &lake, only.as_ref(), span, arguments, when, &progress).await,
-            }
-        } => verified,
-        signal = signals::received() => return Ok(stopped(&lake, signal).await),
-    };
-    lake.settle().await;
-    let verified = ended.map_err(Failure::run)?;
-    print(&told(&verified))?;
-    Ok(if verified.wrong() == 0 { Ending::Done } else { Ending::Failed })
-}
-
-/// What is found once what can be is repaired.
-async fn repaired(
-    settings: &Settings,
-    lake: &Lake,
-    only: Option<&BTreeSet<AggregatorId>>,
-    span: Span,
-    arguments: &VerifyArguments,
-    when: (KeptFrom, DateTime<Utc>),
-    progress: &Progress,
-) -> anyhow::Result<Verified> {
-    let (_, now) = when;
-    let holder = Holder::here(RunId::new(now), "verify --repair", now);
-    let mut ids: BTreeSet<AggregatorId> = settings.aggregators.iter().map(|one| one.address.id.clone()).collect();
-    if only.is_none() {
+    let wait = arguments.wait.or_none();
+    let (command, access) = match (arguments.repair, &only) {
+        (false, _) => ("verify", Access::Read),
+        (true, Some(_)) => ("verify --repair", Access::Write { wait }),
         // Aggregators that the pipeline file no longer has are repaired as well.
-        ids.extend(lake.survey(now).await?.partitions.into_keys().map(|partition| partition.aggregator));
-    }
-    let leases = Leases::take(lake, &ids, &holder, arguments.wait.or_none()).await?;
-    let verified = verify_lake(lake, only, span, when, progress).await?;
-    let done = repair(lake, &verified, &leases, when).await;
-    leases.release().await;
-    done?;
-    verify_lake(lake, only, span, when, progress).await
+        (true, None) => ("verify --repair", Access::WriteAll { wait }),
+    };
+    let when_stopped = "nothing is half written; run it again";
+    let opening = Opening { settings: &settings, command, access, clock, progress, when_stopped };
+    let ended = session(opening, async |session: &Session<'_>| {
+        let verified = verify_lake(session, only.as_ref(), span).await?;
+        if !arguments.repair {
+            return Ok(verified);
+        }
+        repair(session, &verified).await?;
+        verify_lake(session, only.as_ref(), span).await
+    });
+    ended.await?.then(|verified| {
+        print(&told(&verified))?;
+        Ok(if verified.problems() == 0 { Ending::Done } else { Ending::Failed })
+    })
 }
 
 fn told(verified: &Verified) -> String {
@@ -77,20 +49,21 @@ fn told(verified: &Verified) -> String {
     for found in &verified.aggregators {
         aggregator(&mut text, found);
     }
-    let survey = &verified.survey;
-    for (kind, in_a_table) in [("stranger in a table, which readers take for a part of it", true), ("stranger", false)]
+    let inventory = &verified.inventory;
+    for (kind, in_a_table) in
+        [("unexpected object in a table, which readers take for a part of it", true), ("unexpected object", false)]
     {
-        let strangers = survey.strangers.iter().filter(|stranger| stranger.in_a_table == in_a_table);
-        list(&mut text, kind, strangers.map(|stranger| stranger.key.escape_debug().to_string()));
+        let unexpected = inventory.unexpected.iter().filter(|object| object.in_a_table == in_a_table);
+        list(&mut text, kind, unexpected.map(|object| object.key.escape_debug().to_string()));
     }
-    list(&mut text, "left over; --repair removes it", survey.leftovers.iter().cloned());
-    if let Some(error) = &survey.unseen {
+    list(&mut text, "orphaned; --repair removes it", inventory.orphaned.iter().cloned());
+    if let Some(error) = &inventory.unseen {
         let _ = writeln!(text, "uploads that were never finished are not looked for: {error}");
     }
-    let _ = match verified.wrong() {
-        0 => writeln!(text, "everything is as it must be"),
-        1 => writeln!(text, "1 thing is wrong"),
-        wrong => writeln!(text, "{wrong} things are wrong"),
+    let _ = match verified.problems() {
+        0 => writeln!(text, "OK: no problems found"),
+        1 => writeln!(text, "1 problem found"),
+        problems => writeln!(text, "{problems} problems found"),
     };
     text
 }
@@ -101,21 +74,29 @@ fn aggregator(text: &mut String, found: &Found) {
     let (rows, bytes) = (HumanCount(*rows), HumanBytes(*bytes));
     let days = counted(days.len(), "day");
     let _ = writeln!(text, "{aggregator}: {days}{span}, {files} files, {rows} rows of facts, {bytes}");
-    list(text, "  wrong", found.wrong.iter().cloned());
+    list(text, "  problem", found.problems.iter().map(|problem| problem.what.clone()));
+    list(text, "  in progress", found.in_progress.iter().cloned());
     let gaps = found
         .gaps
         .iter()
         .map(|(first, last)| if first == last { first.to_string() } else { format!("{first} to {last}") });
     list(text, "  no snapshot", gaps);
+    if let Some((first, last)) = found.dropped.first().zip(found.dropped.last()) {
+        let _ = writeln!(
+            text,
+            "  dropped, in its month's file: {}, {first} to {last}",
+            counted(found.dropped.len(), "day")
+        );
+    }
     list(text, "  held", found.held.iter().map(|date| format!("{date}, until it is accepted")));
 }
 
 fn list(text: &mut String, kind: &str, lines: impl Iterator<Item = String>) {
     let lines: Vec<String> = lines.collect();
-    for line in lines.iter().take(SHOWN) {
+    for line in lines.iter().take(MAX_SHOWN) {
         let _ = writeln!(text, "{kind}: {line}");
     }
-    if lines.len() > SHOWN {
-        let _ = writeln!(text, "{kind}: and {} more", lines.len() - SHOWN);
+    if lines.len() > MAX_SHOWN {
+        let _ = writeln!(text, "{kind}: and {} more", lines.len() - MAX_SHOWN);
     }
 }

@@ -1,15 +1,16 @@
 //! plan -> fetch -> flatten -> check, for one aggregator.
 
+use super::Shared;
 use super::checkpoints::Checkpoints;
-use super::{AggregatorReport, Shared};
+use crate::ledger::LedgerRow;
 use crate::memory;
 use crate::progress::Bar;
 use crate::settings::{AggregatorSettings, Reconcile};
 use anyhow::{Context, bail};
 use arrow::array::RecordBatch;
 use bytes::Bytes;
-use compline_fetcher::{AggregatorClient, Shard, ShardReader, ShardStep, ShardTally};
-use compline_transformer::{CheckedSnapshot, Flattener, SourceIndex, check, reconcile, source_status};
+use compline_fetcher::{AggregatorClient, CallCounts, FetchError, Shard, ShardReader, ShardStep, ShardTally};
+use compline_transformer::{CheckedSnapshot, Flattener, Named, SourceIndex, check, reconcile, source_status};
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::time::timeout_at;
 
@@ -20,6 +21,48 @@ pub(super) struct Collected {
     pub(super) source_status: RecordBatch,
 }
 
+/// What reading a day took, and what was found while it was read.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    pub(super) shards: u64,
+    pub(super) shards_resumed: u64,
+    pub(super) shard_restarts: u64,
+    pub(super) calls: CallCounts,
+    pub(super) pages: u64,
+    pub(super) empty_pages: u64,
+    /// Rows that came and are not wanted.
+    pub(super) left_out: u64,
+    /// Accounts that are not as AWS Config counts them; nothing if it was not asked.
+    pub(super) unreconciled: Option<Named>,
+    /// Why AWS Config's count could not be had.
+    pub(super) not_reconciled: Option<String>,
+}
+
+impl Reading {
+    /// Puts it into the row of the ledger.
+    pub(super) fn fill(&self, row: &mut LedgerRow) {
+        row.shards = self.shards;
+        row.shards_resumed = self.shards_resumed;
+        row.shard_restarts = self.shard_restarts;
+        (row.calls, row.retries, row.throttles) = (self.calls.calls, self.calls.retries, self.calls.throttles);
+        (row.pages, row.empty_pages, row.left_out) = (self.pages, self.empty_pages, self.left_out);
+        row.unreconciled = self.unreconciled.as_ref().map(|found| found.count);
+        row.not_reconciled.clone_from(&self.not_reconciled);
+    }
+
+    /// Adds a shard: what reading it took, or nothing if a stopped run had read it.
+    fn add(&mut self, tally: Option<ShardTally>, left_out: u64) {
+        self.left_out += left_out;
+        let Some(tally) = tally else {
+            self.shards_resumed += 1;
+            return;
+        };
+        self.pages += tally.pages;
+        self.empty_pages += tally.empty_pages;
+        self.shard_restarts += u64::from(tally.restarts);
+    }
+}
+
 /// One shard, read whole.
 struct ShardBatch {
     index: usize,
@@ -27,12 +70,12 @@ struct ShardBatch {
     left_out: u64,
     /// What reading it took; nothing if a stopped run had read it.
     tally: Option<ShardTally>,
-    /// Its pages as they came, where they are to be kept for good.
+    /// Its pages as they came, where they are to be archived.
     lines: Option<Bytes>,
 }
 
 /// What the shards of an aggregator share.
-struct Reading<'a> {
+struct ShardReading<'a> {
     shared: &'a Shared<'a>,
     client: &'a AggregatorClient,
     checkpoints: Checkpoints<'a>,
@@ -40,21 +83,21 @@ struct Reading<'a> {
     bar: &'a Bar,
 }
 
-/// Collects an aggregator's day. The first shard that fails ends the others: a day is kept whole or not at all.
+/// Collects an aggregator's day. The first shard that fails ends the others: a day is committed whole or not at all.
 pub(super) async fn collect(
     shared: &Shared<'_>,
     aggregator: &AggregatorSettings,
     bar: &Bar,
-    report: &mut AggregatorReport,
+    reading: &mut Reading,
 ) -> anyhow::Result<Collected> {
     let client = shared.connector.connect(aggregator.address.clone()).await;
-    let collected = timeout_at(shared.deadline, read_all(shared, aggregator, &client, bar, report)).await;
-    report.note_calls(client.counts());
+    let collected = timeout_at(shared.deadline, read_all(shared, aggregator, &client, bar, reading)).await;
+    reading.calls = client.counts();
     collected.unwrap_or_else(|_| {
-        let allowed = shared.night.settings.run_deadline.as_secs();
+        let allowed = shared.session.settings.run_deadline.as_secs();
         bail!(
-            "reading was not done {allowed} s after the run began; what was read whole is kept for the next run of the \
-             day; see fetch.run_deadline_secs"
+            "reading was not done {allowed} s after the run began; the next run of the day resumes from the checkpoints; see \
+             fetch.run_deadline_secs"
         )
     })
 }
@@ -64,25 +107,25 @@ async fn read_all(
     aggregator: &AggregatorSettings,
     client: &AggregatorClient,
     bar: &Bar,
-    report: &mut AggregatorReport,
+    reading: &mut Reading,
 ) -> anyhow::Result<Collected> {
     bar.stage("asking for its sources");
     let checkpoints = Checkpoints::open(shared, aggregator).await?;
     let (discovery, lines) = checkpoints.discovery(client, aggregator).await?;
     let source_status = source_status(&discovery.statuses, discovery.collected_at, discovery.run_id)?;
-    report.shards = discovery.shards.len() as u64;
+    reading.shards = discovery.shards.len() as u64;
     bar.shards(discovery.shards.len());
 
     let flattener = Flattener::new(SourceIndex::new(&discovery.statuses), aggregator.choice.clone());
-    let reading = Reading { shared, client, checkpoints, flattener, bar };
-    let at_once = shared.night.settings.max_in_flight;
-    let shards = discovery.shards.into_iter().map(|shard| reading.shard(shard));
-    let mut batches: Vec<ShardBatch> = stream::iter(shards).buffer_unordered(at_once).try_collect().await?;
+    let shards = ShardReading { shared, client, checkpoints, flattener, bar };
+    let at_once = shared.session.settings.max_in_flight;
+    let each = discovery.shards.into_iter().map(|shard| shards.shard(shard));
+    let mut batches: Vec<ShardBatch> = stream::iter(each).buffer_unordered(at_once).try_collect().await?;
     batches.sort_unstable_by_key(|batch| batch.index);
-    batches.iter().for_each(|batch| report.note_shard(batch.tally, batch.left_out));
-    if shared.night.settings.archive_raw {
+    batches.iter().for_each(|batch| reading.add(batch.tally, batch.left_out));
+    if shared.session.settings.archive_raw {
         let lines = [lines].into_iter().chain(batches.iter_mut().filter_map(|batch| batch.lines.take()));
-        reading.checkpoints.archive(lines.collect()).await?;
+        shards.checkpoints.archive(lines.collect()).await?;
     }
     let rows: Vec<RecordBatch> = batches.into_iter().map(|batch| batch.rows).collect();
     let snapshot = {
@@ -92,50 +135,48 @@ async fn read_all(
         memory::give_back();
         snapshot
     };
-    if shared.night.settings.reconciles(aggregator) {
-        reconciled(shared, client, &snapshot, bar, report).await?;
+    if shared.session.settings.reconciles(aggregator) {
+        let (unreconciled, failed) = reconciled(shared, client, &snapshot, bar).await?;
+        reading.unreconciled = unreconciled;
+        reading.not_reconciled = failed.map(|error| error.to_string());
     }
     Ok(Collected { snapshot, source_status })
 }
 
-/// Holds the snapshot of a whole aggregator against AWS Config's own count.
+/// Compares the snapshot of a whole aggregator with AWS Config's own count: gives the accounts that differ, or why there is no
+/// count.
 async fn reconciled(
     shared: &Shared<'_>,
     client: &AggregatorClient,
     snapshot: &CheckedSnapshot,
     bar: &Bar,
-    report: &mut AggregatorReport,
-) -> anyhow::Result<()> {
-    let settings = shared.night.settings;
+) -> anyhow::Result<(Option<Named>, Option<FetchError>)> {
+    let settings = shared.session.settings;
     bar.stage("reconciling with AWS Config's own count");
     let counted = {
         let _permit = shared.permits.acquire().await?;
-        client.pack_counts(shared.run_id).await
+        client.pack_counts(shared.session.run_id).await
     };
     let counted = match counted {
         Ok(counted) => counted,
-        Err(error) if settings.reconcile == Reconcile::Warn => {
-            report.note_not_reconciled(&error);
-            return Ok(());
-        }
+        Err(error) if settings.reconcile == Reconcile::Warn => return Ok((None, Some(error))),
         Err(error) => return Err(error.into()),
     };
     let differing = reconcile(snapshot.rows(), &counted, settings.reconcile_tolerance);
     if settings.reconcile == Reconcile::Fail && differing.count > 0 {
-        // What was read is not right, so the next run must not go on from it.
-        shared.lake.end_collection(client.id()).await?;
+        // What was read is not right, so the next run must not resume from it.
+        shared.session.lake_of(client.id()).end_collection(client.id()).await?;
         let first = differing.first.join("; ");
         bail!(
             "{} accounts are not as AWS Config counts them, and check.reconcile is \"fail\": {first}",
             differing.count
         );
     }
-    report.note_reconciled(&differing);
-    Ok(())
+    Ok((Some(differing), None))
 }
 
-impl Reading<'_> {
-    /// A shard: as a stopped run read it, or read and kept.
+impl ShardReading<'_> {
+    /// A shard: from its checkpoint, or read and checkpointed.
     async fn shard(&self, shard: Shard) -> anyhow::Result<ShardBatch> {
         let _permit = self.shared.permits.acquire().await?;
         let (index, mut rows) = (shard.index, self.flattener.shard());
@@ -145,7 +186,7 @@ impl Reading<'_> {
                 (None, lines)
             }
             None => {
-                let mut reader = ShardReader::new(self.client.clone(), shard.clone(), self.shared.run_id);
+                let mut reader = ShardReader::new(self.client.clone(), shard.clone(), self.shared.session.run_id);
                 while let Some(step) = reader.next().await? {
                     match step {
                         ShardStep::Page(page) => {
@@ -157,12 +198,12 @@ impl Reading<'_> {
                 }
                 let tally = reader.tally();
                 let lines = reader.lines()?;
-                self.checkpoints.keep(&shard, lines.clone()).await?;
+                self.checkpoints.put(&shard, lines.clone()).await?;
                 (Some(tally), lines)
             }
         };
         self.bar.shard_done();
-        let lines = self.shared.night.settings.archive_raw.then_some(lines);
+        let lines = self.shared.session.settings.archive_raw.then_some(lines);
         Ok(ShardBatch { index, left_out: rows.left_out(), rows: rows.finish()?, tally, lines })
     }
 }

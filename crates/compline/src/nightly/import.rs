@@ -1,6 +1,7 @@
-//! Taking a day from files in place of AWS Config: what people have lying around, and the pages that an archive keeps.
+//! Taking a day from files in place of AWS Config: what people have lying around, and the pages that an archive has.
 
-use super::{Collected, Shared};
+use super::Shared;
+use super::collect::{Collected, Reading};
 use crate::settings::AggregatorSettings;
 use anyhow::{Context, bail};
 use chrono::DateTime;
@@ -29,15 +30,15 @@ pub(super) async fn import(
     shared: &Shared<'_>,
     aggregator: &AggregatorSettings,
     files: &[PathBuf],
-    report: &mut super::AggregatorReport,
+    reading: &mut Reading,
 ) -> anyhow::Result<Collected> {
     let importing = Importing {
         aggregator: aggregator.address.id.to_string(),
         date: shared.night.date,
-        run_id: shared.run_id,
+        run_id: shared.session.run_id,
         choice: aggregator.choice.clone(),
         statuses: Vec::new(),
-        sources_from: (shared.night.started_at, shared.run_id),
+        sources_from: (shared.session.started_at, shared.session.run_id),
         archives: 0,
         rows: None,
         pages: 0,
@@ -46,10 +47,10 @@ pub(super) async fn import(
     let files = files.to_vec();
     let imported = tokio::task::spawn_blocking(move || importing.read(files)).await.context("reading stopped")??;
     let Importing { rows, statuses, sources_from: (collected_at, run_id), pages, empty_pages, .. } = imported;
-    (report.pages, report.empty_pages) = (pages, empty_pages);
+    (reading.pages, reading.empty_pages) = (pages, empty_pages);
     let source_status = source_status(&statuses, collected_at, run_id)?;
     let Some(rows) = rows else { bail!("the files have no page of packs") };
-    report.left_out = rows.left_out();
+    reading.left_out = rows.left_out();
     let batch = rows.finish()?;
     let snapshot = tokio::task::spawn_blocking(move || check(vec![batch])).await.context("checking stopped")??;
     Ok(Collected { snapshot, source_status })

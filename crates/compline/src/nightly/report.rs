@@ -1,16 +1,17 @@
-//! What a night did, for the summary, the ledger and `--json`.
+//! What a run did, for its summary and `--json`: put together once, at its end.
 
+use super::collect::Collected;
+use super::day::Day;
 use crate::failure::Ending;
+use crate::ledger::{LedgerRow, Outcome};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Float64Type, Int32Type};
-use compline_fetcher::{CallCounts, FetchError, ShardTally};
 use compline_model::AggregatorId;
-use compline_sink::{Committed, SinkError};
-use compline_transformer::{CheckedSnapshot, Named, Trends};
+use compline_transformer::{Named, Trends};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// A night.
+/// A run.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Report {
     pub(crate) run_id: String,
@@ -27,22 +28,16 @@ pub(crate) struct Report {
     pub(crate) not_noted: Option<String>,
 }
 
-/// Whether an aggregator's day is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Outcome {
-    Succeeded,
-    /// Collected, and kept aside until a person accepts it.
-    Held,
-    Failed,
-}
-
-/// One aggregator's night.
+/// What a run did for one aggregator.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct AggregatorReport {
     pub(crate) aggregator: String,
     pub(crate) outcome: Outcome,
     pub(crate) error: Option<String>,
+    /// Which packs were asked for.
+    pub(crate) population: Option<String>,
+    /// Whether that depends on the compliance type, so that there are no trends.
+    pub(crate) facts_only: bool,
     pub(crate) shards: u64,
     /// Shards that a stopped run had read.
     pub(crate) shards_resumed: u64,
@@ -53,7 +48,7 @@ pub(crate) struct AggregatorReport {
     pub(crate) pages: u64,
     pub(crate) empty_pages: u64,
     pub(crate) rows: u64,
-    /// Rows that came and are not wanted.
+    /// Rows that came and that the pipeline file does not want.
     pub(crate) left_out: u64,
     pub(crate) duplicates: u64,
     pub(crate) conflicts: Found,
@@ -64,9 +59,13 @@ pub(crate) struct AggregatorReport {
     pub(crate) not_reconciled: Option<String>,
     /// How many sources have each status.
     pub(crate) sources: BTreeMap<String, u64>,
+    /// What is left undone of a day that is committed, or of what an earlier run left.
+    pub(crate) undone: Vec<String>,
     /// Why the catalog does not know of the day, if it should.
     pub(crate) not_in_catalog: Option<String>,
     pub(crate) bytes: u64,
+    /// Order of the changes to the day's snapshot; nothing if it was not changed.
+    pub(crate) commit_number: Option<u64>,
     /// Of the file that was committed to pack_compliance.
     pub(crate) snapshot_sha256: Option<String>,
     pub(crate) source_status_sha256: Option<String>,
@@ -95,10 +94,14 @@ impl Report {
     pub(crate) fn ending(&self) -> Ending {
         let count = |outcome| self.aggregators.iter().filter(|aggregator| aggregator.outcome == outcome).count();
         let failed = count(Outcome::Failed);
-        let not_in_catalog = self.aggregators.iter().any(|aggregator| aggregator.not_in_catalog.is_some());
+        let undone =
+            self.not_noted.is_some() || self.aggregators.iter().any(|aggregator| !aggregator.undone.is_empty());
+        // A day that is held waits for a person, whatever else there is that another run may complete.
+        if count(Outcome::Held) > 0 {
+            return Ending::Held;
+        }
         match failed {
-            0 if self.not_noted.is_some() || not_in_catalog => Ending::Partial,
-            0 if count(Outcome::Held) > 0 => Ending::Held,
+            0 if undone => Ending::Partial,
             0 => Ending::Done,
             _ if failed == self.aggregators.len() => Ending::Failed,
             _ => Ending::Partial,
@@ -107,98 +110,87 @@ impl Report {
 }
 
 impl AggregatorReport {
-    pub(super) fn new(aggregator: &AggregatorId) -> Self {
+    /// What became of an aggregator's day.
+    pub(super) fn of(aggregator: &AggregatorId, day: Day) -> Self {
+        let error = day.error();
+        let Day { row, reading, findings, trends, undone, not_in_catalog, seconds } = day;
+        let findings = findings.unwrap_or_default();
         Self {
             aggregator: aggregator.to_string(),
-            outcome: Outcome::Succeeded,
-            error: None,
-            shards: 0,
-            shards_resumed: 0,
-            shard_restarts: 0,
-            calls: 0,
-            retries: 0,
-            throttles: 0,
-            pages: 0,
-            empty_pages: 0,
-            rows: 0,
-            left_out: 0,
-            duplicates: 0,
-            conflicts: Found::default(),
-            warnings: Found::default(),
-            unreconciled: None,
-            not_reconciled: None,
-            sources: BTreeMap::new(),
-            not_in_catalog: None,
-            bytes: 0,
-            snapshot_sha256: None,
-            source_status_sha256: None,
-            seconds: 0.0,
-            trends: None,
+            outcome: row.outcome,
+            error,
+            population: row.population,
+            facts_only: row.facts_only.unwrap_or_default(),
+            shards: row.shards,
+            shards_resumed: row.shards_resumed,
+            shard_restarts: row.shard_restarts,
+            calls: row.calls,
+            retries: row.retries,
+            throttles: row.throttles,
+            pages: row.pages,
+            empty_pages: row.empty_pages,
+            rows: row.rows,
+            left_out: row.left_out,
+            duplicates: row.duplicates,
+            conflicts: findings.conflicts,
+            warnings: findings.warnings,
+            unreconciled: reading.unreconciled.as_ref().map(Found::of),
+            not_reconciled: row.not_reconciled,
+            sources: findings.sources,
+            undone,
+            not_in_catalog,
+            bytes: row.bytes,
+            commit_number: row.commit_number,
+            snapshot_sha256: row.snapshot_sha256,
+            source_status_sha256: row.source_status_sha256,
+            seconds,
+            trends,
         }
     }
 
-    pub(super) fn fail(&mut self, error: &anyhow::Error) {
-        self.outcome = Outcome::Failed;
-        self.error.get_or_insert_with(|| format!("{error:#}"));
+    /// Logs how it ended.
+    pub(super) fn log(&self) {
+        let error = self.error.as_deref().unwrap_or_default();
+        match self.outcome {
+            Outcome::Failed => tracing::error!(error, "failed"),
+            Outcome::Held => tracing::warn!(why = error, "held"),
+            Outcome::Succeeded | Outcome::Dropped => {
+                let Self { rows, pages, empty_pages, calls, throttles, .. } = self;
+                tracing::info!(rows, pages, empty_pages, calls, throttles, "committed");
+                self.undone.iter().for_each(|what| tracing::warn!(what, "not everything is done"));
+            }
+        }
     }
+}
 
-    pub(super) fn hold(&mut self, why: String) {
-        self.outcome = Outcome::Held;
-        self.error = Some(why);
-    }
+/// What checking a day found.
+#[derive(Debug, Default)]
+pub(super) struct DayFindings {
+    duplicates: u64,
+    conflicts: Found,
+    warnings: Found,
+    /// How many sources have each status.
+    sources: BTreeMap<String, u64>,
+}
 
-    pub(super) fn note_calls(&mut self, counts: CallCounts) {
-        self.calls = counts.calls;
-        self.retries = counts.retries;
-        self.throttles = counts.throttles;
-    }
-
-    pub(super) fn note_shard(&mut self, tally: Option<ShardTally>, left_out: u64) {
-        self.left_out += left_out;
-        let Some(tally) = tally else {
-            self.shards_resumed += 1;
-            return;
-        };
-        self.pages += tally.pages;
-        self.empty_pages += tally.empty_pages;
-        self.shard_restarts += u64::from(tally.restarts);
-    }
-
-    pub(super) fn note_findings(&mut self, snapshot: &CheckedSnapshot) {
-        let findings = snapshot.findings();
-        self.duplicates = findings.duplicates;
-        self.conflicts = Found::of(&findings.conflicts);
-        self.warnings = Found::of(&findings.warnings);
-    }
-
-    /// Counts the rows of `source_status`.
-    pub(super) fn note_sources(&mut self, source_status: &RecordBatch) {
-        for status in source_status["status"].as_string_view().iter().flatten() {
-            *self.sources.entry(status.to_owned()).or_default() += 1;
+impl DayFindings {
+    pub(super) fn of(collected: &Collected) -> Self {
+        let findings = collected.snapshot.findings();
+        let mut sources = BTreeMap::new();
+        for status in collected.source_status["status"].as_string_view().iter().flatten() {
+            *sources.entry(status.to_owned()).or_default() += 1;
+        }
+        Self {
+            duplicates: findings.duplicates,
+            conflicts: Found::of(&findings.conflicts),
+            warnings: Found::of(&findings.warnings),
+            sources,
         }
     }
 
-    pub(super) fn note_committed(&mut self, source_status: Committed, snapshot: Committed, rows: usize) {
-        self.bytes += source_status.bytes + snapshot.bytes;
-        self.source_status_sha256 = Some(source_status.sha256);
-        self.snapshot_sha256 = Some(snapshot.sha256);
-        self.rows = rows as u64;
-    }
-
-    pub(super) fn note_not_in_catalog(&mut self, error: &SinkError) {
-        self.not_in_catalog = Some(error.to_string());
-        let what = format!(
-            "the day is kept, but the catalog does not know of it: {error}; `compline catalog FILE` makes it good"
-        );
-        self.error.get_or_insert(what);
-    }
-
-    pub(super) fn note_reconciled(&mut self, differing: &Named) {
-        self.unreconciled = Some(Found::of(differing));
-    }
-
-    pub(super) fn note_not_reconciled(&mut self, error: &FetchError) {
-        self.not_reconciled = Some(error.to_string());
+    /// Puts the counts into the row of the ledger.
+    pub(super) fn fill(&self, row: &mut LedgerRow) {
+        (row.duplicates, row.conflicts, row.warnings) = (self.duplicates, self.conflicts.count, self.warnings.count);
     }
 }
 

@@ -1,123 +1,158 @@
 //! One aggregator's day: its files, and what they say of each other.
 
-use crate::nightly::LastCommit;
+use super::Problem;
+use crate::ledger::Ledger;
 use arrow::array::{AsArray, RecordBatch, make_comparator};
 use arrow::compute::SortOptions;
 use arrow::datatypes::Int32Type;
-use compline_model::{AggregatorId, SnapshotDate, Table};
-use compline_sink::{Kept, Lake, Partition};
+use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
+use compline_sink::{Lake, Partition, Stored};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 /// The day that is verified.
 pub(super) struct Day<'a> {
     pub(super) lake: &'a Lake,
+    pub(super) dataset: &'static Dataset,
     pub(super) id: &'a AggregatorId,
     pub(super) date: SnapshotDate,
-    /// Whether the settings say that such a day's `pack_status` is no longer kept.
+    /// Whether the settings say that such a day's `pack_status` is no longer retained.
     pub(super) status_is_dropped: bool,
-    /// Whether they say so of its snapshot, and it is of before the first that is there.
-    pub(super) snapshot_is_dropped: bool,
+    /// Whether a version whose ledger did not say so may have dropped the snapshot, as the settings have it.
+    pub(super) was_dropped_before_the_ledger_said_so: bool,
 }
 
 /// What was found.
-#[derive(Default)]
 pub(super) struct Verified {
+    pub(super) date: SnapshotDate,
     pub(super) snapshot_rows: u64,
-    pub(super) wrong: Vec<String>,
+    pub(super) problems: Vec<Problem>,
+    pub(super) is_dropped: bool,
+    pub(super) ledger: Ledger,
 }
 
 /// What one file says that others must agree with.
 #[derive(Default)]
 struct Said {
-    snapshot: Option<Kept>,
+    snapshot: Option<Stored>,
     source_status_sha256: Option<String>,
     present: Option<usize>,
     packs_total: Option<i32>,
-    ledger: Option<RecordBatch>,
+    ledger: Option<Ledger>,
 }
 
 impl Day<'_> {
     /// Reads the day's files, of the tables that have one.
     pub(super) async fn verify(&self, tables: BTreeSet<Table>) -> anyhow::Result<Verified> {
-        let mut found = Verified::default();
-        self.completeness(&tables, &mut found);
+        let mut problems = Vec::new();
         let mut said = Said::default();
-        for table in tables {
-            let partition = Partition { table, date: self.date, aggregator: self.id.clone() };
-            match self.lake.kept(&partition).await {
-                Ok(Some(kept)) => {
+        for table in &tables {
+            let (table, partition) =
+                (*table, Partition { table: *table, date: self.date, aggregator: self.id.clone() });
+            match self.lake.stored(&partition).await {
+                Ok(Some(stored)) => {
                     let key = partition.key();
-                    let (kept, order) = tokio::task::spawn_blocking(move || {
-                        let order = disorder(table, &kept.rows);
-                        (kept, order)
+                    let (stored, order) = tokio::task::spawn_blocking(move || {
+                        let order = disorder(table, &stored.rows);
+                        (stored, order)
                     })
                     .await?;
-                    found.wrong.extend(order.map(|what| format!("{key}: {what}")));
-                    said.note(table, kept);
+                    problems.extend(order.map(|what| format!("{key}: {what}")));
+                    said.note(table, stored);
                 }
-                Ok(None) => found.wrong.push(format!("{} was there and is gone", partition.key())),
-                Err(error) => found.wrong.push(error.to_string()),
+                Ok(None) => problems.push(format!("{} was there and is gone", partition.key())),
+                Err(error) => problems.push(error.to_string()),
             }
         }
-        found.snapshot_rows = said.snapshot.as_ref().map_or(0, |snapshot| snapshot.rows.num_rows() as u64);
-        self.agreement(&said, &mut found);
-        Ok(found)
+        let ledger_is_read = said.ledger.is_some();
+        let ledger = said.ledger.take().unwrap_or_default();
+        let is_dropped = ledger.is_dropped() || self.was_dropped_before_the_ledger_said_so;
+        problems.extend(self.completeness(&tables, &ledger, is_dropped));
+        problems.extend(self.agreement(&said, ledger_is_read.then_some(&ledger)));
+        Ok(Verified {
+            date: self.date,
+            snapshot_rows: said.snapshot.as_ref().map_or(0, |snapshot| snapshot.rows.num_rows() as u64),
+            problems: problems.into_iter().map(|what| Problem::of(self.date, what)).collect(),
+            is_dropped,
+            ledger,
+        })
     }
 
     /// A day has every table, or it has none but the ledger.
-    fn completeness(&self, tables: &BTreeSet<Table>, found: &mut Verified) {
-        let date = self.date;
-        if tables.contains(&Table::PackCompliance) {
-            let may_be_gone = |table: &Table| *table == Table::PackStatus && self.status_is_dropped;
-            let missing = Table::ALL.into_iter().filter(|table| !tables.contains(table) && !may_be_gone(table));
-            found.wrong.extend(missing.map(|table| format!("{} of {date} is not there", table.name())));
-            return;
+    fn completeness(&self, tables: &BTreeSet<Table>, ledger: &Ledger, is_dropped: bool) -> Vec<String> {
+        let (date, facts) = (self.date, self.dataset.facts);
+        let has_facts = tables.contains(&facts);
+        let last = ledger.last_commit();
+        if has_facts && ledger.is_dropped() {
+            return vec![format!(
+                "{} of {date} is there, and the ledger says that it was dropped; `compline maintain FILE --apply` completes it",
+                facts.name()
+            )];
         }
-        let orphans = tables.iter().filter(|table| **table != Table::Runs && !self.snapshot_is_dropped);
+        if has_facts {
+            let facts_only = last.and_then(|row| row.facts_only).unwrap_or_default();
+            let may_be_missing = |table: &Table| {
+                (*table == self.dataset.status && self.status_is_dropped) || (facts_only && table.is_derived())
+            };
+            let missing = Table::ALL.into_iter().filter(|table| !tables.contains(table) && !may_be_missing(table));
+            return missing.map(|table| format!("{} of {date} is not there", table.name())).collect();
+        }
+        if is_dropped {
+            return Vec::new();
+        }
+        let orphans = tables.iter().filter(|table| **table != Table::Runs);
         let words =
-            |table: &Table| format!("{} of {date} is there, and its snapshot in pack_compliance is not", table.name());
-        found.wrong.extend(orphans.map(words));
+            |table: &Table| format!("{} of {date} is there, and its snapshot in {} is not", table.name(), facts.name());
+        let mut found: Vec<String> = orphans.map(words).collect();
+        if let Some(last) = last {
+            found.push(format!(
+                "{} of {date} is not there, and the ledger says that run {} committed it: restore it",
+                facts.name(),
+                last.run_id
+            ));
+        }
+        found
     }
 
-    fn agreement(&self, said: &Said, found: &mut Verified) {
+    fn agreement(&self, said: &Said, ledger: Option<&Ledger>) -> Vec<String> {
         let date = self.date;
-        let Some(snapshot) = &said.snapshot else { return };
+        let mut found = Vec::new();
+        let Some(snapshot) = &said.snapshot else { return found };
         let rows = snapshot.rows.num_rows();
         if let Some(present) = said.present.filter(|present| *present != rows) {
-            found
-                .wrong
-                .push(format!("pack_status of {date} has {present} packs that are present, and the snapshot {rows}"));
+            found.push(format!("pack_status of {date} has {present} packs that are present, and the snapshot {rows}"));
         }
         if let Some(total) = said.packs_total.filter(|total| usize::try_from(*total) != Ok(rows)) {
-            found.wrong.push(format!("compliance_trends of {date} counts {total} packs, and the snapshot has {rows}"));
+            found.push(format!("compliance_trends of {date} counts {total} packs, and the snapshot has {rows}"));
         }
-        let Some(ledger) = &said.ledger else { return };
-        match LastCommit::of(ledger) {
-            None => found.wrong.push(format!("the ledger of {date} has no run that committed its snapshot")),
-            Some(line) if !line.is_of(snapshot) => {
-                found.wrong.push(format!("the snapshot of {date} is not the one that the ledger says was committed"));
+        let Some(ledger) = ledger else { return found };
+        let other_sources = |own: &String| said.source_status_sha256.as_ref().is_some_and(|there| there != own);
+        match ledger.last_commit() {
+            None => found.push(format!("the ledger of {date} has no run that committed its snapshot")),
+            Some(last) if !last.committed(rows, &snapshot.sha256) => {
+                found.push(format!("the snapshot of {date} is not the one that the ledger says was committed"));
             }
-            Some(line) if line.source_status_differs(said.source_status_sha256.as_deref()) => {
-                found.wrong.push(format!("source_status of {date} is not the one that the ledger says was committed"));
+            Some(last) if last.source_status_sha256.as_ref().is_some_and(other_sources) => {
+                found.push(format!("source_status of {date} is not the one that the ledger says was committed"));
             }
             Some(_) => {}
         }
+        found
     }
 }
 
 impl Said {
-    fn note(&mut self, table: Table, kept: Kept) {
-        let rows = &kept.rows;
+    fn note(&mut self, table: Table, stored: Stored) {
+        let rows = &stored.rows;
         match table {
-            Table::PackCompliance => self.snapshot = Some(kept),
-            Table::SourceStatus => self.source_status_sha256 = Some(kept.sha256),
+            Table::PackCompliance => self.snapshot = Some(stored),
+            Table::SourceStatus => self.source_status_sha256 = Some(stored.sha256),
             Table::PackStatus => self.present = Some(rows["is_present"].as_boolean().true_count()),
             Table::ComplianceTrends => {
                 let of_all = rows["dimension"].as_string_view().iter().position(|name| name == Some("aggregator"));
                 self.packs_total = of_all.map(|row| rows["packs_total"].as_primitive::<Int32Type>().value(row));
             }
-            Table::Runs => self.ledger = Some(kept.rows),
+            Table::Runs => self.ledger = Some(Ledger::of(rows)),
             Table::PackChanges => {}
         }
     }

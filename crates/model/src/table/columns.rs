@@ -170,15 +170,21 @@ pub(super) const COMPLIANCE_TRENDS: &[Column] = &[
     required("open_non_compliant_packs", Int32, "packs that are NON_COMPLIANT now"),
     optional("open_non_compliant_median_days", Float64, "median of the days they have been so"),
     optional("open_non_compliant_max_days", Int32, "maximum of the days they have been so"),
+    later(
+        3,
+        "population_since",
+        Date,
+        "first snapshot since the aggregator's filters, include or exclude last changed: trends look back no further",
+    ),
 ];
 
 pub(super) const RUNS: &[Column] = &[
     required("run_id", Text, "the run"),
     required("started_at", Timestamp, "when the run started"),
     required("finished_at", Timestamp, "when the run was done with this aggregator"),
-    required("outcome", Text, "succeeded, held or failed"),
+    required("outcome", Text, "succeeded, held, failed, or dropped: moved to its month's file by maintain"),
     optional("error", Text, "why it failed, or is held, or what was left undone"),
-    required("command", Text, "run or import"),
+    required("command", Text, "run, import or maintain"),
     required("shards", Int32, "shards of the plan"),
     required("shards_resumed", Int32, "shards of the plan that a stopped run had read"),
     required(
@@ -206,4 +212,12 @@ pub(super) const RUNS: &[Column] = &[
     later(2, "not_reconciled", Text, "why AWS Config's own count could not be had; null if it was, or was not asked"),
     later(2, "snapshot_sha256", Text, "SHA-256 of the file that was committed to pack_compliance, in hexadecimal"),
     later(2, "source_status_sha256", Text, "SHA-256 of the file that was committed to source_status, in hexadecimal"),
+    later(
+        3,
+        "commit_number",
+        Int64,
+        "order of the changes to this day's snapshot, 1 for the first; null if the run changed nothing",
+    ),
+    later(3, "population", Text, "which packs were asked for: the filters, include and exclude of the pipeline file"),
+    later(3, "facts_only", Boolean, "whether the population depends on the compliance type, so that it has no trends"),
 ];

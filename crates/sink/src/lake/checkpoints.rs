@@ -1,4 +1,4 @@
-//! Checkpoints: what a night has read so far, so that one that was stopped goes on where it was.
+//! Checkpoints: what a run has read so far, so that the next one resumes where it was stopped.
 //!
 //! An aggregator has those of one collection at a time, in a folder of its own; a small object beside them says which, of
 //! which day and plan. It is removed before they are, and written after those of another collection are gone, so a
@@ -104,7 +104,7 @@ impl Lake {
         Ok(kept.iter().filter_map(|object| object.key.strip_prefix(&folder)).map(str::to_owned).collect())
     }
 
-    /// Keeps a checkpoint.
+    /// Writes a checkpoint.
     ///
     /// # Errors
     /// A store that does not take it.
@@ -120,7 +120,7 @@ impl Lake {
         self.store.get(&collection.key(name)).await
     }
 
-    /// Keeps the pages of a collection as they came, for good. Gives where they are below the lake.
+    /// Writes the pages of a collection as they came, to be retained. Gives where they are below the lake.
     ///
     /// # Errors
     /// A store that does not take them.

@@ -9,7 +9,7 @@ fn key(partition: &Partition) -> String {
 }
 
 impl Lake {
-    /// Keeps what a partition would be, where no reader of the tables sees it.
+    /// Writes what a partition would be where no reader of the tables sees it.
     ///
     /// # Errors
     /// A store that does not take it.

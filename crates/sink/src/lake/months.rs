@@ -1,6 +1,6 @@
 //! Months: a table's days of a month in one object, for scans over years. The days' own objects stay as they are.
 
-use super::{Kept, Lake, Partition, blocking};
+use super::{Lake, Partition, Stored, blocking};
 use crate::month_file::{Footer, MonthDays, MonthReader, MonthWriter, days_in, first_guess};
 use crate::{Layout, SinkError, SinkErrorKind};
 use bytes::Bytes;
@@ -50,11 +50,7 @@ impl Lake {
         let mut length = first_guess(bytes);
         loop {
             let Some(end) = self.store.get_range(&key, bytes - length..bytes).await? else {
-                return Err(SinkError::new(
-                    SinkErrorKind::Transient,
-                    format!("read {key}"),
-                    "it was there and is gone",
-                ));
+                return Err(gone(&key));
             };
             match days_in(month.table, &end, bytes, &key)? {
                 Footer::Days(days) => return Ok(days),
@@ -63,76 +59,136 @@ impl Lake {
         }
     }
 
-    /// Makes a month's object of these days. It is held against them row for row before it is put in place. Gives its size.
+    /// Makes a month's object: of the days that have an object of their own, and of those that only the month's present object
+    /// has. It is compared with its sources row for row before it is put in place. Gives its size, and the days that it has.
     ///
     /// # Errors
-    /// A store that does not answer, a day that is damaged or gone, or rows that are not the same. Nothing is put then.
-    pub async fn compact(&self, month: &Month, days: &BTreeSet<SnapshotDate>) -> Result<u64, SinkError> {
+    /// A store that does not answer, a day or a month that is damaged or gone, or rows that are not the same. Nothing is put
+    /// then.
+    pub async fn compact(
+        &self,
+        month: &Month,
+        days: &BTreeSet<SnapshotDate>,
+        only_in_month: &BTreeSet<SnapshotDate>,
+    ) -> Result<(u64, MonthDays), SinkError> {
         let (table, compression) = (month.table, self.compression);
+        let mut sources = Sources::open(self, month, days, only_in_month).await?;
         let mut writer = MonthWriter::new(table, compression)?;
-        for date in days {
-            let Kept { rows, sha256 } = self.day_of(month, *date).await?;
-            let date = *date;
+        for date in days.union(only_in_month).copied() {
+            let Stored { rows, sha256 } = sources.day(date).await?;
             writer = blocking("encode", move || writer.push(date, &rows, sha256).map(|()| writer)).await?;
         }
         let file = blocking("encode", move || writer.finish()).await?;
-        self.hold_against_days(month, file.clone(), days).await?;
-        Ok(self.put(&month.key(), file).await?.bytes)
+        let sources = Sources::open(self, month, days, only_in_month).await?;
+        let there = self.compare(month, file.clone(), sources).await?;
+        Ok((self.put(&month.key(), file).await?.bytes, there))
     }
 
-    /// Holds a month's object row for row against those of its days that have an object of their own.
+    /// Compares a month's object row for row with those of its days that have an object of their own. Gives the days that it
+    /// has, each with the SHA-256 of the file that it was made from.
     ///
     /// # Errors
     /// A store that does not answer, an object that is damaged, or rows that are not the same.
-    pub async fn verify_month(&self, month: &Month, days: &BTreeSet<SnapshotDate>) -> Result<(), SinkError> {
-        let key = month.key();
-        match self.store.get(&key).await? {
-            Some(file) => self.hold_against_days(month, file, days).await,
-            None => Err(SinkError::new(SinkErrorKind::Transient, format!("read {key}"), "it was there and is gone")),
+    pub async fn verify_month(&self, month: &Month, days: &BTreeSet<SnapshotDate>) -> Result<MonthDays, SinkError> {
+        let none = BTreeSet::new();
+        let sources = Sources::open(self, month, days, &none).await?;
+        match self.store.get(&month.key()).await? {
+            Some(file) => self.compare(month, file, sources).await,
+            None => Err(gone(&month.key())),
         }
     }
 
-    async fn day_of(&self, month: &Month, date: SnapshotDate) -> Result<Kept, SinkError> {
-        let partition = month.day(date);
-        let gone = || {
-            SinkError::new(SinkErrorKind::Transient, format!("read {}", partition.key()), "it was there and is gone")
-        };
-        self.kept(&partition).await?.ok_or_else(gone)
-    }
-
-    async fn hold_against_days(
-        &self,
-        month: &Month,
-        file: Bytes,
-        there: &BTreeSet<SnapshotDate>,
-    ) -> Result<(), SinkError> {
+    async fn compare(&self, month: &Month, file: Bytes, mut sources: Sources<'_>) -> Result<MonthDays, SinkError> {
         let (table, key) = (month.table, month.key());
         let mut reader = MonthReader::open(table, file, &key)?;
         let differs = |what: String| {
-            let hint = "`compline maintain --apply` makes it again from its days";
-            Err(SinkError::permanent(format!("take {} for its days", month.key()), what).hint(Some(hint.to_owned())))
+            let hint = "`compline maintain FILE --apply` makes it again from its days";
+            Err(SinkError::permanent(format!("compare {key} with its days"), what).hint(Some(hint.to_owned())))
         };
-        let in_file: BTreeSet<SnapshotDate> = reader.days.keys().copied().collect();
-        if let Some(missing) = there.difference(&in_file).next() {
+        let in_file = reader.days.clone();
+        if let Some(missing) = sources.dates().find(|date| !in_file.contains_key(date)) {
             return differs(format!("{missing} is not in it"));
         }
-        for date in in_file {
-            let same;
-            if there.contains(&date) {
-                let kept = self.day_of(month, date).await?;
-                (reader, same) = blocking("decode", move || {
-                    let same = reader.next_is(date, &kept.rows)?;
-                    Ok((reader, same))
-                })
-                .await?;
-            } else {
-                (reader, same) = blocking("decode", move || reader.skip(date).map(|()| (reader, true))).await?;
+        for date in in_file.keys().copied() {
+            if !sources.has(date) {
+                reader = blocking("decode", move || reader.take_day(date).map(|_| reader)).await?;
+                continue;
             }
+            let source = sources.day(date).await?;
+            let same;
+            (reader, same) = blocking("decode", move || {
+                let same = reader.next_is(date, &source.rows)?;
+                Ok((reader, same))
+            })
+            .await?;
             if !same {
                 return differs(format!("the rows of {date} are not the same"));
             }
         }
         let (_, at_its_end) = blocking("decode", move || reader.is_at_its_end().map(|end| (reader, end))).await?;
-        if at_its_end { Ok(()) } else { differs("it has more rows than its days".to_owned()) }
+        if at_its_end { Ok(in_file) } else { differs("it has more rows than its days".to_owned()) }
     }
+}
+
+/// Where the days of a month come from, in order of their dates.
+struct Sources<'a> {
+    lake: &'a Lake,
+    month: &'a Month,
+    days: &'a BTreeSet<SnapshotDate>,
+    only_in_month: &'a BTreeSet<SnapshotDate>,
+    /// The month's present object, where it is the only one that has some of the days, and how far it is read.
+    present: Option<(MonthReader, Vec<SnapshotDate>)>,
+}
+
+impl<'a> Sources<'a> {
+    async fn open(
+        lake: &'a Lake,
+        month: &'a Month,
+        days: &'a BTreeSet<SnapshotDate>,
+        only_in_month: &'a BTreeSet<SnapshotDate>,
+    ) -> Result<Self, SinkError> {
+        let mut present = None;
+        if !only_in_month.is_empty() {
+            let key = month.key();
+            let file = lake.store.get(&key).await?.ok_or_else(|| gone(&key))?;
+            let reader = MonthReader::open(month.table, file, &key)?;
+            let order = reader.days.keys().rev().copied().collect();
+            present = Some((reader, order));
+        }
+        Ok(Self { lake, month, days, only_in_month, present })
+    }
+
+    fn dates(&self) -> impl Iterator<Item = &SnapshotDate> {
+        self.days.iter().chain(self.only_in_month)
+    }
+
+    fn has(&self, date: SnapshotDate) -> bool {
+        self.days.contains(&date) || self.only_in_month.contains(&date)
+    }
+
+    /// The rows of a day, which comes after those that were asked for.
+    async fn day(&mut self, date: SnapshotDate) -> Result<Stored, SinkError> {
+        if self.days.contains(&date) {
+            let partition = self.month.day(date);
+            return self.lake.stored(&partition).await?.ok_or_else(|| gone(&partition.key()));
+        }
+        let Some((mut reader, mut order)) = self.present.take() else { return Err(gone(&self.month.key())) };
+        let sha256 = reader.days.get(&date).cloned().unwrap_or_default();
+        let (reader, order, rows) = blocking("decode", move || {
+            while let Some(next) = order.pop() {
+                let rows = reader.take_day(next)?;
+                if next == date {
+                    return Ok((reader, order, rows));
+                }
+            }
+            Err(SinkError::permanent("read a month", format!("{date} is not in it any more")))
+        })
+        .await?;
+        self.present = Some((reader, order));
+        Ok(Stored { rows, sha256 })
+    }
+}
+
+fn gone(key: &str) -> SinkError {
+    SinkError::new(SinkErrorKind::Transient, format!("read {key}"), "it was there and is gone")
 }

@@ -61,7 +61,9 @@ fn history(days: &[(&str, &[(&str, &str)])]) -> BTreeMap<SnapshotDate, Trends> {
             .collect();
         let previous =
             done.last_key_value().map(|(date, trends)| State { date: *date, pack_status: trends.pack_status.clone() });
-        let trends = advance(&aggregator(), day, previous, snapshot(packs), &recent).expect("trends");
+        let population_since = done.keys().next().copied().unwrap_or(day);
+        let trend_day = TrendDay { date: day, population_since };
+        let trends = advance(&aggregator(), trend_day, previous, snapshot(packs), &recent).expect("trends");
         done.insert(day, trends);
     }
     done

@@ -1,6 +1,6 @@
 //! Totals, rates and events of the day, per dimension and value.
 
-use super::{Day, days_between, rate};
+use super::{Day, date_lit, days_between, rate};
 use compline_model::AggregatorId;
 use polars::prelude::*;
 
@@ -15,10 +15,11 @@ pub(super) fn totals(moves: &LazyFrame, aggregator: &AggregatorId, day: Day) -> 
         ("pack_group", col("pack_group")),
     ];
     let of = |(dimension, value): (&str, Expr)| {
-        rows.clone()
-            .group_by([value.alias("dimension_value")])
-            .agg(sums(day))
-            .with_columns([lit(dimension).alias("dimension"), day.previous().alias("previous_snapshot_date")])
+        rows.clone().group_by([value.alias("dimension_value")]).agg(sums(day)).with_columns([
+            lit(dimension).alias("dimension"),
+            day.previous().alias("previous_snapshot_date"),
+            date_lit(day.population_since).alias("population_since"),
+        ])
     };
     Ok(concat(dimensions.map(of), UnionArgs::default())?.with_columns([
         rate(col("packs_compliant"), col("packs_non_compliant")).alias("pack_compliance_rate"),

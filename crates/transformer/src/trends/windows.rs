@@ -14,6 +14,7 @@ pub const RECENT_COLUMNS: &[&str] = &[
     "rule_compliance_rate",
     "packs_remediated",
     "remediation_days",
+    "population_since",
 ];
 
 /// The windows over which remediations are counted.

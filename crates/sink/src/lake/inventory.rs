@@ -9,19 +9,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What is in a lake.
 #[derive(Debug, Default)]
-pub struct Survey {
+pub struct Inventory {
     /// The partitions.
     pub partitions: BTreeMap<Partition, Object>,
     /// The months.
     pub months: BTreeMap<Month, Object>,
     /// Days that are held, by the fact's.
     pub held: BTreeSet<(AggregatorId, SnapshotDate)>,
+    /// Days that a run was writing when it was stopped, or is writing now: those with an entry in the journal.
+    pub journals: BTreeSet<(AggregatorId, RunId)>,
     /// Documents of runs.
     pub runs: BTreeSet<(SnapshotDate, RunId)>,
-    /// What nobody here has put there.
-    pub strangers: Vec<Unknown>,
-    /// What a run that was stopped has left and no later one needs.
-    pub leftovers: Vec<String>,
+    /// Objects that Compline did not put there.
+    pub unexpected: Vec<Unexpected>,
+    /// Objects of runs that were stopped, which no later one needs.
+    pub orphaned: Vec<String>,
     /// What could not be looked for, and why.
     pub unseen: Option<SinkError>,
     unfinished: Vec<Unfinished>,
@@ -37,31 +39,33 @@ pub struct Object {
     pub modified: DateTime<Utc>,
 }
 
-/// An object that nobody here has put there.
+/// An object that Compline did not put there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unknown {
+pub struct Unexpected {
     /// Its path below the lake.
     pub key: String,
     /// Whether it is in a table's folder, where readers take it for the table's.
     pub in_a_table: bool,
 }
 
-/// What Compline keeps of its own, by the folder that it is in.
+/// Compline's own objects, by the folder that they are in.
 enum Own {
     Held(AggregatorId, SnapshotDate),
     Run(SnapshotDate, RunId),
+    /// An entry of the journal, or a file staged beside one.
+    Journal(AggregatorId, RunId, bool),
     /// A part of a collection that was stopped.
     Checkpoint,
     /// An object that `check` put there to see whether it may.
     Probe,
-    /// Leases, redo markers, pages that are kept as they came.
+    /// Leases, markers of older versions, raw pages.
     InUse,
 }
 
-/// What a run has left for the next one of its day is of no use to one of a later day.
+/// What a run has written for the next one of its day is of no use to one of a later day.
 const CHECKPOINTS_SERVE: TimeDelta = TimeDelta::hours(48);
 
-/// How long a trial of the lake takes at most.
+/// How long a probe of the lake takes at most.
 const PROBES_SERVE: TimeDelta = TimeDelta::hours(1);
 
 impl Lake {
@@ -69,38 +73,38 @@ impl Lake {
     ///
     /// # Errors
     /// A store that does not answer.
-    pub async fn survey(&self, now: DateTime<Utc>) -> Result<Survey, SinkError> {
-        let mut survey = Survey::default();
+    pub async fn inventory(&self, now: DateTime<Utc>) -> Result<Inventory, SinkError> {
+        let mut inventory = Inventory::default();
         for object in self.store.list("").await? {
-            survey.add(object, now);
+            inventory.add(object, now);
         }
         match self.store.unfinished().await {
             Ok(unfinished) => {
                 let names =
                     unfinished.iter().map(|one| format!("{} (begun {})", one.name, one.since.format("%F %T UTC")));
-                survey.leftovers.extend(names);
-                survey.unfinished = unfinished;
+                inventory.orphaned.extend(names);
+                inventory.unfinished = unfinished;
             }
             // A store that cannot tell, or may not.
-            Err(error) => survey.unseen = Some(error),
+            Err(error) => inventory.unseen = Some(error),
         }
-        Ok(survey)
+        Ok(inventory)
     }
 
-    /// Removes what a survey names as left over.
+    /// Removes what an inventory names as orphaned.
     ///
     /// # Errors
     /// A store that does not remove it.
-    pub async fn remove_leftovers(&self, survey: &Survey) -> Result<(), SinkError> {
-        self.store.delete(&survey.keys).await?;
-        for unfinished in &survey.unfinished {
+    pub async fn remove_orphaned(&self, inventory: &Inventory) -> Result<(), SinkError> {
+        self.store.delete(&inventory.keys).await?;
+        for unfinished in &inventory.unfinished {
             self.store.discard(unfinished).await?;
         }
         Ok(())
     }
 }
 
-impl Survey {
+impl Inventory {
     fn add(&mut self, object: Listed, now: DateTime<Utc>) {
         let Listed { key, bytes, modified } = object;
         let of_table = Table::ALL.into_iter().find(|table| folder(&key) == table.name());
@@ -114,6 +118,16 @@ impl Survey {
         }
         let age = now - modified;
         match own(&key) {
+            Some(Own::Journal(aggregator, run_id, true)) => {
+                self.journals.insert((aggregator, run_id));
+            }
+            // The entry is written after the files that are staged for it and removed before them. It comes first in a list.
+            Some(Own::Journal(aggregator, run_id, false)) => {
+                let is_of_entry = self.journals.contains(&(aggregator, run_id));
+                if !is_of_entry && age > CHECKPOINTS_SERVE {
+                    self.leave(key);
+                }
+            }
             Some(Own::Held(aggregator, date)) => {
                 self.held.insert((aggregator, date));
             }
@@ -123,12 +137,12 @@ impl Survey {
             Some(Own::Checkpoint) if age > CHECKPOINTS_SERVE => self.leave(key),
             Some(Own::Probe) if age > PROBES_SERVE => self.leave(key),
             Some(Own::Checkpoint | Own::Probe | Own::InUse) => {}
-            None => self.strangers.push(Unknown { in_a_table: of_table.is_some() || is_of_months(&key), key }),
+            None => self.unexpected.push(Unexpected { in_a_table: of_table.is_some() || is_of_months(&key), key }),
         }
     }
 
     fn leave(&mut self, key: String) {
-        self.leftovers.push(key.clone());
+        self.orphaned.push(key.clone());
         self.keys.push(key);
     }
 }
@@ -155,6 +169,14 @@ fn own(key: &str) -> Option<Own> {
         "runs" => {
             let (date, name) = rest.strip_prefix("snapshot_date=")?.split_once('/')?;
             Some(Own::Run(date.parse().ok()?, name.strip_suffix(".json")?.parse().ok()?))
+        }
+        "journal" => {
+            let (aggregator, rest) = rest.strip_prefix("aggregator=")?.split_once('/')?;
+            let (run_id, is_entry) = match rest.split_once('/') {
+                Some((run_id, _)) => (run_id, false),
+                None => (rest.strip_suffix(".json")?, true),
+            };
+            Some(Own::Journal(aggregator.parse().ok()?, run_id.parse().ok()?, is_entry))
         }
         "checkpoints" => Some(Own::Checkpoint),
         "probe" => Some(Own::Probe),

@@ -1,0 +1,90 @@
+//! The days that a lake has.
+
+use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
+use compline_sink::{Inventory, Lake, Partitions};
+use std::collections::BTreeSet;
+
+/// The days that a lake has of what trends are computed from, and of the trends themselves.
+#[derive(Debug, Clone)]
+pub(crate) struct History {
+    snapshots: Partitions,
+    trends: Partitions,
+    statuses: Partitions,
+    /// `pack_status` of earlier days is not retained.
+    pub(crate) statuses_from: Option<SnapshotDate>,
+}
+
+/// Days from one to another, both included; from the first or to the last unless given.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Span {
+    pub(crate) from: Option<SnapshotDate>,
+    pub(crate) to: Option<SnapshotDate>,
+}
+
+impl Span {
+    pub(crate) fn has(self, date: SnapshotDate) -> bool {
+        self.from.is_none_or(|from| date >= from) && self.to.is_none_or(|to| date <= to)
+    }
+}
+
+impl History {
+    /// Lists them.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub(crate) async fn read(
+        lake: &Lake,
+        dataset: &Dataset,
+        statuses_from: Option<SnapshotDate>,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            snapshots: lake.partitions(dataset.facts).await?,
+            trends: lake.partitions(dataset.trends).await?,
+            statuses: lake.partitions(dataset.status).await?,
+            statuses_from,
+        })
+    }
+
+    /// Those of an inventory.
+    pub(crate) fn of(inventory: &Inventory, dataset: &Dataset, statuses_from: Option<SnapshotDate>) -> Self {
+        let of = |table: Table| {
+            let mut partitions = Partitions::new();
+            for partition in inventory.partitions.keys().filter(|partition| partition.table == table) {
+                partitions.entry(partition.aggregator.clone()).or_default().insert(partition.date);
+            }
+            partitions
+        };
+        Self { snapshots: of(dataset.facts), trends: of(dataset.trends), statuses: of(dataset.status), statuses_from }
+    }
+
+    /// The days of an aggregator's snapshots, from one to another, in order.
+    pub(crate) fn days(&self, id: &AggregatorId, span: Span) -> impl Iterator<Item = SnapshotDate> {
+        self.snapshots.get(id).into_iter().flatten().copied().filter(move |date| span.has(*date))
+    }
+
+    /// Whether a day has a snapshot.
+    pub(crate) fn has_snapshot(&self, id: &AggregatorId, date: SnapshotDate) -> bool {
+        self.snapshots.get(id).is_some_and(|dates| dates.contains(&date))
+    }
+
+    /// The days that have a table that is computed.
+    pub(super) fn computed(&self, table: Table, dataset: &Dataset, id: &AggregatorId) -> BTreeSet<SnapshotDate> {
+        let of = if table == dataset.status { &self.statuses } else { &self.trends };
+        of.get(id).cloned().unwrap_or_default()
+    }
+
+    /// The days of an aggregator's snapshots, and before them those whose snapshots were dropped: what was computed from them
+    /// is what is left, and the first snapshot goes on from it.
+    pub(crate) fn with_dropped(&self, id: &AggregatorId) -> BTreeSet<SnapshotDate> {
+        let mut dates = self.snapshots.get(id).cloned().unwrap_or_default();
+        dates.extend(self.dropped(id));
+        dates
+    }
+
+    /// The days before the first snapshot that have trends.
+    pub(crate) fn dropped(&self, id: &AggregatorId) -> BTreeSet<SnapshotDate> {
+        let first = self.snapshots.get(id).and_then(BTreeSet::first);
+        let (Some(first), Some(trends)) = (first, self.trends.get(id)) else { return BTreeSet::new() };
+        trends.range(..*first).copied().collect()
+    }
+}

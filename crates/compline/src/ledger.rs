@@ -1,0 +1,414 @@
+//! The ledger: a row for every run of every aggregator, of those that failed too, in the table `runs`.
+//!
+//! A day's rows are in order of when their runs began; what was committed last is told by `commit_number`, which counts the
+//! changes to the day's snapshot and owes nothing to any clock.
+
+use anyhow::Context;
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, RecordBatch, StringViewArray,
+    TimestampMillisecondArray,
+};
+use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch};
+use arrow::datatypes::{Int32Type, Int64Type, TimestampMillisecondType};
+use chrono::{DateTime, Utc};
+use compline_model::{AggregatorId, SnapshotDate, Table};
+use compline_sink::{Lake, Partition};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// What a run did for an aggregator's day.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Outcome {
+    /// The snapshot is committed.
+    Succeeded,
+    /// Collected, and set aside until a person accepts it.
+    Held,
+    /// The day is as it was.
+    #[default]
+    Failed,
+    /// The snapshot's own files were removed, since its month's file has them.
+    Dropped,
+}
+
+/// A row of the ledger: a run and what it did for one aggregator's day. The fields are the columns of `runs`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct LedgerRow {
+    pub(crate) run_id: String,
+    #[serde(with = "millis")]
+    pub(crate) started_at: DateTime<Utc>,
+    #[serde(with = "millis")]
+    pub(crate) finished_at: DateTime<Utc>,
+    pub(crate) outcome: Outcome,
+    pub(crate) error: Option<String>,
+    pub(crate) command: String,
+    pub(crate) shards: u64,
+    pub(crate) shards_resumed: u64,
+    pub(crate) shard_restarts: u64,
+    pub(crate) calls: u64,
+    pub(crate) retries: u64,
+    pub(crate) throttles: u64,
+    pub(crate) pages: u64,
+    pub(crate) empty_pages: u64,
+    pub(crate) rows: u64,
+    pub(crate) left_out: u64,
+    pub(crate) duplicates: u64,
+    pub(crate) conflicts: u64,
+    pub(crate) warnings: u64,
+    pub(crate) unreconciled: Option<u64>,
+    pub(crate) bytes: u64,
+    pub(crate) version: String,
+    pub(crate) not_reconciled: Option<String>,
+    pub(crate) snapshot_sha256: Option<String>,
+    pub(crate) source_status_sha256: Option<String>,
+    pub(crate) commit_number: Option<u64>,
+    pub(crate) population: Option<String>,
+    pub(crate) facts_only: Option<bool>,
+}
+
+/// A time in a document, in milliseconds since 1970 as the table has it.
+mod millis {
+    use chrono::{DateTime, Utc};
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(time.timestamp_millis())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
+        let millis = i64::deserialize(deserializer)?;
+        DateTime::from_timestamp_millis(millis).ok_or_else(|| serde::de::Error::custom("a time that there cannot be"))
+    }
+}
+
+/// The ledger of one aggregator's day.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Ledger(Vec<LedgerRow>);
+
+impl LedgerRow {
+    /// Whether the run replaced the day's snapshot. Rows of versions before `commit_number` say so by what they wrote.
+    fn is_commit(&self) -> bool {
+        match self.outcome {
+            Outcome::Succeeded => true,
+            Outcome::Held | Outcome::Dropped => false,
+            // A run whose trends failed had replaced the snapshot.
+            Outcome::Failed => self.commit_number.is_some() || self.snapshot_sha256.is_some() || self.rows > 0,
+        }
+    }
+
+    /// The order of changes to a day: rows of older versions come first, in order of their ends.
+    fn change_order(&self) -> (Option<u64>, DateTime<Utc>) {
+        (self.commit_number, self.finished_at)
+    }
+
+    /// Whether the run committed a snapshot of this many rows with this SHA-256, as far as the row says it.
+    pub(crate) fn committed(&self, rows: usize, sha256: &str) -> bool {
+        u64::try_from(rows) == Ok(self.rows) && self.snapshot_sha256.as_deref().is_none_or(|own| own == sha256)
+    }
+}
+
+impl Ledger {
+    fn partition(id: &AggregatorId, date: SnapshotDate) -> Partition {
+        Partition { table: Table::Runs, date, aggregator: id.clone() }
+    }
+
+    /// The ledger of a day, without rows where there is none.
+    ///
+    /// # Errors
+    /// A store that does not answer, or a file that is damaged.
+    pub(crate) async fn read(lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> anyhow::Result<Self> {
+        let rows = lake.read(&Self::partition(id, date), None).await?;
+        Ok(rows.map_or_else(Self::default, |rows| Self::of(&rows)))
+    }
+
+    /// Adds a row to a day's ledger, or replaces the one of its run.
+    ///
+    /// # Errors
+    /// A store that does not take it, or a ledger that is damaged: it is left as it is.
+    pub(crate) async fn write(
+        lake: &Lake,
+        id: &AggregatorId,
+        date: SnapshotDate,
+        row: LedgerRow,
+    ) -> anyhow::Result<()> {
+        let partition = Self::partition(id, date);
+        let mut ledger = Self::read(lake, id, date).await?;
+        ledger.0.retain(|own| own.run_id != row.run_id);
+        ledger.0.push(row);
+        lake.commit(&partition, ledger.batch().context("cannot make the rows of the ledger")?).await?;
+        Ok(())
+    }
+
+    /// The rows of a partition of `runs`.
+    pub(crate) fn of(batch: &RecordBatch) -> Self {
+        Self((0..batch.num_rows()).map(|row| Columns(batch).row(row)).collect())
+    }
+
+    pub(crate) fn rows(&self) -> &[LedgerRow] {
+        &self.0
+    }
+
+    /// The run that changed the day's snapshot last, if one did: it committed it, or dropped it.
+    fn last_change(&self) -> Option<&LedgerRow> {
+        let changes = self.0.iter().filter(|row| row.is_commit() || row.outcome == Outcome::Dropped);
+        changes.max_by_key(|row| row.change_order())
+    }
+
+    /// The run that committed the day last, in order of commits.
+    pub(crate) fn last_commit(&self) -> Option<&LedgerRow> {
+        self.0.iter().filter(|row| row.is_commit()).max_by_key(|row| row.change_order())
+    }
+
+    /// Whether the day's own files were dropped, and it was not committed again since.
+    pub(crate) fn is_dropped(&self) -> bool {
+        self.last_change().is_some_and(|row| row.outcome == Outcome::Dropped)
+    }
+
+    /// The number of the last change to the day's snapshot, 0 before the first. Rows of older versions count as one each.
+    pub(crate) fn last_number(&self) -> u64 {
+        let numbered = self.0.iter().filter_map(|row| row.commit_number).max();
+        numbered.unwrap_or_else(|| self.0.iter().filter(|row| row.is_commit()).count() as u64)
+    }
+
+    fn batch(&self) -> anyhow::Result<RecordBatch> {
+        let rows = &self.0;
+        let text = |of: fn(&LedgerRow) -> Option<&str>| -> ArrayRef {
+            Arc::new(rows.iter().map(of).collect::<StringViewArray>())
+        };
+        let time = |of: fn(&LedgerRow) -> DateTime<Utc>| -> ArrayRef {
+            let times = rows.iter().map(|row| Some(of(row).timestamp_millis()));
+            Arc::new(times.collect::<TimestampMillisecondArray>().with_timezone("UTC"))
+        };
+        let small = |of: fn(&LedgerRow) -> u64| -> ArrayRef {
+            Arc::new(rows.iter().map(|row| Some(i32::try_from(of(row)).unwrap_or(i32::MAX))).collect::<Int32Array>())
+        };
+        let large = |of: fn(&LedgerRow) -> Option<u64>| -> ArrayRef {
+            let counts = rows.iter().map(|row| of(row).map(|count| i64::try_from(count).unwrap_or(i64::MAX)));
+            Arc::new(counts.collect::<Int64Array>())
+        };
+        let columns = vec![
+            text(|row| Some(&row.run_id)),
+            time(|row| row.started_at),
+            time(|row| row.finished_at),
+            text(|row| Some(row.outcome.name())),
+            text(|row| row.error.as_deref()),
+            text(|row| Some(&row.command)),
+            small(|row| row.shards),
+            small(|row| row.shards_resumed),
+            small(|row| row.shard_restarts),
+            large(|row| Some(row.calls)),
+            large(|row| Some(row.retries)),
+            large(|row| Some(row.throttles)),
+            large(|row| Some(row.pages)),
+            large(|row| Some(row.empty_pages)),
+            large(|row| Some(row.rows)),
+            large(|row| Some(row.left_out)),
+            large(|row| Some(row.duplicates)),
+            large(|row| Some(row.conflicts)),
+            large(|row| Some(row.warnings)),
+            large(|row| row.unreconciled),
+            large(|row| Some(row.bytes)),
+            text(|row| Some(&row.version)),
+            text(|row| row.not_reconciled.as_deref()),
+            text(|row| row.snapshot_sha256.as_deref()),
+            text(|row| row.source_status_sha256.as_deref()),
+            large(|row| row.commit_number),
+            text(|row| row.population.as_deref()),
+            Arc::new(rows.iter().map(|row| row.facts_only).collect::<BooleanArray>()),
+        ];
+        let batch = RecordBatch::try_new(Table::Runs.schema(), columns)?;
+        sorted(&batch)
+    }
+}
+
+/// The rows in the order of the table's key.
+fn sorted(batch: &RecordBatch) -> anyhow::Result<RecordBatch> {
+    let column = |name: &&str| SortColumn { values: Arc::clone(&batch[*name]), options: None };
+    let order = lexsort_to_indices(&Table::Runs.sort_key().iter().map(column).collect::<Vec<_>>(), None)?;
+    let sorted = take_record_batch(batch, &order)?;
+    Ok(concat_batches(&Table::Runs.schema(), [&sorted])?)
+}
+
+impl Outcome {
+    /// Its name in the ledger.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Held => "held",
+            Self::Failed => "failed",
+            Self::Dropped => "dropped",
+        }
+    }
+
+    fn of(name: &str) -> Self {
+        let all = [Self::Succeeded, Self::Held, Self::Dropped];
+        all.into_iter().find(|outcome| outcome.name() == name).unwrap_or_default()
+    }
+}
+
+/// The columns of a partition of `runs`; those of later versions than its file are null.
+struct Columns<'a>(&'a RecordBatch);
+
+impl Columns<'_> {
+    fn text(&self, name: &str, row: usize) -> Option<String> {
+        let column = self.0[name].as_string_view();
+        column.is_valid(row).then(|| column.value(row).to_owned())
+    }
+
+    fn small(&self, name: &str, row: usize) -> u64 {
+        u64::try_from(self.0[name].as_primitive::<Int32Type>().value(row)).unwrap_or_default()
+    }
+
+    fn large(&self, name: &str, row: usize) -> Option<u64> {
+        let column = self.0[name].as_primitive::<Int64Type>();
+        column.is_valid(row).then(|| u64::try_from(column.value(row)).unwrap_or_default())
+    }
+
+    fn time(&self, name: &str, row: usize) -> DateTime<Utc> {
+        let millis = self.0[name].as_primitive::<TimestampMillisecondType>().value(row);
+        DateTime::from_timestamp_millis(millis).unwrap_or_default()
+    }
+
+    fn row(&self, row: usize) -> LedgerRow {
+        let text = |name| self.text(name, row);
+        let count = |name| self.large(name, row).unwrap_or_default();
+        let facts_only = self.0["facts_only"].as_boolean();
+        LedgerRow {
+            run_id: text("run_id").unwrap_or_default(),
+            started_at: self.time("started_at", row),
+            finished_at: self.time("finished_at", row),
+            outcome: Outcome::of(&text("outcome").unwrap_or_default()),
+            error: text("error"),
+            command: text("command").unwrap_or_default(),
+            shards: self.small("shards", row),
+            shards_resumed: self.small("shards_resumed", row),
+            shard_restarts: self.small("shard_restarts", row),
+            calls: count("calls"),
+            retries: count("retries"),
+            throttles: count("throttles"),
+            pages: count("pages"),
+            empty_pages: count("empty_pages"),
+            rows: count("rows"),
+            left_out: count("left_out"),
+            duplicates: count("duplicates"),
+            conflicts: count("conflicts"),
+            warnings: count("warnings"),
+            unreconciled: self.large("unreconciled", row),
+            bytes: count("bytes"),
+            version: text("version").unwrap_or_default(),
+            not_reconciled: text("not_reconciled"),
+            snapshot_sha256: text("snapshot_sha256"),
+            source_status_sha256: text("source_status_sha256"),
+            commit_number: self.large("commit_number", row),
+            population: text("population"),
+            facts_only: facts_only.is_valid(row).then(|| facts_only.value(row)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn row(run: &str, started: i64, number: Option<u64>, outcome: Outcome) -> LedgerRow {
+        LedgerRow {
+            run_id: run.to_owned(),
+            started_at: DateTime::from_timestamp(started, 0).expect("a time"),
+            finished_at: DateTime::from_timestamp(started + 60, 0).expect("a time"),
+            outcome,
+            commit_number: number,
+            snapshot_sha256: (outcome == Outcome::Succeeded).then(|| run.to_owned()),
+            ..LedgerRow::default()
+        }
+    }
+
+    #[test]
+    fn f08b_the_last_commit_is_the_last_that_committed_whenever_the_runs_began() {
+        let ledger = Ledger(vec![
+            row("waited", 10, Some(3), Outcome::Succeeded),
+            row("fast clock", 90_000, Some(1), Outcome::Succeeded),
+            row("second", 20, Some(2), Outcome::Succeeded),
+            row("failed", 99_000, None, Outcome::Failed),
+        ]);
+        assert_eq!(ledger.last_commit().map(|row| row.run_id.as_str()), Some("waited"));
+        assert_eq!(ledger.last_number(), 3);
+    }
+
+    #[test]
+    fn rows_of_older_versions_come_before_numbered_ones_and_in_order_of_their_ends() {
+        let mut slow = row("slow", 10, None, Outcome::Succeeded);
+        slow.finished_at = DateTime::from_timestamp(900, 0).expect("a time");
+        let ledger = Ledger(vec![slow.clone(), row("quick", 20, None, Outcome::Succeeded)]);
+        assert_eq!(ledger.last_commit().map(|row| row.run_id.as_str()), Some("slow"));
+        assert_eq!(ledger.last_number(), 2, "so that the next is not taken for one of them");
+        let ledger = Ledger(vec![row("new", 1, Some(3), Outcome::Succeeded), slow]);
+        assert_eq!(ledger.last_commit().map(|row| row.run_id.as_str()), Some("new"));
+    }
+
+    #[test]
+    fn a_day_that_was_dropped_is_so_until_it_is_committed_again() {
+        let (committed, dropped) = (row("a", 1, Some(1), Outcome::Succeeded), row("b", 2, Some(2), Outcome::Dropped));
+        let again = row("c", 3, Some(3), Outcome::Succeeded);
+        assert!(Ledger(vec![committed.clone(), dropped.clone()]).is_dropped());
+        assert!(!Ledger(vec![committed, dropped, again]).is_dropped());
+        assert!(!Ledger::default().is_dropped());
+    }
+
+    fn any_row() -> impl Strategy<Value = LedgerRow> {
+        let text = || prop::option::of("[a-zé'\"\\\\ ]{0,12}");
+        let outcome =
+            prop_oneof![Just(Outcome::Succeeded), Just(Outcome::Held), Just(Outcome::Failed), Just(Outcome::Dropped)];
+        (
+            ("[a-f0-9]{4}", 0_i64..4_000_000_000_000, 0_i64..4_000_000_000_000, outcome),
+            (text(), text(), text(), text(), prop::option::of(any::<bool>())),
+            prop::collection::vec(0_u64..1_000_000, 16),
+            (prop::option::of(0_u64..9), prop::option::of(0_u64..9)),
+        )
+            .prop_map(|((run_id, started, finished, outcome), texts, counts, (unreconciled, number))| {
+                let time = |millis| DateTime::from_timestamp_millis(millis).expect("a time");
+                let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, ..] = counts[..] else { unreachable!("16 of them") };
+                LedgerRow {
+                    run_id,
+                    started_at: time(started),
+                    finished_at: time(finished),
+                    outcome,
+                    error: texts.0,
+                    command: "run".to_owned(),
+                    shards: a,
+                    shards_resumed: b,
+                    shard_restarts: c,
+                    calls: d,
+                    retries: e,
+                    throttles: f,
+                    pages: g,
+                    empty_pages: h,
+                    rows: i,
+                    left_out: j,
+                    duplicates: k,
+                    conflicts: l,
+                    warnings: m,
+                    unreconciled,
+                    bytes: n,
+                    version: "0".to_owned(),
+                    not_reconciled: texts.1,
+                    snapshot_sha256: texts.2,
+                    source_status_sha256: None,
+                    commit_number: number,
+                    population: texts.3,
+                    facts_only: texts.4,
+                }
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn a_row_reads_back_from_the_table_and_from_the_journal_as_it_was_written(row in any_row()) {
+            let batch = Ledger(vec![row.clone()]).batch().expect("rows");
+            prop_assert_eq!(Ledger::of(&batch), Ledger(vec![row.clone()]));
+            let document = serde_json::to_vec(&row).expect("JSON");
+            prop_assert_eq!(serde_json::from_slice::<LedgerRow>(&document).expect("a row"), row);
+        }
+    }
+}

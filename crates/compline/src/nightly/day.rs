@@ -1,0 +1,290 @@
+//! One aggregator's day: from where it comes to its row in the ledger.
+
+use super::collect::{Collected, Reading, collect};
+use super::import::import;
+use super::report::{AggregatorReport, DayFindings};
+use super::{Shared, Source, TrendReport};
+use crate::journal::{Journal, SnapshotFiles};
+use crate::ledger::{Ledger, LedgerRow, Outcome};
+use crate::population::Population;
+use crate::progress::Bar;
+use crate::settings::AggregatorSettings;
+use crate::trends::{Computing, Tonight};
+use anyhow::{Context, bail};
+use compline_model::{AggregatorId, SnapshotDate};
+use std::time::Instant;
+
+/// What became of a day, as far as it came.
+pub(super) struct Day {
+    /// What the ledger says.
+    pub(super) row: LedgerRow,
+    /// What reading took and found.
+    pub(super) reading: Reading,
+    pub(super) findings: Option<DayFindings>,
+    pub(super) trends: Option<TrendReport>,
+    /// What is left undone of a day that is committed, or of the ledger, in words.
+    pub(super) undone: Vec<String>,
+    /// Why the catalog does not know of the day, if it should.
+    pub(super) not_in_catalog: Option<String>,
+    pub(super) seconds: f64,
+}
+
+/// The day of an aggregator, whatever becomes of it.
+pub(super) async fn report(
+    shared: &Shared<'_>,
+    aggregator: &AggregatorSettings,
+    journal: anyhow::Result<Journal>,
+    bar: &Bar,
+) -> AggregatorReport {
+    let started = Instant::now();
+    let mut day = Day {
+        row: row(shared, aggregator),
+        reading: Reading::default(),
+        findings: None,
+        trends: None,
+        undone: Vec::new(),
+        not_in_catalog: None,
+        seconds: 0.0,
+    };
+    let id = &aggregator.address.id;
+    let done = shared.session.guarded(id, run(shared, aggregator, journal, bar, &mut day)).await;
+    if let Err(error) = done {
+        day.fail(&error);
+    }
+    day.seconds = started.elapsed().as_secs_f64();
+    AggregatorReport::of(id, day)
+}
+
+/// What the ledger says of every run, whatever it does.
+fn row(shared: &Shared<'_>, aggregator: &AggregatorSettings) -> LedgerRow {
+    let population = Population::of(aggregator);
+    LedgerRow {
+        run_id: shared.session.run_id.to_string(),
+        started_at: shared.session.started_at,
+        command: shared.session.command.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        outcome: Outcome::Failed,
+        facts_only: Some(population.facts_only),
+        population: Some(population.text),
+        ..LedgerRow::default()
+    }
+}
+
+async fn run(
+    shared: &Shared<'_>,
+    aggregator: &AggregatorSettings,
+    journal: anyhow::Result<Journal>,
+    bar: &Bar,
+    day: &mut Day,
+) -> anyhow::Result<()> {
+    let id = &aggregator.address.id;
+    let mut journal = journal?;
+    day.undone.extend(journal.blocked());
+    let pending = match snapshot(shared, aggregator, bar, &mut journal, day).await {
+        Ok(pending) => pending,
+        Err(error) => {
+            day.fail(&error);
+            journal.trends_from()
+        }
+    };
+    catalog(shared, id, day).await;
+    day.row.finished_at = (shared.session.clock)();
+    day.row.error = day.error();
+    match Ledger::write(&shared.session.lake_of(id), id, shared.night.date, day.row.clone()).await {
+        // Of a day that failed there may be an entry in the journal: the next session completes it.
+        Ok(()) if day.row.outcome == Outcome::Failed => Ok(()),
+        Ok(()) => journal.finish(pending).await,
+        Err(error) => {
+            let error = error.context("the run is not in the ledger yet");
+            day.undone.push(format!("{error:#}; the next session on this lake writes it"));
+            Ok(())
+        }
+    }
+}
+
+/// Collects the day, and commits or holds it. Gives the first day whose trends are still out of date after that.
+async fn snapshot(
+    shared: &Shared<'_>,
+    aggregator: &AggregatorSettings,
+    bar: &Bar,
+    journal: &mut Journal,
+    day: &mut Day,
+) -> anyhow::Result<Option<SnapshotDate>> {
+    let id = &aggregator.address.id;
+    let collected = obtain(shared, aggregator, bar, &mut day.reading).await;
+    day.reading.fill(&mut day.row);
+    let collected = collected?;
+    let findings = DayFindings::of(&collected);
+    findings.fill(&mut day.row);
+    day.findings = Some(findings);
+    let population = Population::of(aggregator);
+    let (held, unchecked) = shared.held_for(id, &population, &collected).await?;
+    day.undone.extend(unchecked);
+    if let Some(why) = held {
+        day.row.outcome = Outcome::Held;
+        day.row.error = Some(why);
+        shared.end_collection(id).await?;
+        return Ok(journal.trends_from());
+    }
+    bar.stage("writing the snapshot and its trends");
+    let _one_at_a_time = shared.computing.acquire().await?;
+    let was_pending = journal.trends_from();
+    let Collected { snapshot, source_status } = collected;
+    let lake = shared.session.lake_of(id);
+    let files = SnapshotFiles {
+        facts: lake.encode(shared.dataset.facts, snapshot.rows().clone()).await?,
+        sources: lake.encode(shared.dataset.sources, source_status).await?,
+    };
+    day.row.rows = snapshot.rows().num_rows() as u64;
+    let finished_at = (shared.session.clock)();
+    let mut planned = LedgerRow { outcome: Outcome::Succeeded, finished_at, ..day.row.clone() };
+    journal.commit_snapshot(shared.dataset, shared.night.date, files, &mut planned).await?;
+    day.row = planned;
+
+    let tonight = Tonight {
+        date: shared.night.date,
+        rows: Some(snapshot.into_trend_rows()?),
+        population,
+        is_all: was_pending.is_none(),
+    };
+    let pending = trends(shared, id, journal, tonight, day).await;
+    shared.release(id).await?;
+    shared.end_collection(id).await?;
+    Ok(pending)
+}
+
+/// Computes the trends of the day and of those that it changes. They never undo the day: where they cannot be computed, they
+/// wait, which is said.
+async fn trends(
+    shared: &Shared<'_>,
+    id: &AggregatorId,
+    journal: &Journal,
+    tonight: Tonight,
+    day: &mut Day,
+) -> Option<SnapshotDate> {
+    let from = journal.trends_from();
+    let computing = Computing {
+        lake: &shared.session.lake_of(id),
+        dataset: shared.dataset,
+        history: &shared.history,
+        id,
+        span: crate::history::Span { from, to: None },
+        write: true,
+        on_day: &|_| {},
+    };
+    match computing.compute(Some(tonight)).await {
+        Ok(computed) => {
+            day.trends = computed.tonight.as_ref().map(TrendReport::of);
+            day.row.bytes += computed.bytes;
+            None
+        }
+        Err(error) => {
+            let from = from
+                .unwrap_or(shared.night.date)
+                .max(shared.history.days(id, crate::history::Span::default()).next().unwrap_or(shared.night.date));
+            day.undone.push(format!("the snapshot is committed, and the trends from {from} on wait: {error:#}"));
+            journal.trends_from()
+        }
+    }
+}
+
+/// Where the day comes from: files, what is held, or AWS Config.
+async fn obtain(
+    shared: &Shared<'_>,
+    aggregator: &AggregatorSettings,
+    bar: &Bar,
+    reading: &mut Reading,
+) -> anyhow::Result<Collected> {
+    let id = &aggregator.address.id;
+    refuse_dropped(shared, id).await?;
+    match &shared.night.source {
+        Source::Files { files, replace } => {
+            refuse_replacing(shared, id, *replace)?;
+            import(shared, aggregator, files, reading).await
+        }
+        source => match shared.accepted(id).await? {
+            Some(held) => Ok(held),
+            None if *source == Source::HeldAlone => {
+                bail!("nothing is held of {}, and AWS Config only knows now", shared.night.date)
+            }
+            None => collect(shared, aggregator, bar, reading).await,
+        },
+    }
+}
+
+/// A day among those whose snapshots were dropped would be compared with none of them, and later days with it.
+async fn refuse_dropped(shared: &Shared<'_>, id: &AggregatorId) -> anyhow::Result<()> {
+    let date = shared.night.date;
+    let is_old = |day: SnapshotDate| {
+        shared.session.settings.keep.snapshots_from(shared.session.today()).is_some_and(|from| day < from)
+    };
+    for dropped in shared.history.dropped(id).range(date..) {
+        // Before the ledger said so, the settings alone told a day that was dropped from one that is lost.
+        if Ledger::read(&shared.session.lake, id, *dropped).await?.is_dropped() || is_old(*dropped) {
+            bail!(
+                "the snapshots of {date} and of days around it were dropped, as maintain.snapshot_days says: their rows are in \
+                 the months' files, and the day is not taken in again"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// A day that is committed is not lost to an import by mistake.
+fn refuse_replacing(shared: &Shared<'_>, id: &AggregatorId, replace: bool) -> anyhow::Result<()> {
+    let date = shared.night.date;
+    if shared.history.has_snapshot(id, date) && !replace {
+        bail!("the lake has a snapshot of {date} already, and it is left as it was; --replace replaces it");
+    }
+    Ok(())
+}
+
+/// Tells the catalog of the day: of one that is not committed there is the ledger alone.
+async fn catalog(shared: &Shared<'_>, id: &AggregatorId, day: &mut Day) {
+    let Some(cataloguing) = &shared.cataloguing else { return };
+    if day.row.outcome != Outcome::Succeeded {
+        return;
+    }
+    if let Err(error) = cataloguing.add_day(id, shared.night.date).await {
+        day.undone.push(format!(
+            "the day is committed, but the catalog does not know of it: {error}; `compline catalog FILE` completes it"
+        ));
+        day.not_in_catalog = Some(error.to_string());
+    }
+}
+
+impl Day {
+    /// The day is as it was.
+    fn fail(&mut self, error: &anyhow::Error) {
+        let Self { row, .. } = self;
+        if row.outcome == Outcome::Succeeded {
+            // It is committed: what failed came after.
+            self.undone.push(format!("{error:#}"));
+            return;
+        }
+        row.outcome = Outcome::Failed;
+        row.rows = 0;
+        row.error.get_or_insert_with(|| format!("{error:#}"));
+    }
+
+    /// Why it failed or is held, and what is left undone.
+    pub(super) fn error(&self) -> Option<String> {
+        let all: Vec<&str> = self.row.error.iter().chain(&self.undone).map(String::as_str).collect();
+        (!all.is_empty()).then(|| all.join("; "))
+    }
+}
+
+impl Shared<'_> {
+    /// Removes the checkpoints of a day that is committed or held. Those of AWS Config's today are not an import's to remove.
+    pub(super) async fn end_collection(&self, id: &AggregatorId) -> anyhow::Result<()> {
+        match self.night.source {
+            Source::AwsConfig => self
+                .session
+                .lake_of(id)
+                .end_collection(id)
+                .await
+                .context("cannot remove checkpoints that are done with"),
+            Source::HeldAlone | Source::Files { .. } => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! A session: one command at work on one lake, from opening it to its exit code.
+//!
+//! Everything that reads or writes a lake goes through here: the lake is opened, leases are acquired, the date is fixed once
+//! they are held, a signal or a lost lease ends the work, what is being cleaned up gets its time, and leases are released.
+
+use crate::failure::{Ending, Failure, Signal};
+use crate::journal::Journal;
+use crate::leases::Leases;
+use crate::progress::Progress;
+use crate::settings::Settings;
+use crate::signals;
+use anyhow::bail;
+use chrono::{DateTime, TimeDelta, Utc};
+use compline_model::{AggregatorId, RunId, SnapshotDate, Table};
+use compline_sink::{Holder, Lake};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Tells the time.
+pub(crate) type Clock = fn() -> DateTime<Utc>;
+
+/// How long a stopped command may clean up.
+const SETTLE: Duration = Duration::from_secs(3);
+
+/// How far this machine's clock may be off before another UTC day is taken for its mistake. S3 and AWS Config take requests
+/// from clocks that are off by less, and within it a run at midnight may be of either day.
+const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
+
+/// What a session is for.
+pub(crate) struct Opening<'a> {
+    pub(crate) settings: &'a Settings,
+    /// The command, as it is named to those who wait for its leases.
+    pub(crate) command: &'static str,
+    pub(crate) access: Access,
+    pub(crate) clock: Clock,
+    pub(crate) progress: Progress,
+    /// What is said when a signal stops it.
+    pub(crate) when_stopped: &'static str,
+}
+
+/// What a session may do to the lake.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Access {
+    /// Read it.
+    Read,
+    /// Write the days of the aggregators of the settings, waiting so long for a run that holds one of their leases.
+    Write { wait: Duration },
+    /// The same for every aggregator that the lake has as well.
+    WriteAll { wait: Duration },
+}
+
+/// How a session ended.
+#[derive(Debug)]
+pub(crate) enum Ended<T> {
+    /// Its work is done.
+    Done(T),
+    /// A signal ended it.
+    Stopped(Signal),
+}
+
+impl<T> Ended<T> {
+    /// The exit code of what came of it.
+    pub(crate) fn then(self, told: impl FnOnce(T) -> Result<Ending, Failure>) -> Result<Ending, Failure> {
+        match self {
+            Self::Done(value) => told(value),
+            Self::Stopped(signal) => Ok(Ending::Stopped(signal)),
+        }
+    }
+}
+
+/// A command at work on a lake.
+pub(crate) struct Session<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) lake: Lake,
+    pub(crate) command: &'static str,
+    pub(crate) run_id: RunId,
+    /// When the leases were held, and the work began.
+    pub(crate) started_at: DateTime<Utc>,
+    pub(crate) clock: Clock,
+    pub(crate) progress: Progress,
+    leases: Leases,
+}
+
+/// Opens the lake of the settings. Nothing else does.
+///
+/// # Errors
+/// A folder that cannot be made.
+pub(crate) async fn open_lake(settings: &Settings) -> anyhow::Result<Lake> {
+    Ok(Lake::open(&settings.lake, settings.compression).await?)
+}
+
+/// Does work in a session.
+///
+/// # Errors
+/// A lake that does not answer, a lease that another run holds, or whatever the work fails with.
+pub(crate) async fn session<T>(
+    opening: Opening<'_>,
+    work: impl AsyncFnOnce(&Session<'_>) -> anyhow::Result<T>,
+) -> Result<Ended<T>, Failure> {
+    let lake = open_lake(opening.settings).await.map_err(Failure::run)?;
+    let when_stopped = opening.when_stopped;
+    let ended = tokio::select! {
+        done = within(opening, lake.clone(), work) => Ok(Ended::Done(done.map_err(Failure::run)?)),
+        signal = signals::received() => {
+            tracing::warn!("stopped: {when_stopped}");
+            Ok(Ended::Stopped(signal))
+        }
+    };
+    match ended {
+        Ok(Ended::Stopped(_)) => drop(tokio::time::timeout(SETTLE, lake.settle()).await),
+        _ => lake.settle().await,
+    }
+    ended
+}
+
+async fn within<T>(
+    opening: Opening<'_>,
+    lake: Lake,
+    work: impl AsyncFnOnce(&Session<'_>) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let Opening { settings, command, access, clock, progress, .. } = opening;
+    let asked_at = clock();
+    let run_id = RunId::new(asked_at);
+    let leases = match access {
+        Access::Read => Leases::none(),
+        Access::Write { wait } | Access::WriteAll { wait } => {
+            let mut ids: BTreeSet<AggregatorId> =
+                settings.aggregators.iter().map(|one| one.address.id.clone()).collect();
+            if matches!(access, Access::WriteAll { .. }) {
+                ids.extend(aggregators(&lake).await?);
+            }
+            Leases::acquire(&lake, ids, &Holder::here(run_id, command, asked_at), wait).await?
+        }
+    };
+    // After the leases: while another run was waited for, midnight may have passed.
+    let started_at = clock();
+    let session = Session { settings, lake, command, run_id, started_at, clock, progress, leases };
+    let done = work(&session).await;
+    session.leases.release().await;
+    done
+}
+
+/// The aggregators that a lake has anything of.
+async fn aggregators(lake: &Lake) -> anyhow::Result<BTreeSet<AggregatorId>> {
+    let mut found = BTreeSet::new();
+    for table in [Table::Runs, Table::PackCompliance] {
+        found.extend(lake.partitions(table).await?.into_keys());
+    }
+    Ok(found)
+}
+
+impl Session<'_> {
+    /// The UTC day on which the session began.
+    pub(crate) fn today(&self) -> SnapshotDate {
+        SnapshotDate::from(self.started_at.date_naive())
+    }
+
+    /// The lake as this session may write it for an aggregator.
+    pub(crate) fn lake_of(&self, id: &AggregatorId) -> Lake {
+        self.leases.fenced(&self.lake, id)
+    }
+
+    /// How far the clock of the lake's server is ahead of this machine's; nothing for a folder.
+    pub(crate) fn clock_offset(&self) -> Option<TimeDelta> {
+        None
+    }
+
+    /// The run that holds the lease of an aggregator, if it is another than this one.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub(crate) async fn other_holder(&self, _id: &AggregatorId) -> anyhow::Result<Option<Holder>> {
+        Ok(None)
+    }
+
+    /// The journal of an aggregator, in which what stopped runs left is finished by now.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub(crate) async fn journal(&self, id: &AggregatorId) -> anyhow::Result<Journal> {
+        Journal::open(self.lake_of(id), id.clone(), self.run_id, self.command, (self.clock)()).await
+    }
+
+    /// Does work on an aggregator's days for as long as its lease is held.
+    ///
+    /// # Errors
+    /// Those of the work, or a lease that was lost.
+    pub(crate) async fn guarded<T>(
+        &self,
+        id: &AggregatorId,
+        work: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
+        tokio::select! {
+            done = work => done,
+            error = self.leases.lost(id) => Err(error.into()),
+        }
+    }
+
+    /// Compares the session's date with a server's clock, which is that much ahead of this machine's.
+    ///
+    /// # Errors
+    /// It is another UTC day there: what is collected now would be committed as another day's.
+    pub(crate) fn check_date(&self, date: SnapshotDate, server: &str, ahead: Option<TimeDelta>) -> anyhow::Result<()> {
+        let Some(ahead) = ahead.filter(|ahead| ahead.abs() > CLOCK_TOLERANCE) else { return Ok(()) };
+        let there = SnapshotDate::from((self.started_at + ahead).date_naive());
+        if there == date {
+            return Ok(());
+        }
+        let (way, off) = if ahead < TimeDelta::zero() { ("ahead", -ahead) } else { ("behind", ahead) };
+        let off = humantime::format_duration(Duration::from_secs(off.num_seconds().unsigned_abs()));
+        bail!(
+            "this machine's clock is {off} {way} of {server}'s: here it is {date} (UTC) and there {there}, so the day would be \
+             committed under a wrong date; set the clock (NTP) and run again; nothing was written"
+        )
+    }
+}

@@ -1,0 +1,170 @@
+//! Computing the trends of days: one function for a run's day and the later ones that it changes, for `compline trends`, and
+//! for `compline verify`, which only compares.
+
+mod chain;
+#[cfg(test)]
+mod tests;
+
+use crate::history::{History, Span};
+use crate::population::Population;
+use crate::session::Session;
+use arrow::array::{Array, RecordBatch};
+use chain::Chain;
+use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
+use compline_sink::{Lake, SinkError};
+use compline_transformer::Trends;
+use std::collections::BTreeSet;
+
+/// Which days are computed, and what becomes of them.
+pub(crate) struct Computing<'a> {
+    pub(crate) lake: &'a Lake,
+    pub(crate) dataset: &'a Dataset,
+    pub(crate) history: &'a History,
+    pub(crate) id: &'a AggregatorId,
+    /// The days that have a snapshot, and earlier ones without which they cannot be computed.
+    pub(crate) span: Span,
+    /// Whether tables that are not as the snapshots say are written.
+    pub(crate) write: bool,
+    /// Told of each day when it is done.
+    pub(crate) on_day: &'a (dyn Fn(SnapshotDate) + Sync),
+}
+
+/// A snapshot that has just been committed, so that it need not be read.
+pub(crate) struct Tonight {
+    pub(crate) date: SnapshotDate,
+    /// The columns that trends are computed from, until they are used.
+    pub(crate) rows: Option<RecordBatch>,
+    pub(crate) population: Population,
+    /// Whether nothing but this day is out of date: then the later days are not computed if its trends are those that were
+    /// there before.
+    pub(crate) is_all: bool,
+}
+
+/// What became of days whose trends were computed.
+#[derive(Debug, Default)]
+pub(crate) struct Computed {
+    /// The days that have trends, in order.
+    pub(crate) days: Vec<SnapshotDate>,
+    /// Those whose tables were not as the snapshots say.
+    pub(crate) differed: Vec<SnapshotDate>,
+    /// Days that are facts only and had trend tables.
+    pub(crate) facts_only: Vec<SnapshotDate>,
+    /// The trends of the snapshot that has just been committed.
+    pub(crate) tonight: Option<Trends>,
+    pub(crate) bytes: u64,
+}
+
+/// Computes the trends of an aggregator's days from the snapshots and writes what differs, under the journal: for as long as
+/// later days may be out of date, that is noted in the lake.
+///
+/// # Errors
+/// A lake that does not answer, or a snapshot that cannot be read.
+pub(crate) async fn recompute(
+    session: &Session<'_>,
+    id: &AggregatorId,
+    span: Span,
+    on_day: &(dyn Fn(SnapshotDate) + Sync),
+) -> anyhow::Result<Computed> {
+    let dataset = &Dataset::PACKS;
+    let mut journal = session.journal(id).await?;
+    if let Some(why) = journal.blocked() {
+        tracing::warn!(why, aggregator = %id, "not everything can be completed");
+    }
+    // After the journal is completed, which may add a day.
+    let history = History::read(&session.lake, dataset, session.settings.keep.statuses_from(session.today())).await?;
+    let was_pending = journal.trends_from();
+    let Some(first) = history.days(id, span).next() else {
+        journal.finish(was_pending).await?;
+        return Ok(Computed::default());
+    };
+    let from = was_pending.map_or(first, |pending| pending.min(first));
+    let after = history.days(id, Span::default()).find(|date| span.to.is_some_and(|to| *date > to));
+    journal.begin_trends(from).await?;
+    let lake = &session.lake_of(id);
+    let span = Span { from: Some(from), to: span.to };
+    let computed = Computing { lake, dataset, history: &history, id, span, write: true, on_day }.compute(None).await?;
+    // Later days were computed from what is now otherwise, or were out of date before.
+    let is_behind = was_pending.is_some() || !computed.differed.is_empty() || !computed.facts_only.is_empty();
+    journal.finish(after.filter(|_| is_behind)).await?;
+    Ok(computed)
+}
+
+impl Computing<'_> {
+    /// Computes the days.
+    ///
+    /// # Errors
+    /// A lake that does not answer, or a snapshot that cannot be read. A table that is computed and cannot be read is computed
+    /// again, with the days that it takes.
+    pub(crate) async fn compute(&self, mut tonight: Option<Tonight>) -> anyhow::Result<Computed> {
+        let mut lacking: BTreeSet<(Table, SnapshotDate)> = BTreeSet::new();
+        loop {
+            let mut chain = Chain::new(self, &lacking, tonight.as_ref().map(|tonight| tonight.date));
+            match self.days(&mut chain, &mut tonight).await {
+                Err(error) => match chain.damaged.take() {
+                    // Each time another file, so this ends.
+                    Some(file) if lacking.insert(file) => {
+                        tracing::warn!(error = format!("{error:#}"), "computing it again from the snapshots");
+                    }
+                    _ => return Err(error),
+                },
+                done => return done,
+            }
+        }
+    }
+
+    async fn days(&self, chain: &mut Chain<'_>, tonight: &mut Option<Tonight>) -> anyhow::Result<Computed> {
+        let mut computed = Computed::default();
+        let Some(first) = chain.first_day(self.span, tonight.as_ref()).await? else { return Ok(computed) };
+        let last = self.span.to;
+        for date in chain.days_from(first).into_iter().take_while(|date| last.is_none_or(|last| *date <= last)) {
+            let is_tonight = tonight.as_ref().is_some_and(|tonight| tonight.date == date);
+            let is_all = tonight.as_ref().is_some_and(|tonight| tonight.is_all);
+            let taken = if is_tonight { tonight.as_mut() } else { None };
+            let Some(trends) = chain.day(date, taken).await? else {
+                if chain.has_trends(date) {
+                    computed.facts_only.push(date);
+                    if self.write {
+                        chain.remove_trends(date).await?;
+                    }
+                }
+                continue;
+            };
+            let is_stored = chain.is_stored(date, &trends).await?;
+            if !is_stored {
+                computed.differed.push(date);
+            }
+            if self.write && !is_stored {
+                computed.bytes += chain.commit(date, &trends).await?;
+            }
+            computed.days.push(date);
+            (self.on_day)(date);
+            if is_tonight {
+                computed.tonight = Some(trends);
+                // A snapshot that gives the trends that were there changes no later day either.
+                if is_all && is_stored && first == date {
+                    break;
+                }
+            }
+        }
+        Ok(computed)
+    }
+}
+
+/// Whether a table that is stored is the one that was computed. A column that came with a later version of the tables than the
+/// file's is not compared.
+fn is_same(table: Table, stored: &RecordBatch, computed: &RecordBatch) -> bool {
+    stored.num_rows() == computed.num_rows()
+        && table.columns().iter().zip(stored.columns().iter().zip(computed.columns())).all(
+            |(column, (stored, computed))| {
+                stored == computed || (column.since > 1 && stored.null_count() == stored.len())
+            },
+        )
+}
+
+/// What a stored file is, or that it is damaged.
+fn damage<T>(read: Result<T, SinkError>) -> Result<Option<T>, SinkError> {
+    match read {
+        Err(error) if error.is_damage() => Ok(None),
+        read => read.map(Some),
+    }
+}

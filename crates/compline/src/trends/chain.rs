@@ -1,0 +1,308 @@
+//! The days of an aggregator one after the other, and what is carried from one to the next.
+
+use super::{Computing, Tonight, damage, is_same};
+use crate::history::Span;
+use crate::memory;
+use crate::population::{Population, is_comparable};
+use anyhow::{Context, bail};
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::Date32Type;
+use chrono::{NaiveDate, TimeDelta};
+use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
+use compline_sink::{Lake, Partition};
+use compline_transformer::{RECENT_COLUMNS, Recent, SNAPSHOT_COLUMNS, State, TrendDay, Trends, advance, recent_needed};
+use futures::{StreamExt, stream};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Partitions read at once: enough to hide the way to S3.
+const READ_CONCURRENCY: usize = 16;
+
+/// The days being gone through, and what is carried.
+pub(super) struct Chain<'a> {
+    lake: &'a Lake,
+    dataset: &'a Dataset,
+    id: &'a AggregatorId,
+    /// The days that have a snapshot, and before them those that had one.
+    dates: BTreeSet<SnapshotDate>,
+    /// Those of them that had one.
+    dropped: BTreeSet<SnapshotDate>,
+    statuses_from: Option<SnapshotDate>,
+    /// The days that have each of the tables that days are computed from.
+    statuses: BTreeSet<SnapshotDate>,
+    trends: BTreeSet<SnapshotDate>,
+    /// The earliest day of which a table could not be read.
+    earliest_lacking: Option<SnapshotDate>,
+    /// What the day before left.
+    before: Option<Before>,
+    /// Trend rows of days before the current one, as far as they are needed again.
+    recent: BTreeMap<SnapshotDate, RecordBatch>,
+    /// A table that is computed and could not be read.
+    pub(super) damaged: Option<(Table, SnapshotDate)>,
+}
+
+/// What a day starts from.
+struct Before {
+    population: Option<Population>,
+    /// Nothing after a day that is facts only.
+    state: Option<(State, Option<SnapshotDate>)>,
+}
+
+impl<'a> Chain<'a> {
+    pub(super) fn new(
+        computing: &Computing<'a>,
+        lacking: &BTreeSet<(Table, SnapshotDate)>,
+        tonight: Option<SnapshotDate>,
+    ) -> Self {
+        let Computing { lake, dataset, history, id, .. } = *computing;
+        let mut dates = history.with_dropped(id);
+        dates.extend(tonight);
+        let has = |table: Table| {
+            let mut days = history.computed(table, dataset, id);
+            days.retain(|date| !lacking.contains(&(table, *date)));
+            days
+        };
+        Self {
+            lake,
+            dataset,
+            id,
+            dates,
+            dropped: history.dropped(id),
+            statuses_from: history.statuses_from,
+            statuses: has(dataset.status),
+            trends: has(dataset.trends),
+            earliest_lacking: lacking.iter().map(|(_, date)| *date).min(),
+            before: None,
+            recent: BTreeMap::new(),
+            damaged: None,
+        }
+    }
+
+    pub(super) fn days_from(&self, first: SnapshotDate) -> Vec<SnapshotDate> {
+        self.dates.range(first..).copied().filter(|date| !self.dropped.contains(date)).collect()
+    }
+
+    pub(super) fn has_trends(&self, date: SnapshotDate) -> bool {
+        self.trends.contains(&date) || self.statuses.contains(&date)
+    }
+
+    /// The first day that must be computed: the first of the span, or an earlier one, as long as something that it is computed
+    /// from is not there. What that day starts from is read.
+    pub(super) async fn first_day(
+        &mut self,
+        span: Span,
+        tonight: Option<&Tonight>,
+    ) -> anyhow::Result<Option<SnapshotDate>> {
+        let in_span = |date: &&SnapshotDate| !self.dropped.contains(date) && span.has(**date);
+        let Some(mut first) = self.dates.iter().find(in_span).copied() else { return Ok(None) };
+        if let Some(earlier) = self.earliest_lacking.filter(|earlier| self.dates.contains(earlier)) {
+            first = first.min(earlier);
+        }
+        loop {
+            let known = tonight.filter(|tonight| tonight.date == first).map(|tonight| tonight.population.clone());
+            match self.lacking(first, known).await? {
+                Some(earlier) if self.dropped.contains(&earlier) => bail!(
+                    "the trends of {first} go on from {} and {} of {earlier}, which are not all there, and its snapshot was \
+                     dropped; restore them",
+                    self.dataset.status.name(),
+                    self.dataset.trends.name()
+                ),
+                Some(earlier) => first = earlier,
+                None => return Ok(Some(first)),
+            }
+        }
+    }
+
+    /// An earlier day that must be computed first, if something that a day is computed from is not there. Otherwise what the day
+    /// starts from is read.
+    async fn lacking(&mut self, date: SnapshotDate, known: Option<Population>) -> anyhow::Result<Option<SnapshotDate>> {
+        self.before = None;
+        let Some(previous) = self.dates.range(..date).next_back().copied() else { return Ok(None) };
+        let population = self.population(previous).await?;
+        let now = match known {
+            Some(known) => Some(known),
+            None => self.population(date).await?,
+        };
+        if !is_comparable(population.as_ref(), now.as_ref()) {
+            self.before = Some(Before { population, state: None });
+            return Ok(None);
+        }
+        if !self.statuses.contains(&previous) {
+            return Ok(Some(previous));
+        }
+        if !self.trends.contains(&previous) {
+            return Ok(Some(previous));
+        }
+        let since = self.population_since(previous).await?;
+        let in_population = self.comparable_dates(since);
+        let lacking = recent_needed(date, &in_population).into_iter().find(|date| !self.trends.contains(date));
+        if lacking.is_some() {
+            return Ok(lacking);
+        }
+        let pack_status = self.read(self.dataset.status, previous, None).await?;
+        let state = State { date: previous, pack_status };
+        self.before = Some(Before { population, state: Some((state, since)) });
+        Ok(None)
+    }
+
+    async fn population(&self, date: SnapshotDate) -> anyhow::Result<Option<Population>> {
+        Population::of_day(self.lake, self.id, date).await
+    }
+
+    /// Since when the population of a day is what it is, as its trends say; nothing for files of older versions.
+    async fn population_since(&mut self, date: SnapshotDate) -> anyhow::Result<Option<SnapshotDate>> {
+        if !self.recent.contains_key(&date) {
+            let rows = self.read(self.dataset.trends, date, Some(RECENT_COLUMNS)).await?;
+            self.recent.insert(date, rows);
+        }
+        Ok(self.recent.get(&date).and_then(population_since))
+    }
+
+    /// The days whose trends may be looked at: those of the same population.
+    fn comparable_dates(&self, since: Option<SnapshotDate>) -> Vec<SnapshotDate> {
+        self.dates.range(since.unwrap_or(SnapshotDate::FIRST)..).copied().collect()
+    }
+
+    fn partition(&self, table: Table, date: SnapshotDate) -> Partition {
+        Partition { table, date, aggregator: self.id.clone() }
+    }
+
+    /// A partition that is known to be there.
+    async fn read(
+        &mut self,
+        table: Table,
+        date: SnapshotDate,
+        columns: Option<&'static [&'static str]>,
+    ) -> anyhow::Result<RecordBatch> {
+        let partition = self.partition(table, date);
+        let read = self.lake.read(&partition, columns).await;
+        self.note_damage(table, date, &read);
+        present(&partition, read?)
+    }
+
+    fn note_damage<T>(&mut self, table: Table, date: SnapshotDate, read: &Result<T, compline_sink::SinkError>) {
+        if table.is_derived() && read.as_ref().is_err_and(compline_sink::SinkError::is_damage) {
+            self.damaged = Some((table, date));
+        }
+    }
+
+    /// The trends of a day, which are then what the next one starts from; nothing of a day that is facts only.
+    pub(super) async fn day(
+        &mut self,
+        date: SnapshotDate,
+        tonight: Option<&mut Tonight>,
+    ) -> anyhow::Result<Option<Trends>> {
+        let population = match &tonight {
+            Some(tonight) => Some(tonight.population.clone()),
+            None => self.population(date).await?,
+        };
+        if population.as_ref().is_some_and(|population| population.facts_only) {
+            self.before = Some(Before { population, state: None });
+            return Ok(None);
+        }
+        let rows = match tonight.and_then(|tonight| tonight.rows.take()) {
+            Some(rows) => rows,
+            // Not tonight's, or used up by an attempt that met a damaged file.
+            None => self.read(self.dataset.facts, date, Some(SNAPSHOT_COLUMNS)).await?,
+        };
+        let before = self.before.take();
+        let comparable =
+            before.as_ref().is_none_or(|before| is_comparable(before.population.as_ref(), population.as_ref()));
+        let (state, since) = match before.and_then(|before| before.state).filter(|_| comparable) {
+            // Where files of older versions do not say it, it is the first day that there is.
+            Some((state, since)) => (Some(state), since.or(self.dates.first().copied())),
+            None => (None, Some(date)),
+        };
+        let trend_day = TrendDay { date, population_since: since.unwrap_or(date) };
+        let recent = if state.is_some() { self.recent(trend_day).await? } else { Vec::new() };
+        let id = self.id.clone();
+        let computed = tokio::task::spawn_blocking(move || advance(&id, trend_day, state, rows, &recent));
+        let trends = computed.await.context("computing the trends stopped")??;
+        tracing::debug!(%date, "computed");
+        memory::give_back();
+        let state = State { date, pack_status: trends.pack_status.clone() };
+        self.before = Some(Before { population, state: Some((state, Some(trend_day.population_since))) });
+        self.recent.insert(date, trends.compliance_trends.clone());
+        Ok(Some(trends))
+    }
+
+    /// The trend rows of the recent days; those that are not carried are read.
+    async fn recent(&mut self, day: TrendDay) -> anyhow::Result<Vec<Recent>> {
+        let needed = recent_needed(day.date, &self.comparable_dates(Some(day.population_since)));
+        self.recent.retain(|date, _| needed.contains(date));
+        let table = self.dataset.trends;
+        let missing: Vec<SnapshotDate> =
+            needed.iter().copied().filter(|date| !self.recent.contains_key(date)).collect();
+        let this = &*self;
+        let reading = missing.into_iter().map(async |date| {
+            let partition = this.partition(table, date);
+            (date, this.lake.read(&partition, Some(RECENT_COLUMNS)).await)
+        });
+        let read: Vec<_> = stream::iter(reading).buffer_unordered(READ_CONCURRENCY).collect().await;
+        for (date, rows) in read {
+            self.note_damage(table, date, &rows);
+            if rows.as_ref().is_ok_and(Option::is_none) {
+                self.damaged = Some((table, date));
+            }
+            let rows = present(&self.partition(table, date), rows?)?;
+            self.recent.insert(date, rows);
+        }
+        Ok(self.recent.iter().map(|(date, rows)| Recent { date: *date, compliance_trends: rows.clone() }).collect())
+    }
+
+    /// Whether a day has a table.
+    fn retains(&self, table: Table, date: SnapshotDate) -> bool {
+        // The last one stays, however old: the next day goes on from it. One that is there stays until it is dropped.
+        table != self.dataset.status
+            || self.statuses_from.is_none_or(|from| date >= from)
+            || self.dates.last() == Some(&date)
+            || self.statuses.contains(&date)
+    }
+
+    /// Whether the lake has these trends of a day. A file that is damaged is not them.
+    ///
+    /// # Errors
+    /// A store that does not answer, or a file of a newer version, which must not be replaced.
+    pub(super) async fn is_stored(&self, date: SnapshotDate, trends: &Trends) -> anyhow::Result<bool> {
+        for (table, rows) in self.tables(trends) {
+            match damage(self.lake.read(&self.partition(table, date), None).await)? {
+                Some(Some(stored)) if is_same(table, &stored, rows) => {}
+                Some(None) if !self.retains(table, date) => {}
+                _ => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Commits the trends of a day, the state last: where it is, the others are. Gives the bytes written.
+    pub(super) async fn commit(&mut self, date: SnapshotDate, trends: &Trends) -> anyhow::Result<u64> {
+        let mut bytes = 0;
+        for (table, rows) in self.tables(trends) {
+            if self.retains(table, date) {
+                bytes += self.lake.commit(&self.partition(table, date), rows.clone()).await?.bytes;
+            }
+        }
+        self.trends.insert(date);
+        Ok(bytes)
+    }
+
+    /// Removes the trend tables of a day.
+    pub(super) async fn remove_trends(&self, date: SnapshotDate) -> anyhow::Result<()> {
+        let partitions = self.dataset.derived().map(|table| self.partition(table, date));
+        Ok(self.lake.remove(&partitions).await?)
+    }
+
+    fn tables<'t>(&self, trends: &'t Trends) -> [(Table, &'t RecordBatch); 3] {
+        let Dataset { changes, trends: rates, status, .. } = *self.dataset;
+        [(changes, &trends.pack_changes), (rates, &trends.compliance_trends), (status, &trends.pack_status)]
+    }
+}
+
+fn present(partition: &Partition, rows: Option<RecordBatch>) -> anyhow::Result<RecordBatch> {
+    rows.with_context(|| format!("{} was there and is gone: is something else changing the lake?", partition.key()))
+}
+
+/// What trend rows say of their population's first day; the same in every row.
+fn population_since(rows: &RecordBatch) -> Option<SnapshotDate> {
+    let days = rows["population_since"].as_primitive::<Date32Type>().iter().flatten().next()?;
+    NaiveDate::default().checked_add_signed(TimeDelta::days(days.into())).map(SnapshotDate::from)
+}

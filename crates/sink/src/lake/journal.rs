@@ -1,0 +1,185 @@
+//! The journal: what a run is about to change, written down before the first change.
+//!
+//! An entry is a small document of one run and aggregator, with the files that are to be put beside it. What an entry says
+//! is the business of its writer; here it is bytes. It is removed when all that it says is done, so an entry that is there is
+//! the work of a run that was stopped.
+
+use super::{Committed, Lake, sha256};
+use crate::SinkError;
+use bytes::Bytes;
+use compline_model::{AggregatorId, RunId, SnapshotDate, Table};
+
+/// An entry of the journal as it is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalEntry {
+    /// The run that wrote it.
+    pub run_id: RunId,
+    /// What it says.
+    pub document: Bytes,
+}
+
+fn folder(aggregator: &AggregatorId) -> String {
+    format!("_compline/journal/aggregator={aggregator}/")
+}
+
+fn document(aggregator: &AggregatorId, run_id: RunId) -> String {
+    format!("{}{run_id}.json", folder(aggregator))
+}
+
+fn staged(aggregator: &AggregatorId, run_id: RunId, table: Table) -> String {
+    format!("{}{run_id}/{}.parquet", folder(aggregator), table.name())
+}
+
+/// The marker of versions before the journal: trends were out of date from the day that it names.
+fn marker(aggregator: &AggregatorId) -> String {
+    format!("_compline/redo/aggregator={aggregator}.json")
+}
+
+impl Lake {
+    /// The entries of an aggregator's journal, those of earlier runs first.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub async fn journal(&self, aggregator: &AggregatorId) -> Result<Vec<JournalEntry>, SinkError> {
+        let folder = folder(aggregator);
+        let mut entries = Vec::new();
+        for object in self.store.list(&folder).await? {
+            let name = object.key.strip_prefix(&folder).and_then(|name| name.strip_suffix(".json"));
+            let Some(run_id) = name.and_then(|name| name.parse().ok()) else { continue };
+            // One that is gone by now was another run's, which is done.
+            let Some(document) = self.store.get(&object.key).await? else { continue };
+            entries.push(JournalEntry { run_id, document });
+        }
+        entries.sort_unstable_by_key(|entry| entry.run_id);
+        Ok(entries)
+    }
+
+    /// Writes or replaces the entry of a run.
+    ///
+    /// # Errors
+    /// A store that does not take it.
+    pub async fn put_journal(&self, aggregator: &AggregatorId, run_id: RunId, content: Bytes) -> Result<(), SinkError> {
+        self.put(&document(aggregator, run_id), content).await.map(drop)
+    }
+
+    /// Removes the entry of a run and then the files beside it.
+    ///
+    /// # Errors
+    /// A store that does not remove them.
+    pub async fn remove_journal(&self, aggregator: &AggregatorId, run_id: RunId) -> Result<(), SinkError> {
+        self.store.delete(&[document(aggregator, run_id)]).await?;
+        self.remove_staged(aggregator, run_id).await
+    }
+
+    /// Removes the files beside the entry of a run.
+    ///
+    /// # Errors
+    /// A store that does not remove them.
+    pub async fn remove_staged(&self, aggregator: &AggregatorId, run_id: RunId) -> Result<(), SinkError> {
+        let beside = self.store.list(&format!("{}{run_id}/", folder(aggregator))).await?;
+        let keys: Vec<String> = beside.into_iter().map(|object| object.key).collect();
+        if keys.is_empty() { Ok(()) } else { self.store.delete(&keys).await }
+    }
+
+    /// Puts a file beside the entry that is about to be written.
+    ///
+    /// # Errors
+    /// A store that does not take it.
+    pub async fn stage(
+        &self,
+        aggregator: &AggregatorId,
+        run_id: RunId,
+        table: Table,
+        file: Bytes,
+    ) -> Result<Committed, SinkError> {
+        self.put(&staged(aggregator, run_id, table), file).await
+    }
+
+    /// A file beside an entry, if it is there and has this SHA-256.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub async fn staged(
+        &self,
+        aggregator: &AggregatorId,
+        run_id: RunId,
+        table: Table,
+        hash: &str,
+    ) -> Result<Option<Bytes>, SinkError> {
+        let file = self.store.get(&staged(aggregator, run_id, table)).await?;
+        Ok(file.filter(|file| sha256(file) == hash))
+    }
+
+    /// What a version before the journal left: the day from which trends are out of date. A marker that cannot be read gives
+    /// no day, which stands for all of them.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub async fn old_marker(&self, aggregator: &AggregatorId) -> Result<Option<Option<SnapshotDate>>, SinkError> {
+        #[derive(serde::Deserialize)]
+        struct Marker {
+            from: String,
+        }
+        let Some(file) = self.store.get(&marker(aggregator)).await? else { return Ok(None) };
+        let from = serde_json::from_slice::<Marker>(&file).ok().and_then(|marker| marker.from.parse().ok());
+        Ok(Some(from))
+    }
+
+    /// Removes it, once the journal says the same.
+    ///
+    /// # Errors
+    /// A store that does not remove it.
+    pub async fn remove_old_marker(&self, aggregator: &AggregatorId) -> Result<(), SinkError> {
+        self.store.delete(&[marker(aggregator)]).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Compression, LakeLocation};
+
+    #[tokio::test]
+    async fn entries_come_in_order_of_their_runs_and_go_with_what_is_staged_beside_them() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let location = LakeLocation::Folder(folder.path().to_owned());
+        let lake = Lake::open(&location, Compression::Zstd).await.expect("a lake");
+        let aggregator: AggregatorId = "org".parse().expect("an id");
+        let run =
+            |number: u8| -> RunId { format!("01900000-0000-7000-8000-00000000000{number}").parse().expect("an id") };
+        assert_eq!(lake.journal(&aggregator).await.expect("read"), []);
+        for number in [2, 1] {
+            let file = Bytes::from(vec![number]);
+            lake.stage(&aggregator, run(number), Table::PackCompliance, file.clone()).await.expect("staged");
+            lake.put_journal(&aggregator, run(number), file).await.expect("written");
+        }
+        let entries = lake.journal(&aggregator).await.expect("read");
+        assert_eq!(entries.iter().map(|entry| entry.run_id).collect::<Vec<_>>(), [run(1), run(2)]);
+        let hash = sha256(&[1]);
+        let staged =
+            async |hash: &str| lake.staged(&aggregator, run(1), Table::PackCompliance, hash).await.expect("read");
+        assert_eq!(staged(&hash).await.as_deref(), Some(&[1][..]));
+        assert_eq!(staged("another").await, None, "a file that is not the one that was staged is none");
+        for number in [1, 2] {
+            lake.remove_journal(&aggregator, run(number)).await.expect("removed");
+        }
+        assert_eq!(lake.store.list("_compline/journal").await.expect("listed"), []);
+    }
+
+    #[tokio::test]
+    async fn the_marker_of_an_older_version_is_read_and_one_that_is_damaged_stands_for_every_day() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let location = LakeLocation::Folder(folder.path().to_owned());
+        let lake = Lake::open(&location, Compression::Zstd).await.expect("a lake");
+        let aggregator: AggregatorId = "org".parse().expect("an id");
+        assert_eq!(lake.old_marker(&aggregator).await.expect("read"), None);
+        let key = marker(&aggregator);
+        lake.store.put(&key, Bytes::from_static(b"{\"from\":\"2026-01-02\"}")).await.expect("put");
+        let date = "2026-01-02".parse().expect("a date");
+        assert_eq!(lake.old_marker(&aggregator).await.expect("read"), Some(Some(date)));
+        lake.store.put(&key, Bytes::from_static(b"{\"fr")).await.expect("put");
+        assert_eq!(lake.old_marker(&aggregator).await.expect("read"), Some(None));
+        lake.remove_old_marker(&aggregator).await.expect("removed");
+        assert_eq!(lake.old_marker(&aggregator).await.expect("read"), None);
+    }
+}

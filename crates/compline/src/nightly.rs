@@ -115,7 +115,7 @@ impl Shared<'_> {
     #[tracing::instrument(name = "aggregator", skip_all, fields(id = %aggregator.address.id))]
     async fn report(&self, aggregator: &AggregatorSettings, journal: anyhow::Result<Journal>) -> AggregatorReport {
         let bar = self.session.progress.aggregator(&aggregator.address.id);
-        let report = day::report(self, aggregator, journal, &bar).await;
+        let report = Box::pin(day::report(self, aggregator, journal, &bar)).await;
         bar.finish();
         report.log();
         report

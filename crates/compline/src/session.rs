@@ -99,8 +99,9 @@ pub(crate) async fn session<T>(
 ) -> Result<Ended<T>, Failure> {
     let lake = open_lake(opening.settings).await.map_err(Failure::run)?;
     let when_stopped = opening.when_stopped;
+    // On the heap: the future of a whole command is large.
     let ended = tokio::select! {
-        done = within(opening, lake.clone(), work) => Ok(Ended::Done(done.map_err(Failure::run)?)),
+        done = Box::pin(within(opening, lake.clone(), work)) => Ok(Ended::Done(done.map_err(Failure::run)?)),
         signal = signals::received() => {
             tracing::warn!("stopped: {when_stopped}");
             Ok(Ended::Stopped(signal))

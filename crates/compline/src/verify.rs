@@ -107,7 +107,7 @@ pub(crate) async fn verify(
                 pending: &pending,
                 progress,
             };
-            let mut found = verifying.aggregator().await?;
+            let mut found = Box::pin(verifying.aggregator()).await?;
             if found.problems.is_empty() {
                 aggregators.push(found);
                 break;

@@ -113,20 +113,22 @@ mod tests {
     use compline_model::{AggregatorId, Table};
     use compline_simulator::{Faults, Organization, OrganizationSpec, Simulator};
     use compline_sink::{Compression, Lake, LakeLocation, Partition};
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicU32, Ordering};
 
-    /// A clock that midnight has passed when it is looked at again.
-    fn around_midnight() -> DateTime<Utc> {
-        static LOOKED_AT: AtomicBool = AtomicBool::new(false);
-        let now =
-            if LOOKED_AT.swap(true, Ordering::Relaxed) { "2026-03-02T00:00:05Z" } else { "2026-03-01T23:59:59.9Z" };
+    /// How often the clock has been looked at by each test.
+    static LOOKS: [AtomicU32; 2] = [AtomicU32::new(0), AtomicU32::new(0)];
+
+    /// A clock that midnight passes after it has been looked at so often.
+    fn around_midnight(test: usize, looks: u32) -> DateTime<Utc> {
+        let is_before = LOOKS[test].fetch_add(1, Ordering::Relaxed) < looks;
+        let now = if is_before { "2026-03-01T23:59:59.9Z" } else { "2026-03-02T00:00:05Z" };
         now.parse().expect("a time")
     }
 
-    #[tokio::test]
-    async fn b61_a_run_across_midnight_is_of_the_day_on_which_it_began_and_says_when_it_ended() {
+    /// Runs with a clock, and gives the lake's ledger of the one day that it has.
+    async fn ledger_of(clock: Clock, day: &str) -> arrow::array::RecordBatch {
         let spec = OrganizationSpec { accounts: 10, ..OrganizationSpec::default() };
-        let date: SnapshotDate = "2026-03-01".parse().expect("a date");
+        let date: SnapshotDate = day.parse().expect("a date");
         let simulator =
             Simulator::start(0, Organization::new(spec), date, Faults::default()).await.expect("a simulator");
         let folder = tempfile::tempdir().expect("a folder");
@@ -139,7 +141,7 @@ mod tests {
         );
         std::fs::write(&file, text).expect("written");
         let arguments = Arguments::parse_from(["compline", "run", &file.display().to_string()]);
-        let ended = crate::command::perform(arguments.command, around_midnight).await;
+        let ended = Box::pin(crate::command::perform(arguments.command, clock)).await;
         assert_eq!(ended.map_err(|failure| failure.to_string()), Ok(Ending::Done));
 
         let lake = Lake::open(&LakeLocation::Folder(lake), Compression::Zstd).await.expect("a lake");
@@ -149,8 +151,21 @@ mod tests {
             assert_eq!(partitions[&aggregator], [date].into(), "{}", table.name());
         }
         let ledger = Partition { table: Table::Runs, date, aggregator };
-        let ledger = lake.read(&ledger, None).await.expect("read").expect("a ledger");
+        lake.read(&ledger, None).await.expect("read").expect("a ledger")
+    }
+
+    #[tokio::test]
+    async fn b61_a_run_across_midnight_is_of_the_day_on_which_it_began_and_says_when_it_ended() {
+        // The arguments, the request for the lease, the lease.
+        let ledger = ledger_of(|| around_midnight(0, 3), "2026-03-01").await;
         let time = |name: &str| ledger[name].as_primitive::<TimestampMillisecondType>().value(0);
         assert_eq!(time("finished_at") - time("started_at"), 5_100);
+    }
+
+    #[tokio::test]
+    async fn f08_a_run_for_whose_lease_midnight_was_waited_for_is_of_the_new_day() {
+        let ledger = ledger_of(|| around_midnight(1, 2), "2026-03-02").await;
+        let time = |name: &str| ledger[name].as_primitive::<TimestampMillisecondType>().value(0);
+        assert_eq!(time("finished_at"), time("started_at"));
     }
 }

@@ -80,7 +80,7 @@ async fn run(
     let id = &aggregator.address.id;
     let mut journal = journal?;
     day.undone.extend(journal.blocked());
-    let pending = match snapshot(shared, aggregator, bar, &mut journal, day).await {
+    let pending = match Box::pin(snapshot(shared, aggregator, bar, &mut journal, day)).await {
         Ok(pending) => pending,
         Err(error) => {
             day.fail(&error);
@@ -111,7 +111,7 @@ async fn snapshot(
     day: &mut Day,
 ) -> anyhow::Result<Option<SnapshotDate>> {
     let id = &aggregator.address.id;
-    let collected = obtain(shared, aggregator, bar, &mut day.reading).await;
+    let collected = Box::pin(obtain(shared, aggregator, bar, &mut day.reading)).await;
     day.reading.fill(&mut day.row);
     let collected = collected?;
     let findings = DayFindings::of(&collected);
@@ -172,7 +172,7 @@ async fn trends(
         write: true,
         on_day: &|_| {},
     };
-    match computing.compute(Some(tonight)).await {
+    match Box::pin(computing.compute(Some(tonight))).await {
         Ok(computed) => {
             day.trends = computed.tonight.as_ref().map(TrendReport::of);
             day.row.bytes += computed.bytes;

@@ -188,7 +188,9 @@ SELECT t.aggregator, t.day AS snapshot_date, t.dimension, t.dimension_value,
     if(w30.remediations > 0, w30.days_to_remediate / w30.remediations, NULL) AS mean_days_to_remediate_30d,
     coalesce(w90.remediations, 0) AS remediations_90d,
     if(w90.remediations > 0, w90.days_to_remediate / w90.remediations, NULL) AS mean_days_to_remediate_90d,
-    open_non_compliant_packs, open_non_compliant_median_days, open_non_compliant_max_days
+    open_non_compliant_packs, open_non_compliant_median_days, open_non_compliant_max_days,
+    -- The filters of the lakes that are held against this never change.
+    (SELECT min(day) FROM days WHERE days.aggregator = t.aggregator) AS population_since
 FROM totals AS t
 JOIN windows AS w7 ON (w7.aggregator, w7.day, w7.dimension, w7.dimension_value, w7.n) = (t.aggregator, t.day, t.dimension, t.dimension_value, 7)
 JOIN windows AS w30 ON (w30.aggregator, w30.day, w30.dimension, w30.dimension_value, w30.n) = (t.aggregator, t.day, t.dimension, t.dimension_value, 30)

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 /// The nightly record of AWS conformance-pack compliance.
 ///
-/// AWS Config knows how every conformance pack stands now and keeps no history that can be queried. Compline asks every
-/// night, and keeps each day and its trends as Parquet that Athena reads.
+/// AWS Config knows how every conformance pack stands now and has no history that can be queried. Compline asks every night,
+/// and stores each day and its trends as Parquet that Athena reads.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 110)]
 pub(crate) struct Arguments {
@@ -24,56 +24,57 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// See a month of trends of a made-up organization, in a minute and without AWS.
     Demo(DemoArguments),
-    /// Try a set-up before its first night.
+    /// Check a configuration before its first run.
     ///
-    /// Says who asks each aggregator, reads one page of every list that a night reads, puts, gets, lists and deletes a small
-    /// object in the lake, once also on condition that there is none, and asks the catalog for its database. A cross says
-    /// what to do. Exit code 1 if there is one.
+    /// Gives the caller identity for each aggregator, reads one page of every list that a run reads, puts, gets, lists and
+    /// deletes a small probe in the lake, conditional puts included, and asks the catalog for its database. A cross says what to
+    /// do. Exit code 1 if there is one.
     Check(PipelineArguments),
     /// Say what a run would do, calling nothing unless told to.
     ///
     /// Prints the shards of every aggregator, the calls at least needed, and the partitions that a run would write. With
     /// --discover it asks AWS Config for what the shards depend on.
     Plan(PlanArguments),
-    /// Collect the snapshot of a day and work out its trends: the nightly job.
+    /// Collect the snapshot of a day and compute its trends: the nightly job.
     ///
-    /// Exit codes: 0 everything is kept, 1 the run failed, 2 wrong usage or settings, 3 some aggregators failed and the
-    /// others are kept, 4 a day lost so much against the last one that it is held, 5 another run is at work on an aggregator
-    /// and nothing was done, 130 or 143 stopped by a signal. A failed aggregator's day is left as it was; run again to try
-    /// anew.
+    /// Exit codes: 0 everything is committed, 1 the run failed, 2 wrong usage or configuration, 3 some of it: an aggregator
+    /// failed, or a day is committed and its trends, its row of the ledger or the catalog wait, 4 a day lost so much against the
+    /// last one that it is held (whatever else failed), 5 another run holds the lease of an aggregator and nothing was done, 130
+    /// or 143 stopped by a signal. A failed aggregator's day is left as it was; run again.
     Run(RunArguments),
     /// Take a day from files in place of AWS Config.
     ///
     /// Takes the output of `aws configservice describe-aggregate-compliance-by-conformance-packs` (one document, or one per
-    /// page), pages or their items as boto3 gives them, in a list or one a line, and the archives that `[archive] raw` keeps;
+    /// page), pages or their items as boto3 gives them, in a list or one a line, and the archives of `[archive] raw`;
     /// plain, gzip or zstd. Nothing is written unless all of it is understood. Trends of later days follow.
     Import(ImportArguments),
-    /// Compute the trend tables again from the snapshots.
+    /// Recompute the trend tables from the snapshots.
     ///
-    /// Says how many days had tables that were not as the snapshots say, and writes those anew. Calls nothing but the lake.
+    /// Says how many days had tables that were not as the snapshots say, and rewrites those. Calls nothing but the lake.
     Trends(TrendsArguments),
-    /// Print the last nights from the ledger: outcome, rows, calls, throttles, seconds, warnings.
+    /// Print the last runs from the ledger: outcome, rows, calls, throttles, seconds, warnings.
     History(HistoryArguments),
-    /// Hold every file of the lake against what it must be.
+    /// Verify every file of the lake.
     ///
-    /// Reads every partition of every table: that it is there, whole, of a known version, sorted and without a key twice; that
-    /// a snapshot is the file that the ledger says was committed; that the trend tables are what the snapshots say. Lists
-    /// days without a snapshot, strangers and leftovers. Exit code 1 if anything is wrong.
+    /// Reads every partition of every table: that it is there, whole, of a known version, sorted and without duplicate keys; that
+    /// a snapshot is the file that the ledger says was committed last; that the trend tables are what the snapshots say; that
+    /// months have their days. Lists days without a snapshot, unexpected and orphaned objects. What a run writes at this moment
+    /// is told apart. Exit code 1 if there is a problem.
     Verify(VerifyArguments),
-    /// Put complete months into one file each, and drop what `[maintain]` says is old enough.
+    /// Compact complete months into one file each, and drop what `[maintain]` says is old enough.
     ///
-    /// Says what it would do, and does it with --apply. A month's file is held against its days row for row before it is put in
-    /// place; their own files stay. `pack_status` older than `pack_status_days` is dropped; snapshots are only if there is
-    /// `snapshot_days`.
+    /// Says what it would do, and does it with --apply. A month's file is compared with its days row for row before it is put in
+    /// place. `pack_status` older than `pack_status_days` is dropped; a snapshot's own files older than `snapshot_days` are, once
+    /// the month's file is verified to have these very rows.
     Maintain(MaintainArguments),
     /// Print the tables and views for Athena.
     ///
     /// SQL for the pipeline's own lake and aggregators: external tables whose partitions are projected, and views for the
     /// questions that are asked most. Calls nothing.
     Athena(AthenaArguments),
-    /// Make the Glue catalog what the lake is: the database and the tables of `[catalog]`.
+    /// Bring the Glue catalog up to date: the database, tables and views of `[catalog]`.
     ///
-    /// Only what differs is changed, and nothing is ever dropped. Every run does it too, if there is a `[catalog]`.
+    /// Only what differs is changed, and no table is ever dropped. Every run does it too, if there is a `[catalog]`.
     Catalog(CatalogArguments),
     /// Say what every table and column means.
     Schema(SchemaArguments),
@@ -149,8 +150,8 @@ impl SpanArguments {
 /// Whether another run is waited for.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct WaitArguments {
-    /// Wait so long, as in 10m or 90s, for a run that is at work on the same aggregators. Without it that ends with exit
-    /// code 5 at once.
+    /// Wait so long, as in 10m or 90s, for a run that holds the lease of one of these aggregators. Without it the exit code is 5
+    /// then.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     wait: Option<Duration>,
 }
@@ -204,7 +205,7 @@ pub(crate) struct TrendsArguments {
 pub(crate) struct HistoryArguments {
     #[command(flatten)]
     pub(crate) pipeline: PipelineArguments,
-    /// How many nights of each aggregator, the last ones.
+    /// How many days of each aggregator, the last ones.
     #[arg(long, value_name = "NUMBER", default_value_t = 14)]
     pub(crate) nights: u32,
     /// Print a JSON object a line.
@@ -216,7 +217,7 @@ pub(crate) struct HistoryArguments {
 pub(crate) struct MaintainArguments {
     #[command(flatten)]
     pub(crate) pipeline: PipelineArguments,
-    /// Do it.
+    /// Do it; without, it is a dry run.
     #[arg(long)]
     pub(crate) apply: bool,
     #[command(flatten)]
@@ -229,7 +230,7 @@ pub(crate) struct VerifyArguments {
     pub(crate) pipeline: PipelineArguments,
     #[command(flatten)]
     pub(crate) span: SpanArguments,
-    /// Write trend tables anew that are not as the snapshots say, and remove leftovers. Never touches a snapshot.
+    /// Recompute trend tables that are not as the snapshots say, and remove orphaned objects. Never touches a snapshot.
     #[arg(long)]
     pub(crate) repair: bool,
     #[command(flatten)]

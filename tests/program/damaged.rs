@@ -1,0 +1,150 @@
+//! Files of a lake that are damaged one at a time, and what the next runs do: a damaged file costs its own day, not the next.
+
+use crate::reading::files;
+use crate::support::{Ended, Scene, run};
+use crate::verified::is_sound;
+use compline_model::Table;
+use std::path::PathBuf;
+
+/// Days in order, the last two of which are run after the damage.
+const DAYS: [&str; 5] = ["2026-02-24", "2026-02-25", "2026-02-26", "2026-02-27", "2026-02-28"];
+
+/// A lake of the first three days.
+fn three_days() -> (Scene, String) {
+    let scene = Scene::of_accounts(12);
+    let pipeline = scene.org_pipeline("lake", "", "");
+    DAYS[..3].iter().for_each(|day| drop(scene.night(&pipeline, day)));
+    (scene, pipeline.display().to_string())
+}
+
+fn file(scene: &Scene, table: Table, day: &str) -> PathBuf {
+    scene.path("lake").join(table.name()).join(format!("snapshot_date={day}/aggregator=org/data.parquet"))
+}
+
+fn night(scene: &Scene, pipeline: &str, day: &str) -> Ended {
+    run(scene.command(&["run", pipeline, "--date", day]))
+}
+
+/// The ways in which a file is damaged.
+fn damages(whole: &[u8], other: &[u8]) -> [(&'static str, Vec<u8>); 4] {
+    [
+        ("cut", whole[..whole.len() - 3].to_vec()),
+        ("emptied", Vec::new()),
+        ("garbage", b"PAR1 this is no file of ours PAR1".to_vec()),
+        ("another table's", other.to_vec()),
+    ]
+}
+
+#[test]
+fn f05_whatever_table_of_yesterday_is_damaged_the_next_two_days_are_committed_and_what_waits_is_said() {
+    let (scene, pipeline) = three_days();
+    let sound = files(&scene.path("lake"));
+    for table in Table::ALL {
+        let path = file(&scene, table, DAYS[2]);
+        let whole = std::fs::read(&path).expect("read");
+        let other = std::fs::read(file(&scene, if table == Table::Runs { Table::PackStatus } else { Table::Runs }, DAYS[2]));
+        for (how, bytes) in damages(&whole, &other.expect("read")) {
+            let what = format!("{} {how}", table.name());
+            std::fs::write(&path, &bytes).expect("written");
+            for day in &DAYS[3..] {
+                let ended = night(&scene, &pipeline, day);
+                let says_so = ended.code == Some(3) && ended.stdout.contains(table.name());
+                assert!(ended.code == Some(0) || says_so, "{what}: {ended:?}");
+                // Facts that are damaged are said: the loss could not be compared with them.
+                assert!(table != Table::PackCompliance || says_so || *day == DAYS[4], "{what}: {ended:?}");
+                assert!(!scene.rows(Table::PackCompliance, "org", day).is_empty(), "{what}: {day}");
+                let ledger = scene.rows(Table::Runs, "org", day);
+                assert!(ledger.len() == 1 && ledger[0].contains("|succeeded|"), "{what}: {ledger:?}");
+            }
+            // Nobody removed the only copy of what cannot be computed again.
+            if !table.is_derived() {
+                assert_eq!(std::fs::read(&path).expect("still there"), bytes, "{what}");
+            }
+            std::fs::write(&path, &whole).expect("restored");
+            let ended = run(scene.command(&["trends", &pipeline]));
+            assert_eq!(ended.code, Some(0), "{what}: {ended:?}");
+            is_sound(&scene, &pipeline, &[]);
+            std::fs::remove_dir_all(scene.path("lake")).expect("removed");
+            scene.put_lake("lake", &sound);
+        }
+    }
+}
+
+#[test]
+fn f05_trends_that_need_a_damaged_snapshot_wait_and_the_hint_never_says_to_remove_it() {
+    let (scene, pipeline) = three_days();
+    let (facts, status) = (file(&scene, Table::PackCompliance, DAYS[2]), file(&scene, Table::PackStatus, DAYS[2]));
+    let whole = std::fs::read(&facts).expect("read");
+    std::fs::write(&facts, &whole[..whole.len() - 3]).expect("cut");
+    std::fs::write(&status, b"").expect("emptied");
+    let ended = night(&scene, &pipeline, DAYS[3]);
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    for words in ["the snapshot is committed, and the trends from 2026-02-2", "restore an earlier version of the object", "compline import"] {
+        assert!(ended.stdout.contains(words), "{words}: {ended:?}");
+    }
+    assert!(!ended.stdout.contains("remove it"), "{ended:?}");
+    assert!(scene.rows(Table::Runs, "org", DAYS[3])[0].contains("trends from"), "the ledger says so");
+    assert_eq!(night(&scene, &pipeline, DAYS[4]).code, Some(3));
+    let verified = run(scene.command(&["verify", &pipeline]));
+    assert_eq!(verified.code, Some(1), "{verified:?}");
+    assert!(verified.stdout.contains("are out of date"), "{verified:?}");
+
+    std::fs::write(&facts, whole).expect("restored");
+    assert_eq!(run(scene.command(&["trends", &pipeline])).code, Some(0));
+    is_sound(&scene, &pipeline, &[]);
+}
+
+#[test]
+fn f05_a_checkpoint_that_is_damaged_is_read_again_and_a_held_day_that_is_damaged_is_said() {
+    let (scene, pipeline) = three_days();
+    let tiny = Scene::of_accounts(4);
+    let lake = format!("url = {:?}", scene.path("lake").display().to_string());
+    let other = tiny.write_pipeline(&lake, "").display().to_string();
+    let held = run(tiny.command(&["run", &other, "--only", "org", "--date", DAYS[3]]));
+    assert_eq!(held.code, Some(4), "{held:?}");
+    let path = scene.path("lake/_compline/held").join(format!("pack_compliance/snapshot_date={}/aggregator=org/data.parquet", DAYS[3]));
+    std::fs::write(&path, b"x").expect("written");
+    let accepted = run(tiny.command(&["run", &other, "--only", "org", "--date", DAYS[3], "--accept"]));
+    assert_eq!(accepted.code, Some(1), "{accepted:?}");
+    assert!(accepted.stdout.contains("_compline/held/pack_compliance"), "{accepted:?}");
+    // It does not stand in the way of a run that collects the day.
+    assert_eq!(night(&scene, &pipeline, DAYS[3]).code, Some(0));
+    is_sound(&scene, &pipeline, &[]);
+}
+
+#[test]
+fn f05_a_journal_entry_or_an_old_marker_that_is_damaged_is_made_good_by_looking_at_every_day() {
+    for key in
+        ["_compline/journal/aggregator=org/01900000-0000-7000-8000-000000000000.json", "_compline/redo/aggregator=org.json"]
+    {
+        for content in [&b""[..], b"{\"fr", b"[]", b"{\"from\":\"yesterday\"}"] {
+            let (scene, pipeline) = three_days();
+            let path = scene.path("lake").join(key);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            std::fs::write(&path, content).expect("written");
+            assert_eq!(night(&scene, &pipeline, DAYS[3]).code, Some(0), "{key} {content:?}");
+            is_sound(&scene, &pipeline, &[]);
+            assert!(!path.exists(), "{key} {content:?}");
+        }
+    }
+}
+
+#[test]
+fn a_ledger_that_is_damaged_gets_its_row_once_it_is_restored() {
+    let (scene, pipeline) = three_days();
+    let path = file(&scene, Table::Runs, DAYS[2]);
+    let whole = std::fs::read(&path).expect("read");
+    std::fs::write(&path, b"x").expect("written");
+    let ended = night(&scene, &pipeline, DAYS[2]);
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.stdout.contains("the run is not in the ledger yet"), "{ended:?}");
+    assert_eq!(std::fs::read(&path).expect("read"), b"x", "the only copy is left where it is");
+    // Another day is not the worse for it, and says what waits.
+    let ended = night(&scene, &pipeline, DAYS[3]);
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.stdout.contains("a stopped run could not be completed yet"), "{ended:?}");
+    std::fs::write(&path, whole).expect("restored");
+    assert_eq!(night(&scene, &pipeline, DAYS[4]).code, Some(0));
+    assert_eq!(scene.rows(Table::Runs, "org", DAYS[2]).len(), 2);
+    is_sound(&scene, &pipeline, &[]);
+}

@@ -1,0 +1,145 @@
+//! What a run that was stopped left in the journal, and the order of commits.
+
+use crate::reading::{column, files};
+use crate::support::{Scene, run, start, finish, wait_until};
+use crate::verified::is_sound;
+use compline_model::Table;
+use std::path::PathBuf;
+
+const DAYS: [&str; 3] = ["2026-02-24", "2026-02-25", "2026-02-26"];
+
+fn file(scene: &Scene, table: Table, day: &str) -> PathBuf {
+    scene.path("lake").join(table.name()).join(format!("snapshot_date={day}/aggregator=org/data.parquet"))
+}
+
+/// A file in place of the folder of a table's day, so that it cannot be written.
+fn block(scene: &Scene, table: Table, day: &str) -> PathBuf {
+    let path = scene.path("lake").join(table.name()).join(format!("snapshot_date={day}"));
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+    std::fs::write(&path, "").expect("written");
+    path
+}
+
+#[test]
+fn f06_a_snapshot_of_which_one_file_could_not_be_put_is_completed_by_the_next_session_as_the_run_that_it_was() {
+    for table in [Table::SourceStatus, Table::PackCompliance, Table::Runs] {
+        let scene = Scene::of_accounts(12);
+        let pipeline = scene.org_pipeline("lake", "", "").display().to_string();
+        scene.night(std::path::Path::new(&pipeline), DAYS[0]);
+        let in_the_way = block(&scene, table, DAYS[1]);
+        let ended = run(scene.command(&["run", &pipeline, "--date", DAYS[1], "--json"]));
+        let report: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+        assert!(matches!(ended.code, Some(1 | 3)), "{} {ended:?}", table.name());
+        let told = report["aggregators"][0]["error"].as_str().expect("an error").to_owned();
+        assert!(told.contains("the next session on this lake"), "{told}");
+        std::fs::remove_file(in_the_way).expect("removed");
+
+        // Nobody runs that day again: the next day's session completes it.
+        scene.night(std::path::Path::new(&pipeline), DAYS[2]);
+        is_sound(&scene, &pipeline, &[]);
+        let ledger = scene.read(&scene.lake(), Table::Runs, "org", DAYS[1]).expect("a ledger");
+        assert_eq!(column(&ledger, "run_id"), [report["run_id"].as_str().expect("an id")], "{}", table.name());
+        assert_eq!(column(&ledger, "outcome"), ["succeeded"]);
+        let facts = scene.read(&scene.lake(), Table::PackCompliance, "org", DAYS[1]).expect("facts");
+        assert!(column(&facts, "run_id").iter().all(|id| Some(id.as_str()) == report["run_id"].as_str()));
+        let left = files(&scene.path("lake"));
+        assert!(left.keys().all(|name| !name.starts_with("_compline/journal")), "{:?}", left.keys());
+    }
+}
+
+#[test]
+fn a_snapshot_that_waits_in_the_journal_does_not_replace_one_that_was_committed_since() {
+    let scene = Scene::of_accounts(12);
+    let pipeline = scene.org_pipeline("lake", "", "").display().to_string();
+    scene.night(std::path::Path::new(&pipeline), DAYS[0]);
+    let in_the_way = block(&scene, Table::PackCompliance, DAYS[1]);
+    assert_eq!(run(scene.command(&["run", &pipeline, "--date", DAYS[1]])).code, Some(1));
+    let journal: Vec<(String, Vec<u8>)> =
+        files(&scene.path("lake")).into_iter().filter(|(name, _)| name.starts_with("_compline/journal")).collect();
+    assert_eq!(journal.len(), 3, "an entry and two files");
+    std::fs::remove_file(in_the_way).expect("removed");
+    scene.night(std::path::Path::new(&pipeline), DAYS[1]);
+    let committed = std::fs::read(file(&scene, Table::PackCompliance, DAYS[1])).expect("read");
+    // As if the first run's entry had been seen by nobody until now.
+    scene.put_lake("lake", &journal.into_iter().collect());
+    scene.night(std::path::Path::new(&pipeline), DAYS[2]);
+    assert_eq!(std::fs::read(file(&scene, Table::PackCompliance, DAYS[1])).expect("read"), committed);
+    is_sound(&scene, &pipeline, &[]);
+}
+
+#[test]
+fn f08b_two_waiters_leave_a_lake_in_which_the_last_commit_is_the_one_that_is_there() {
+    let scene = Scene::of_accounts(12);
+    let pipeline = scene.org_pipeline("lake", "", "").display().to_string();
+    let run_and_wait = || start(scene.command(&["run", &pipeline, "--date", DAYS[0], "--wait", "1m"]));
+    // The later ones get the lease in any order.
+    let runs: Vec<_> = (0..4).map(|_| run_and_wait()).collect();
+    runs.into_iter().for_each(|child| assert_eq!(finish(child).code, Some(0)));
+    is_sound(&scene, &pipeline, &[]);
+    let ledger = scene.read(&scene.lake(), Table::Runs, "org", DAYS[0]).expect("a ledger");
+    let mut numbers = column(&ledger, "commit_number");
+    numbers.sort_unstable();
+    assert_eq!(numbers, ["1", "2", "3", "4"]);
+
+    // A line whose clock was a day fast comes last in the file, and is not the last commit.
+    let before = std::fs::read(file(&scene, Table::PackCompliance, DAYS[0])).expect("read");
+    assert_eq!(run(scene.command(&["run", &pipeline, "--date", DAYS[0]])).code, Some(0));
+    assert_ne!(std::fs::read(file(&scene, Table::PackCompliance, DAYS[0])).expect("read"), before);
+    is_sound(&scene, &pipeline, &[]);
+}
+
+#[test]
+fn f11_a_date_in_the_future_is_refused_and_leaves_nothing() {
+    let scene = Scene::new("");
+    let pipeline = scene.pipeline("").display().to_string();
+    for arguments in [&["--date", "2999-01-01"][..], &["--date", "2999-01-01", "--accept"]] {
+        let ended = run(scene.command(&[&["run", &pipeline], arguments].concat()));
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        assert!(ended.stderr.contains("nothing can be of that day yet"), "{ended:?}");
+    }
+    assert!(!scene.path("lake").exists());
+}
+
+#[test]
+fn f11_a_held_day_is_told_by_the_exit_code_whatever_else_failed() {
+    let scene = Scene::new("");
+    let pipeline = scene.pipeline("").display().to_string();
+    scene.night(std::path::Path::new(&pipeline), DAYS[0]);
+    // org loses nearly all, and security cannot write its facts.
+    let tiny = Scene::of_accounts(4);
+    let lake = format!("url = {:?}", scene.path("lake").display().to_string());
+    let other = tiny.write_pipeline(&lake, "").display().to_string();
+    let text = std::fs::read_to_string(&other).expect("read").replace("security-aggregator", "no-such-aggregator");
+    std::fs::write(&other, text).expect("written");
+    let ended = run(tiny.command(&["run", &other, "--date", DAYS[1]]));
+    assert_eq!(ended.code, Some(4), "{ended:?}");
+    assert!(ended.stdout.contains("HELD") && ended.stdout.contains("FAILED"), "{ended:?}");
+}
+
+#[test]
+fn f09_verify_beside_a_run_does_not_call_a_day_wrong_that_is_being_replaced() {
+    let scene = Scene::of_accounts(12);
+    let pipeline = scene.org_pipeline("lake", "", "").display().to_string();
+    scene.night(std::path::Path::new(&pipeline), DAYS[0]);
+    // A run that reads slowly: its lease is held, and nothing is changed yet.
+    let slow = Scene::of(compline_simulator::OrganizationSpec { accounts: 12, ..Default::default() }, "stall_every = 2");
+    let lake = format!("url = {:?}", scene.path("lake").display().to_string());
+    let other = slow.write_pipeline(&lake, "").display().to_string();
+    let child = start(slow.command(&["run", &other, "--only", "org", "--date", DAYS[0]]));
+    wait_until("it holds the lease", || scene.path("lake/_compline/lease/aggregator=org.json").exists());
+    is_sound(&scene, &pipeline, &[]);
+    // What it is writing at this moment is set apart.
+    let entry = format!("{{\"version\":1,\"command\":\"run\",\"trends_from\":\"{}\"}}", DAYS[0]);
+    let path = scene.path("lake/_compline/journal/aggregator=org/01900000-0000-7000-8000-000000000000.json");
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+    std::fs::write(&path, entry).expect("written");
+    std::fs::remove_file(file(&scene, Table::PackStatus, DAYS[0])).expect("removed");
+    let said = is_sound(&scene, &pipeline, &[]);
+    assert!(said.contains("  in progress: "), "{said}");
+    crate::support::signal(child.id(), "-KILL");
+    finish(child);
+    // Its holder is gone: now it is a stopped run's.
+    let ended = run(scene.command(&["verify", &pipeline]));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert_eq!(run(scene.command(&["verify", &pipeline, "--repair"])).code, Some(0));
+}

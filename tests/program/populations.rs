@@ -1,0 +1,71 @@
+//! Which packs were asked for: days are compared only with days of the same filters, and days whose filters depend on the
+//! answer with none.
+
+use crate::reading::{column, files};
+use crate::support::{Ended, Scene, run};
+use crate::verified::is_sound;
+use compline_model::Table;
+
+const DAYS: [&str; 4] = ["2026-02-24", "2026-02-25", "2026-02-26", "2026-02-27"];
+
+fn night(scene: &Scene, lines: &str, day: &str) -> Ended {
+    let pipeline = scene.org_pipeline("lake", lines, "").display().to_string();
+    run(scene.command(&["run", &pipeline, "--date", day]))
+}
+
+#[test]
+fn f03_a_filter_by_compliance_type_gives_facts_sources_and_a_ledger_and_nothing_that_compares_days() {
+    let scene = Scene::new("");
+    let filter = "[[aggregator.filter]]\ncompliance_type = \"NON_COMPLIANT\"";
+    for day in DAYS {
+        let ended = night(&scene, filter, day);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert!(ended.stdout.contains("facts only"), "{ended:?}");
+    }
+    let names = files(&scene.path("lake"));
+    let tables = |table: &str| names.keys().filter(|name| name.starts_with(table)).count();
+    assert_eq!([tables("pack_compliance/"), tables("source_status/"), tables("runs/")], [4, 4, 4]);
+    assert_eq!([tables("pack_changes/"), tables("compliance_trends/"), tables("pack_status/")], [0, 0, 0]);
+    let pipeline = scene.org_pipeline("lake", filter, "").display().to_string();
+    is_sound(&scene, &pipeline, &[]);
+    assert_eq!(run(scene.command(&["trends", &pipeline])).code, Some(0));
+    let plan = run(scene.command(&["plan", &pipeline]));
+    assert!(plan.stdout.contains("facts only"), "{plan:?}");
+    assert!(!plan.stdout.contains("writes pack_status"), "{plan:?}");
+
+    // Filters that together ask for all three types are an ordinary population.
+    let all = "[[aggregator.filter]]\ncompliance_type = [\"NON_COMPLIANT\", \"COMPLIANT\"]\n\
+               [[aggregator.filter]]\ncompliance_type = \"INSUFFICIENT_DATA\"";
+    let other = Scene::new("");
+    let ended = night(&other, all, DAYS[0]);
+    assert!(ended.code == Some(0) && !ended.stdout.contains("facts only"), "{ended:?}");
+    assert!(!other.rows(Table::PackStatus, "org", DAYS[0]).is_empty());
+}
+
+#[test]
+fn f03_trends_begin_anew_where_the_filters_change_and_say_so_in_place_of_packs_that_were_removed() {
+    let scene = Scene::new("");
+    assert_eq!(night(&scene, "", DAYS[0]).code, Some(0));
+    let of_region = "[[aggregator.filter]]\naws_region = \"eu-west-1\"";
+    let ended = night(&scene, of_region, DAYS[1]);
+    assert_eq!(ended.code, Some(0), "it is not held for what it was not asked for: {ended:?}");
+    assert_eq!(night(&scene, of_region, DAYS[2]).code, Some(0));
+    assert!(scene.rows(Table::PackChanges, "org", DAYS[1]).is_empty());
+    for (day, since, previous) in [(DAYS[0], DAYS[0], None), (DAYS[1], DAYS[1], None), (DAYS[2], DAYS[1], Some(DAYS[1]))] {
+        let trends = scene.read(&scene.lake(), Table::ComplianceTrends, "org", day).expect("trends");
+        assert!(column(&trends, "population_since").iter().all(|value| value == since), "{day}");
+        let expected = previous.unwrap_or("-");
+        assert!(column(&trends, "previous_snapshot_date").iter().all(|value| value == expected), "{day}");
+    }
+    let ledger = scene.rows(Table::Runs, "org", DAYS[1]);
+    assert!(ledger[0].contains("aws_region"), "{ledger:?}");
+    let pipeline = scene.org_pipeline("lake", of_region, "").display().to_string();
+    is_sound(&scene, &pipeline, &[]);
+
+    // The same day with another filter: its trends, and those of later days, follow; and none are left of a day that has none.
+    assert_eq!(night(&scene, "[[aggregator.filter]]\ncompliance_type = \"NON_COMPLIANT\"", DAYS[1]).code, Some(0));
+    is_sound(&scene, &pipeline, &[]);
+    assert!(!scene.path("lake/pack_status").join(format!("snapshot_date={}/aggregator=org/data.parquet", DAYS[1])).exists());
+    let trends = scene.read(&scene.lake(), Table::ComplianceTrends, "org", DAYS[2]).expect("trends");
+    assert!(column(&trends, "previous_snapshot_date").iter().all(|value| value == "-"));
+}

@@ -31,6 +31,7 @@ pub(super) async fn perform(night: &Night<'_>, json: bool) -> Result<Ending, Fai
     let progress = Progress::on_stderr();
     // What the SDK warns of is in the error when it matters, and its dumps are not for an operator.
     log_to_stderr(&progress, "error,compline=info");
+    night.settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     log_endpoints(night.settings);
     let lake = Lake::open(&night.settings.lake, night.settings.compression).await.map_err(Failure::run)?;
     let report = tokio::select! {

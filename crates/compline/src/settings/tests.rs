@@ -164,6 +164,12 @@ fn a_catalog_and_what_is_retained_have_sound_defaults_and_named_limits() {
     assert_eq!((first_day.to_string(), aggregators.len()), ("2020-01-01".to_owned(), 1));
     assert_eq!(settings.keep.statuses_from(today).map(|date| date.to_string()).as_deref(), Some("2026-02-27"));
     assert_eq!(settings.keep.compact.into_iter().collect::<Vec<_>>(), [Table::Runs]);
+    for (partitions, first_day) in [("projection", true), ("both", true), ("registered", false)] {
+        let day = if first_day { "\nfirst_day = \"2025-12-31\"" } else { "" };
+        let lines = format!("[catalog]\ndatabase = \"audit\"\npartitions = \"{partitions}\"{day}");
+        let catalog = Settings::parse("p.toml", &with("region", &lines), None).expect("settings").catalog;
+        assert_eq!(format!("{catalog:?}").contains("2025-12-31"), first_day, "{catalog:?}");
+    }
     let elsewhere = Settings::parse("p.toml", &text, Some("s3://other")).expect("settings");
     assert!(elsewhere.catalog.is_none(), "a run on another lake must not move the tables there");
 

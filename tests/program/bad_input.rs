@@ -24,7 +24,7 @@ fn a_missing_or_broken_pipeline_is_exit_2_and_names_the_file() {
     clear(&run(scene.command(&["run", "broken.toml"])), 2, &["broken.toml, line 2: [lake: "]);
     std::fs::write(scene.path("binary.toml"), [0xff, 0xfe, 0]).expect("written");
     clear(&run(scene.command(&["run", "binary.toml"])), 2, &["binary.toml", "UTF-8"]);
-    // As deep as the parser allows, which is more than the stack of a main thread holds.
+    // As deep as the parser allows, which needs more stack than a main thread has.
     let dotted = vec!["a"; 79].join(".");
     let deepest = (0..79).fold("1".to_owned(), |inner, _| format!("{{ {dotted} = {inner} }}"));
     std::fs::write(scene.path("deep.toml"), format!("version = 1\n[{dotted}]\n{dotted} = {deepest}\n"))

@@ -24,6 +24,21 @@ fn a_missing_or_broken_pipeline_is_exit_2_and_names_the_file() {
     clear(&run(scene.command(&["run", "broken.toml"])), 2, &["broken.toml, line 2: [lake: "]);
     std::fs::write(scene.path("binary.toml"), [0xff, 0xfe, 0]).expect("written");
     clear(&run(scene.command(&["run", "binary.toml"])), 2, &["binary.toml", "UTF-8"]);
+    // As deep as the parser allows, which needs more stack than a main thread has.
+    let dotted = vec!["a"; 79].join(".");
+    let deepest = (0..79).fold("1".to_owned(), |inner, _| format!("{{ {dotted} = {inner} }}"));
+    std::fs::write(scene.path("deep.toml"), format!("version = 1\n[{dotted}]\n{dotted} = {deepest}\n"))
+        .expect("written");
+    clear(&run(scene.command(&["plan", "deep.toml"])), 2, &["deep.toml, line 2: [a.a", "unknown field `a`"]);
+}
+
+#[test]
+fn what_is_allowed_in_a_pipeline_and_hardly_meant_is_logged_by_a_run() {
+    let scene = Scene::new("");
+    let pipeline = scene.org_pipeline("lake", "fan_out = \"compliance_type\"", "").display().to_string();
+    let ended = run(scene.command(&["run", &pipeline, "--date", "2026-03-01"]));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stderr.contains("fan_out = \"compliance_type\" is read as \"auto\": "), "{ended:?}");
 }
 
 #[test]

@@ -97,6 +97,9 @@ pub(crate) async fn session<T>(
     opening: Opening<'_>,
     work: impl AsyncFnOnce(&Session<'_>) -> anyhow::Result<T>,
 ) -> Result<Ended<T>, Failure> {
+    for warning in &opening.settings.warnings {
+        tracing::warn!("{warning}");
+    }
     let lake = open_lake(opening.settings).await.map_err(Failure::run)?;
     let when_stopped = opening.when_stopped;
     // On the heap: the future of a whole command is large.

@@ -1,18 +1,41 @@
-//! The pipeline file, read once into settings that cannot be wrong.
+//! The pipeline file, read once into settings that cannot be wrong: text -> document -> pipeline -> settings.
+//!
+//! A `document` is the parsed text, which knows where everything is written. A `pipeline` has the shape of the file and is
+//! deserialized into checked types: each text and number is held against what is allowed as it is read (`text`, `value`).
+//! The rules that more than one key is part of are left for the last step.
 
-mod check;
-mod problem;
-mod wire;
+mod aggregator;
+mod catalog;
+mod document;
+mod lake;
+mod pipeline;
+mod text;
+mod value;
 
-use anyhow::Context;
-pub(crate) use check::{FIRST_DAY, is_database};
+use anyhow::{Context, bail, ensure};
 use compline_fetcher::{AggregatorAddress, FanOut, FetchOptions, FilterLists, Identity};
 use compline_model::{AggregatorId, SnapshotDate, Table};
 use compline_sink::{CatalogLocation, Compression, LakeLocation, Partitioning};
 use compline_transformer::Choice;
+use document::{Document, Problem};
+use pipeline::{Pipeline, check_version};
+use serde::Deserialize;
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
+pub(crate) use text::is_database;
+
+/// No conformance pack is older.
+pub(crate) const FIRST_DAY: &str = "2020-01-01";
+
+/// The largest pipeline file that is read, in bytes: some ten thousand aggregators.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// The stack that a pipeline file is read with, in bytes. The parser takes 80 levels of tables with 80 names each: to read
+/// and drop 6,400 levels took 8 to 16 MB in a debug build, and a main thread has 8.
+const STACK_BYTES: usize = 64 << 20;
 
 /// A pipeline, validated.
 #[derive(Debug, Clone)]
@@ -24,9 +47,9 @@ pub(crate) struct Settings {
     pub(crate) max_in_flight: usize,
     /// How long after its begin a run may still read.
     pub(crate) run_deadline: Duration,
-    /// How long a run that was stopped may be gone on with, from its begin.
+    /// How long after its begin a stopped run may be resumed from its checkpoints.
     pub(crate) checkpoint_age: Duration,
-    /// Whether pages are kept as they came.
+    /// Whether pages are stored as they came.
     pub(crate) archive_raw: bool,
     /// What Athena is told of the lake, if anything.
     pub(crate) catalog: Option<CatalogSettings>,
@@ -36,6 +59,8 @@ pub(crate) struct Settings {
     pub(crate) reconcile: Reconcile,
     /// The share of packs that may differ from AWS Config's own count, 0 to 1.
     pub(crate) reconcile_tolerance: f64,
+    /// What is allowed in the file and hardly meant, each with file and line: for the log.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// `[catalog]`.
@@ -45,24 +70,28 @@ pub(crate) struct CatalogSettings {
     pub(crate) partitioning: Partitioning,
 }
 
-/// `[maintain]`: what is kept for how long, and in which form.
-#[derive(Debug, Clone, Default)]
+/// `[maintain]`: what is retained for how long, and in which form.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(crate) struct KeepSettings {
     /// After how many days `pack_status` is dropped, if at all.
+    #[serde(deserialize_with = "catalog::days")]
     pub(crate) pack_status_days: Option<u32>,
     /// After how many days snapshots are dropped, if at all.
+    #[serde(deserialize_with = "catalog::days")]
     pub(crate) snapshot_days: Option<u32>,
     /// The tables whose complete months get a file of their own.
+    #[serde(deserialize_with = "value::one_or_many::<Table, _, _>")]
     pub(crate) compact: BTreeSet<Table>,
 }
 
 impl KeepSettings {
-    /// The first day whose `pack_status` is kept, if earlier ones are dropped.
+    /// The first day whose `pack_status` is retained, if earlier ones are dropped.
     pub(crate) fn statuses_from(&self, today: SnapshotDate) -> Option<SnapshotDate> {
         self.pack_status_days.map(|days| today.minus_days(days))
     }
 
-    /// The first day whose snapshot is kept, if earlier ones are dropped.
+    /// The first day whose snapshot is retained, if earlier ones are dropped.
     pub(crate) fn snapshots_from(&self, today: SnapshotDate) -> Option<SnapshotDate> {
         self.snapshot_days.map(|days| today.minus_days(days))
     }
@@ -99,16 +128,29 @@ impl Settings {
     /// # Errors
     /// The file cannot be read, or a value of it is not allowed: file, line, key, value and what is allowed.
     pub(crate) fn read(file: &Path, lake: Option<&str>) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(file)
-            .with_context(|| format!("cannot read the pipeline file {}", file.display()))?;
+        let text = text_of(file).with_context(|| format!("cannot read the pipeline file {}", file.display()))?;
         Self::parse(&file.display().to_string(), &text, lake)
     }
 
     /// Reads the text of a pipeline file.
+    ///
+    /// # Errors
+    /// A value of it is not allowed: file, line, key, value and what is allowed.
     pub(crate) fn parse(file: &str, text: &str, lake: Option<&str>) -> anyhow::Result<Self> {
-        let source = problem::Source { file, text };
-        let wire = wire::parse(&source)?;
-        Ok(check::check(wire, &source, lake)?)
+        let read = || -> Result<Self, Problem> {
+            let document = Document::parse(file, text)?;
+            check_version(&document)?;
+            document.read::<Pipeline>()?.settings(&document, lake)
+        };
+        std::thread::scope(|scope| {
+            let builder = std::thread::Builder::new().name("settings".to_owned()).stack_size(STACK_BYTES);
+            let reader =
+                builder.spawn_scoped(scope, read).context("cannot start a thread to read the pipeline file with")?;
+            match reader.join() {
+                Ok(settings) => Ok(settings?),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })
     }
 
     /// Keeps the aggregators with these ids; all if there are none.
@@ -141,6 +183,21 @@ impl Settings {
     /// Who signs the calls: a source that answers for any date is not AWS, and is shown no real key.
     pub(crate) fn identity(&self) -> Identity {
         if self.answers_any_date() { Identity::Simulated } else { Identity::DefaultChain }
+    }
+}
+
+/// The text of a file: of a plain one and of no more than is sensible, so that nothing hangs and nothing fills the memory.
+fn text_of(file: &Path) -> anyhow::Result<String> {
+    // Before it is opened, since to open a pipe waits for who writes into it.
+    let metadata = std::fs::metadata(file)?;
+    ensure!(!metadata.is_dir(), "it is a folder; give the path of the file in it");
+    ensure!(metadata.is_file(), "it is no plain file but a pipe or a device; write the pipeline to a file first");
+    let mut bytes = Vec::new();
+    File::open(file)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    ensure!(bytes.len() as u64 <= MAX_FILE_BYTES, "it has more than {MAX_FILE_BYTES} bytes; is it a pipeline file?");
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(text),
+        Err(error) => bail!("it is not UTF-8 at byte {}; save it as UTF-8", error.utf8_error().valid_up_to()),
     }
 }
 

@@ -1,5 +1,7 @@
 use super::*;
 
+mod hostile;
+
 const GOOD: &str = r#"
 version = 1
 [lake]
@@ -38,20 +40,16 @@ fn a_wrong_value_is_named_with_file_line_key_value_and_what_is_allowed() {
         (
             "name",
             "fan_out = \"regions\"",
-            "p.toml, line 8: fan_out = \"regions\": allowed is auto, none, region, account, compliance_type",
+            "p.toml, line 8: fan_out = \"regions\": allowed is auto, none, region, account",
         ),
         (
             "region",
             "[fetch]\nmax_requests_per_second = 0",
             "max_requests_per_second = 0: allowed is 0.1 to 1000; leave",
         ),
-        ("region", "[fetch]\nmax_requests_per_second = \"5\"", "max_requests_per_second = string: allowed is 0.1 to"),
+        ("region", "[fetch]\nmax_requests_per_second = \"5\"", "max_requests_per_second = \"5\": allowed is 0.1 to"),
         ("region", "[fetch]\ncheckpoint_max_age_secs = -1", "checkpoint_max_age_secs = -1: allowed is 0 to 86400"),
-        (
-            "name",
-            "role_duration_secs = 900",
-            "role_session_name and role_duration_secs are for a role: set role_arn too",
-        ),
+        ("name", "role_duration_secs = 900", "p.toml, line 8: role_duration_secs is for a role: set role_arn too"),
         (
             "name",
             "role_arn = \"arn:aws-cn:iam::111111111111:role/x\"\nrole_duration_secs = 60",
@@ -75,7 +73,7 @@ fn a_wrong_value_is_named_with_file_line_key_value_and_what_is_allowed() {
             "compresion = \"zstd\"",
             "p.toml, line 5: compresion = \"zstd\": unknown field `compresion`, expected one of `url`, ",
         ),
-        ("url", "path_style = 1", "p.toml, line 5: path_style = 1: invalid type: integer `1`, expected a boolean"),
+        ("url", "path_style = 1", "p.toml, line 5: path_style = 1: allowed is true or false"),
         ("region", "[fetch]\npage_size = 101", "p.toml, line 10: page_size = 101: allowed is 0 to 100"),
         ("region", "[fetch]\npage_size = -1", "p.toml, line 10: page_size = -1: allowed is 0 to 100"),
         (
@@ -103,7 +101,7 @@ fn a_wrong_value_is_named_with_file_line_key_value_and_what_is_allowed() {
             "[[aggregator.filter]]\ncompliance_type = \"compliant\"",
             "compliance_type = \"compliant\": allowed is COMPLIANT, ",
         ),
-        ("region", "external_id = \"x\"", "p.toml, line 9: external_id is for a role: set role_arn too"),
+        ("region", "external_id = \"xy\"", "p.toml, line 9: external_id is for a role: set role_arn too"),
         ("region", "role_arn = \"arn:aws:iam::1:role/x\"", "allowed is a role's ARN"),
         (
             "region",
@@ -117,7 +115,7 @@ fn a_wrong_value_is_named_with_file_line_key_value_and_what_is_allowed() {
 }
 
 #[test]
-fn how_a_lake_on_s3_is_kept_has_named_limits_and_is_for_s3_alone() {
+fn how_a_lake_on_s3_is_stored_has_named_limits_and_is_for_s3_alone() {
     let lines = "encryption = \"aws:kms\"\nkms_key_id = \"alias/x\"\nbucket_key = true\nacl = \"bucket-owner-full-control\"\n\
                  expected_bucket_owner = \"012345678901\"\nstorage_class = \"STANDARD_IA\"\ntags = { team = \"audit\" }\n\
                  checksums = \"when_required\"\nattempt_timeout_secs = 10\nmax_attempts = 3";
@@ -128,10 +126,7 @@ fn how_a_lake_on_s3_is_kept_has_named_limits_and_is_for_s3_alone() {
     assert_eq!((s3.attempt_timeout.as_secs(), s3.tags["team"].as_str()), (10, "audit"));
     for (line, message) in [
         ("encryption = \"aws\"", "encryption = \"aws\": allowed is AES256, aws:kms"),
-        (
-            "encryption = \"AES256\"\nkms_key_id = \"x\"",
-            "line 6: kms_key_id and bucket_key are for encryption = \"aws:kms\"",
-        ),
+        ("encryption = \"AES256\"\nkms_key_id = \"x\"", "line 6: kms_key_id is for encryption = \"aws:kms\""),
         ("bucket_key = true", "line 5: bucket_key is for encryption = \"aws:kms\""),
         (
             "acl = \"public-read\"",
@@ -154,7 +149,7 @@ fn how_a_lake_on_s3_is_kept_has_named_limits_and_is_for_s3_alone() {
 }
 
 #[test]
-fn a_catalog_and_what_is_kept_have_sound_defaults_and_named_limits() {
+fn a_catalog_and_what_is_retained_have_sound_defaults_and_named_limits() {
     let settings = Settings::parse("p.toml", GOOD, None).expect("settings");
     assert!(settings.catalog.is_none() && settings.keep.compact.is_empty());
     let today = "2026-03-01".parse().expect("a date");
@@ -169,6 +164,12 @@ fn a_catalog_and_what_is_kept_have_sound_defaults_and_named_limits() {
     assert_eq!((first_day.to_string(), aggregators.len()), ("2020-01-01".to_owned(), 1));
     assert_eq!(settings.keep.statuses_from(today).map(|date| date.to_string()).as_deref(), Some("2026-02-27"));
     assert_eq!(settings.keep.compact.into_iter().collect::<Vec<_>>(), [Table::Runs]);
+    for (partitions, first_day) in [("projection", true), ("both", true), ("registered", false)] {
+        let day = if first_day { "\nfirst_day = \"2025-12-31\"" } else { "" };
+        let lines = format!("[catalog]\ndatabase = \"audit\"\npartitions = \"{partitions}\"{day}");
+        let catalog = Settings::parse("p.toml", &with("region", &lines), None).expect("settings").catalog;
+        assert_eq!(format!("{catalog:?}").contains("2025-12-31"), first_day, "{catalog:?}");
+    }
     let elsewhere = Settings::parse("p.toml", &text, Some("s3://other")).expect("settings");
     assert!(elsewhere.catalog.is_none(), "a run on another lake must not move the tables there");
 
@@ -176,17 +177,20 @@ fn a_catalog_and_what_is_kept_have_sound_defaults_and_named_limits() {
         ("[catalog]\ndatabase = \"Audit\"", "line 10: database = \"Audit\": allowed is a lower-case letter"),
         (
             "[catalog]\ndatabase = \"a\"\npartitions = \"none\"",
-            "partitions = \"none\": allowed is projection, registered",
+            "partitions = \"none\": allowed is projection, registered, both",
         ),
         ("[catalog]\ndatabase = \"a\"\nfirst_day = \"2020-1-1\"", "first_day = \"2020-1-1\": allowed is YYYY-MM-DD"),
         (
             "[catalog]\ndatabase = \"a\"\npartitions = \"registered\"\nfirst_day = \"2020-01-01\"",
-            "first_day is for partitions = \"projection\"",
+            "line 12: first_day is for partitions = \"projection\" or \"both\"",
         ),
         ("[catalog]\ntable = \"a\"", "unknown field `table`"),
         ("[maintain]\npack_status_days = 0", "pack_status_days = 0: allowed is 1 to 36500"),
         ("[maintain]\nsnapshot_days = -1", "snapshot_days = -1: allowed is 1 to 36500"),
-        ("[maintain]\ncompact = [\"packs\"]", "compact = [ ... ]: allowed is tables: pack_compliance, source_status, "),
+        (
+            "[maintain]\ncompact = [\"packs\"]",
+            "compact = \"packs\": allowed is tables: pack_compliance, source_status, ",
+        ),
     ] {
         let found = error(&with("region", lines));
         assert!(found.contains(message), "{lines}:\n{found}\n{message}");
@@ -231,6 +235,47 @@ fn a_file_that_is_no_pipeline_is_told_apart() {
             "{text}:\n{found}\n{message}"
         );
     }
+}
+
+#[test]
+fn a_fan_out_by_compliance_type_is_read_as_auto_and_warned_of() {
+    let settings = Settings::parse("p.toml", &with("name", "fan_out = \"compliance_type\""), None).expect("settings");
+    assert_eq!(settings.aggregators[0].fan_out, FanOut::Auto);
+    assert_eq!(settings.warnings.len(), 1);
+    assert!(settings.warnings[0].starts_with("p.toml, line 8: fan_out = \"compliance_type\" is read as \"auto\": "));
+    for (fan_out, expected) in [("none", FanOut::None), ("region", FanOut::Region), ("account", FanOut::Account)] {
+        let text = with("name", &format!("fan_out = \"{fan_out}\""));
+        let settings = Settings::parse("p.toml", &text, None).expect("settings");
+        assert_eq!((settings.aggregators[0].fan_out, settings.warnings.len()), (expected, 0));
+    }
+}
+
+#[test]
+fn snapshots_that_are_dropped_before_trends_are_done_with_them_are_warned_of() {
+    let warnings = |days: u32| {
+        let text = with("region", &format!("[maintain]\nsnapshot_days = {days}"));
+        Settings::parse("p.toml", &text, None).expect("settings").warnings
+    };
+    assert!(warnings(180).is_empty() && warnings(3650).is_empty());
+    assert!(warnings(179)[0].starts_with("p.toml, line 10: snapshot_days = 179 is less than the 180 days that trends"));
+}
+
+#[test]
+fn a_role_is_of_a_form_that_sts_takes() {
+    let role = "role_arn = \"arn:aws:iam::111111111111:role/x\"";
+    let given = format!("{role}\nexternal_id = \"Org-1:/=\"\nrole_session_name = \"a@b\"\nrole_duration_secs = 900");
+    let settings = Settings::parse("p.toml", &with("region", &given), None).expect("settings");
+    let role_of = |settings: Settings| settings.aggregators[0].address.role.clone().expect("a role");
+    let found = role_of(settings);
+    assert_eq!((found.external_id.as_deref(), found.session_name.as_str()), (Some("Org-1:/="), "a@b"));
+    assert_eq!(found.duration.as_secs(), 900);
+    let found = role_of(Settings::parse("p.toml", &with("region", role), None).expect("settings"));
+    assert_eq!((found.session_name.as_str(), found.duration.as_secs(), found.external_id), ("compline", 3600, None));
+    for key in ["external_id = \"xy\"", "role_session_name = \"xy\"", "role_duration_secs = 900"] {
+        let name = key.split(' ').next().unwrap_or_default();
+        assert_eq!(error(&with("region", key)), format!("p.toml, line 9: {name} is for a role: set role_arn too"));
+    }
+    assert!(error(&with("region", &format!("{role}\nexternal_id = \"a b\""))).contains("allowed is 2 to 1224 letters"));
 }
 
 #[test]

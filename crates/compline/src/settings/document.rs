@@ -1,0 +1,181 @@
+//! The text of a pipeline file, parsed, and what is wrong with it at which place.
+
+use serde::de::DeserializeOwned;
+use std::fmt;
+use std::ops::Range;
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue, Deserializer};
+
+/// How much of a line or a value a message shows, in characters.
+const MAX_SHOWN: usize = 100;
+
+/// How much of what the parser says a message has, in characters: the names of all keys of the longest table.
+const MAX_SAID: usize = 500;
+
+/// A key and its value.
+type Entry<'t, 'a> = (&'t Spanned<DeString<'a>>, &'t Spanned<DeValue<'a>>);
+
+/// A parsed pipeline file.
+#[derive(Debug)]
+pub(super) struct Document<'a> {
+    file: &'a str,
+    text: &'a str,
+    root: Spanned<DeTable<'a>>,
+}
+
+/// What is wrong with a pipeline file or an argument, and where: one line.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    place: String,
+    what: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.what)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl Problem {
+    /// A problem with an argument of the command line.
+    pub(super) fn of_argument(argument: &str, what: &str) -> Self {
+        Self { place: argument.to_owned(), what: printable(what, MAX_SAID) }
+    }
+}
+
+impl<'a> Document<'a> {
+    /// Parses the text of a file.
+    ///
+    /// # Errors
+    /// The text is not TOML.
+    pub(super) fn parse(file: &'a str, text: &'a str) -> Result<Self, Problem> {
+        let empty = Spanned::new(0..0, DeTable::new());
+        let unread = Document { file, text, root: empty };
+        let root = DeTable::parse(text).map_err(|error| unread.problem_of(&error))?;
+        Ok(Document { root, ..unread })
+    }
+
+    /// Reads the whole document into a type.
+    ///
+    /// # Errors
+    /// A value that the type does not allow.
+    pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        T::deserialize(Deserializer::from(self.root.clone())).map_err(|error| self.problem_of(&error))
+    }
+
+    /// A value at the top of the document.
+    pub(super) fn get(&self, key: &str) -> Option<&Spanned<DeValue<'a>>> {
+        self.root.get_ref().get(key)
+    }
+
+    /// The keys of a table at the top of the document with their places, in the order of the file.
+    pub(super) fn keys_of(&self, table: &str) -> Vec<(&str, Range<usize>)> {
+        let Some(DeValue::Table(table)) = self.get(table).map(Spanned::get_ref) else { return Vec::new() };
+        let mut keys: Vec<_> = table.keys().map(|key| (key.get_ref().as_ref(), key.span())).collect();
+        keys.sort_unstable_by_key(|(_, span)| span.start);
+        keys
+    }
+
+    /// A place, as `file, line N`.
+    pub(super) fn place(&self, at: usize) -> String {
+        let before = self.text.as_bytes().get(..at).unwrap_or_default();
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        format!("{}, line {line}", self.file)
+    }
+
+    /// A problem with the whole file.
+    pub(super) fn problem(&self, what: impl fmt::Display) -> Problem {
+        Problem { place: self.file.to_owned(), what: what.to_string() }
+    }
+
+    /// A problem at a place, for a rule that more than one value is part of.
+    pub(super) fn problem_at(&self, span: &Range<usize>, what: impl fmt::Display) -> Problem {
+        Problem { place: self.place(span.start), what: what.to_string() }
+    }
+
+    /// A value that is not allowed, named with its key.
+    pub(super) fn not_allowed(&self, span: &Range<usize>, allowed: &str) -> Problem {
+        self.problem_at(span, format!("{}: allowed is {allowed}", self.shown(span)))
+    }
+
+    /// What the parser says, with the key and the value that its message lacks.
+    pub(super) fn problem_of(&self, error: &toml::de::Error) -> Problem {
+        let what = printable(&what_is_wrong(error.message()), MAX_SAID);
+        match error.span() {
+            // A key that is missing from the top of the file is missing from no line in particular.
+            Some(span) if span != self.root.span() || span.start != 0 => {
+                self.problem_at(&span, format!("{}: {what}", self.shown(&span)))
+            }
+            _ => self.problem(what),
+        }
+    }
+
+    /// What is written at a place: `key = value`, or the line if that is not an entry of a table.
+    fn shown(&self, span: &Range<usize>) -> String {
+        let entry = entry_at(self.root.get_ref(), span.start).and_then(|(key, value)| {
+            let value_span = value.span();
+            let is_within = value_span.contains(&span.start) && value_span != *span;
+            let text = self.text.get(if is_within { span.clone() } else { value_span })?;
+            // That of a table with a header is the header, which has the key in it.
+            let is_beside_key = value.span().start >= key.span().end;
+            is_beside_key.then(|| format!("{} = {}", key.get_ref(), first_line(text)))
+        });
+        printable(&entry.unwrap_or_else(|| self.line_at(span.start).to_owned()), MAX_SHOWN)
+    }
+
+    fn line_at(&self, at: usize) -> &'a str {
+        let start = self.text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
+        self.text.get(start..).unwrap_or_default().lines().next().unwrap_or_default().trim()
+    }
+}
+
+/// The innermost entry of a table whose key or value a place is in.
+fn entry_at<'t, 'a>(table: &'t DeTable<'a>, at: usize) -> Option<Entry<'t, 'a>> {
+    table.iter().find_map(|(key, value)| {
+        let is_here = key.span().contains(&at) || value.span().contains(&at);
+        entry_within(value.get_ref(), at).or_else(|| is_here.then_some((key, value)))
+    })
+}
+
+fn entry_within<'t, 'a>(value: &'t DeValue<'a>, at: usize) -> Option<Entry<'t, 'a>> {
+    match value {
+        DeValue::Table(table) => entry_at(table, at),
+        DeValue::Array(array) => array.iter().find_map(|value| entry_within(value.get_ref(), at)),
+        _ => None,
+    }
+}
+
+/// A parser's message in our words. The value is shown as it is written, so what it was is not said twice.
+fn what_is_wrong(message: &str) -> String {
+    let is_of_value = ["invalid type: ", "invalid value: "].iter().any(|start| message.starts_with(start));
+    match message.rsplit_once(", expected ") {
+        Some((_, "a boolean")) if is_of_value => "allowed is true or false".to_owned(),
+        Some((_, "a string")) if is_of_value => "allowed is text in quotes".to_owned(),
+        Some((_, "a map")) if is_of_value => "allowed is a table".to_owned(),
+        Some((_, "a sequence")) if is_of_value => "allowed are tables in two brackets each, [[...]]".to_owned(),
+        Some((_, allowed)) if is_of_value => format!("allowed is {allowed}"),
+        _ => message.to_owned(),
+    }
+}
+
+fn first_line(text: &str) -> String {
+    match text.split_once('\n') {
+        Some((line, _)) => format!("{} ...", line.trim_end()),
+        None => text.to_owned(),
+    }
+}
+
+/// A text on one line, cut short, without what a terminal would obey.
+fn printable(text: &str, max: usize) -> String {
+    let mut shown = String::new();
+    for c in text.trim().chars().take(max) {
+        match c {
+            '"' | '\'' | '\\' => shown.push(c),
+            '\n' => shown.push(' '),
+            c => shown.extend(c.escape_debug()),
+        }
+    }
+    shown
+}

@@ -42,7 +42,8 @@ fn f05_whatever_table_of_yesterday_is_damaged_the_next_two_days_are_committed_an
     for table in Table::ALL {
         let path = file(&scene, table, DAYS[2]);
         let whole = std::fs::read(&path).expect("read");
-        let other = std::fs::read(file(&scene, if table == Table::Runs { Table::PackStatus } else { Table::Runs }, DAYS[2]));
+        let other =
+            std::fs::read(file(&scene, if table == Table::Runs { Table::PackStatus } else { Table::Runs }, DAYS[2]));
         for (how, bytes) in damages(&whole, &other.expect("read")) {
             let what = format!("{} {how}", table.name());
             std::fs::write(&path, &bytes).expect("written");
@@ -79,7 +80,11 @@ fn f05_trends_that_need_a_damaged_snapshot_wait_and_the_hint_never_says_to_remov
     std::fs::write(&status, b"").expect("emptied");
     let ended = night(&scene, &pipeline, DAYS[3]);
     assert_eq!(ended.code, Some(3), "{ended:?}");
-    for words in ["the snapshot is committed, and the trends from 2026-02-2", "restore an earlier version of the object", "compline import"] {
+    for words in [
+        "the snapshot is committed, and the trends from 2026-02-2",
+        "restore an earlier version of the object",
+        "compline import",
+    ] {
         assert!(ended.stdout.contains(words), "{words}: {ended:?}");
     }
     assert!(!ended.stdout.contains("remove it"), "{ended:?}");
@@ -102,7 +107,9 @@ fn f05_a_checkpoint_that_is_damaged_is_read_again_and_a_held_day_that_is_damaged
     let other = tiny.write_pipeline(&lake, "").display().to_string();
     let held = run(tiny.command(&["run", &other, "--only", "org", "--date", DAYS[3]]));
     assert_eq!(held.code, Some(4), "{held:?}");
-    let path = scene.path("lake/_compline/held").join(format!("pack_compliance/snapshot_date={}/aggregator=org/data.parquet", DAYS[3]));
+    let path = scene
+        .path("lake/_compline/held")
+        .join(format!("pack_compliance/snapshot_date={}/aggregator=org/data.parquet", DAYS[3]));
     std::fs::write(&path, b"x").expect("written");
     let accepted = run(tiny.command(&["run", &other, "--only", "org", "--date", DAYS[3], "--accept"]));
     assert_eq!(accepted.code, Some(1), "{accepted:?}");
@@ -114,9 +121,10 @@ fn f05_a_checkpoint_that_is_damaged_is_read_again_and_a_held_day_that_is_damaged
 
 #[test]
 fn f05_a_journal_entry_or_an_old_marker_that_is_damaged_is_made_good_by_looking_at_every_day() {
-    for key in
-        ["_compline/journal/aggregator=org/01900000-0000-7000-8000-000000000000.json", "_compline/redo/aggregator=org.json"]
-    {
+    for key in [
+        "_compline/journal/aggregator=org/01900000-0000-7000-8000-000000000000.json",
+        "_compline/redo/aggregator=org.json",
+    ] {
         for content in [&b""[..], b"{\"fr", b"[]", b"{\"from\":\"yesterday\"}"] {
             let (scene, pipeline) = three_days();
             let path = scene.path("lake").join(key);

@@ -1,7 +1,7 @@
 //! What a run that was stopped left in the journal, and the order of commits.
 
 use crate::reading::{column, files};
-use crate::support::{Scene, run, start, finish, wait_until};
+use crate::support::{Scene, finish, run, start, wait_until};
 use crate::verified::is_sound;
 use compline_model::Table;
 use std::path::PathBuf;
@@ -122,7 +122,8 @@ fn f09_verify_beside_a_run_does_not_call_a_day_wrong_that_is_being_replaced() {
     let pipeline = scene.org_pipeline("lake", "", "").display().to_string();
     scene.night(std::path::Path::new(&pipeline), DAYS[0]);
     // A run that reads slowly: its lease is held, and nothing is changed yet.
-    let slow = Scene::of(compline_simulator::OrganizationSpec { accounts: 12, ..Default::default() }, "stall_every = 2");
+    let slow =
+        Scene::of(compline_simulator::OrganizationSpec { accounts: 12, ..Default::default() }, "stall_every = 2");
     let lake = format!("url = {:?}", scene.path("lake").display().to_string());
     let other = slow.write_pipeline(&lake, "").display().to_string();
     let child = start(slow.command(&["run", &other, "--only", "org", "--date", DAYS[0]]));

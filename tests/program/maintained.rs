@@ -35,24 +35,25 @@ fn month_file(scene: &Scene, table: &str, month: &str) -> PathBuf {
 
 #[test]
 fn without_apply_it_says_what_it_would_do_and_changes_nothing() {
-    let (scene, pipeline) = kept("compact = [\"pack_compliance\"]\npack_status_days = 30\nsnapshot_days = 100");
+    let (scene, pipeline) =
+        kept("compact = [\"pack_compliance\", \"source_status\"]\npack_status_days = 30\nsnapshot_days = 100");
     let before = files(&scene.path("lake"));
     let ended = maintain(&scene, &pipeline, &[]);
     for line in [
-        "org: would put 3 days into pack_compliance_monthly/snapshot_month=2026-01/aggregator=org/data.parquet\n",
-        "org: would put 3 days into pack_compliance_monthly/snapshot_month=2026-02/aggregator=org/data.parquet\n",
+        "org: would compact 3 days into pack_compliance_monthly/snapshot_month=2026-01/aggregator=org/data.parquet\n",
+        "org: would compact 3 days into pack_compliance_monthly/snapshot_month=2026-02/aggregator=org/data.parquet\n",
         // By today's clock all of them are old; the last snapshot and the state before it stay.
         "org: would drop pack_compliance of 6 days, 2026-01-02 to 2026-02-28, ",
         "org: would drop source_status of 6 days, 2026-01-02 to 2026-02-28, ",
         "org: would drop pack_status of 5 days, 2026-01-02 to 2026-02-14, ",
-        "nothing was changed: --apply does it\n",
+        "dry run: nothing was changed, use --apply\n",
     ] {
         assert!(ended.stdout.contains(line), "{line}: {ended:?}");
     }
     assert_eq!(files(&scene.path("lake")), before);
     let (scene, pipeline) = kept("");
-    assert_eq!(maintain(&scene, &pipeline, &[]).stdout, "nothing is to be done\n");
-    assert_eq!(maintain(&scene, &pipeline, &["--apply"]).stdout, "nothing is to be done\n");
+    assert_eq!(maintain(&scene, &pipeline, &[]).stdout, "nothing to do\n");
+    assert_eq!(maintain(&scene, &pipeline, &["--apply"]).stdout, "nothing to do\n");
 }
 
 #[test]
@@ -61,23 +62,23 @@ fn complete_months_get_a_file_each_with_the_rows_of_their_days_and_the_days_stay
     let (scene, pipeline) = kept(&format!("compact = [{tables_of}]"));
     let before = tables(&scene);
     let ended = maintain(&scene, &pipeline, &["--apply"]);
-    assert_eq!(ended.stdout.matches(", the same row for row").count(), 3 * 6, "by today's clock March is over as well");
+    assert_eq!(ended.stdout.matches(" (verified)").count(), 3 * 6, "by today's clock March is over as well");
     let after = tables(&scene);
     assert!(before.iter().all(|(name, content)| after.get(name) == Some(content)), "the days stay as they were");
     assert_eq!(after.len(), before.len() + 18);
     is_sound(&scene, &pipeline, &[]);
-    assert_eq!(maintain(&scene, &pipeline, &["--apply"]).stdout, "nothing is to be done\n");
+    assert_eq!(maintain(&scene, &pipeline, &["--apply"]).stdout, "nothing to do\n");
 
     // A day that is replaced, and one that is filled in, make their months again.
     scene.night(Path::new(&pipeline), DAYS[1]);
     scene.night(Path::new(&pipeline), "2026-02-03");
     let ended = run(scene.command(&["verify", &pipeline]));
-    assert!(ended.stdout.contains("for its days: the rows of 2026-01-05 are not the same; "), "{ended:?}");
-    assert!(ended.stdout.contains("for its days: 2026-02-03 is not in it; "), "{ended:?}");
+    assert!(ended.stdout.contains("with its days: the rows of 2026-01-05 are not the same; "), "{ended:?}");
+    assert!(ended.stdout.contains("with its days: 2026-02-03 is not in it; "), "{ended:?}");
     let ended = maintain(&scene, &pipeline, &["--apply", "--only", "org"]);
     let again = |month: &str, days: &str| {
         let days = if days == "1" { "1 day".to_owned() } else { format!("{days} days") };
-        ended.stdout.contains(&format!("put {days} into pack_compliance_monthly/snapshot_month={month}/"))
+        ended.stdout.contains(&format!("compacted {days} into pack_compliance_monthly/snapshot_month={month}/"))
     };
     assert!(again("2026-01", "3") && again("2026-02", "4") && !again("2026-03", "1"), "{ended:?}");
     is_sound(&scene, &pipeline, &[]);
@@ -132,12 +133,12 @@ fn old_states_are_dropped_but_never_what_the_next_night_goes_on_from() {
     is_sound(&scene, &pipeline, &[]);
     assert!(
         !scene.path("lake/pack_status/snapshot_date=2026-01-20/aggregator=org/data.parquet").exists(),
-        "it is not kept"
+        "it is not retained"
     );
 }
 
 #[test]
-fn snapshots_are_dropped_only_when_told_after_their_months_are_kept_and_trends_go_on() {
+fn snapshots_are_dropped_only_when_told_after_their_months_are_verified_and_trends_go_on() {
     let (scene, pipeline) =
         kept("snapshot_days = 5\npack_status_days = 5\ncompact = [\"pack_compliance\", \"source_status\"]");
     let before = tables(&scene);
@@ -165,12 +166,12 @@ fn snapshots_are_dropped_only_when_told_after_their_months_are_kept_and_trends_g
     assert_eq!(scene.rows(Table::ComplianceTrends, "org", DAYS[6]), trends);
     scene.night(Path::new(&pipeline), "2026-03-02");
     let ended = run(scene.command(&["verify", &pipeline]));
-    assert!(ended.stdout.contains("/data.parquet for its days: 2026-03-02 is not in it"), "{ended:?}");
+    assert!(ended.stdout.contains("/data.parquet with its days: 2026-03-02 is not in it"), "{ended:?}");
     maintain(&scene, &pipeline, &["--apply"]);
     is_sound(&scene, &pipeline, &[]);
     let ended = run(scene.command(&["run", &pipeline, "--date", "2026-02-10"]));
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert!(ended.stdout.contains("the snapshots of 2026-02-10 and of days around it are dropped"), "{ended:?}");
+    assert!(ended.stdout.contains("the snapshots of 2026-02-10 and of days around it were dropped"), "{ended:?}");
     is_sound(&scene, &pipeline, &[]);
     // Without that state the trends cannot be computed again, and that is said.
     std::fs::remove_file(scene.path("lake/pack_status/snapshot_date=2026-03-01/aggregator=org/data.parquet"))
@@ -178,18 +179,117 @@ fn snapshots_are_dropped_only_when_told_after_their_months_are_kept_and_trends_g
     let ended = run(scene.command(&["trends", &pipeline]));
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(
-        ended.stdout.contains("2026-03-01") && ended.stdout.contains("its snapshot is dropped; restore them"),
+        ended.stdout.contains("2026-03-01") && ended.stdout.contains("its snapshot was dropped; restore them"),
         "{ended:?}"
     );
 }
 
 #[test]
-fn a_lake_whose_trends_are_behind_is_left_as_it_is() {
+fn a_lake_whose_trends_are_out_of_date_is_left_as_it_is() {
     let (scene, pipeline) = kept("snapshot_days = 5");
     std::fs::write(scene.path("lake/_compline/redo/aggregator=org.json"), "{\"from\":\"2026-01-05\"}")
         .expect("written");
     let before = tables(&scene);
-    let ended = maintain(&scene, &pipeline, &["--apply"]);
-    assert!(ended.stdout.contains("org: left as it is: its trends from 2026-01-05 on are behind"), "{ended:?}");
+    let ended = run(scene.command(&["maintain", &pipeline, "--apply"]));
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.stdout.contains("org: left as it is: its trends from 2026-01-05 on are out of date"), "{ended:?}");
     assert_eq!(tables(&scene), before);
+}
+
+#[test]
+fn f01_a_month_that_is_out_of_date_is_made_again_before_anything_is_dropped_and_verify_holds_it_against_the_ledger() {
+    let scene = Scene::new("");
+    let pipeline = |snapshot_days: u32| {
+        let maintain =
+            format!("[maintain]\nsnapshot_days = {snapshot_days}\ncompact = [\"pack_compliance\", \"source_status\"]");
+        scene.org_pipeline("lake", "", &maintain).display().to_string()
+    };
+    let import = |day: &str, name: &str, more: &[&str]| {
+        let pack = format!(
+            r#"{{"ConformancePackName":"{name}","AccountId":"000000000001","AwsRegion":"eu-west-1","Compliance":{{"ComplianceType":"COMPLIANT"}}}}"#
+        );
+        std::fs::write(scene.path("one.json"), pack).expect("written");
+        let command = ["import", &pipeline(1), "--aggregator", "org", "--date", day, "one.json", "--accept"];
+        let ended = run(scene.command(&[&command, more].concat()));
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+    };
+    let age =
+        |day: &str| (chrono::Utc::now().date_naive() - day.parse::<chrono::NaiveDate>().expect("a day")).num_days();
+    let days_of = |days: i64| u32::try_from(days).expect("some days ago");
+    import("2026-01-05", "first", &[]);
+    import("2026-01-06", "old", &[]);
+    import("2026-03-01", "last", &[]);
+    // Only the first day is old: it is dropped, and its month has it.
+    let first_alone = pipeline(days_of(age("2026-01-06")));
+    let ended = maintain(&scene, &first_alone, &["--apply"]);
+    assert!(ended.stdout.contains("org: dropped pack_compliance of 1 day, 2026-01-05 to 2026-01-05"), "{ended:?}");
+    is_sound(&scene, &first_alone, &[]);
+    import("2026-01-06", "new", &["--replace"]);
+    let behind = run(scene.command(&["verify", &first_alone]));
+    assert!(behind.stdout.contains("the rows of 2026-01-06 are not the same"), "{behind:?}");
+
+    // Now the second day is old as well: its month is made again, of it and of what only the old month has.
+    let both = pipeline(days_of(age("2026-01-06")) - 1);
+    let ended = maintain(&scene, &both, &["--apply"]);
+    assert!(
+        ended.stdout.contains("org: compacted 2 days into pack_compliance_monthly/snapshot_month=2026-01/"),
+        "{ended:?}"
+    );
+    assert!(ended.stdout.contains("org: dropped pack_compliance of 1 day, 2026-01-06 to 2026-01-06"), "{ended:?}");
+    is_sound(&scene, &both, &[]);
+    let month = month_file(&scene, "pack_compliance", "2026-01");
+    let good = std::fs::read(&month).expect("read");
+    for (name, is_there) in [("first", true), ("new", true), ("old", false)] {
+        assert_eq!(rows_of_month(&month).iter().any(|pack| pack == name), is_there, "{name}");
+    }
+    let ledger = scene.rows(Table::Runs, "org", "2026-01-06");
+    assert!(ledger.len() == 3 && ledger[2].contains("|dropped|"), "{ledger:?}");
+
+    // A month of older rows is found where the day's own file is gone as well.
+    let other = Scene::new("");
+    std::fs::rename(scene.path("lake"), other.path("lake")).expect("moved");
+    scene.put_lake("lake", &files(&other.path("lake")));
+    let old = scene.path("lake/pack_compliance_monthly");
+    import("2026-02-02", "february", &[]);
+    maintain(&scene, &pipeline(days_of(age("2026-02-02"))), &["--apply"]);
+    std::fs::copy(old.join("snapshot_month=2026-02/aggregator=org/data.parquet"), &month).expect("copied");
+    let ended = run(scene.command(&["verify", &both]));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stdout.contains("was dropped, and its month's file does not have it"), "{ended:?}");
+    std::fs::write(&month, good).expect("restored");
+    is_sound(&scene, &both, &[]);
+}
+
+/// The names of the packs in a month's file.
+fn rows_of_month(path: &Path) -> Vec<String> {
+    let file = bytes::Bytes::from(std::fs::read(path).expect("read"));
+    let batches = parquet::arrow::arrow_reader::ParquetRecordBatchReader::try_new(file, 1024).expect("Parquet");
+    batches.flat_map(|batch| crate::reading::column(&batch.expect("rows"), "conformance_pack_name")).collect()
+}
+
+#[test]
+fn f01_nothing_is_dropped_whose_month_does_not_have_these_very_files() {
+    let (scene, pipeline) = kept("snapshot_days = 5");
+    let before = tables(&scene);
+    let ended = maintain(&scene, &pipeline, &["--apply"]);
+    assert!(ended.stdout.contains("so add pack_compliance and source_status to maintain.compact"), "{ended:?}");
+    assert_eq!(tables(&scene), before);
+
+    // A day's file that is damaged is not dropped for what its month has.
+    let (scene, pipeline) = kept("snapshot_days = 5\ncompact = [\"pack_compliance\", \"source_status\"]");
+    let none = scene.org_pipeline("lake", "", "[maintain]\ncompact = [\"pack_compliance\", \"source_status\"]");
+    maintain(&scene, &none.display().to_string(), &["--apply"]);
+    let facts = scene.path("lake/pack_compliance/snapshot_date=2026-01-05/aggregator=org/data.parquet");
+    let whole = std::fs::read(&facts).expect("read");
+    std::fs::write(&facts, &whole[..whole.len() - 3]).expect("cut");
+    let pipeline_of_drops = scene.org_pipeline(
+        "lake",
+        "",
+        "[maintain]\nsnapshot_days = 5\ncompact = [\"pack_compliance\", \"source_status\"]",
+    );
+    assert_eq!(pipeline, pipeline_of_drops.display().to_string());
+    let ended = run(scene.command(&["maintain", &pipeline, "--apply"]));
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(facts.exists(), "{ended:?}");
+    assert!(ended.stdout.contains("org: snapshots from 2026-01-02 on are retained"), "{ended:?}");
 }

@@ -51,7 +51,9 @@ fn f03_trends_begin_anew_where_the_filters_change_and_say_so_in_place_of_packs_t
     assert_eq!(ended.code, Some(0), "it is not held for what it was not asked for: {ended:?}");
     assert_eq!(night(&scene, of_region, DAYS[2]).code, Some(0));
     assert!(scene.rows(Table::PackChanges, "org", DAYS[1]).is_empty());
-    for (day, since, previous) in [(DAYS[0], DAYS[0], None), (DAYS[1], DAYS[1], None), (DAYS[2], DAYS[1], Some(DAYS[1]))] {
+    for (day, since, previous) in
+        [(DAYS[0], DAYS[0], None), (DAYS[1], DAYS[1], None), (DAYS[2], DAYS[1], Some(DAYS[1]))]
+    {
         let trends = scene.read(&scene.lake(), Table::ComplianceTrends, "org", day).expect("trends");
         assert!(column(&trends, "population_since").iter().all(|value| value == since), "{day}");
         let expected = previous.unwrap_or("-");
@@ -65,7 +67,9 @@ fn f03_trends_begin_anew_where_the_filters_change_and_say_so_in_place_of_packs_t
     // The same day with another filter: its trends, and those of later days, follow; and none are left of a day that has none.
     assert_eq!(night(&scene, "[[aggregator.filter]]\ncompliance_type = \"NON_COMPLIANT\"", DAYS[1]).code, Some(0));
     is_sound(&scene, &pipeline, &[]);
-    assert!(!scene.path("lake/pack_status").join(format!("snapshot_date={}/aggregator=org/data.parquet", DAYS[1])).exists());
+    assert!(
+        !scene.path("lake/pack_status").join(format!("snapshot_date={}/aggregator=org/data.parquet", DAYS[1])).exists()
+    );
     let trends = scene.read(&scene.lake(), Table::ComplianceTrends, "org", DAYS[2]).expect("trends");
     assert!(column(&trends, "previous_snapshot_date").iter().all(|value| value == "-"));
 }

@@ -20,12 +20,12 @@ pub(crate) fn verify(scene: &Scene, pipeline: &str, arguments: &[&str]) -> Ended
     run(scene.command(&[&["verify", pipeline], arguments].concat()))
 }
 
-/// Everything is as it must be.
+/// No problem is found.
 #[track_caller]
 pub(crate) fn is_sound(scene: &Scene, pipeline: &str, arguments: &[&str]) -> String {
     let ended = verify(scene, pipeline, arguments);
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert!(ended.stdout.ends_with("everything is as it must be\n"), "{ended:?}");
+    assert!(ended.stdout.ends_with("OK: no problems found\n"), "{ended:?}");
     ended.stdout
 }
 
@@ -34,7 +34,7 @@ pub(crate) fn is_sound(scene: &Scene, pipeline: &str, arguments: &[&str]) -> Str
 fn wrong(scene: &Scene, pipeline: &str, arguments: &[&str]) -> Vec<String> {
     let ended = verify(scene, pipeline, arguments);
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    ended.stdout.lines().filter_map(|line| line.trim().strip_prefix("wrong: ")).map(str::to_owned).collect()
+    ended.stdout.lines().filter_map(|line| line.trim().strip_prefix("problem: ")).map(str::to_owned).collect()
 }
 
 fn file(scene: &Scene, table: Table, day: &str) -> PathBuf {
@@ -119,7 +119,7 @@ fn a_snapshot_that_is_not_the_one_that_was_committed_is_wrong_even_if_it_has_as_
 }
 
 #[test]
-fn strangers_and_leftovers_are_listed_and_only_leftovers_are_removed() {
+fn unexpected_and_orphaned_objects_are_listed_and_only_orphaned_ones_are_removed() {
     let (scene, pipeline) = kept();
     let put = |key: &str| {
         let path = scene.path("lake").join(key);
@@ -130,17 +130,17 @@ fn strangers_and_leftovers_are_listed_and_only_leftovers_are_removed() {
     let readme = put("README.txt");
     let half_written = put("_compline/tmp/put-abc");
     let said = is_sound(&scene, &pipeline, &[]);
-    assert!(said.contains("\nstranger: README.txt\n"), "{said}");
-    assert!(said.contains("\nleft over; --repair removes it: _compline/tmp/put-abc (begun 20"), "{said}");
+    assert!(said.contains("\nunexpected object: README.txt\n"), "{said}");
+    assert!(said.contains("\norphaned; --repair removes it: _compline/tmp/put-abc (begun 20"), "{said}");
     let said = is_sound(&scene, &pipeline, &["--repair"]);
-    assert!(!said.contains("left over") && !half_written.exists() && readme.exists(), "{said}");
+    assert!(!said.contains("orphaned") && !half_written.exists() && readme.exists(), "{said}");
 
     let copy = put("pack_status/snapshot_date=2026-02-24/aggregator=org/copy.parquet");
     let ended = verify(&scene, &pipeline, &["--repair"]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    let line = "stranger in a table, which readers take for a part of it: \
+    let line = "unexpected object in a table, which readers take for a part of it: \
                 pack_status/snapshot_date=2026-02-24/aggregator=org/copy.parquet\n";
-    assert!(ended.stdout.contains(line) && ended.stdout.ends_with("1 thing is wrong\n"), "{ended:?}");
+    assert!(ended.stdout.contains(line) && ended.stdout.ends_with("1 problem found\n"), "{ended:?}");
     assert!(copy.exists(), "what nobody here put there is nobody's here to remove");
 }
 
@@ -151,7 +151,7 @@ fn a_file_of_a_newer_compline_is_refused_and_left_as_it_is() {
     let bytes = std::fs::read(&path).expect("read");
     // The footer says the version as plain text.
     let at = find(&bytes, b"compline.schema_version").expect("its key");
-    let digit = at + bytes[at..].iter().position(|byte| *byte == b'2').expect("its value");
+    let digit = at + bytes[at..].iter().position(|byte| *byte == b'3').expect("its value");
     let mut newer = bytes.clone();
     newer[digit] = b'9';
     std::fs::write(&path, &newer).expect("written");
@@ -168,19 +168,19 @@ fn find(bytes: &[u8], text: &[u8]) -> Option<usize> {
 }
 
 #[test]
-fn a_day_whose_run_was_killed_before_it_was_in_the_ledger_is_noted_by_the_next_run() {
+fn the_marker_of_a_stopped_run_of_an_older_version_is_taken_over_with_the_run_that_it_was() {
     let (scene, pipeline) = kept();
-    // As the run would have left it: the day is kept, the marker is there, and the line is not.
+    // As a run of an older version would have left it: the day is committed, the marker is there, and the row is not.
     std::fs::remove_file(file(&scene, Table::Runs, DAYS[3])).expect("removed");
     let marker = scene.path("lake/_compline/redo/aggregator=org.json");
     std::fs::write(&marker, format!("{{\"from\":\"{}\"}}", DAYS[3])).expect("written");
     let found = wrong(&scene, &pipeline, &["--only", "org"]);
     assert!(found.iter().any(|line| line.contains("runs of 2026-03-02 is not there")), "{found:?}");
-    assert!(found.iter().any(|line| line.contains("the trends from 2026-03-02 on are behind")), "{found:?}");
+    assert!(found.iter().any(|line| line.contains("the trends from 2026-03-02 on are out of date")), "{found:?}");
     scene.night(Path::new(&pipeline), "2026-03-03");
     is_sound(&scene, &pipeline, &[]);
     let line = scene.rows(Table::Runs, "org", DAYS[3]).remove(0);
-    assert!(line.contains("was stopped before it was in the ledger"), "{line}");
+    assert!(line.contains("the run was stopped before its row of the ledger"), "{line}");
 
     // Killed before that: a day that is replaced has the sources of another run, and one that is new has nothing else.
     let (one, another) = (file(&scene, Table::SourceStatus, DAYS[0]), file(&scene, Table::SourceStatus, DAYS[2]));
@@ -192,10 +192,10 @@ fn a_day_whose_run_was_killed_before_it_was_in_the_ledger_is_noted_by_the_next_r
     assert_eq!(wrong(&scene, &pipeline, &["--only", "org"]).len(), 3);
     is_sound(&scene, &pipeline, &["--repair"]);
     let lines = scene.rows(Table::Runs, "org", DAYS[2]);
-    assert!(lines.len() == 2 && lines[1].contains("says of which run each is"), "{lines:?}");
+    assert!(lines.len() == 1 && lines[0].contains("the run was stopped before its row of the ledger"), "{lines:?}");
     assert!(!orphan.exists());
 
-    // `trends` takes the marker away, and so it makes good what the marker stands for as well.
+    // `trends` takes it over as well.
     std::fs::remove_file(file(&scene, Table::Runs, DAYS[2])).expect("removed");
     std::fs::write(&marker, format!("{{\"from\":\"{}\"}}", DAYS[2])).expect("written");
     assert_eq!(run(scene.command(&["trends", &pipeline])).code, Some(0));
@@ -208,10 +208,10 @@ fn a_day_whose_run_was_killed_before_it_was_in_the_ledger_is_noted_by_the_next_r
 }
 
 #[test]
-fn a_lake_with_nothing_in_it_is_as_it_must_be() {
+fn a_lake_with_nothing_in_it_has_no_problems() {
     let scene = Scene::new("");
     let pipeline = scene.pipeline("").display().to_string();
-    assert_eq!(is_sound(&scene, &pipeline, &[]), "everything is as it must be\n");
+    assert_eq!(is_sound(&scene, &pipeline, &[]), "OK: no problems found\n");
     let ended = run(scene.command(&["history", &pipeline]));
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "the ledger has no run of these aggregators\n"));
 }

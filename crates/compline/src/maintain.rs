@@ -44,11 +44,26 @@ impl Compaction {
     }
 }
 
+/// What was done, or would be.
+pub(crate) struct Maintained {
+    pub(crate) lines: Vec<String>,
+    /// Whether nothing was left as it is for a file that is damaged or trends that are out of date.
+    pub(crate) is_complete: bool,
+}
+
+/// How far maintaining an aggregator came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Nothing,
+    All,
+    Part,
+}
+
 /// Says what would be done.
 ///
 /// # Errors
 /// A lake that does not answer.
-pub(crate) async fn planned(session: &Session<'_>) -> anyhow::Result<Vec<String>> {
+pub(crate) async fn planned(session: &Session<'_>) -> anyhow::Result<Maintained> {
     let inventory = session.lake.inventory(session.started_at).await?;
     let (mut lines, mut nothing) = (Vec::new(), true);
     for aggregator in &session.settings.aggregators {
@@ -68,20 +83,21 @@ pub(crate) async fn planned(session: &Session<'_>) -> anyhow::Result<Vec<String>
         lines.extend(drops(id, &plan, &plan.drop, &inventory, "would drop"));
     }
     lines.push(if nothing { "nothing to do" } else { "dry run: nothing was changed, use --apply" }.to_owned());
-    Ok(lines)
+    Ok(Maintained { lines, is_complete: true })
 }
 
 /// Does it: first what adds, then what drops.
 ///
 /// # Errors
 /// A lake that does not answer, or a lease that was lost. What was done until then is logged.
-pub(crate) async fn applied(session: &Session<'_>) -> anyhow::Result<Vec<String>> {
+pub(crate) async fn applied(session: &Session<'_>) -> anyhow::Result<Maintained> {
     session.check_date(session.today(), "S3", session.clock_offset())?;
-    let (mut lines, mut nothing) = (Vec::new(), true);
+    let (mut lines, mut nothing, mut is_complete) = (Vec::new(), true, true);
     for aggregator in &session.settings.aggregators {
         let id = &aggregator.address.id;
         let (done, told) = session.guarded(id, applied_for(session, id)).await?;
-        nothing &= !done;
+        nothing &= done == Progress::Nothing;
+        is_complete &= done != Progress::Part;
         lines.extend(told);
     }
     if nothing {
@@ -94,30 +110,40 @@ pub(crate) async fn applied(session: &Session<'_>) -> anyhow::Result<Vec<String>
             lines.push(format!("catalog: {change}"));
         }
     }
-    Ok(lines)
+    Ok(Maintained { lines, is_complete })
 }
 
-/// Does it for an aggregator. Gives whether anything was done, and what.
-async fn applied_for(session: &Session<'_>, id: &AggregatorId) -> anyhow::Result<(bool, Vec<String>)> {
+/// Does it for an aggregator. Gives how far it came, and what was done.
+async fn applied_for(session: &Session<'_>, id: &AggregatorId) -> anyhow::Result<(Progress, Vec<String>)> {
     let mut journal = session.journal(id).await?;
     if let Some(from) = journal.trends_from() {
         journal.finish(Some(from)).await?;
-        return Ok((false, vec![format!("{id}: {}", out_of_date(from))]));
+        return Ok((Progress::Part, vec![format!("{id}: {}", out_of_date(from))]));
     }
     let lake = session.lake_of(id);
     // After the journal is completed, which may change what there is.
     let inventory = lake.inventory(session.started_at).await?;
     let plan = plan(session, &inventory, id).await?;
     let mut lines: Vec<String> = plan.notes.iter().map(|note| format!("{id}: {note}")).collect();
+    let mut is_damaged = false;
     for compaction in &plan.compact {
         let Compaction { month, days, only_in_month } = compaction;
-        let (bytes, _) = lake.compact(month, days, only_in_month).await?;
+        let (bytes, _) = match lake.compact(month, days, only_in_month).await {
+            // It costs its own month, and not the others.
+            Err(error) if error.is_damage() => {
+                lines.push(format!("{id}: {} is left as it is: {error}", month.key()));
+                is_damaged = true;
+                continue;
+            }
+            done => done?,
+        };
         let (days, bytes) = (counted(compaction.count(), "day"), HumanBytes(bytes));
         tracing::info!(aggregator = %id, month = month.key(), "compacted");
         lines.push(format!("{id}: compacted {days} into {}, {bytes} (verified)", month.key()));
     }
     let (proven, unproven) = proven(&lake, id, &plan.drop).await?;
     if let Some(date) = unproven {
+        is_damaged = true;
         lines.push(format!("{id}: snapshots from {date} on are retained: their months do not have these very files"));
     }
     let row = LedgerRow {
@@ -135,7 +161,12 @@ async fn applied_for(session: &Session<'_>, id: &AggregatorId) -> anyhow::Result
     lake.remove(&statuses).await?;
     lines.extend(drops(id, &plan, &proven, &inventory, "dropped"));
     journal.finish(None).await?;
-    Ok((!plan.is_empty(), lines))
+    let done = match (is_damaged, plan.is_empty()) {
+        (true, _) => Progress::Part,
+        (false, true) => Progress::Nothing,
+        (false, false) => Progress::All,
+    };
+    Ok((done, lines))
 }
 
 /// Of days to be dropped, the oldest first, those whose files are byte for byte the ones that a verified month was made from;
@@ -155,8 +186,14 @@ async fn proven(
                 return Ok((proven, Some(*date)));
             }
             if !months.contains_key(&month) {
-                let there = lake.verify_month(&month, &days_of(&inventory, &month)).await?;
-                months.insert(month.clone(), there);
+                match lake.verify_month(&month, &days_of(&inventory, &month)).await {
+                    Ok(there) => drop(months.insert(month.clone(), there)),
+                    Err(error) if error.is_damage() => {
+                        tracing::warn!(%error, "nothing of this month is dropped");
+                        return Ok((proven, Some(*date)));
+                    }
+                    Err(error) => return Err(error.into()),
+                }
             }
             let partition = Partition { table, date: *date, aggregator: id.clone() };
             let own = lake.sha256_of(&partition).await?;

@@ -295,7 +295,10 @@ impl Verifying<'_> {
                 }
             }
         }
-        for (date, _) in ledgers.iter().filter(|(_, ledger)| ledger.is_dropped()) {
+        let facts =
+            |date: &SnapshotDate| Partition { table: self.dataset.facts, date: *date, aggregator: self.id.clone() };
+        let is_gone = |date: &SnapshotDate| !self.inventory.partitions.contains_key(&facts(date));
+        for (date, _) in ledgers.iter().filter(|(date, ledger)| ledger.is_dropped() && is_gone(date)) {
             for table in self.dataset.snapshot() {
                 if !in_months.get(&table).is_some_and(|days| days.contains(date)) {
                     let what = format!("{} of {date} was dropped, and its month's file does not have it", table.name());

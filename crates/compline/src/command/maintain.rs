@@ -15,8 +15,8 @@ pub(super) async fn maintain(arguments: &MaintainArguments, clock: Clock) -> Res
     let opening = Opening { settings: &settings, command: "maintain", access, clock, progress, when_stopped };
     let ended =
         session(opening, async |session| if arguments.apply { applied(session).await } else { planned(session).await });
-    ended.await?.then(|lines| {
-        print(&lines.iter().map(|line| format!("{line}\n")).collect::<String>())?;
-        Ok(Ending::Done)
+    ended.await?.then(|done| {
+        print(&done.lines.iter().map(|line| format!("{line}\n")).collect::<String>())?;
+        Ok(if done.is_complete { Ending::Done } else { Ending::Partial })
     })
 }

@@ -3,6 +3,7 @@
 use super::day_of;
 use crate::arguments::PlanArguments;
 use crate::failure::{Ending, Failure};
+use crate::population::Population;
 use crate::print;
 use crate::session::Clock;
 use crate::settings::{AggregatorSettings, Settings, lake_name};
@@ -37,7 +38,13 @@ pub(super) async fn plan(arguments: &PlanArguments, clock: Clock) -> Result<Endi
                 }
             },
         }
-        for table in Table::ALL {
+        let population = Population::of(aggregator);
+        if population.facts_only {
+            text.push_str(
+                "  facts only: which packs are asked for depends on their compliance type, so there are no trends\n",
+            );
+        }
+        for table in Table::ALL.into_iter().filter(|table| !population.facts_only || !table.is_derived()) {
             let partition = Partition { table, date, aggregator: address.id.clone() };
             let _ = writeln!(text, "  writes {}", partition.key());
         }

@@ -59,19 +59,23 @@ async fn day(lake: &Lake, id: &AggregatorId, date: SnapshotDate, now: DateTime<U
         return Ok(());
     };
     let error = "the run was stopped before its row of the ledger; rows and checksums are those of the files";
-    let row = LedgerRow {
+    let known = ledger.rows().iter().find(|row| row.run_id == run_id.to_string()).cloned();
+    let base = known.unwrap_or_else(|| LedgerRow {
         run_id: run_id.to_string(),
         started_at: run_id.started_at().unwrap_or(now),
+        command: "run".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        ..LedgerRow::default()
+    });
+    let row = LedgerRow {
         finished_at: now,
         outcome: Outcome::Succeeded,
         error: Some(error.to_owned()),
-        command: "run".to_owned(),
         rows: rows as u64,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
         snapshot_sha256: Some(facts.sha256),
         source_status_sha256: sources,
         commit_number: Some(ledger.last_number() + 1),
-        ..LedgerRow::default()
+        ..base
     };
     Ledger::write(lake, id, date, row).await
 }

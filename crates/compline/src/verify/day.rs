@@ -66,7 +66,9 @@ impl Day<'_> {
         }
         let ledger_is_read = said.ledger.is_some();
         let ledger = said.ledger.take().unwrap_or_default();
-        let is_dropped = ledger.is_dropped() || self.was_dropped_before_the_ledger_said_so;
+        // One that was dropped and is there again was restored.
+        let is_dropped = !tables.contains(&self.dataset.facts)
+            && (ledger.is_dropped() || self.was_dropped_before_the_ledger_said_so);
         problems.extend(self.completeness(&tables, &ledger, is_dropped));
         problems.extend(self.agreement(&said, ledger_is_read.then_some(&ledger)));
         Ok(Verified {
@@ -83,12 +85,6 @@ impl Day<'_> {
         let (date, facts) = (self.date, self.dataset.facts);
         let has_facts = tables.contains(&facts);
         let last = ledger.last_commit();
-        if has_facts && ledger.is_dropped() {
-            return vec![format!(
-                "{} of {date} is there, and the ledger says that it was dropped; `compline maintain FILE --apply` completes it",
-                facts.name()
-            )];
-        }
         if has_facts {
             let facts_only = last.and_then(|row| row.facts_only).unwrap_or_default();
             let may_be_missing = |table: &Table| {

@@ -202,6 +202,9 @@ impl S3 {
             if unchanged >= lasts {
                 return Ok(Standing::Abandoned(seen.version, seen.document.holder));
             }
+            if unchanged.is_zero() {
+                self.watch_beside(key).await;
+            }
             let is_renewed = first.as_ref().is_some_and(|first| *first != seen.version);
             if is_renewed || seen.is_young(lasts) {
                 return Ok(Standing::Held(seen.document.holder));
@@ -211,6 +214,19 @@ impl S3 {
             }
             first = Some(seen.version);
             tokio::time::sleep((lasts - unchanged).min(lasts / LOOKS_PER_LEASE)).await;
+        }
+    }
+
+    /// Begins to watch the other leases as well: a run that was killed has left all of its own, and who takes them over would
+    /// watch one after the other for as long as each lasts. Nothing depends on it but time, so that what fails is left out.
+    async fn watch_beside(&self, key: &str) {
+        let (folder, _) = key.rsplit_once('/').unwrap_or_default();
+        let Ok(beside) = self.objects(&format!("{folder}/")).await else { return };
+        for other in beside.iter().filter(|other| other.key != key) {
+            let asked = Instant::now();
+            if let Ok(Some(version)) = self.head(&other.key).await {
+                self.leasing.unchanged_for(&other.key, &version, asked);
+            }
         }
     }
 

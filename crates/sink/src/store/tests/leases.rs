@@ -387,6 +387,27 @@ async fn f08_an_old_lease_is_watched_within_one_call_and_taken_over_unless_it_is
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn f08_the_leases_that_one_killed_run_left_are_watched_together_and_taken_over_in_the_time_of_one() {
+    let server = Server::start(Vec::new()).await;
+    let store = server.store().with_leases_for(Duration::from_secs(4));
+    let keys: Vec<String> = (0..4).map(|number| format!("_compline/lease/aggregator={number}.json")).collect();
+    for key in &keys {
+        store.put(key, old_document("killed", 0)).await.expect("put");
+    }
+    let began = Instant::now();
+    let mut taken = Vec::new();
+    for key in &keys {
+        taken.push(loop {
+            match store.lease(key, &holder("next")).await.expect("an answer") {
+                LeaseOutcome::Taken(lease) => break lease,
+                LeaseOutcome::HeldBy(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+            }
+        });
+    }
+    assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn f08_the_clock_of_the_store_is_known_from_every_answer_also_of_an_error() {
     let moto = Moto::start();
     let store = on(&moto);

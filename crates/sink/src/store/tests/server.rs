@@ -151,10 +151,14 @@ impl Server {
                                 if let Some(Act::Hold(gate)) = &act {
                                     gate.pass().await;
                                 }
-                                let _turn = one_at_a_time.lock().await;
-                                let answer =
-                                    service.call(request.map(s3s::Body::from)).await.map_err(io::Error::other)?;
-                                done(act, answer).await
+                                // s3s-fs writes an object and its checksum in two steps: a client that goes away between them
+                                // must not leave half of it.
+                                let whole = tokio::spawn(async move {
+                                    let _turn = one_at_a_time.lock().await;
+                                    let call = service.call(request.map(s3s::Body::from)).await;
+                                    done(act, call.map_err(io::Error::other)?).await
+                                });
+                                whole.await.map_err(io::Error::other)?
                             }
                         }
                     }

@@ -9,8 +9,8 @@ mod runs;
 mod snapshot;
 
 use crate::parquet_file::{decode, encode};
-use crate::store::{self, Store};
-use crate::{Compression, Holder, LakeLocation, LeaseOutcome, SinkError};
+use crate::store::{self, Condition, Fenced, Store, Version};
+use crate::{Compression, Holder, LakeLocation, Lease, LeaseOutcome, SinkError};
 pub use checkpoints::Collection;
 pub use inventory::{Inventory, Object, Unexpected};
 pub use journal::JournalEntry;
@@ -18,6 +18,7 @@ pub use months::Month;
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
+use chrono::TimeDelta;
 use compline_model::{AggregatorId, SnapshotDate, Table};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -86,53 +87,104 @@ impl Lake {
         Ok(Self { store: store::open(location).await?, compression })
     }
 
-    /// Takes the lease that one run at a time has on an aggregator's days, unless another has it. That also proves, before
-    /// hours of reading, that the lake may be written.
+    /// Acquires the lease that one run at a time has on an aggregator's days, unless another has it. That also proves, before
+    /// hours of reading, that the lake may be written, and that its store checks the conditions of puts.
+    ///
+    /// A lease on S3 that was written within the last minute is another's, which is known at once. An older one is watched,
+    /// within this call and over several of them, until it is renewed or has not been for a minute.
     ///
     /// # Errors
-    /// A store that does not answer or does not take it.
+    /// A store that does not answer, does not take it, or has no conditional puts.
     pub async fn lease(&self, aggregator: &AggregatorId, holder: &Holder) -> Result<LeaseOutcome, SinkError> {
-        self.store.lease(&format!("_compline/lease/aggregator={aggregator}.json"), holder).await
+        self.store.lease(&lease_key(aggregator), holder).await
+    }
+
+    /// Who seems to hold the lease of an aggregator, which may be this very process; nothing is acquired.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub async fn lease_holder(&self, aggregator: &AggregatorId) -> Result<Option<Holder>, SinkError> {
+        self.store.lease_holder(&lease_key(aggregator)).await
+    }
+
+    /// The same lake for the holder of a lease: every change confirms the lease first, and replaces only what was there before
+    /// that. So a process that was frozen, and whose lease another run has taken over, cannot replace what that run has committed.
+    pub fn fenced(&self, lease: Arc<Lease>) -> Self {
+        Self { store: Arc::new(Fenced::new(Arc::clone(&self.store), lease)), ..self.clone() }
+    }
+
+    /// The store's time less this machine's when the store last answered, to about a second; nothing for a folder, or before
+    /// any answer.
+    pub fn clock_offset(&self) -> Option<TimeDelta> {
+        self.store.clock_offset()
     }
 
     /// Tries each thing that a night does in the lake on a small object outside the tables; gives how each went, up to the
-    /// first that fails.
+    /// first put that fails.
     pub async fn trial(&self, run_id: &str) -> Vec<(&'static str, Result<(), SinkError>)> {
         let key = format!("_compline/probe/{run_id}");
         let body = Bytes::from_static(b"compline");
-        let other = |doing: &str, what: &str| Err(SinkError::permanent(format!("{doing} {key}"), what));
-        let mut steps = vec![("put", self.store.put(&key, body.clone()).await)];
-        if steps[0].1.is_ok() {
-            steps.push((
-                "get",
-                match self.store.get(&key).await {
-                    Ok(Some(read)) if read == body => Ok(()),
-                    Ok(_) => other("read", "it is not what was just put there"),
-                    Err(error) => Err(error),
-                },
-            ));
-            // It is there, so that another one is not put: a store that does so anyway cannot keep two runs apart.
-            steps.push((
-                "put unless there",
-                match self.store.put_new(&key, Bytes::from_static(b"another")).await {
-                    Ok(false) => Ok(()),
-                    Ok(true) => {
-                        other("keep two runs apart by", "this store does not heed If-None-Match, which a lease takes")
-                    }
-                    Err(error) => Err(error),
-                },
-            ));
-            steps.push((
-                "list",
-                match self.store.list("_compline/probe/").await {
-                    Ok(objects) if objects.iter().any(|object| object.key == key) => Ok(()),
-                    Ok(_) => other("list", "it was just put there and is not listed"),
-                    Err(error) => Err(error),
-                },
-            ));
-            steps.push(("delete", self.store.delete(std::slice::from_ref(&key)).await));
+        let put = self.store.put(&key, body.clone()).await;
+        if put.is_err() {
+            return vec![("put", put)];
         }
+        let mut steps = vec![("put", put), ("get", self.try_get(&key, &body).await)];
+        // The probe is there, and as it is: a store that puts another one all the same cannot keep two runs apart.
+        for (step, header, condition) in [
+            ("conditional put: If-None-Match", "If-None-Match", Condition::New),
+            ("conditional put: If-Match", "If-Match", Condition::Unchanged(Version::of_no_object())),
+        ] {
+            steps.push((step, self.try_condition(&key, header, condition).await));
+        }
+        steps.push(("list", self.try_list(&key).await));
+        steps.push(self.try_conditional_delete(&key).await);
+        steps.push(("delete", self.store.delete(std::slice::from_ref(&key)).await));
         steps
+    }
+
+    async fn try_get(&self, key: &str, body: &Bytes) -> Result<(), SinkError> {
+        match self.store.get(key).await? {
+            Some(read) if read == *body => Ok(()),
+            _ => Err(SinkError::permanent(format!("read {key}"), "it is not what was just put there")),
+        }
+    }
+
+    async fn try_list(&self, key: &str) -> Result<(), SinkError> {
+        let listed = self.store.list("_compline/probe/").await?;
+        if listed.iter().any(|object| object.key == key) {
+            return Ok(());
+        }
+        Err(SinkError::permanent(format!("list {key}"), "it was just put there and is not listed"))
+    }
+
+    /// Puts another probe under a condition that does not hold, and then one under the same kind of condition that does.
+    async fn try_condition(&self, key: &str, header: &str, condition: Condition) -> Result<(), SinkError> {
+        if self.store.put_if(key, Bytes::from_static(b"another"), condition.clone()).await? {
+            let reason = format!("this store ignores {header}, which a lease needs to keep two runs apart");
+            let hint = "no run works here: use a store that has conditional puts, or a folder";
+            return Err(
+                SinkError::permanent(format!("replace {key} under a condition"), reason).hint(Some(hint.to_owned()))
+            );
+        }
+        if condition == Condition::New {
+            return Ok(());
+        }
+        let seen = self.store.version(key).await?;
+        if self.store.put_if(key, Bytes::from_static(b"the next"), Condition::since(seen)).await? {
+            return Ok(());
+        }
+        let reason = format!("this store refuses {header} with the very entity tag that it gave");
+        Err(SinkError::permanent(format!("replace {key} under a condition"), reason))
+    }
+
+    /// A lease needs no conditional delete: it only makes the removal of an old day safer, so that a store may lack it.
+    async fn try_conditional_delete(&self, key: &str) -> (&'static str, Result<(), SinkError>) {
+        let ignored = "conditional delete: not known here, and not needed";
+        match self.store.delete_if(key, &Version::of_no_object()).await {
+            Ok(true) => (ignored, Ok(())),
+            Ok(false) => ("conditional delete: If-Match", Ok(())),
+            Err(error) => ("conditional delete: If-Match", Err(error)),
+        }
     }
 
     /// Replaces a partition, at once and whole, and makes sure that it is there as it was put.
@@ -219,6 +271,10 @@ impl Lake {
     }
 }
 
+fn lease_key(aggregator: &AggregatorId) -> String {
+    format!("_compline/lease/aggregator={aggregator}.json")
+}
+
 fn sha256(file: &[u8]) -> String {
     use std::fmt::Write;
     Sha256::digest(file).iter().fold(String::with_capacity(64), |mut text, byte| {
@@ -235,6 +291,14 @@ async fn blocking<T: Send + 'static>(
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) => Err(SinkError::permanent(format!("{doing} a Parquet file"), error)),
+    }
+}
+
+#[cfg(test)]
+impl Lake {
+    /// A lake on a store of a test.
+    pub(crate) fn on(store: Arc<dyn Store>) -> Self {
+        Self { store, compression: Compression::Zstd }
     }
 }
 

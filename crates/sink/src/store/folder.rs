@@ -2,11 +2,11 @@
 
 mod lock;
 
-use super::{Holder, LeaseOutcome, Listed, OWN, Store, Unfinished};
+use super::{Condition, Holder, LeaseOutcome, Listed, OWN, Store, Unfinished, Version};
 use crate::{SinkError, SinkErrorKind};
 use async_trait::async_trait;
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
@@ -37,6 +37,26 @@ impl Folder {
         let path = self.root.join(key);
         self.beside(&path, body)?.persist(&path).map_err(|error| error.error)?;
         File::open(self.above(&path))?.sync_all()
+    }
+
+    /// The same, if the file is still this one: whether it is there now with this content. A folder cannot compare and rename
+    /// in one step, so this narrows the moment in which another writer is not seen; the lock, which lasts as long as its
+    /// process, is what shuts others out.
+    fn replace_unchanged(&self, key: &str, body: &[u8], version: &Version) -> io::Result<bool> {
+        let path = self.root.join(key);
+        let file = self.beside(&path, body)?;
+        if version_at(&path)?.as_ref() != Some(version) {
+            return Ok(there(fs::read(&path))?.is_some_and(|other| other == body));
+        }
+        file.persist(&path).map_err(|error| error.error)?;
+        File::open(self.above(&path))?.sync_all().map(|()| true)
+    }
+
+    fn remove_unchanged(&self, key: &str, version: &Version) -> io::Result<bool> {
+        match version_at(&self.root.join(key))? {
+            Some(other) if other != *version => Ok(false),
+            _ => self.remove(key).map(|()| true),
+        }
     }
 
     /// The same, unless there is a file: whether it is there now with this content.
@@ -172,12 +192,22 @@ impl Folder {
 
 #[async_trait]
 impl Store for Folder {
-    async fn put(&self, key: &str, body: Bytes) -> Result<(), SinkError> {
-        self.blocking("write", key, move |folder, key| folder.replace(key, &body)).await
+    async fn put_if(&self, key: &str, body: Bytes, condition: Condition) -> Result<bool, SinkError> {
+        let put = move |folder: &Self, key: &str| match &condition {
+            Condition::None => folder.replace(key, &body).map(|()| true),
+            Condition::New => folder.create(key, &body),
+            Condition::Unchanged(version) => folder.replace_unchanged(key, &body, version),
+        };
+        self.blocking("write", key, put).await
     }
 
-    async fn put_new(&self, key: &str, body: Bytes) -> Result<bool, SinkError> {
-        self.blocking("write", key, move |folder, key| folder.create(key, &body)).await
+    async fn version(&self, key: &str) -> Result<Option<Version>, SinkError> {
+        self.blocking("look at", key, |folder, key| version_at(&folder.root.join(key))).await
+    }
+
+    async fn delete_if(&self, key: &str, version: &Version) -> Result<bool, SinkError> {
+        let version = version.clone();
+        self.blocking("remove", key, move |folder, key| folder.remove_unchanged(key, &version)).await
     }
 
     async fn confirm(&self, key: &str, body: &Bytes) -> Result<(), SinkError> {
@@ -221,7 +251,16 @@ impl Store for Folder {
 
     async fn lease(&self, key: &str, holder: &Holder) -> Result<LeaseOutcome, SinkError> {
         let holder = holder.clone();
-        self.blocking("take the lease", key, move |folder, key| lock::take(folder, key, holder)).await
+        self.blocking("acquire the lease", key, move |folder, key| lock::acquire(folder, key, holder)).await
+    }
+
+    async fn lease_holder(&self, key: &str) -> Result<Option<Holder>, SinkError> {
+        self.blocking("look at the lease", key, lock::holder).await
+    }
+
+    /// Nothing: a folder has this machine's clock.
+    fn clock_offset(&self) -> Option<TimeDelta> {
+        None
     }
 
     async fn unfinished(&self) -> Result<Vec<Unfinished>, SinkError> {
@@ -238,11 +277,29 @@ impl Store for Folder {
 }
 
 /// What was read, or nothing if there is no file.
-fn there(read: io::Result<Bytes>) -> io::Result<Option<Bytes>> {
+fn there<T>(read: io::Result<T>) -> io::Result<Option<T>> {
     match read {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         read => read.map(Some),
     }
+}
+
+/// Which file is there. Every put makes a new file, so that its number and its time together tell it from the one before.
+fn version_at(path: &Path) -> io::Result<Option<Version>> {
+    let Some(about) = there(fs::metadata(path))? else { return Ok(None) };
+    let modified = about.modified().map(DateTime::<Utc>::from).unwrap_or_default();
+    let nanoseconds = modified.timestamp_nanos_opt().unwrap_or_default();
+    Ok(Some(Version(format!("{}-{nanoseconds}-{}", number(&about), about.len()))))
+}
+
+#[cfg(unix)]
+fn number(about: &fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(about)
+}
+
+#[cfg(not(unix))]
+fn number(_: &fs::Metadata) -> u64 {
+    0
 }
 
 #[cfg(unix)]

@@ -17,11 +17,11 @@ pub struct Holder {
     pub host: String,
     /// Its process there.
     pub process: u32,
-    /// When it took the lease.
+    /// When it acquired the lease, by its own clock: to be shown, and never to be compared.
     pub since: DateTime<Utc>,
 }
 
-/// What became of asking for a lease.
+/// What became of acquiring a lease.
 #[derive(Debug)]
 pub enum LeaseOutcome {
     /// It is held now, until it is released or dropped.
@@ -32,34 +32,56 @@ pub enum LeaseOutcome {
 
 /// A lease that is held. Dropping it releases it too, without waiting for that.
 #[derive(Debug)]
-pub struct Lease(pub(super) Box<dyn Held>);
+pub struct Lease(Box<dyn Held>);
 
 /// What a store does for a lease.
 #[async_trait]
 pub(super) trait Held: Debug + Send + Sync {
-    /// Ends when the lease is lost: another has taken it, or it could not be renewed in time.
+    /// Ends when the lease is lost: another has taken it over, or it could not be renewed in time.
     async fn lost(&self) -> SinkError;
 
-    /// Lets another take it.
-    async fn release(self: Box<Self>) -> Result<(), SinkError>;
+    /// Proves by asking the store, and not by a clock, that the lease is still held.
+    async fn confirm(&self) -> Result<(), SinkError>;
+
+    /// Lets another acquire it at once; what another has acquired meanwhile stays. A second time does nothing.
+    async fn release(&self) -> Result<(), SinkError>;
 
     /// Ends as if its process were killed.
     #[cfg(test)]
-    fn die(&mut self);
+    fn die(&self);
 }
 
 impl Lease {
-    /// Ends when the lease is lost: another has taken it, or it could not be renewed in time. Nothing may be written then.
+    pub(super) fn new(held: impl Held + 'static) -> Self {
+        Self(Box::new(held))
+    }
+
+    /// Ends when the lease is lost: another has taken it over, or it could not be renewed in time. Nothing may be written then.
     pub async fn lost(&self) -> SinkError {
         self.0.lost().await
     }
 
-    /// Lets another take it.
+    /// Proves that the lease is still held, also after this process was frozen for any time: a round trip to S3, a look at the
+    /// lock file in a folder.
     ///
     /// # Errors
-    /// A store that does not answer. On S3 the lease then ends by itself after a minute.
-    pub async fn release(self) -> Result<(), SinkError> {
+    /// The lease is lost or released, or the store did not answer for as long as a lease lasts. Nothing may be written then.
+    pub async fn confirm(&self) -> Result<(), SinkError> {
+        self.0.confirm().await
+    }
+
+    /// Lets another acquire it at once. A lease that another has taken over is left to it, and a second release does nothing.
+    ///
+    /// # Errors
+    /// A store that does not answer. What was written stands; on S3 the lease then ends by itself within two minutes, so this
+    /// is to be told and does not make a run fail.
+    pub async fn release(&self) -> Result<(), SinkError> {
         self.0.release().await
+    }
+
+    #[cfg(test)]
+    pub(super) fn die(&self) {
+        self.0.die();
     }
 }
 
@@ -74,12 +96,20 @@ impl Holder {
             since: now,
         }
     }
+
+    /// Somebody whose lease does not say who it is: it is damaged, or no compline wrote it.
+    pub(super) fn unknown(since: DateTime<Utc>) -> Self {
+        Self { run_id: String::new(), command: String::new(), host: String::new(), process: 0, since }
+    }
 }
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { run_id, command, host, process, since } = self;
         let since = since.format("%Y-%m-%d %H:%M:%S UTC");
+        if run_id.is_empty() {
+            return write!(f, "somebody unknown (what its lease says cannot be read) since {since}");
+        }
         write!(
             f,
             "`compline {}` on {} (process {process}, run {run_id})",

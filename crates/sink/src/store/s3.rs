@@ -1,5 +1,6 @@
 //! Objects on S3.
 
+mod clock;
 mod delete;
 mod error;
 mod lease;
@@ -7,31 +8,34 @@ mod list;
 mod location;
 mod multipart;
 mod read;
+mod retry;
 
-use super::{Holder, LeaseOutcome, Listed, Store, Unfinished};
-use crate::SinkError;
+use super::{Condition, Holder, LeaseOutcome, Listed, Store, Unfinished, Version};
+use crate::{SinkError, SinkErrorKind};
 use async_trait::async_trait;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::interceptors::InterceptorContext;
-use aws_sdk_s3::config::retry::{ClassifyRetry, RetryAction, RetryConfig};
+use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
-use error::{Doing, from_sdk, status_of};
+use chrono::TimeDelta;
+use clock::ServerClock;
+use error::{Doing, status_of};
+use lease::Leasing;
 pub use location::{Encryption, S3Location};
+use retry::AgainAfterThese;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 use tokio::task::JoinHandle;
 
 #[derive(Debug, Clone)]
 pub(crate) struct S3 {
     client: Client,
     location: S3Location,
-    /// How long a lease is good for that is not renewed.
-    lease_for: Duration,
+    leasing: Leasing,
+    clock: ServerClock,
     /// Uploads that are being given up, leases that are being released.
     cleanups: Cleanups,
 }
@@ -39,41 +43,22 @@ pub(crate) struct S3 {
 /// What goes on after its owner is gone.
 type Cleanups = Arc<Mutex<Vec<JoinHandle<()>>>>;
 
-/// What a put is conditional on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Condition<'a> {
-    None,
-    /// There is no such object.
-    New,
-    /// The object is still the one with this entity tag.
-    Unchanged(&'a str),
+/// How often a put is tried whose answer does not say that the object is stored.
+const MAX_PUT_ATTEMPTS: u32 = 3;
+
+/// What S3 answers to a put.
+enum Put {
+    /// This object is there now.
+    Stored(Version),
+    /// The condition does not hold.
+    Refused,
 }
 
-/// The entity tag of an object: another one, another object.
-type ETag = String;
-
-/// S3 answers 409 to a conditional put that met another one: the answer to asking again is a clear one.
-#[derive(Debug)]
-struct AgainAfterConflict;
-
-impl ClassifyRetry for AgainAfterConflict {
-    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
-        match context.response() {
-            Some(response) if response.status().as_u16() == 409 => RetryAction::transient_error(),
-            _ => RetryAction::NoActionIndicated,
-        }
-    }
-
-    fn name(&self) -> &'static str {
-        "AgainAfterConflict"
-    }
-}
-
-/// How an object is kept, said alike in both requests that make one; the SDK has no type for what they share.
-macro_rules! kept_as {
+/// How an object is stored, said alike in both requests that make one; the SDK has no type for what they share.
+macro_rules! stored_as {
     ($request:expr, $store:expr, $key:expr) => {{
         let (location, encryption) = (&$store.location, $store.location.encryption());
-        // A class and tags are for what is kept for years, and not for what is gone by morning.
+        // A class and tags are for what is retained for years, and not for what is gone by morning.
         let lasting = !$key.starts_with($crate::store::OWN);
         $request
             .bucket(&location.bucket)
@@ -87,7 +72,7 @@ macro_rules! kept_as {
             .set_bucket_key_enabled(encryption.bucket_key)
     }};
 }
-use kept_as;
+use stored_as;
 
 impl S3 {
     /// As the environment and the profile files say.
@@ -96,11 +81,13 @@ impl S3 {
     }
 
     pub(crate) fn new(shared: &SdkConfig, location: &S3Location) -> Self {
+        let clock = ServerClock::default();
         let mut config = aws_sdk_s3::config::Builder::from(shared)
             // A bucket with dots in its name fits no certificate of *.s3.amazonaws.com.
             .force_path_style(location.path_style || location.bucket.contains('.'))
             .retry_config(RetryConfig::standard().with_max_attempts(location.max_attempts))
-            .retry_classifier(AgainAfterConflict)
+            .retry_classifier(AgainAfterThese)
+            .interceptor(clock.clone())
             .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(location.attempt_timeout).build());
         if let Some(region) = &location.region {
             config = config.region(aws_config::Region::new(region.clone()));
@@ -113,10 +100,12 @@ impl S3 {
                 .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
                 .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         }
+        let config = config.build();
         Self {
-            client: Client::from_conf(config.build()),
+            leasing: Leasing::new(&config, location, lease::LASTS),
+            client: Client::from_conf(config),
             location: location.clone(),
-            lease_for: lease::GOOD_FOR,
+            clock,
             cleanups: Arc::default(),
         }
     }
@@ -138,27 +127,50 @@ impl S3 {
         Doing { verb, what: format!("s3://{}/{}", self.location.bucket, self.full(key)) }
     }
 
-    /// Puts an object in one request, unless the condition does not hold: then nothing.
-    async fn put_at_once(&self, key: &str, body: Bytes, condition: Condition<'_>) -> Result<Option<ETag>, SinkError> {
-        let request = kept_as!(self.client.put_object(), self, key).body(ByteStream::from(body.clone()));
-        let request = match condition {
-            Condition::None => request,
-            Condition::New => request.if_none_match("*"),
-            Condition::Unchanged(etag) => request.if_match(etag),
-        };
-        match request.send().await {
-            Ok(answer) => match answer.e_tag() {
-                Some(etag) if !etag.is_empty() => Ok(Some(etag.to_owned())),
-                _ => Err(self.doing("write", key).failed(&"the answer does not say that it is kept: it has no ETag")),
-            },
+    /// Puts an object in one request if the condition holds. Whether it is there now.
+    async fn put_at_once(&self, key: &str, body: Bytes, condition: &Condition) -> Result<bool, SinkError> {
+        match self.put_once(key, body.clone(), condition).await {
+            Ok(Put::Stored(_)) => Ok(true),
             // The answer to an earlier attempt may have been lost, and then the object that is in the way is ours.
-            Err(error) if condition != Condition::None && status_of(&error) == Some(412) => {
-                Ok(self.versioned(key).await?.filter(|(there, _)| *there == body).map(|(_, etag)| etag))
+            Ok(Put::Refused) => Ok(self.read_whole(key).await?.is_some_and(|there| there.body == body)),
+            // So may all of them: what readers see is not told as a failure. A server that refuses a large body before it has
+            // come closes the connection, and its answer is lost as well.
+            Err(error) if error.kind == SinkErrorKind::Transient && self.compare(key, &body).await.is_ok() => {
+                tracing::warn!(key, %error, "a put seemed to fail, and the object is there as it was put");
+                Ok(true)
             }
-            // That which was to be unchanged is gone.
-            Err(error) if matches!(condition, Condition::Unchanged(_)) && status_of(&error) == Some(404) => Ok(None),
-            Err(error) => Err(from_sdk(&error, self.doing("write", key))),
+            Err(error) => Err(error),
         }
+    }
+
+    async fn put_once(&self, key: &str, body: Bytes, condition: &Condition) -> Result<Put, SinkError> {
+        for _ in 0..MAX_PUT_ATTEMPTS {
+            let request = stored_as!(self.client.put_object(), self, key).body(ByteStream::from(body.clone()));
+            let request = match condition {
+                Condition::None => request,
+                Condition::New => request.if_none_match("*"),
+                Condition::Unchanged(version) => request.if_match(&version.0),
+            };
+            match request.send().await {
+                Ok(answer) => match answer.e_tag() {
+                    Some(etag) if !etag.is_empty() => return Ok(Put::Stored(Version(etag.to_owned()))),
+                    _ => tracing::debug!(key, "a put was answered without an ETag"),
+                },
+                Err(error) if is_refused(condition, status_of(&error)) => return Ok(Put::Refused),
+                Err(error) => return Err(self.put_failed(&error, key, condition)),
+            }
+        }
+        Err(self.doing("write", key).failed(&"the answer does not say that it is stored: it has no ETag"))
+    }
+}
+
+/// Whether an answer says that the condition does not hold.
+fn is_refused(condition: &Condition, status: Option<u16>) -> bool {
+    match condition {
+        Condition::None => false,
+        Condition::New => status == Some(412),
+        // That which was to be unchanged is another, or is gone.
+        Condition::Unchanged(_) => matches!(status, Some(404 | 412)),
     }
 }
 
@@ -171,15 +183,19 @@ fn clean_up(cleanups: &Cleanups, work: impl Future<Output = ()> + Send + 'static
 
 #[async_trait]
 impl Store for S3 {
-    async fn put(&self, key: &str, body: Bytes) -> Result<(), SinkError> {
+    async fn put_if(&self, key: &str, body: Bytes, condition: Condition) -> Result<bool, SinkError> {
         if body.len() > self.location.part_bytes {
-            return self.put_in_parts(key, body).await;
+            return self.put_in_parts(key, body, &condition).await;
         }
-        self.put_at_once(key, body, Condition::None).await.map(drop)
+        self.put_at_once(key, body, &condition).await
     }
 
-    async fn put_new(&self, key: &str, body: Bytes) -> Result<bool, SinkError> {
-        Ok(self.put_at_once(key, body, Condition::New).await?.is_some())
+    async fn version(&self, key: &str) -> Result<Option<Version>, SinkError> {
+        self.head(key).await
+    }
+
+    async fn delete_if(&self, key: &str, version: &Version) -> Result<bool, SinkError> {
+        self.remove_unchanged(key, version).await
     }
 
     async fn confirm(&self, key: &str, body: &Bytes) -> Result<(), SinkError> {
@@ -187,7 +203,7 @@ impl Store for S3 {
     }
 
     async fn get(&self, key: &str) -> Result<Option<Bytes>, SinkError> {
-        Ok(self.versioned(key).await?.map(|(body, _)| body))
+        Ok(self.read_whole(key).await?.map(|there| there.body))
     }
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Option<Bytes>, SinkError> {
@@ -203,7 +219,15 @@ impl Store for S3 {
     }
 
     async fn lease(&self, key: &str, holder: &Holder) -> Result<LeaseOutcome, SinkError> {
-        self.take(key, holder).await
+        self.acquire(key, holder).await
+    }
+
+    async fn lease_holder(&self, key: &str) -> Result<Option<Holder>, SinkError> {
+        self.holder_of(key).await
+    }
+
+    fn clock_offset(&self) -> Option<TimeDelta> {
+        self.clock.offset()
     }
 
     async fn unfinished(&self) -> Result<Vec<Unfinished>, SinkError> {

@@ -1,5 +1,6 @@
 //! What both stores promise, tried on a folder and on S3 servers that are not ours, over TCP.
 
+mod fencing;
 mod leases;
 #[path = "../../../../tests/program/moto.rs"]
 mod moto;
@@ -52,6 +53,7 @@ async fn conforms(store: &dyn Store) {
     assert!(!store.put_new("a/new", text("other")).await.expect("put"), "another one is there");
     assert_eq!(store.get("a/new").await.expect("get"), Some(text("mine")));
     store.delete(&[key("a/new")]).await.expect("delete");
+    conditions_hold(store).await;
 
     for key in ["a/x=1/y=2/data.parquet", "a/x=1/y=1/data.parquet", "ab/c"] {
         store.put(key, text("x")).await.expect("put");
@@ -78,6 +80,34 @@ async fn conforms(store: &dyn Store) {
     store.confirm("large", &Bytes::from(other)).await.expect_err("one bit is another");
     store.delete(&[key("large")]).await.expect("delete");
     assert!(store.unfinished().await.is_ok_and(|left| left.is_empty()), "nothing is left behind");
+}
+
+/// What every store promises of conditional puts, and of conditional deletes where their condition holds.
+async fn conditions_hold(store: &dyn Store) {
+    let text = |text: &'static str| Bytes::from_static(text.as_bytes());
+    assert_eq!(store.version("c").await.expect("looked at"), None);
+    assert!(!store.put_if("c", text("x"), Condition::Unchanged(Version::of_no_object())).await.expect("an answer"));
+    assert_eq!(store.get("c").await.expect("get"), None, "there was none to be unchanged");
+    assert!(store.put_if("c", text("one"), Condition::since(None)).await.expect("put"));
+    let one = store.version("c").await.expect("looked at").expect("there");
+    assert_eq!(
+        store.version("c").await.expect("looked at").as_ref(),
+        Some(&one),
+        "it is the same as long as nothing is put"
+    );
+    assert!(store.put_if("c", text("two"), Condition::Unchanged(one.clone())).await.expect("put"));
+    assert_ne!(store.version("c").await.expect("looked at").as_ref(), Some(&one));
+    assert!(!store.put_if("c", text("three"), Condition::Unchanged(one.clone())).await.expect("an answer"));
+    assert!(!store.put_if("c", text("three"), Condition::New).await.expect("an answer"));
+    assert_eq!(store.get("c").await.expect("get"), Some(text("two")));
+    assert!(
+        store.put_if("c", text("two"), Condition::Unchanged(one)).await.expect("put"),
+        "it is there as it was to be"
+    );
+    let two = store.version("c").await.expect("looked at").expect("there");
+    assert!(store.delete_if("c", &two).await.expect("removed"));
+    assert!(store.delete_if("c", &two).await.expect("that it is gone is no error"));
+    assert_eq!(store.version("c").await.expect("looked at"), None);
 }
 
 /// More keys than a page of a list, or a request that removes, may have.
@@ -242,6 +272,41 @@ async fn b54_an_error_inside_a_200_is_an_error_and_tried_again() {
 }
 
 #[tokio::test]
+async fn w3_an_answer_that_says_nothing_or_that_passes_is_asked_for_again() {
+    let silent = || Act::Answer(200, Vec::new(), "");
+    for (of, part_bytes, act) in [
+        ("PUT", LARGE, silent()),
+        ("PUT", LARGE, error(429, "SlowDown")),
+        ("PUT", LARGE, error(400, "BadDigest")),
+        ("PUT", LARGE, error(400, "IncompleteBody")),
+        ("partNumber=2", PART, silent()),
+        ("partNumber=2", PART, error(400, "BadDigest")),
+        ("POST uploadId=", PART, silent()),
+        ("POST uploadId=", PART, error(429, "SlowDown")),
+    ] {
+        let server = Server::start(vec![first(1, of, act)]).await;
+        let store = store(&S3Location { part_bytes, ..server.location() });
+        store.put("a", large()).await.expect("put");
+        store.settle().await;
+        assert_eq!(store.get("a").await.expect("get"), Some(large()), "{of}");
+        assert_eq!((server.files().len(), server.count("DELETE")), (1, 0), "{of}: {:?}", server.files());
+    }
+}
+
+#[tokio::test]
+async fn w3_an_upload_that_is_complete_although_no_answer_says_so_is_found_there() {
+    let server = Server::start(vec![
+        first(1, "POST uploadId=", Act::DoneButLost),
+        always("POST uploadId=", Act::Answer(200, Vec::new(), "")),
+    ])
+    .await;
+    let store = store(&S3Location { part_bytes: PART, ..server.location() });
+    store.put("a", large()).await.expect("put");
+    store.settle().await;
+    assert_eq!(store.get("a").await.expect("get"), Some(large()));
+}
+
+#[tokio::test]
 async fn b54_a_success_without_an_entity_tag_is_none() {
     for (of, part_bytes) in [("PUT", LARGE), ("partNumber=2", PART), ("POST uploadId=", PART)] {
         let server = Server::start(vec![always(of, Act::Answer(200, Vec::new(), ""))]).await;
@@ -375,6 +440,32 @@ async fn a_list_that_is_cut_and_does_not_say_how_to_go_on_is_an_error() {
     let server = Server::start(vec![always("list-type=2", Act::Answer(200, Vec::new(), cut))]).await;
     let told = server.store().list("").await.expect_err("an error").to_string();
     assert!(told.contains("the list is cut"), "{told}");
+}
+
+#[tokio::test]
+async fn w4_a_list_that_gives_the_same_token_again_is_an_error_and_one_with_a_token_goes_on() {
+    let page = "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>1</NextContinuationToken>\
+                </ListBucketResult>";
+    let server = Server::start(vec![always("list-type=2", Act::Answer(200, Vec::new(), page))]).await;
+    let told = server.store().list("").await.expect_err("an error").to_string();
+    assert!(told.contains("cannot list s3://bucket/") && told.contains("the same continuation token again"), "{told}");
+    assert_eq!(server.count("list-type=2"), 2);
+
+    let uploads = "<ListMultipartUploadsResult><IsTruncated>true</IsTruncated><NextKeyMarker>a</NextKeyMarker>\
+                   </ListMultipartUploadsResult>";
+    let server = Server::start(vec![always("GET ?uploads", Act::Answer(200, Vec::new(), uploads))]).await;
+    let told = server.store().unfinished().await.expect_err("an error").to_string();
+    assert!(told.contains("the same continuation token again"), "{told}");
+
+    let silent = "<ListBucketResult><NextContinuationToken>1</NextContinuationToken></ListBucketResult>";
+    let last = "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>audit/compline/a</Key><Size>1</Size>\
+                </Contents></ListBucketResult>";
+    let server = Server::start(vec![
+        first(1, "list-type=2", Act::Answer(200, Vec::new(), silent)),
+        always("list-type=2", Act::Answer(200, Vec::new(), last)),
+    ])
+    .await;
+    assert_eq!(server.store().list("").await.expect("listed").len(), 1, "a page with a token is not the last one");
 }
 
 #[tokio::test]

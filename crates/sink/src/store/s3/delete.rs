@@ -1,15 +1,16 @@
 //! Removing objects, many in a request; S3 answers for each key.
 
 use super::S3;
-use super::error::from_sdk;
+use super::error::{from_sdk, status_of};
 use crate::SinkError;
+use crate::store::Version;
 use aws_sdk_s3::types::{Delete, Error, ObjectIdentifier};
 
 /// What S3 takes in one request.
 const KEYS_PER_REQUEST: usize = 1000;
 
-/// How often keys are tried that S3 could not remove for the moment.
-const ATTEMPTS: u32 = 4;
+/// How often the removal of keys is tried that S3 could not remove for the moment.
+const MAX_ATTEMPTS: u32 = 4;
 
 impl S3 {
     pub(super) async fn remove(&self, keys: &[String]) -> Result<(), SinkError> {
@@ -19,6 +20,22 @@ impl S3 {
         Ok(())
     }
 
+    /// Removes an object if it is still this one. A store that does not know such a request removes it anyway.
+    pub(super) async fn remove_unchanged(&self, key: &str, version: &Version) -> Result<bool, SinkError> {
+        let request = self.client.delete_object().bucket(&self.location.bucket).key(self.full(key));
+        let request = request.set_expected_bucket_owner(self.location.expected_bucket_owner.clone());
+        match request.if_match(&version.0).send().await {
+            Ok(_) => Ok(true),
+            Err(error) => match status_of(&error) {
+                Some(404) => Ok(true),
+                // It may be gone since an earlier attempt whose answer was lost.
+                Some(412) => Ok(self.head(key).await?.is_none()),
+                Some(501) => self.remove(&[key.to_owned()]).await.map(|()| true),
+                _ => Err(from_sdk(&error, self.doing("remove", key))),
+            },
+        }
+    }
+
     async fn remove_some(&self, keys: &[String]) -> Result<(), SinkError> {
         let mut left: Vec<String> = keys.iter().map(|key| self.full(key)).collect();
         for attempt in 1.. {
@@ -26,7 +43,7 @@ impl S3 {
             let Some(first) = refused.first() else { return Ok(()) };
             let passing =
                 |error: &Error| matches!(error.code(), Some("InternalError" | "SlowDown" | "ServiceUnavailable"));
-            if attempt == ATTEMPTS || !refused.iter().all(passing) {
+            if attempt == MAX_ATTEMPTS || !refused.iter().all(passing) {
                 let (code, message) = (first.code().unwrap_or("no code"), first.message().unwrap_or("no message"));
                 let reason = format!("{} of {} objects stay: {code}: {message}", refused.len(), keys.len());
                 let key = first.key().and_then(|key| self.below(key)).unwrap_or_default();

@@ -1,5 +1,7 @@
 //! What S3 said, told so that an operator can act on it.
 
+use super::S3;
+use crate::store::Condition;
 use crate::{SinkError, SinkErrorKind};
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -60,6 +62,23 @@ where
     SinkError::new(kind, doing_words, reason).hint(hint(&code, status, region, doing.verb))
 }
 
+impl S3 {
+    /// A put that failed. A server that does not know conditional requests says the same as one that does not know checksums.
+    pub(super) fn put_failed<E>(&self, error: &SdkError<E, HttpResponse>, key: &str, condition: &Condition) -> SinkError
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        let failed = from_sdk(error, self.doing("write", key));
+        if *condition == Condition::None || status_of(error) != Some(501) {
+            return failed;
+        }
+        let hint = "a lease, and with it every run, needs conditional puts (If-None-Match and If-Match): use a store that \
+                    has them, or a folder; `compline check` says which is missing. If puts without a condition fail as \
+                    well, set lake.checksums = \"when_required\"";
+        failed.hint(Some(hint.to_owned()))
+    }
+}
+
 /// The region that an error's XML names.
 fn region_in(body: &[u8]) -> Option<String> {
     let body = std::str::from_utf8(body).ok()?;
@@ -79,7 +98,8 @@ fn hint(code: &str, status: u16, region: Option<String>, verb: &str) -> Option<S
             if !code.contains("Signature") && !code.contains("Time") =>
         {
             let action = match verb {
-                "read" | "look at" => "s3:GetObject",
+                // Without the right to list, S3 does not say of an object that it is not there.
+                "read" | "look at" => "s3:GetObject, and s3:ListBucket on the bucket,",
                 "list" => "s3:ListBucket",
                 "list uploads to" => "s3:ListBucketMultipartUploads",
                 "remove" => "s3:DeleteObject",
@@ -93,7 +113,7 @@ fn hint(code: &str, status: u16, region: Option<String>, verb: &str) -> Option<S
         ("ExpiredToken" | "TokenRefreshRequired", _) => "the credentials have ended: sign in again".to_owned(),
         ("SignatureDoesNotMatch" | "RequestTimeTooSkewed", _) => "is this machine's clock right?".to_owned(),
         ("AccessControlListNotSupported", _) => "this bucket takes no ACL: leave lake.acl out".to_owned(),
-        ("SlowDown" | "ServiceUnavailable" | "InternalError", _) => {
+        ("SlowDown" | "ServiceUnavailable" | "InternalError", _) | (_, 429) => {
             "S3 was asked as often as lake.max_attempts allows; run again later".to_owned()
         }
         ("NotImplemented", _) | (_, 501) => {

@@ -1,213 +1,259 @@
-//! A lease as an object: taken with a conditional put, renewed while its holder lives, and taken over from one that does not.
+//! A lease as an object: acquired with a conditional put, renewed while its holder lives, and taken over from one that does not.
+//!
+//! No wall clock is trusted. Each renewal makes another version of the object, so a holder is alive if the version changes. It
+//! is taken over once it has been the same for as long as a lease lasts by the monotonic clock of the one that watches. A
+//! release writes a tombstone with a conditional put, and never removes anything: a conditional delete is ignored by many
+//! stores, and would then remove the lease of another.
 
-use super::error::Doing;
-use super::{Condition, ETag, S3, clean_up};
-use crate::store::lease::{Held, Holder, Lease, LeaseOutcome};
+mod document;
+mod held;
+
+use super::S3;
+use super::{Put, error::Doing};
+use crate::store::lease::{Holder, Lease, LeaseOutcome};
+use crate::store::{Condition, S3Location, Version};
 use crate::{SinkError, SinkErrorKind};
-use async_trait::async_trait;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::{Client, Config};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use document::Document;
+use held::ObjectLease;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-/// How long a lease is good for that is not renewed: a holder that was killed is in the way for no longer.
-pub(super) const GOOD_FOR: Duration = Duration::from_secs(60);
+/// How long a lease lasts that is not renewed: a holder that was killed is in the way for no longer than twice that.
+pub(super) const LASTS: Duration = Duration::from_secs(60);
 
-/// How far the clocks of two machines may be apart that S3 still takes requests from.
-const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(15);
+/// Of a lease's time, what one attempt of a call about it may take: a call that stalls must leave time for others.
+const ATTEMPTS_PER_LEASE: u32 = 6;
 
-/// How often a lease is asked for that changes hands all the time.
-const ATTEMPTS: u32 = 8;
+/// The least that one attempt may take: a busy machine needs as long to send anything.
+const MIN_ATTEMPT: Duration = Duration::from_secs(1);
 
-/// The lease's object.
-#[derive(Serialize, Deserialize)]
-struct Note {
-    #[serde(flatten)]
-    holder: Holder,
-    expires_at: DateTime<Utc>,
+/// Attempts of one such call. What fails beyond them is called again, as long as the lease lasts.
+const MAX_CALL_ATTEMPTS: u32 = 3;
+
+/// How often a lease is tried that changes hands between two of our requests.
+const MAX_ACQUIRE_ATTEMPTS: u32 = 8;
+
+/// Of a lease's time, how often it is looked at while it is watched.
+const LOOKS_PER_LEASE: u32 = 12;
+
+/// What a store knows of its leases. The clones are one.
+#[derive(Debug, Clone)]
+pub(super) struct Leasing {
+    lasts: Duration,
+    /// One that gives up in time.
+    client: Client,
+    /// Leases of others: which version was seen first when. `--wait` asks once a second, and each goes on from the one before.
+    watched: Arc<Mutex<HashMap<String, (Version, Instant)>>>,
+    /// Set once this store was seen to check the conditions of puts.
+    proven: Arc<OnceCell<()>>,
 }
 
-/// A lease that is held.
-#[derive(Debug)]
-struct Object {
-    note: Arc<Renewed>,
-    /// The task that renews it, until it is told to end.
-    renewing: Option<(watch::Sender<bool>, JoinHandle<()>)>,
-    /// Why it is lost, once it is.
-    lost: watch::Receiver<Option<String>>,
+/// A lease's object as it was seen.
+struct Seen {
+    document: Document,
+    version: Version,
+    /// By the server's own clock, if it told the time.
+    age: Option<TimeDelta>,
 }
 
-/// What is renewed.
-#[derive(Debug)]
-struct Renewed {
-    s3: S3,
-    key: String,
-    holder: Holder,
+/// What a lease that could not be acquired is found to be.
+enum Standing {
+    Gone,
+    Released(Version),
+    /// Its holder no longer renews it.
+    Abandoned(Version, Holder),
+    Held(Holder),
+}
+
+impl Leasing {
+    pub(super) fn new(config: &Config, location: &S3Location, lasts: Duration) -> Self {
+        let attempt = location.attempt_timeout.min(attempt(lasts));
+        let config = config
+            .to_builder()
+            .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(attempt).build())
+            .retry_config(RetryConfig::standard().with_max_attempts(location.max_attempts.min(MAX_CALL_ATTEMPTS)))
+            .build();
+        Self { lasts, client: Client::from_conf(config), watched: Arc::default(), proven: Arc::default() }
+    }
+
+    /// How long a version has been seen unchanged, to the moment at which it was asked for again.
+    fn unchanged_for(&self, key: &str, version: &Version, asked: Instant) -> Duration {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        match watched.get(key) {
+            Some((seen, since)) if seen == version => asked.saturating_duration_since(*since),
+            _ => {
+                watched.insert(key.to_owned(), (version.clone(), Instant::now()));
+                Duration::ZERO
+            }
+        }
+    }
+
+    fn forget(&self, key: &str) {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+}
+
+/// How long one attempt of a call may take about a lease that lasts so long.
+fn attempt(lasts: Duration) -> Duration {
+    (lasts / ATTEMPTS_PER_LEASE).max(MIN_ATTEMPT)
+}
+
+impl Seen {
+    /// Whether it was written within a lease's time. The answer's date and the object's are of one server's clock, whose
+    /// seconds are whole; one that contradicts itself is not believed.
+    fn is_young(&self, lasts: Duration) -> bool {
+        let lasts = TimeDelta::from_std(lasts).unwrap_or(TimeDelta::MAX);
+        self.age.is_some_and(|age| age < lasts && -age < lasts)
+    }
 }
 
 impl S3 {
-    pub(super) async fn take(&self, key: &str, holder: &Holder) -> Result<LeaseOutcome, SinkError> {
-        for _ in 0..ATTEMPTS {
-            let asked = Instant::now();
-            if let Some(etag) = self.put_note(key, holder, Condition::New).await? {
-                return Ok(LeaseOutcome::Taken(self.held(key, holder, etag, asked)));
+    pub(super) async fn acquire(&self, key: &str, holder: &Holder) -> Result<LeaseOutcome, SinkError> {
+        let store = self.with_lease_client();
+        for _ in 0..MAX_ACQUIRE_ATTEMPTS {
+            if let Some(lease) = store.acquire_if(key, holder, Condition::New).await? {
+                return Ok(LeaseOutcome::Taken(lease));
             }
-            let Some((note, etag)) = self.note(key).await? else { continue };
-            if !self.has_ended(key, &note, &etag).await? {
-                return Ok(LeaseOutcome::HeldBy(note.holder));
-            }
-            let asked = Instant::now();
-            if let Some(etag) = self.put_note(key, holder, Condition::Unchanged(&etag)).await? {
-                tracing::warn!(key, from = %note.holder, "took over a lease that its holder no longer renews");
-                return Ok(LeaseOutcome::Taken(self.held(key, holder, etag, asked)));
-            }
-        }
-        Err(self
-            .doing("take the lease", key)
-            .failed(&"it changed hands all the time")
-            .hint(Some("run again".to_owned())))
-    }
-
-    /// Whether the holder no longer renews its lease. Where its clock and ours could be why it seems so, that is watched.
-    async fn has_ended(&self, key: &str, note: &Note, etag: &str) -> Result<bool, SinkError> {
-        let over = Utc::now() - note.expires_at;
-        if over < TimeDelta::zero() {
-            return Ok(false);
-        }
-        if over < CLOCKS_DIFFER {
-            tracing::info!(key, holder = %note.holder, "watching a lease that seems to have ended");
-            tokio::time::sleep(self.lease_for).await;
-            return Ok(self.note(key).await?.is_none_or(|(_, now)| now == etag));
-        }
-        Ok(true)
-    }
-
-    async fn put_note(&self, key: &str, holder: &Holder, condition: Condition<'_>) -> Result<Option<ETag>, SinkError> {
-        let good_for = TimeDelta::from_std(self.lease_for).unwrap_or_default();
-        let note = Note { holder: holder.clone(), expires_at: Utc::now() + good_for };
-        let note = serde_json::to_vec_pretty(&note).map_err(|error| SinkError::permanent("write a lease", error))?;
-        self.put_at_once(key, Bytes::from(note), condition).await
-    }
-
-    async fn note(&self, key: &str) -> Result<Option<(Note, ETag)>, SinkError> {
-        let Some((body, etag)) = self.versioned(key).await? else { return Ok(None) };
-        match serde_json::from_slice(&body) {
-            Ok(note) => Ok(Some((note, etag))),
-            Err(error) => {
-                let hint = "if no compline is at work on this lake, remove it";
-                let Doing { what, .. } = self.doing("read", key);
-                Err(SinkError::permanent(format!("read the lease {what}"), error).hint(Some(hint.to_owned())))
-            }
-        }
-    }
-
-    fn held(&self, key: &str, holder: &Holder, etag: ETag, asked: Instant) -> Lease {
-        let note = Arc::new(Renewed { s3: self.clone(), key: key.to_owned(), holder: holder.clone() });
-        let (lose, lost) = watch::channel(None);
-        let (end, ended) = watch::channel(false);
-        let renew = Arc::clone(&note);
-        let renewing = tokio::spawn(async move {
-            if let Some(why) = renew.renew(etag, asked, ended).await {
-                let _ = lose.send(Some(why));
-            }
-        });
-        Lease(Box::new(Object { note, renewing: Some((end, renewing)), lost }))
-    }
-}
-
-impl Renewed {
-    /// Renews the lease until it is told to end; gives why it does so no longer, if it is lost.
-    async fn renew(&self, mut etag: ETag, mut renewed: Instant, mut ended: watch::Receiver<bool>) -> Option<String> {
-        let good_for = self.s3.lease_for;
-        let why = loop {
-            tokio::select! {
-                () = tokio::time::sleep(good_for / 4) => {}
-                _ = ended.changed() => return None,
-            }
-            let asked = Instant::now();
-            // What does not answer in time is as good as lost: another may have it by then.
-            let put = self.s3.put_note(&self.key, &self.holder, Condition::Unchanged(&etag));
-            match tokio::time::timeout_at(renewed + good_for, put).await {
-                Ok(Ok(Some(now))) => (etag, renewed) = (now, asked),
-                Ok(Ok(None)) => break "another run has taken it".to_owned(),
-                Ok(Err(error)) if renewed.elapsed() < good_for => {
-                    tracing::warn!(%error, "a lease could not be renewed yet");
+            let version = match store.standing(key).await? {
+                Standing::Gone => continue,
+                Standing::Held(holder) => return Ok(LeaseOutcome::HeldBy(holder)),
+                Standing::Released(version) => version,
+                Standing::Abandoned(version, from) => {
+                    tracing::warn!(key, %from, "taking over a lease that its holder no longer renews");
+                    version
                 }
-                Ok(Err(error)) => break format!("it could not be renewed: {error}"),
-                Err(_) => break "it could not be renewed in time".to_owned(),
+            };
+            if let Some(lease) = store.acquire_if(key, holder, Condition::Unchanged(version)).await? {
+                return Ok(LeaseOutcome::Taken(lease));
             }
-        };
-        Some(why)
+        }
+        let reason = "other runs acquired it and released it all the time";
+        Err(self.doing("acquire the lease", key).failed(&reason).hint(Some("run again".to_owned())))
     }
 
-    async fn remove(&self) -> Result<(), SinkError> {
-        self.s3.remove(std::slice::from_ref(&self.key)).await
+    /// Who seems to hold a lease: it was written within a lease's time, or the server does not tell the time.
+    pub(super) async fn holder_of(&self, key: &str) -> Result<Option<Holder>, SinkError> {
+        let Some(seen) = self.with_lease_client().look(key).await? else { return Ok(None) };
+        let is_held = !seen.document.released && (seen.age.is_none() || seen.is_young(self.leasing.lasts));
+        Ok(is_held.then_some(seen.document.holder))
+    }
+
+    /// The same store with requests that give up in time.
+    fn with_lease_client(&self) -> Self {
+        Self { client: self.leasing.client.clone(), ..self.clone() }
+    }
+
+    async fn acquire_if(&self, key: &str, holder: &Holder, condition: Condition) -> Result<Option<Lease>, SinkError> {
+        let (document, asked) = (Document::new(holder), Instant::now());
+        let version = match self.put_document(key, &document, condition).await? {
+            Put::Stored(version) => version,
+            Put::Refused => match self.look(key).await? {
+                // An earlier attempt landed and its answer was lost.
+                Some(seen) if seen.document == document => seen.version,
+                _ => return Ok(None),
+            },
+        };
+        self.leasing.forget(key);
+        let lease = Lease::new(ObjectLease::start(self.clone(), key, document.clone(), version, asked));
+        if let Err(error) = self.leasing.proven.get_or_try_init(|| self.prove_conditions(key, &document)).await {
+            let _ = lease.release().await;
+            return Err(error);
+        }
+        Ok(Some(lease))
+    }
+
+    /// Makes sure, on a lease that was just acquired, that this store checks conditions: on one that does not, two runs would
+    /// both believe that they hold it. Nothing is changed where it does.
+    async fn prove_conditions(&self, key: &str, document: &Document) -> Result<(), SinkError> {
+        let unlike = document.next(false);
+        for (name, condition) in
+            [("If-None-Match", Condition::New), ("If-Match", Condition::Unchanged(Version::of_no_object()))]
+        {
+            if let Put::Stored(_) = self.put_document(key, &unlike, condition).await? {
+                let Doing { verb, what } = self.doing("acquire the lease", key);
+                let reason = format!("this store ignores {name}, without which two runs cannot be kept apart");
+                let hint = "use a store that has conditional puts, or a folder";
+                return Err(SinkError::permanent(format!("{verb} {what}"), reason).hint(Some(hint.to_owned())));
+            }
+        }
+        Ok(())
+    }
+
+    /// What becomes of a lease that was not acquired. One that is young by the server's own clock is held, which is known at
+    /// once. An older one is watched until it changes, or has been the same for a lease's time.
+    async fn standing(&self, key: &str) -> Result<Standing, SinkError> {
+        let lasts = self.leasing.lasts;
+        let mut first: Option<Version> = None;
+        loop {
+            let asked = Instant::now();
+            let Some(seen) = self.look(key).await? else { return Ok(Standing::Gone) };
+            if seen.document.released {
+                return Ok(Standing::Released(seen.version));
+            }
+            let unchanged = self.leasing.unchanged_for(key, &seen.version, asked);
+            if unchanged >= lasts {
+                return Ok(Standing::Abandoned(seen.version, seen.document.holder));
+            }
+            if unchanged.is_zero() {
+                self.watch_beside(key).await;
+            }
+            let is_renewed = first.as_ref().is_some_and(|first| *first != seen.version);
+            if is_renewed || seen.is_young(lasts) {
+                return Ok(Standing::Held(seen.document.holder));
+            }
+            if first.is_none() {
+                tracing::info!(key, holder = %seen.document.holder, "watching whether an old lease is still renewed");
+            }
+            first = Some(seen.version);
+            tokio::time::sleep((lasts - unchanged).min(lasts / LOOKS_PER_LEASE)).await;
+        }
+    }
+
+    /// Begins to watch the other leases as well: a run that was killed has left all of its own, and who takes them over would
+    /// watch one after the other for as long as each lasts. Nothing depends on it but time, so that what fails is left out.
+    async fn watch_beside(&self, key: &str) {
+        let (folder, _) = key.rsplit_once('/').unwrap_or_default();
+        let Ok(beside) = self.objects(&format!("{folder}/")).await else { return };
+        for other in beside.iter().filter(|other| other.key != key) {
+            let asked = Instant::now();
+            if let Ok(Some(version)) = self.head(&other.key).await {
+                self.leasing.unchanged_for(&other.key, &version, asked);
+            }
+        }
+    }
+
+    async fn look(&self, key: &str) -> Result<Option<Seen>, SinkError> {
+        let Some(there) = self.read_whole(key).await? else { return Ok(None) };
+        let told = there.modified != DateTime::<Utc>::default();
+        let age = self.clock.now().filter(|_| told).map(|now| now - there.modified);
+        let document = Document::read(&there.body, there.modified);
+        Ok(Some(Seen { document, version: there.version, age }))
+    }
+
+    async fn put_document(&self, key: &str, document: &Document, condition: Condition) -> Result<Put, SinkError> {
+        self.put_once(key, Bytes::from(document.to_json()?), &condition).await
     }
 }
 
-impl Object {
-    /// Ends renewing and removes the object, unless it is another's by now; nothing if that is done already.
-    fn end(&mut self) -> Option<impl Future<Output = Result<(), SinkError>> + Send + 'static> {
-        let (end, renewing) = self.renewing.take()?;
-        let (note, lost) = (Arc::clone(&self.note), self.lost.clone());
-        Some(async move {
-            let _ = end.send(true);
-            // A renewal under way is over before the object is removed, or it would come back.
-            let _ = renewing.await;
-            let is_lost = lost.borrow().is_some();
-            if is_lost { Ok(()) } else { note.remove().await }
-        })
-    }
+/// A lease that is not held any more.
+fn lost(s3: &S3, key: &str, why: &str) -> SinkError {
+    let Doing { what, .. } = s3.doing("renew", key);
+    let hint = "another run may be writing what this one was to write; run again when it is done";
+    SinkError::new(SinkErrorKind::Transient, format!("renew the lease {what}"), why).hint(Some(hint.to_owned()))
 }
 
 #[cfg(test)]
 impl S3 {
-    /// The same store with leases that are good for another time.
-    pub(crate) fn with_leases_for(self, lease_for: Duration) -> Self {
-        Self { lease_for, ..self }
-    }
-}
-
-#[async_trait]
-impl Held for Object {
-    async fn lost(&self) -> SinkError {
-        let mut lost = self.lost.clone();
-        let why = match lost.wait_for(Option::is_some).await {
-            Ok(why) => why.clone().unwrap_or_default(),
-            Err(_) => "the task that renews it has stopped".to_owned(),
-        };
-        let Doing { what, .. } = self.note.s3.doing("keep", &self.note.key);
-        let hint = "another run may be at work on this aggregator; run again when it is done";
-        SinkError::new(SinkErrorKind::Transient, format!("keep the lease {what}"), why).hint(Some(hint.to_owned()))
-    }
-
-    async fn release(mut self: Box<Self>) -> Result<(), SinkError> {
-        match self.end() {
-            Some(end) => end.await,
-            None => Ok(()),
-        }
-    }
-
-    #[cfg(test)]
-    fn die(&mut self) {
-        if let Some((end, renewing)) = self.renewing.take() {
-            renewing.abort();
-            std::mem::forget(end);
-        }
-    }
-}
-
-impl Drop for Object {
-    fn drop(&mut self) {
-        let Some(end) = self.end() else { return };
-        clean_up(&self.note.s3.cleanups, async move {
-            if let Err(error) = end.await {
-                tracing::warn!(%error, "a lease could not be released; it ends by itself in a minute");
-            }
-        });
+    /// The same store with leases that last another time.
+    pub(crate) fn with_leases_for(self, lasts: Duration) -> Self {
+        Self { leasing: Leasing::new(self.client.config(), &self.location, lasts), ..self }
     }
 }

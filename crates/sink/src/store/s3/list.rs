@@ -6,6 +6,8 @@ use crate::SinkError;
 use crate::store::{Listed, Unfinished};
 use aws_sdk_s3::types::Object;
 use chrono::{DateTime, TimeDelta, Utc};
+use std::collections::HashSet;
+use std::hash::Hash;
 
 /// An upload in parts that began so long ago is nobody's any more: a night's largest file is sent in minutes.
 const ABANDONED_AFTER: TimeDelta = TimeDelta::hours(24);
@@ -14,20 +16,19 @@ impl S3 {
     /// The objects below a prefix, sorted by key.
     pub(super) async fn objects(&self, prefix: &str) -> Result<Vec<Listed>, SinkError> {
         let mut objects = Vec::new();
-        let mut token: Option<String> = None;
+        let mut tokens = Tokens::default();
         loop {
             let request = self.client.list_objects_v2().bucket(&self.location.bucket).prefix(self.full(prefix));
             let request = request
-                .set_continuation_token(token.take())
+                .set_continuation_token(tokens.last.clone())
                 .set_expected_bucket_owner(self.location.expected_bucket_owner.clone());
             let page = request.send().await.map_err(|error| from_sdk(&error, self.doing("list", prefix)))?;
             objects.extend(page.contents().iter().filter_map(|object| self.listed(object)));
-            match (page.is_truncated(), page.next_continuation_token()) {
-                (Some(true), Some(next)) if !next.is_empty() => token = Some(next.to_owned()),
-                (Some(true), _) => {
-                    return Err(self.doing("list", prefix).failed(&"the list is cut and does not say how to go on"));
-                }
-                _ => break,
+            let next = page.next_continuation_token().filter(|token| !token.is_empty()).map(str::to_owned);
+            match tokens.go_on(page.is_truncated(), next) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(what) => return Err(self.doing("list", prefix).failed(&what)),
             }
         }
         objects.sort_unstable_by(|one: &Listed, other| one.key.cmp(&other.key));
@@ -45,12 +46,13 @@ impl S3 {
     /// Uploads in parts that were begun long ago and are neither complete nor given up.
     pub(super) async fn uploads(&self) -> Result<Vec<Unfinished>, SinkError> {
         let mut uploads = Vec::new();
-        let (mut after_key, mut after_id): (Option<String>, Option<String>) = (None, None);
+        let mut tokens = Tokens::default();
         loop {
+            let (after_key, after_id) = tokens.last.take().unzip();
             let request = self.client.list_multipart_uploads().bucket(&self.location.bucket).prefix(self.full(""));
             let request = request
-                .set_key_marker(after_key.take())
-                .set_upload_id_marker(after_id.take())
+                .set_key_marker(after_key)
+                .set_upload_id_marker(after_id.flatten())
                 .set_expected_bucket_owner(self.location.expected_bucket_owner.clone());
             let page = request.send().await.map_err(|error| from_sdk(&error, self.doing("list uploads to", "")))?;
             for upload in page.uploads() {
@@ -58,12 +60,12 @@ impl S3 {
                 let Some(name) = self.below(key) else { continue };
                 uploads.push(Unfinished { name, id: id.to_owned(), since: moment(upload.initiated()) });
             }
-            match (page.is_truncated(), page.next_key_marker()) {
-                (Some(true), Some(next)) if !next.is_empty() => {
-                    after_key = Some(next.to_owned());
-                    after_id = page.next_upload_id_marker().map(str::to_owned);
-                }
-                _ => break,
+            let next = page.next_key_marker().filter(|key| !key.is_empty());
+            let next = next.map(|key| (key.to_owned(), page.next_upload_id_marker().map(str::to_owned)));
+            match tokens.go_on(page.is_truncated(), next) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(what) => return Err(self.doing("list uploads to", "").failed(&what)),
             }
         }
         uploads.retain(|upload| Utc::now() - upload.since > ABANDONED_AFTER);
@@ -84,6 +86,32 @@ impl S3 {
     }
 }
 
-fn moment(time: Option<&aws_sdk_s3::primitives::DateTime>) -> DateTime<Utc> {
+/// The tokens of a paged list. One that comes twice would be followed without end.
+struct Tokens<T> {
+    seen: HashSet<T>,
+    last: Option<T>,
+}
+
+impl<T> Default for Tokens<T> {
+    fn default() -> Self {
+        Self { seen: HashSet::new(), last: None }
+    }
+}
+
+impl<T: Clone + Eq + Hash> Tokens<T> {
+    /// Whether there is another page, whose token is then the last. A page that has a token and does not say whether the list
+    /// goes on is not the last one.
+    fn go_on(&mut self, is_truncated: Option<bool>, next: Option<T>) -> Result<bool, &'static str> {
+        self.last = match (is_truncated, next) {
+            (Some(false), _) | (None, None) => return Ok(false),
+            (Some(true), None) => return Err("the list is cut and does not say how to go on"),
+            (_, Some(next)) => Some(next),
+        };
+        let is_new = self.last.clone().is_some_and(|next| self.seen.insert(next));
+        if is_new { Ok(true) } else { Err("the list gives the same continuation token again, so it has no end") }
+    }
+}
+
+pub(super) fn moment(time: Option<&aws_sdk_s3::primitives::DateTime>) -> DateTime<Utc> {
     time.and_then(|time| DateTime::from_timestamp(time.secs(), time.subsec_nanos())).unwrap_or_default()
 }

@@ -1,9 +1,12 @@
 //! A large object in parts. An upload that is not completed is aborted, on an error and when the run is stopped alike:
-//! otherwise its parts would be kept, and paid for, unseen.
+//! otherwise its parts would be stored, and paid for, unseen.
 
 use super::error::{Doing, from_sdk, status_of};
-use super::{Cleanups, S3, clean_up, kept_as};
+use super::{Cleanups, MAX_PUT_ATTEMPTS, S3, clean_up, stored_as};
 use crate::SinkError;
+use crate::store::Condition;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
@@ -29,66 +32,91 @@ struct Upload {
 }
 
 impl S3 {
-    pub(super) async fn put_in_parts(&self, key: &str, body: Bytes) -> Result<(), SinkError> {
+    /// Puts an object in parts if the condition holds when they are put together. Whether it is there now.
+    pub(super) async fn put_in_parts(&self, key: &str, body: Bytes, condition: &Condition) -> Result<bool, SinkError> {
         let mut upload = self.begin(key).await?;
         let mut parts = Vec::new();
         let mut rest = body.clone();
         while !rest.is_empty() {
             let part = rest.split_to(rest.len().min(self.location.part_bytes));
-            let number = i32::try_from(parts.len() + 1).map_err(|error| self.doing("write", key).failed(&error))?;
-            let sent = self
-                .client
-                .upload_part()
-                .bucket(&upload.bucket)
-                .key(&upload.key)
-                .upload_id(&upload.id)
-                .part_number(number)
-                .set_expected_bucket_owner(upload.owner.clone())
-                .body(ByteStream::from(part))
-                .send()
-                .await
-                .map_err(|error| from_sdk(&error, self.doing("write", key)))?;
-            let Some(etag) = sent.e_tag().filter(|etag| !etag.is_empty()) else {
-                return Err(self
-                    .doing("write", key)
-                    .failed(&"the answer does not say that a part is kept: it has no ETag"));
-            };
-            let checksum = sent.checksum_crc32().map(str::to_owned);
-            let part = CompletedPart::builder().part_number(number).e_tag(etag).set_checksum_crc32(checksum);
-            parts.push(part.build());
+            parts.push(self.send_part(&upload, key, parts.len() + 1, part).await?);
         }
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
-        let completed = self
-            .client
-            .complete_multipart_upload()
-            .bucket(&upload.bucket)
-            .key(&upload.key)
-            .upload_id(&upload.id)
-            .multipart_upload(parts)
-            .set_expected_bucket_owner(upload.owner.clone())
-            .send()
-            .await;
-        let completed = match completed {
-            // The answer to an earlier attempt may have been lost: then the object is there, and the upload no longer, which
-            // servers say in ways of their own.
-            Err(error)
-                if status_of(&error).is_some_and(|status| (400..500).contains(&status))
-                    && self.compare(key, &body).await.is_ok() =>
-            {
-                upload.complete = true;
-                return Ok(());
-            }
-            completed => completed.map_err(|error| from_sdk(&error, self.doing("complete", key)))?,
-        };
-        if completed.e_tag().is_none_or(str::is_empty) {
-            return Err(self.doing("complete", key).failed(&"the answer does not say that it is kept: it has no ETag"));
+        let is_there = self.complete(&upload, key, &parts, condition, &body).await?;
+        upload.complete = is_there;
+        Ok(is_there)
+    }
+
+    async fn send_part(
+        &self,
+        upload: &Upload,
+        key: &str,
+        number: usize,
+        part: Bytes,
+    ) -> Result<CompletedPart, SinkError> {
+        let number = i32::try_from(number).map_err(|error| self.doing("write", key).failed(&error))?;
+        for _ in 0..MAX_PUT_ATTEMPTS {
+            let request = self.client.upload_part().bucket(&upload.bucket).key(&upload.key).upload_id(&upload.id);
+            let request = request
+                .part_number(number)
+                .set_expected_bucket_owner(upload.owner.clone())
+                .body(ByteStream::from(part.clone()));
+            let sent = request.send().await.map_err(|error| from_sdk(&error, self.doing("write", key)))?;
+            let Some(etag) = sent.e_tag().filter(|etag| !etag.is_empty()) else { continue };
+            let checksum = sent.checksum_crc32().map(str::to_owned);
+            let part = CompletedPart::builder().part_number(number).e_tag(etag).set_checksum_crc32(checksum);
+            return Ok(part.build());
         }
-        upload.complete = true;
-        Ok(())
+        Err(self.doing("write", key).failed(&"the answer does not say that a part is stored: it has no ETag"))
+    }
+
+    /// Puts the parts together. An answer that does not say that this was done is not taken for one that says it was not: the
+    /// same is asked again, and what is there then is compared.
+    async fn complete(
+        &self,
+        upload: &Upload,
+        key: &str,
+        parts: &CompletedMultipartUpload,
+        condition: &Condition,
+        body: &Bytes,
+    ) -> Result<bool, SinkError> {
+        let mut failed = None;
+        for _ in 0..MAX_PUT_ATTEMPTS {
+            let request =
+                self.client.complete_multipart_upload().bucket(&upload.bucket).key(&upload.key).upload_id(&upload.id);
+            let request = request.multipart_upload(parts.clone()).set_expected_bucket_owner(upload.owner.clone());
+            let request = match condition {
+                Condition::None => request,
+                Condition::New => request.if_none_match("*"),
+                Condition::Unchanged(version) => request.if_match(&version.0),
+            };
+            let error = match request.send().await {
+                Ok(answer) if answer.e_tag().is_some_and(|etag| !etag.is_empty()) => return Ok(true),
+                Ok(_) => {
+                    self.doing("complete", key).failed(&"the answer does not say that it is stored: it has no ETag")
+                }
+                Err(error) => match status_of(&error) {
+                    // A body that is none.
+                    Some(200..300) => from_sdk(&error, self.doing("complete", key)),
+                    // The answer to an earlier attempt may have been lost: then the object is there, and the upload no longer,
+                    // which servers say in ways of their own.
+                    _ if self.compare(key, body).await.is_ok() => return Ok(true),
+                    Some(412) => return Ok(false),
+                    Some(404) if is_gone(condition, &error) => return Ok(false),
+                    _ => return Err(self.put_failed(&error, key, condition)),
+                },
+            };
+            failed = Some(error);
+        }
+        // It may have landed all the same, and readers see it.
+        match (self.compare(key, body).await, failed) {
+            (Err(_), Some(error)) => Err(error),
+            _ => Ok(true),
+        }
     }
 
     async fn begin(&self, key: &str) -> Result<Upload, SinkError> {
-        let begun = kept_as!(self.client.create_multipart_upload(), self, key)
+        let begun = stored_as!(self.client.create_multipart_upload(), self, key)
             .send()
             .await
             .map_err(|error| from_sdk(&error, self.doing("write", key)))?;
@@ -103,6 +131,12 @@ impl S3 {
             cleanups: Arc::clone(&self.cleanups),
         })
     }
+}
+
+/// Whether the object that was to be replaced is gone, and not the upload.
+fn is_gone<E: ProvideErrorMetadata>(condition: &Condition, error: &SdkError<E, HttpResponse>) -> bool {
+    let is_of_object = error.as_service_error().and_then(|error| error.code()) == Some("NoSuchKey");
+    matches!(condition, Condition::Unchanged(_)) && is_of_object
 }
 
 impl Drop for Upload {

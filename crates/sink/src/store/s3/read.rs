@@ -1,22 +1,47 @@
 //! Getting objects: whole, in part, and held against what was put.
 
+use super::S3;
 use super::error::{from_sdk, status_of};
-use super::{ETag, S3};
+use super::list::moment;
 use crate::SinkError;
+use crate::store::Version;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::types::ChecksumMode;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use std::ops::Range;
 
 /// How often a body that breaks off is asked for. The SDK's own attempts end where a body begins.
 const BODY_ATTEMPTS: u32 = 4;
 
+/// An object as it was read.
+pub(super) struct Read {
+    pub(super) body: Bytes,
+    pub(super) version: Version,
+    /// When it was put there, by the server's clock.
+    pub(super) modified: DateTime<Utc>,
+}
+
 impl S3 {
-    /// An object and its entity tag, or nothing if there is none.
-    pub(super) async fn versioned(&self, key: &str) -> Result<Option<(Bytes, ETag)>, SinkError> {
+    /// An object, or nothing if there is none.
+    pub(super) async fn read_whole(&self, key: &str) -> Result<Option<Read>, SinkError> {
         self.read(key, None).await
+    }
+
+    /// The version of an object, or nothing if there is none.
+    pub(super) async fn head(&self, key: &str) -> Result<Option<Version>, SinkError> {
+        let request = self.client.head_object().bucket(&self.location.bucket).key(self.full(key));
+        let request = request.set_expected_bucket_owner(self.location.expected_bucket_owner.clone());
+        let head = match request.send().await {
+            Err(error) if status_of(&error) == Some(404) => return Ok(None),
+            sent => sent.map_err(|error| from_sdk(&error, self.doing("look at", key)))?,
+        };
+        match head.e_tag() {
+            Some(etag) if !etag.is_empty() => Ok(Some(Version(etag.to_owned()))),
+            _ => Err(self.doing("look at", key).failed(&"the answer has no ETag")),
+        }
     }
 
     /// Some bytes of an object, as far as it has them.
@@ -25,10 +50,10 @@ impl S3 {
             return Ok(Some(Bytes::new()));
         }
         let header = format!("bytes={}-{}", range.start, range.end - 1);
-        Ok(self.read(key, Some(header)).await?.map(|(body, _)| body))
+        Ok(self.read(key, Some(header)).await?.map(|read| read.body))
     }
 
-    async fn read(&self, key: &str, range: Option<String>) -> Result<Option<(Bytes, ETag)>, SinkError> {
+    async fn read(&self, key: &str, range: Option<String>) -> Result<Option<Read>, SinkError> {
         let mut attempt = 1;
         loop {
             let request = self.client.get_object().bucket(&self.location.bucket).key(self.full(key));
@@ -38,7 +63,8 @@ impl S3 {
                 Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => return Ok(None),
                 // The object ends before the range begins.
                 Err(error) if range.is_some() && status_of(&error) == Some(416) => {
-                    return Ok(Some((Bytes::new(), ETag::new())));
+                    let version = Version::of_no_object();
+                    return Ok(Some(Read { body: Bytes::new(), version, modified: DateTime::default() }));
                 }
                 sent => sent.map_err(|error| from_sdk(&error, self.doing("read", key)))?,
             };
@@ -52,16 +78,17 @@ impl S3 {
         }
     }
 
-    async fn body(&self, key: &str, answer: GetObjectOutput) -> Result<(Bytes, ETag), SinkError> {
-        let (length, etag) = (answer.content_length(), answer.e_tag().unwrap_or_default().to_owned());
+    async fn body(&self, key: &str, answer: GetObjectOutput) -> Result<Read, SinkError> {
+        let (length, modified) = (answer.content_length(), moment(answer.last_modified()));
+        let version = Version(answer.e_tag().unwrap_or_default().to_owned());
         let body = answer.body.collect().await.map_err(|error| self.doing("read", key).failed(&error))?.into_bytes();
         if length.is_some_and(|length| usize::try_from(length) != Ok(body.len())) {
             return Err(self.doing("read", key).failed(&format!("only {} bytes came", body.len())));
         }
-        Ok((body, etag))
+        Ok(Read { body, version, modified })
     }
 
-    /// Whether an object is as it was put: by its size and the checksum that S3 kept, or else byte for byte.
+    /// Whether an object is as it was put: by its size and the checksum that S3 stored, or else byte for byte.
     pub(super) async fn compare(&self, key: &str, body: &Bytes) -> Result<(), SinkError> {
         let head = self
             .client
@@ -81,12 +108,12 @@ impl S3 {
         if usize::try_from(size) != Ok(body.len()) {
             return wrong(format!("{} bytes were put and {size} are there", body.len()));
         }
-        if head.checksum_crc32().is_some_and(|kept| kept == self.checksum(body)) {
+        if head.checksum_crc32().is_some_and(|stored| stored == self.checksum(body)) {
             return Ok(());
         }
-        // A store that keeps no checksum, or another one.
-        match self.versioned(key).await? {
-            Some((there, _)) if there == body => Ok(()),
+        // A store that has no checksum, or another one.
+        match self.read_whole(key).await? {
+            Some(there) if there.body == body => Ok(()),
             Some(_) => wrong("other bytes are there than were put".to_owned()),
             None => wrong("it is not there".to_owned()),
         }

@@ -16,6 +16,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
+use tokio::sync::Semaphore;
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
@@ -30,10 +31,41 @@ pub(super) enum Act {
     Stall,
     /// It is done, and the answer is a 500.
     DoneButLost,
+    /// It is done once this many are let go, and the gate tells when one is waiting: as if its sender were frozen meanwhile.
+    Hold(Arc<Gate>),
+    /// It is done, and answered with this date.
+    Dated(String),
     /// It is done, and the body of the answer breaks off half way.
     CutBody,
     /// It is done, and the body of the answer stops half way without an end.
     StallBody,
+}
+
+/// Where requests wait.
+pub(super) struct Gate {
+    waiting: Semaphore,
+    open: Semaphore,
+}
+
+impl Gate {
+    pub(super) fn closed() -> Arc<Self> {
+        Arc::new(Self { waiting: Semaphore::new(0), open: Semaphore::new(0) })
+    }
+
+    /// Until a request waits.
+    pub(super) async fn reached(&self) {
+        self.waiting.acquire().await.expect("open").forget();
+    }
+
+    /// Lets a request go on.
+    pub(super) fn let_one_go(&self) {
+        self.open.add_permits(1);
+    }
+
+    async fn pass(&self) {
+        self.waiting.add_permits(1);
+        self.open.acquire().await.expect("open").forget();
+    }
 }
 
 /// Requests that something happens to: the first so many whose method, path and query hold the text.
@@ -80,6 +112,8 @@ pub(super) fn error(status: u16, code: &'static str) -> Act {
         }
         "InternalError" => "<Error><Code>InternalError</Code><Message>again</Message></Error>",
         "NotImplemented" => "<Error><Code>NotImplemented</Code><Message>a header</Message></Error>",
+        "BadDigest" => "<Error><Code>BadDigest</Code><Message>again</Message></Error>",
+        "IncompleteBody" => "<Error><Code>IncompleteBody</Code><Message>again</Message></Error>",
         "SlowDown" => "<Error><Code>SlowDown</Code><Message>slower</Message></Error>",
         other => panic!("{other}"),
     };
@@ -98,22 +132,33 @@ impl Server {
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let (faults, seen) = (Arc::new(Mutex::new(faults)), Arc::new(Mutex::new(Vec::new())));
         let all_seen = Arc::clone(&seen);
+        // s3s-fs looks whether a condition holds and puts the object in two steps: here nothing comes between them.
+        let one_at_a_time = Arc::new(tokio::sync::Mutex::new(()));
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 let (service, faults, seen) = (service.clone(), Arc::clone(&faults), Arc::clone(&all_seen));
+                let one_at_a_time = Arc::clone(&one_at_a_time);
                 let answer = service_fn(move |request: Request<Incoming>| {
                     let line = format!("{} {}", request.method(), request.uri());
                     let act = next(&faults, &line, request.headers());
                     seen.lock().expect("a lock").push(Seen { line, headers: request.headers().clone() });
-                    let service = service.clone();
+                    let (service, one_at_a_time) = (service.clone(), Arc::clone(&one_at_a_time));
                     async move {
                         match act {
                             Some(Act::Stall) => std::future::pending().await,
                             Some(Act::Answer(status, headers, body)) => Ok(made(status, headers, body)),
                             act => {
-                                let answer =
-                                    service.call(request.map(s3s::Body::from)).await.map_err(io::Error::other)?;
-                                done(act, answer).await
+                                if let Some(Act::Hold(gate)) = &act {
+                                    gate.pass().await;
+                                }
+                                // s3s-fs writes an object and its checksum in two steps: a client that goes away between them
+                                // must not leave half of it.
+                                let whole = tokio::spawn(async move {
+                                    let _turn = one_at_a_time.lock().await;
+                                    let call = service.call(request.map(s3s::Body::from)).await;
+                                    done(act, call.map_err(io::Error::other)?).await
+                                });
+                                whole.await.map_err(io::Error::other)?
                             }
                         }
                     }
@@ -209,7 +254,11 @@ async fn done(act: Option<Act>, answer: Response<s3s::Body>) -> io::Result<Respo
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let half = Frame::data(body.slice(..body.len() / 2));
     let body = match act {
-        None | Some(Act::Pass) => whole(body),
+        None | Some(Act::Pass | Act::Hold(_)) => whole(body),
+        Some(Act::Dated(date)) => {
+            parts.headers.insert("date", date.parse().map_err(io::Error::other)?);
+            whole(body)
+        }
         Some(Act::DoneButLost) => return Ok(made(500, Vec::new(), "")),
         Some(act) => {
             parts.headers.insert("content-length", body.len().into());

@@ -129,7 +129,7 @@ fn b22_a_type_that_is_not_known_is_kept_as_it_came_and_the_run_is_good() {
     std::fs::write(scene.path("odd.jsonl"), items.join("\n")).expect("written");
     let ended = import(&scene, &pipeline, DAYS[0], &["odd.jsonl"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert!(ended.stdout.contains("4 rows contradict themselves"), "{ended:?}");
+    assert!(ended.stdout.contains("4 inconsistent rows"), "{ended:?}");
     let rows = scene.read(&scene.lake(), Table::PackCompliance, "org", DAYS[0]).expect("rows");
     let mut kept: Vec<String> = crate::reading::column(&rows, "compliance_type");
     kept.sort_unstable();

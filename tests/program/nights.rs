@@ -58,7 +58,7 @@ fn b07_overlapping_filters_keep_each_pack_once_and_count_what_came_twice() {
     let expected: Vec<String> = everything.iter().filter(wanted).cloned().collect();
     assert_eq!(scene.rows(Table::PackCompliance, "security", "2026-03-01"), expected);
     let twice = everything.iter().filter(both).count();
-    assert!(twice > 0 && summary.contains(&format!("security: {twice} rows came twice")), "{summary}");
+    assert!(twice > 0 && summary.contains(&format!("security: {twice} duplicate rows dropped")), "{summary}");
 }
 
 #[test]

@@ -136,6 +136,11 @@ impl Journal {
         self.trends_from
     }
 
+    /// Whether this run has an entry, which the next session completes if this one does not.
+    pub(crate) fn has_entry(&self) -> bool {
+        self.is_written
+    }
+
     /// What of earlier runs could not be rolled forward, in words.
     pub(crate) fn blocked(&self) -> Option<String> {
         let words =
@@ -159,7 +164,7 @@ impl Journal {
         let SnapshotFiles { facts, sources } = files;
         let staged_facts = self.lake.stage(&self.id, self.run_id, dataset.facts, facts.clone()).await?;
         let staged_sources = self.lake.stage(&self.id, self.run_id, dataset.sources, sources.clone()).await?;
-        row.commit_number = Some(self.next_number(date).await?);
+        row.commit_number = Some(self.next_number(date).await);
         row.snapshot_sha256 = Some(staged_facts.sha256.clone());
         row.source_status_sha256 = Some(staged_sources.sha256.clone());
         row.bytes = staged_facts.bytes + staged_sources.bytes;
@@ -224,7 +229,7 @@ impl Journal {
     pub(crate) async fn drop_days(&mut self, dates: &[SnapshotDate], row: &LedgerRow) -> anyhow::Result<()> {
         let mut drops = Vec::with_capacity(dates.len());
         for date in dates {
-            let number = self.next_number(*date).await?;
+            let number = self.next_number(*date).await;
             let row = LedgerRow { commit_number: Some(number), outcome: Outcome::Dropped, ..row.clone() };
             drops.push(Drop { snapshot_date: date.to_string(), row });
         }
@@ -245,15 +250,17 @@ impl Journal {
     }
 
     /// The number of the next change to a day's snapshot.
-    async fn next_number(&self, date: SnapshotDate) -> anyhow::Result<u64> {
+    async fn next_number(&self, date: SnapshotDate) -> u64 {
         let intended = self.blocked.iter().filter(|blocked| blocked.date == date).map(|blocked| blocked.number).max();
-        // A ledger that is damaged does not stop a commit: its row waits in the journal until the ledger is restored.
+        // A ledger that cannot be read does not stop a commit: its row waits in the journal, and gets its number there.
         let committed = match Ledger::read(&self.lake, &self.id, date).await {
             Ok(ledger) => ledger.last_number(),
-            Err(error) if is_damage(&error) => 0,
-            Err(error) => return Err(error),
+            Err(error) => {
+                tracing::warn!(error = format!("{error:#}"), %date, "the ledger cannot be read: its row will wait in the journal");
+                0
+            }
         };
-        Ok(committed.max(intended.unwrap_or_default()) + 1)
+        committed.max(intended.unwrap_or_default()) + 1
     }
 
     fn partition(&self, table: Table, date: SnapshotDate) -> Partition {
@@ -344,14 +351,17 @@ impl Journal {
         if own.is_some_and(|row| row.outcome == Outcome::Succeeded) {
             return Ok(());
         }
-        if Some(ledger.last_number()) >= intent.row.commit_number {
+        let dataset = &Dataset::PACKS;
+        let facts = self.lake.sha256_of(&self.partition(dataset.facts, date)).await?;
+        // Where its facts are in place it is the last commit, whatever number it could give itself without its ledger.
+        let is_in_place = facts.as_ref() == Some(&intent.facts_sha256);
+        if !is_in_place && Some(ledger.last_number()) >= intent.row.commit_number {
             let error = "stopped before its snapshot was in place, and overtaken by a later run of the day".to_owned();
             let row = LedgerRow { outcome: Outcome::Failed, error: Some(error), ..intent.row.clone() };
             let row =
                 LedgerRow { commit_number: None, snapshot_sha256: None, source_status_sha256: None, rows: 0, ..row };
             return Ledger::write(&self.lake, &self.id, date, row).await;
         }
-        let dataset = &Dataset::PACKS;
         for (table, sha256) in [(dataset.sources, &intent.sources_sha256), (dataset.facts, &intent.facts_sha256)] {
             let partition = self.partition(table, date);
             if self.lake.sha256_of(&partition).await?.as_ref() == Some(sha256) {
@@ -369,7 +379,8 @@ impl Journal {
         }
         let note =
             format!("the run was stopped; completed from the journal by run {} at {}", self.run_id, now.to_rfc3339());
-        let row = LedgerRow { finished_at: now, error: Some(note), ..intent.row.clone() };
+        let number = intent.row.commit_number.max(Some(ledger.last_number() + 1));
+        let row = LedgerRow { finished_at: now, error: Some(note), commit_number: number, ..intent.row.clone() };
         Ledger::write(&self.lake, &self.id, date, row).await
     }
 }

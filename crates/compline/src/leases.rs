@@ -5,13 +5,14 @@ use compline_sink::{Holder, Lake, Lease, LeaseOutcome, SinkError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How often a lease is asked for that another holds.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The leases of a session.
-pub(crate) struct Leases(BTreeMap<AggregatorId, Lease>);
+pub(crate) struct Leases(BTreeMap<AggregatorId, Arc<Lease>>);
 
 /// Another run holds the lease of an aggregator.
 #[derive(Debug)]
@@ -53,7 +54,7 @@ impl Leases {
         // In the order of their ids: of runs that are after the same ones, one gets them all.
         for aggregator in aggregators {
             let lease = acquire_one(lake, &aggregator, holder, until).await?;
-            acquired.insert(aggregator, lease);
+            acquired.insert(aggregator, Arc::new(lease));
         }
         Ok(Self(acquired))
     }
@@ -66,9 +67,14 @@ impl Leases {
         }
     }
 
-    /// The lake as the holder of an aggregator's lease may write it.
-    pub(crate) fn fenced(&self, lake: &Lake, _aggregator: &AggregatorId) -> Lake {
-        lake.clone()
+    /// The lake as the holder of an aggregator's lease may write it: each change confirms the lease first.
+    pub(crate) fn fenced(&self, lake: &Lake, aggregator: &AggregatorId) -> Lake {
+        self.0.get(aggregator).map_or_else(|| lake.clone(), |lease| lake.fenced(Arc::clone(lease)))
+    }
+
+    /// Whether the session holds the lease of an aggregator.
+    pub(crate) fn has(&self, aggregator: &AggregatorId) -> bool {
+        self.0.contains_key(aggregator)
     }
 
     /// Lets other runs acquire them.

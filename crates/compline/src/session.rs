@@ -166,15 +166,18 @@ impl Session<'_> {
 
     /// How far the clock of the lake's server is ahead of this machine's; nothing for a folder.
     pub(crate) fn clock_offset(&self) -> Option<TimeDelta> {
-        None
+        self.lake.clock_offset()
     }
 
     /// The run that holds the lease of an aggregator, if it is another than this one.
     ///
     /// # Errors
     /// A store that does not answer.
-    pub(crate) async fn other_holder(&self, _id: &AggregatorId) -> anyhow::Result<Option<Holder>> {
-        Ok(None)
+    pub(crate) async fn other_holder(&self, id: &AggregatorId) -> anyhow::Result<Option<Holder>> {
+        if self.leases.has(id) {
+            return Ok(None);
+        }
+        Ok(self.lake.lease_holder(id).await?)
     }
 
     /// The journal of an aggregator, in which what stopped runs left is finished by now.

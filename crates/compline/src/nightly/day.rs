@@ -96,7 +96,8 @@ async fn run(
         Ok(()) => journal.finish(pending).await,
         Err(error) => {
             let error = error.context("the run is not in the ledger yet");
-            day.undone.push(format!("{error:#}; the next session on this lake writes it"));
+            let next = if journal.has_entry() { "; the next session on this lake writes it" } else { "" };
+            day.undone.push(format!("{error:#}{next}"));
             Ok(())
         }
     }

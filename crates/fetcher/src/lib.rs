@@ -6,6 +6,7 @@
 
 mod client;
 mod connect;
+mod credentials;
 mod discover;
 mod dump;
 mod error;

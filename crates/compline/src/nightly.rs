@@ -20,7 +20,7 @@ use anyhow::{Context, bail};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use collect::{Collected, collect};
-use compline_fetcher::Connector;
+use compline_fetcher::{Connector, FilesAre};
 use compline_model::{AggregatorId, RunId, SnapshotDate, Table};
 use compline_sink::{Holder, Lake, Partition};
 use futures::future::join_all;
@@ -61,7 +61,7 @@ pub(crate) enum Source {
     /// Nowhere but from what is held: AWS Config does not know that date.
     HeldAlone,
     /// Files. `replace` says that a day that is kept may be replaced.
-    Files { files: Vec<PathBuf>, replace: bool },
+    Files { files: Vec<PathBuf>, files_are: FilesAre, replace: bool },
 }
 
 impl Source {
@@ -189,9 +189,9 @@ impl Shared<'_> {
         let id = &aggregator.address.id;
         self.is_not_dropped(id)?;
         let collected = match &self.night.source {
-            Source::Files { files, replace } => {
+            Source::Files { files, files_are, replace } => {
                 self.may_replace(id, *replace)?;
-                import(self, aggregator, files, report).await?
+                import(self, aggregator, (files, *files_are), report).await?
             }
             source => match self.accepted(id).await? {
                 Some(held) => held,

@@ -25,7 +25,7 @@ mod wire;
 pub use client::AggregatorClient;
 pub use connect::{AggregatorAddress, Connector, FetchOptions, Identity, Role};
 pub use discover::{Discovery, Wanted};
-pub use dump::{Archive, Dump, DumpError, Dumped, SourcesPage, read_shard};
+pub use dump::{Archive, Dump, DumpError, Dumped, FilesAre, SourcesPage, read_shard};
 pub use error::{FetchError, FetchErrorKind};
 pub use plan::{FanOut, Filter, FilterLists, Shard, Split, UnknownFanOut, plan_shards, split_needed};
 pub use population::Population;

@@ -7,6 +7,7 @@ use crate::failure::{Ending, Failure};
 use crate::nightly::{Night, Source};
 use crate::settings::Settings;
 use anyhow::anyhow;
+use compline_fetcher::FilesAre;
 
 pub(super) async fn import(arguments: ImportArguments, clock: Clock) -> Result<Ending, Failure> {
     let mut settings = Settings::read(&arguments.file, arguments.lake.as_deref()).map_err(Failure::Usage)?;
@@ -16,8 +17,9 @@ pub(super) async fn import(arguments: ImportArguments, clock: Clock) -> Result<E
     if date > today {
         return Err(Failure::Usage(anyhow!("--date {date}: it is {today} (UTC), so nothing can be of that day yet")));
     }
-    let ImportArguments { paths: files, replace, accept, json, wait, .. } = arguments;
-    let source = Source::Files { files, replace };
+    let ImportArguments { paths: files, pages, replace, accept, json, wait, .. } = arguments;
+    let files_are = if pages { FilesAre::PagesOfOneList } else { FilesAre::Whole };
+    let source = Source::Files { files, files_are, replace };
     let wait = wait.or_none();
     perform(&Night { settings: &settings, date, source, accept, fresh: false, wait, started_at, clock }, json).await
 }

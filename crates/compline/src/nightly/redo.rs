@@ -296,7 +296,11 @@ mod tests {
             let night = Night {
                 settings: &settings,
                 date: format!("2026-01-{day:02}").parse().expect("a date"),
-                source: Source::Files { files: vec![file.clone()], replace: true },
+                source: Source::Files {
+                    files: vec![file.clone()],
+                    files_are: compline_fetcher::FilesAre::Whole,
+                    replace: true,
+                },
                 accept: true,
                 fresh: false,
                 wait: std::time::Duration::ZERO,

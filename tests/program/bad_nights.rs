@@ -7,8 +7,37 @@ use compline_model::Table;
 const DAY: &str = "2026-03-01";
 const FACT: Table = Table::PackCompliance;
 
-/// A night that must end with the same rows as one without faults.
-fn same_rows(faults: &str) -> String {
+/// A run against a source with faults.
+struct Bad {
+    scene: Scene,
+    summary: String,
+}
+
+impl Bad {
+    /// The sum of a column of the ledger.
+    fn counted(&self, column: &str) -> u64 {
+        let of = |aggregator| {
+            let ledger = self.scene.read(&self.scene.lake(), Table::Runs, aggregator, DAY).expect("a ledger");
+            column_of(&ledger, column)
+        };
+        of("org") + of("security")
+    }
+}
+
+fn column_of(ledger: &arrow::array::RecordBatch, column: &str) -> u64 {
+    crate::reading::column(ledger, column).iter().map(|value| value.parse::<u64>().expect("a number")).sum()
+}
+
+/// Every fault must have fired, or the test that has it shows nothing.
+fn assert_fired(scene: &Scene, faults: &str) {
+    for fault in faults.lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name) {
+        let is_counted = !["throttle_burst", "latency_millis"].contains(&fault);
+        assert!(!is_counted || scene.fired(fault) > 0, "{fault} never fired");
+    }
+}
+
+/// A run that must end with the same rows as one without faults.
+fn same_rows(faults: &str) -> Bad {
     let (good, bad) = (Scene::new(""), Scene::new(faults));
     good.night(&good.pipeline("page_size = 10"), DAY);
     let ended = bad.night(&bad.pipeline("page_size = 10"), DAY);
@@ -17,7 +46,8 @@ fn same_rows(faults: &str) -> String {
         assert!(rows.len() > 300, "{}", rows.len());
         assert_eq!(bad.rows(FACT, aggregator, DAY), rows);
     }
-    ended.stdout
+    assert_fired(&bad, faults);
+    Bad { scene: bad, summary: ended.stdout }
 }
 
 /// A night that must fail for every aggregator and publish nothing; gives what it said.
@@ -31,31 +61,36 @@ fn fails(faults: &str, fetch: &str) -> String {
     }
     let ledger = scene.rows(Table::Runs, "org", DAY);
     assert!(ledger.len() == 1 && ledger[0].contains("|failed|"), "{ledger:?}");
+    assert_fired(&scene, faults);
     ended.stdout
 }
 
 #[test]
 fn b01_empty_pages_with_a_token_lose_no_row_and_are_counted() {
-    let summary = same_rows("empty_page_every = 3");
+    let summary = same_rows("empty_page_every = 3").summary;
     assert!(summary.contains("empty pages"), "{summary}");
 }
 
 #[test]
 fn b04_a_token_that_is_refused_once_is_tried_again_and_nothing_begins_anew() {
-    let summary = same_rows("expired_token_every = 20");
+    let summary = same_rows("expired_token_every = 20").summary;
     assert!(!summary.contains("shards restarted"), "{summary}");
 }
 
 #[test]
 fn b04_a_token_lost_half_way_begins_the_shard_again_and_loses_and_doubles_no_row() {
-    let summary = same_rows("lost_token_every = 90");
+    let summary = same_rows("lost_token_every = 90").summary;
     assert!(summary.contains("shards restarted"), "{summary}");
     assert!(!summary.contains("duplicate rows"), "what was read before the restart is dropped: {summary}");
 }
 
 #[test]
 fn b08_throttles_are_waited_out() {
-    same_rows("throttle_per_second = 60\nthrottle_burst = 5");
+    // Eight calls begin at once, so that a burst of three is exceeded on any machine.
+    let bad = same_rows("throttle_per_second = 40\nthrottle_burst = 3");
+    let throttles = bad.scene.fired("throttle_per_second");
+    assert_eq!(bad.counted("throttles"), throttles, "each is in the ledger");
+    assert_eq!(bad.counted("retries"), throttles, "each is tried again");
 }
 
 #[test]
@@ -79,12 +114,20 @@ fn one_shard_that_fails_ends_the_others_of_its_aggregator_at_once() {
 
 #[test]
 fn server_errors_and_cut_connections_are_tried_again() {
-    same_rows("error_every = 9\ncut_every = 11\nlatency_millis = 2");
+    let bad = same_rows("error_every = 9\ncut_every = 11\nlatency_millis = 2");
+    let failed = bad.scene.fired("error_every") + bad.scene.fired("cut_every");
+    assert_eq!((bad.counted("retries"), bad.counted("throttles")), (failed, 0));
 }
 
 #[test]
 fn an_error_code_in_the_header_is_understood_as_well() {
-    same_rows("error_code_in_header_only = true\nlost_token_every = 90\nthrottle_per_second = 90\nthrottle_burst = 5");
+    let bad = same_rows("error_code_in_header_only = true\nlost_token_every = 90\nthrottle_every = 9");
+    assert_eq!(bad.counted("throttles"), bad.scene.fired("throttle_every"), "each is known for one");
+    assert_eq!(
+        bad.counted("shard_restarts"),
+        bad.scene.fired("lost_token_every"),
+        "and so is each token that is refused"
+    );
 }
 
 #[test]

@@ -3,11 +3,13 @@
 use crate::answers::{Answer, serve};
 use crate::reading::texts;
 use crate::support::{Scene, run};
-use compline_model::Table;
+use compline_fetcher::{AggregatorAddress, Connector, FetchOptions, Identity};
+use compline_model::{RunId, Table};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// A proxy that notes what it is asked for and refuses it.
 struct Proxy {
@@ -134,9 +136,9 @@ fn b16_hosts_that_are_not_for_the_proxy_are_asked_directly() {
     assert_eq!(proxy.asked(), before);
 }
 
-/// Credentials that end 11 seconds after they are given.
-fn short_lived(number: usize, _: &str) -> Answer {
-    let end = (chrono::Utc::now() + chrono::TimeDelta::seconds(11)).to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+/// Credentials that seem to have ended a day before they are given, by a clock that is 26 hours fast.
+fn ended_already(number: usize, _: &str) -> Answer {
+    let end = (chrono::Utc::now() - chrono::TimeDelta::hours(25)).to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
     let body = format!(
         "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>\
          <AccessKeyId>ASIA{number}</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>\
@@ -172,9 +174,9 @@ fn a_role_that_cannot_be_had_is_told_with_what_to_do() {
 }
 
 #[test]
-fn a_role_is_assumed_as_the_file_says_and_again_before_its_credentials_end() {
-    let scene = Scene::new("latency_millis = 60");
-    let (url, asked) = serve(short_lived);
+fn f08_a_role_is_assumed_as_the_file_says_and_once_by_a_clock_that_is_a_day_fast() {
+    let scene = Scene::new("");
+    let (url, asked) = serve(ended_already);
     let role = "role_arn = \"arn:aws-us-gov:iam::012345678910:role/x\"\nexternal_id = \"agreed\"\n\
                 role_session_name = \"nightly@audit\"\nrole_duration_secs = 900\nfan_out = \"none\"";
     let pipeline = scene.knows_only_now(scene.org_pipeline("lake", role, "page_size = 15"));
@@ -183,7 +185,7 @@ fn a_role_is_assumed_as_the_file_says_and_again_before_its_credentials_end() {
     let ended = run(command);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let asked = asked.lock().expect("no panic");
-    assert!(asked.len() >= 2, "credentials that end are asked for again: {}", asked.len());
+    assert_eq!(asked.len(), 1, "once for all pages");
     for said in [
         "RoleArn=arn%3Aaws-us-gov%3Aiam%3A%3A012345678910%3Arole%2Fx",
         "RoleSessionName=nightly%40audit",
@@ -191,5 +193,35 @@ fn a_role_is_assumed_as_the_file_says_and_again_before_its_credentials_end() {
         "ExternalId=agreed",
     ] {
         assert!(asked.iter().all(|request| request.contains(said)), "{said}");
+    }
+}
+
+#[test]
+fn f08_how_far_the_clock_is_off_is_known_from_the_first_answer_though_the_sdk_corrects_itself() {
+    for offset in [0, -26 * 3600, 1200] {
+        let scene = Scene::new(&format!("clock_offset_secs = {offset}"));
+        let text = std::fs::read_to_string(scene.pipeline("")).expect("read");
+        let url = text.lines().find_map(|line| line.strip_prefix("endpoint_url = \"")).expect("an endpoint");
+        let options = FetchOptions {
+            page_size: None,
+            max_attempts: 1,
+            operation_timeout: Duration::from_secs(20),
+            attempt_timeout: Duration::from_secs(20),
+            max_requests_per_second: None,
+            endpoint_url: url.split_once("/{date}").map(|(url, _)| url.to_owned()),
+        };
+        let address = AggregatorAddress {
+            id: "org".parse().expect("an id"),
+            name: "org-aggregator".parse().expect("a name"),
+            region: "eu-west-1".parse().expect("a region"),
+            role: None,
+        };
+        let found = scene.runtime.block_on(async {
+            let client = Connector::load(Identity::Simulated, options).await.connect(address).await;
+            assert_eq!(client.clock_offset(), None, "nobody has been asked yet");
+            client.pack_counts(RunId::new(chrono::Utc::now())).await.expect("an answer");
+            client.clock_offset().expect("an offset").num_seconds()
+        });
+        assert!((found - offset).abs() <= 5, "{offset}: {found}");
     }
 }

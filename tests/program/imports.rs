@@ -177,3 +177,51 @@ fn an_import_can_come_from_stdin_and_is_held_when_it_lost_much() {
     assert_eq!(accepted.code, Some(0), "{accepted:?}");
     assert_eq!(scene.rows(Table::PackCompliance, "org", DAYS[1]).len(), 1);
 }
+
+#[test]
+fn an_import_has_the_rows_that_the_files_filters_ask_for_as_a_run_has_and_counts_the_others() {
+    let scene = Scene::new("");
+    let filters = "[[aggregator.filter]]\naws_region = \"eu-west-1\"\n[[aggregator.filter]]\n\
+                   compliance_type = \"NON_COMPLIANT\"\naws_region = \"us-east-1\"";
+    scene.night(&scene.org_pipeline("all", "", RAW), DAYS[0]);
+    scene.night(&scene.org_pipeline("asked", filters, ""), DAYS[0]);
+    let rows = |lake: &str| {
+        let rows = scene.read(&scene.lake_at(lake), Table::PackCompliance, "org", DAYS[0]).expect("rows");
+        let [accounts, regions, names, types] =
+            ["account_id", "aws_region", "conformance_pack_name", "compliance_type"]
+                .map(|name| crate::reading::column(&rows, name));
+        accounts.into_iter().zip(regions).zip(names.into_iter().zip(types)).collect::<Vec<_>>()
+    };
+    let (all, asked) = (rows("all"), rows("asked"));
+    assert!(!asked.is_empty() && asked.len() < all.len());
+
+    let pipeline = scene.org_pipeline("imported", filters, "").display().to_string();
+    let file = archive(&scene, "all", DAYS[0]).display().to_string();
+    let ended = import(&scene, &pipeline, DAYS[0], &[&file, "--json"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(rows("imported"), asked);
+    let report: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!(report["aggregators"][0]["left_out"].as_u64(), Some((all.len() - asked.len()) as u64));
+}
+
+#[test]
+fn f04_a_file_that_names_a_next_page_is_refused_unless_the_files_are_said_to_be_pages_of_one_list() {
+    let scene = Scene::new("");
+    let pipeline = scene.org_pipeline("lake", "", "").display().to_string();
+    let page = |name: &str, token: &str| {
+        format!(r#"{{"AggregateComplianceByConformancePacks":[{}]{token}}}"#, pack(name, "COMPLIANT"))
+    };
+    std::fs::write(scene.path("eu.json"), page("a", r#","NextToken":"more""#)).expect("written");
+    std::fs::write(scene.path("us.json"), page("b", "")).expect("written");
+    for files in [["eu.json", "us.json"], ["us.json", "eu.json"]] {
+        let ended = import(&scene, &pipeline, DAYS[0], &files);
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.stdout.contains("cannot read eu.json, NextToken: its last page names a next one"), "{ended:?}");
+        assert!(tables(&scene, "lake").is_empty());
+    }
+    let ended = import(&scene, &pipeline, DAYS[0], &["--pages", "eu.json", "us.json"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(scene.rows(Table::PackCompliance, "org", DAYS[0]).len(), 2);
+    let twice = import(&scene, &pipeline, DAYS[1], &["--pages", "us.json", "us.json"]);
+    assert!(twice.code == Some(1) && twice.stdout.contains("these are several lists"), "{twice:?}");
+}

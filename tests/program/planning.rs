@@ -61,7 +61,7 @@ fn discover_that_cannot_ask_an_aggregator_says_so_and_shows_the_others() {
 #[test]
 fn every_split_reads_the_same_rows() {
     let scene = Scene::new("");
-    let rows: Vec<Vec<String>> = ["auto", "none", "region", "account", "compliance_type"]
+    let rows: Vec<Vec<String>> = ["auto", "none", "region", "account"]
         .iter()
         .map(|fan_out| {
             let pipeline = scene.org_pipeline(fan_out, &format!("fan_out = \"{fan_out}\""), "");
@@ -101,4 +101,68 @@ fn rows_that_the_file_does_not_want_are_left_out_and_counted() {
         ended.stdout.contains(&format!("org: {left_out} rows are left out, as the pipeline file says")),
         "{ended:?}"
     );
+}
+
+/// A pipeline file whose AWS Config is a server that answers to order.
+fn answered_by(scene: &Scene, pipeline: std::path::PathBuf, url: &str) -> String {
+    let text = std::fs::read_to_string(&pipeline).expect("read");
+    let endpoint = format!("endpoint_url = \"{url}/{{date}}\"");
+    let lines = text.lines().map(|line| if line.starts_with("endpoint_url") { &endpoint } else { line });
+    let text = lines.collect::<Vec<_>>().join("\n");
+    let path = scene.path("answered.toml");
+    std::fs::write(&path, text).expect("written");
+    path.display().to_string()
+}
+
+#[test]
+fn f10_a_region_that_cannot_be_asked_for_by_its_name_is_an_error_or_read_without_a_split_by_region() {
+    let pack = serde_json::json!({"ConformancePackName": "a", "AccountId": "000000000001", "AwsRegion": "mars",
+        "Compliance": {"ComplianceType": "COMPLIANT"}});
+    let (url, asked) = crate::answers::serve(move |_, request| {
+        let source = |region: &str| {
+            serde_json::json!({"SourceId": "000000000001", "SourceType": "ACCOUNT", "AwsRegion": region,
+                "LastUpdateStatus": "SUCCEEDED"})
+        };
+        let body = if request.contains("SourcesStatus") {
+            serde_json::json!({"AggregatedSourceStatusList": [source("eu-west-1"), source("mars")]})
+        } else if request.contains("ComplianceSummary") {
+            serde_json::json!({"AggregateConformancePackComplianceSummaries": []})
+        } else if request.contains("DescribeConfigurationAggregators") {
+            serde_json::json!({"ConfigurationAggregators": []})
+        } else {
+            serde_json::json!({"AggregateComplianceByConformancePacks": [pack]})
+        };
+        ("200 OK", "application/x-amz-json-1.1", body.to_string())
+    });
+    let scene = Scene::new("");
+    let by = |fan_out: &str| {
+        let pipeline = scene.org_pipeline("lake", &format!("fan_out = \"{fan_out}\""), "[check]\nreconcile = \"off\"");
+        run(scene.command(&["run", &answered_by(&scene, pipeline, &url), "--date", DAY]))
+    };
+    let refused = by("region");
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stdout.contains("names mars, which is not the name of an AWS region"), "{refused:?}");
+    for fan_out in ["auto", "none", "account"] {
+        asked.lock().expect("no panic").clear();
+        assert_eq!(by(fan_out).code, Some(0), "{fan_out}");
+        let rows = scene.rows(Table::PackCompliance, "org", DAY);
+        assert!(rows.len() == 1 && rows[0].contains("|mars|"), "{fan_out}: {rows:?}");
+        let requests = asked.lock().expect("no panic").join("\n");
+        assert!(!requests.contains("\"AwsRegion\":"), "{fan_out}: no shard of a region: {requests}");
+    }
+}
+
+#[test]
+fn f11_a_source_without_a_status_ends_the_run_and_names_the_field() {
+    let (url, _) = crate::answers::serve(|_, _| {
+        let source = serde_json::json!({"SourceId": "000000000001", "SourceType": "ACCOUNT", "AwsRegion": "eu-west-1"});
+        let body = serde_json::json!({"AggregatedSourceStatusList": [source]});
+        ("200 OK", "application/x-amz-json-1.1", body.to_string())
+    });
+    let scene = Scene::new("");
+    let pipeline = answered_by(&scene, scene.org_pipeline("lake", "fan_out = \"none\"", ""), &url);
+    let ended = run(scene.command(&["run", &pipeline, "--date", DAY]));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stdout.contains("AggregatedSourceStatusList[0].LastUpdateStatus cannot be read"), "{ended:?}");
+    assert!(scene.read(&scene.lake(), Table::SourceStatus, "org", DAY).is_none());
 }

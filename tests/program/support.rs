@@ -80,6 +80,11 @@ impl Scene {
         self.simulator.last_requests()
     }
 
+    /// How often a fault of the source has fired.
+    pub(crate) fn fired(&self, fault: &str) -> u64 {
+        self.simulator.faults_fired().get(fault).copied().unwrap_or_default()
+    }
+
     /// Writes a pipeline over the first aggregator, with more lines in `[[aggregator]]`, and after it; gives its path.
     pub(crate) fn org_pipeline(&self, lake: &str, aggregator: &str, rest: &str) -> PathBuf {
         let text = format!(

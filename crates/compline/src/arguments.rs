@@ -45,8 +45,9 @@ pub(crate) enum Command {
     /// Take a day from files in place of AWS Config.
     ///
     /// Takes the output of `aws configservice describe-aggregate-compliance-by-conformance-packs` (one document, or one per
-    /// page), pages or their items as boto3 gives them, in a list or one a line, and the archives of `[archive] raw`;
-    /// plain, gzip or zstd. Nothing is written unless all of it is understood. Trends of later days follow.
+    /// page with --pages), pages or their items as boto3 gives them, in a list or one a line, and the archives of
+    /// `[archive] raw`; plain, gzip or zstd. Rows that no filter of the pipeline file asks for are left out. Nothing is written
+    /// unless all of it is understood. Trends of later days follow.
     Import(ImportArguments),
     /// Recompute the trend tables from the snapshots.
     ///
@@ -263,6 +264,10 @@ pub(crate) struct ImportArguments {
     /// The files, - for stdin.
     #[arg(value_name = "PATH", required = true)]
     pub(crate) paths: Vec<PathBuf>,
+    /// The files are the pages of one list: one of them is its last page, and all others name a next one. Without this every
+    /// file must be whole by itself, such as one for each account or region.
+    #[arg(long)]
+    pub(crate) pages: bool,
     /// Replace the snapshot of that day, if there is one.
     #[arg(long)]
     pub(crate) replace: bool,

@@ -16,7 +16,7 @@ use crate::session::Session;
 use crate::settings::{AggregatorSettings, lake_name};
 use anyhow::Context;
 use bytes::Bytes;
-use compline_fetcher::Connector;
+use compline_fetcher::{Connector, FilesAre};
 use compline_model::{Dataset, SnapshotDate};
 use futures::future::join_all;
 use std::path::PathBuf;
@@ -44,7 +44,7 @@ pub(crate) enum Source {
     /// Nowhere but from what is held: AWS Config does not know that date.
     HeldAlone,
     /// Files. `replace` says that a day that is committed may be replaced.
-    Files { files: Vec<PathBuf>, replace: bool },
+    Files { files: Vec<PathBuf>, files_are: FilesAre, replace: bool },
 }
 
 /// What every aggregator of a run shares.

@@ -19,15 +19,11 @@ pub(crate) struct Population {
 impl Population {
     /// That of an aggregator, as the settings say it.
     pub(crate) fn of(aggregator: &AggregatorSettings) -> Self {
-        let facts_only = aggregator.filters.iter().any(|filter| !matches!(filter.compliance_type.len(), 0 | 3));
-        let filters =
-            if aggregator.filters.is_empty() { "everything".to_owned() } else { format!("{:?}", aggregator.filters) };
-        let text = if aggregator.choice.is_everything() {
-            filters
-        } else {
-            format!("{filters}; {}", aggregator.choice.shown())
-        };
-        Self { text, facts_only }
+        let asked = compline_fetcher::Population::of(&aggregator.filters);
+        let rows = aggregator.choice.shown();
+        let parts: Vec<String> = [asked.shown(), rows.to_owned()].into_iter().filter(|part| !part.is_empty()).collect();
+        let text = if parts.is_empty() { "everything".to_owned() } else { parts.join("; ") };
+        Self { text, facts_only: asked.depends_on_answer() }
     }
 
     fn of_row(row: &LedgerRow) -> Option<Self> {

@@ -15,6 +15,7 @@ use aws_sdk_config::types::{
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use bytes::Bytes;
+use chrono::TimeDelta;
 use compline_model::{AggregatorId, PackAnswer, PackCounts, SourceAnswer};
 use std::error::Error;
 use std::sync::Arc;
@@ -69,6 +70,12 @@ impl AggregatorClient {
     /// What this client and its clones have sent so far.
     pub fn counts(&self) -> CallCounts {
         self.counters.counts()
+    }
+
+    /// How far this machine's clock is behind AWS Config's: the server's time less the local time when the last answer came,
+    /// to about a second; nothing before the first answer. It is negative for a clock that is fast.
+    pub fn clock_offset(&self) -> Option<TimeDelta> {
+        self.counters.clock_offset()
     }
 
     /// The aggregator's id.

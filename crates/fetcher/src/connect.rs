@@ -1,6 +1,7 @@
 //! From settings to a client of one aggregator.
 
 use crate::AggregatorClient;
+use crate::credentials::SoundExpiry;
 use crate::pace::{InTurn, Pace};
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, SdkConfig};
@@ -89,7 +90,18 @@ impl Connector {
                 .credentials_provider(Credentials::new("simulated", "simulated", None, None, "simulated"))
                 .region(aws_config::Region::from_static("us-east-1")),
         };
-        Self { shared: loader.load().await, options, connections: Mutex::default() }
+        Self::of(loader.load().await, options)
+    }
+
+    pub(crate) fn of(shared: SdkConfig, options: FetchOptions) -> Self {
+        let shared = match shared.credentials_provider() {
+            Some(provider) => {
+                let provider = SoundExpiry::of(provider, shared.time_source(), None);
+                shared.into_builder().credentials_provider(provider).build()
+            }
+            None => shared,
+        };
+        Self { shared, options, connections: Mutex::default() }
     }
 
     /// A client of STS with the credentials that an aggregator is asked with.
@@ -211,7 +223,8 @@ async fn assume(shared: &SdkConfig, role: &Role, region: &Region) -> SharedCrede
     if let Some(external_id) = &role.external_id {
         builder = builder.external_id(external_id);
     }
-    SharedCredentialsProvider::new(builder.build().await)
+    let provider = SharedCredentialsProvider::new(builder.build().await);
+    SoundExpiry::of(provider, shared.time_source(), Some(role.duration))
 }
 
 #[cfg(test)]

@@ -4,13 +4,15 @@ use crate::client::{AGGREGATORS, SOURCES};
 use crate::dump::{DumpError, Dumped, FileReader};
 use crate::error::{Cause, FetchError};
 use crate::lines::{ArchiveHead, Lines, VERSION};
-use crate::plan::{Sizes, Split, choose, plan_shards, split_needed};
-use crate::series::Series;
+use crate::paged_list::PagedList;
+use crate::plan::{Sizes, Split, UnknownFanOut, choose, plan_shards, split_needed};
+use crate::wire::excerpt;
 use crate::{AggregatorClient, FanOut, FilterLists, Shard};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use compline_model::{AccountId, Region, RunId, SnapshotDate, SourceAnswer};
+use compline_model::{AccountId, InvalidName, Region, RunId, SnapshotDate, SourceAnswer};
 use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
 
 /// What is to be planned.
 #[derive(Debug, Clone, Copy)]
@@ -47,29 +49,70 @@ pub struct Discovery {
 struct Places {
     regions: BTreeSet<Region>,
     accounts: BTreeSet<AccountId>,
+    /// Regions that have not the form of one: a shard cannot ask for them, and must not be left out without a word.
+    unknown_regions: BTreeSet<String>,
+    unknown_accounts: BTreeSet<String>,
 }
 
 impl Places {
-    fn add(&mut self, account: &str, region: Option<&str>) {
-        self.accounts.extend(account.parse());
-        self.regions.extend(region.and_then(|region| region.parse().ok()));
+    /// Adds what a source's status names. The organization itself is no account that has packs.
+    fn add(&mut self, status: &SourceAnswer) {
+        if status.source_type != ORGANIZATION || status.source_id.parse::<AccountId>().is_ok() {
+            self.add_account(&status.source_id);
+        }
+        if let Some(region) = &status.aws_region {
+            self.add_region(region);
+        }
+    }
+
+    fn add_account(&mut self, name: &str) {
+        match name.parse() {
+            Ok(account) => drop(self.accounts.insert(account)),
+            Err(_) => drop(self.unknown_accounts.insert(name.to_owned())),
+        }
+    }
+
+    fn add_region(&mut self, name: &str) {
+        match name.parse() {
+            Ok(region) => drop(self.regions.insert(region)),
+            Err(_) => drop(self.unknown_regions.insert(name.to_owned())),
+        }
+    }
+
+    /// Why a split would not read everything: there is nothing to split by, or something that no request can name.
+    fn lack(&self, split: Split) -> Option<Cause> {
+        let (none, unknown, what) = match split {
+            Split::Accounts => (self.accounts.is_empty(), &self.unknown_accounts, "account"),
+            Split::Regions | Split::Either => (self.regions.is_empty(), &self.unknown_regions, "region"),
+        };
+        if !unknown.is_empty() {
+            let names = unknown.iter().take(MAX_NAMED).map(|name| excerpt(name)).collect();
+            return Some(Cause::UnknownNames { what, names, count: unknown.len() });
+        }
+        none.then_some(Cause::NoSources)
     }
 }
 
+/// The type of a source that is an organization.
+const ORGANIZATION: &str = "ORGANIZATION";
+
+/// Names in an error; more help nobody.
+const MAX_NAMED: usize = 5;
+
 impl AggregatorClient {
     /// Asks what the aggregator gathers from, as far as the plan needs it, and plans its shards: for a split, every account
-    /// or region that AWS Config names anywhere gets a shard. Gives the lines to keep as well, read back by
+    /// or region that AWS Config names anywhere gets a shard. Gives the lines of a checkpoint as well, read back by
     /// [`Discovery::read`].
     ///
     /// # Errors
     /// Whatever keeps a list from being whole, or a list that has nothing of what is needed.
     pub async fn discover(&self, wanted: Wanted<'_>) -> Result<(Discovery, Bytes), FetchError> {
         let run_id = wanted.run_id;
-        let mut series = Series::new(self.clone(), SOURCES, run_id);
-        let (statuses, collected_at) = series.every_item(async |call| self.sources_page(call).await).await?;
+        let mut list = PagedList::new(self.clone(), SOURCES, run_id);
+        let (statuses, collected_at) = list.every_item(async |call| self.sources_page(call).await).await?;
         let mut places = Places::default();
         for status in &statuses {
-            places.add(&status.source_id, status.aws_region.as_deref());
+            places.add(status);
         }
         let needed = split_needed(wanted.filters, wanted.fan_out);
         if needed.is_some() {
@@ -79,26 +122,22 @@ impl AggregatorClient {
             FanOut::Auto => self.chosen(wanted, &statuses, &mut places).await,
             other => other,
         };
-        let lacking = match split_needed(wanted.filters, fan_out) {
-            Some(Split::Accounts) => places.accounts.is_empty(),
-            Some(_) => places.regions.is_empty(),
-            None => false,
-        };
-        if lacking {
-            return Err(FetchError::permanent(self.doing(SOURCES, ""), Cause::NoSources));
+        let split = split_needed(wanted.filters, fan_out);
+        if let Some(cause) = split.and_then(|split| places.lack(split)) {
+            return Err(FetchError::permanent(self.doing(SOURCES, ""), cause));
         }
         let shards = plan_shards(wanted.filters, fan_out, &places.regions, &places.accounts);
-        let lines = self.kept(wanted, fan_out, &shards, places, series)?;
+        let lines = self.lines(wanted, fan_out, &shards, places, list)?;
         Ok((Discovery { statuses, collected_at, run_id, fan_out, shards }, lines))
     }
 
     /// Adds what the aggregator is set up to gather from: a source that was never heard of yet is in no status.
     async fn add_gathered(&self, places: &mut Places, run_id: RunId) -> Result<(), FetchError> {
-        let mut series = Series::new(self.clone(), AGGREGATORS, run_id);
-        let (aggregators, _) = series.every_item(async |call| self.gathered_page(call).await).await?;
+        let mut list = PagedList::new(self.clone(), AGGREGATORS, run_id);
+        let (aggregators, _) = list.every_item(async |call| self.gathered_page(call).await).await?;
         for gathered in aggregators {
-            places.accounts.extend(gathered.account_ids.iter().filter_map(|account| account.parse().ok()));
-            places.regions.extend(gathered.aws_regions.iter().filter_map(|region| region.parse().ok()));
+            gathered.account_ids.iter().for_each(|account| places.add_account(account));
+            gathered.aws_regions.iter().for_each(|region| places.add_region(region));
         }
         Ok(())
     }
@@ -107,20 +146,23 @@ impl AggregatorClient {
     /// cannot be had, the number of its sources does.
     async fn chosen(&self, wanted: Wanted<'_>, statuses: &[SourceAnswer], places: &mut Places) -> FanOut {
         if !wanted.filters.is_empty() {
-            return if places.regions.is_empty() { FanOut::None } else { FanOut::Region };
+            return if places.lack(Split::Regions).is_none() { FanOut::Region } else { FanOut::None };
         }
         let mut by_region: BTreeMap<String, u64> = BTreeMap::new();
         match self.pack_counts_by_region(wanted.run_id).await {
             Ok(counts) => {
-                places.regions.extend(counts.keys().filter_map(|region| region.parse().ok()));
+                counts.keys().for_each(|region| places.add_region(region));
                 let packs = |count: i64| u64::try_from(count).unwrap_or_default();
-                by_region
-                    .extend(counts.into_iter().map(|(region, of)| (region, packs(of.compliant + of.non_compliant))));
+                by_region.extend(
+                    counts
+                        .into_iter()
+                        .map(|(region, of)| (region, packs(of.compliant.saturating_add(of.non_compliant)))),
+                );
             }
             Err(error) => {
                 tracing::info!(%error, "planning by the number of sources alone");
                 for region in statuses.iter().filter_map(|status| status.aws_region.clone()) {
-                    *by_region.entry(region).or_default() += USUAL_PACKS;
+                    *by_region.entry(region).or_default() += TYPICAL_PACKS;
                 }
             }
         }
@@ -129,20 +171,30 @@ impl AggregatorClient {
             regions: places.regions.len() as u64,
             accounts: places.accounts.len() as u64,
             page: self.page_rows(),
+            by_region: places.unknown_regions.is_empty(),
+            by_account: places.unknown_accounts.is_empty(),
         };
+        for region in &places.unknown_regions {
+            tracing::warn!(region = excerpt(region), "not a region's name: no split by region");
+        }
+        for account in &places.unknown_accounts {
+            tracing::warn!(account = excerpt(account), "not an account id: no split by account");
+        }
         choose(&sizes, wanted.at_once)
     }
 
-    fn kept(
+    /// The lines of the plan and of the sources, for a checkpoint.
+    fn lines(
         &self,
         wanted: Wanted<'_>,
         fan_out: FanOut,
         shards: &[Shard],
         places: Places,
-        series: Series,
+        list: PagedList,
     ) -> Result<Bytes, FetchError> {
-        let failed =
-            |error: std::io::Error| FetchError::transient(self.doing(SOURCES, ""), Cause::NotKept(error.to_string()));
+        let failed = |error: std::io::Error| {
+            FetchError::transient(self.doing(SOURCES, ""), Cause::NotRecorded(error.to_string()))
+        };
         let head = ArchiveHead {
             version: VERSION,
             aggregator: self.address().id.to_string(),
@@ -159,12 +211,12 @@ impl AggregatorClient {
         let mut lines = Lines::new().map_err(failed)?;
         lines.push_head(head).map_err(failed)?;
         let head = lines.finish().map_err(failed)?;
-        Ok(Bytes::from([head, series.lines()?].concat()))
+        Ok(Bytes::from([head, list.lines()?].concat()))
     }
 }
 
 /// Packs in an account and region, where nothing says how many.
-const USUAL_PACKS: u64 = 5;
+const TYPICAL_PACKS: u64 = 5;
 
 impl Discovery {
     /// Reads back what [`AggregatorClient::discover`] gave, with the same filters. `name` is the file's, for the error.
@@ -174,18 +226,77 @@ impl Discovery {
     pub fn read(name: &str, lines: Bytes, filters: &[FilterLists]) -> Result<Self, DumpError> {
         let mut file = FileReader::of_checkpoint(name, lines)?;
         let Some(Dumped::Archive(archive)) = file.next_part()? else {
-            return Err(file.error("", "it does not say what it is"));
+            return Err(file.error("", "unexpected line: the first one of a plan says what it is of"));
         };
-        let fan_out = archive.fan_out.parse().map_err(|_| file.error("fan_out", "it is none that is known"))?;
-        let regions = archive.regions.iter().filter_map(|region| region.parse().ok()).collect();
-        let accounts = archive.accounts.iter().filter_map(|account| account.parse().ok()).collect();
+        let fan_out = archive
+            .fan_out
+            .parse()
+            .map_err(|error: UnknownFanOut| file.error("compline.fan_out", &error.to_string()))?;
+        let regions = names(&archive.regions).map_err(|error| file.error("compline.regions", &error.to_string()))?;
+        let accounts = names(&archive.accounts).map_err(|error| file.error("compline.accounts", &error.to_string()))?;
         let shards = plan_shards(filters, fan_out, &regions, &accounts);
+        if shards.len() != archive.shards {
+            // The checkpoints of its shards would be taken for those of others.
+            let reason =
+                format!("it has {} shards and the plan has {}; run again with --fresh", archive.shards, shards.len());
+            return Err(file.error("compline.shards", &reason));
+        }
         let (mut statuses, mut collected_at, mut run_id) = (Vec::new(), DateTime::UNIX_EPOCH, archive.run_id);
         while let Some(dumped) = file.next_part()? {
-            let Dumped::Sources(page) = dumped else { return Err(file.error("", "it is no page of sources")) };
+            let Dumped::Sources(page) = dumped else {
+                return Err(file.error("", "unexpected page: not one of sources"));
+            };
             statuses.extend(page.statuses);
             (collected_at, run_id) = (page.collected_at, page.run_id);
         }
         Ok(Self { statuses, collected_at, run_id, fan_out, shards })
+    }
+}
+
+/// Names as they were written; one that cannot be read must not be left out.
+fn names<T: FromStr<Err = InvalidName> + Ord>(texts: &[String]) -> Result<BTreeSet<T>, InvalidName> {
+    texts.iter().map(|text| text.parse()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(source_id: &str, source_type: &str, region: Option<&str>) -> SourceAnswer {
+        SourceAnswer {
+            source_id: source_id.to_owned(),
+            source_type: source_type.to_owned(),
+            aws_region: region.map(str::to_owned),
+            status: "SUCCEEDED".to_owned(),
+            last_update_time: None,
+            error_code: None,
+            error_message: None,
+        }
+    }
+
+    fn lack(statuses: &[SourceAnswer], split: Split) -> Option<String> {
+        let mut places = Places::default();
+        statuses.iter().for_each(|status| places.add(status));
+        Some(FetchError::permanent("planning".to_owned(), places.lack(split)?).to_string())
+    }
+
+    #[test]
+    fn f10_a_name_that_no_shard_can_ask_for_is_named_and_not_left_out() {
+        let good = status("000000000001", "ACCOUNT", Some("eu-west-1"));
+        let organization = status("o-abc1234567", ORGANIZATION, None);
+        assert_eq!(lack(&[good.clone(), organization], Split::Accounts), None, "an organization has no packs itself");
+
+        let odd_region = [good.clone(), status("000000000002", "ACCOUNT", Some("mars"))];
+        assert_eq!(lack(&odd_region, Split::Accounts), None);
+        let error = lack(&odd_region, Split::Regions).expect("an error");
+        assert!(error.contains("names mars, which is not the name of an AWS region"), "{error}");
+
+        let odd_account = [good, status("12", "ACCOUNT", Some("eu-west-1"))];
+        assert_eq!(lack(&odd_account, Split::Regions), None);
+        let error = lack(&odd_account, Split::Accounts).expect("an error");
+        assert!(error.contains("names 12, which is not the name of an account"), "{error}");
+        let many: Vec<_> = (0..9).map(|number| status(&number.to_string(), "ACCOUNT", None)).collect();
+        let error = lack(&many, Split::Accounts).expect("an error");
+        assert!(error.contains("names 0, 1, 2, 3, 4 and 4 more, "), "{error}");
     }
 }

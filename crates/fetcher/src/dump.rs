@@ -1,17 +1,23 @@
-//! Pages that were kept as files: by Compline, by the AWS CLI, or by a script.
+//! Pages that were stored as files: by Compline, by the AWS CLI, or by a script.
 //!
 //! A file is one JSON document or several, one after the other: an answer of
 //! `describe-aggregate-compliance-by-conformance-packs`, a list of answers, an item of one, a list of items, or a line of
 //! Compline's own archive. gzip and zstd are undone. Everything is parsed as strictly as an answer that has just come.
+//!
+//! Nothing in two pages says that they are of one list. So a file must be whole by itself, its last page without a
+//! `NextToken`, unless whoever gives the files says that they are the pages of one list.
 
 mod document;
+mod pages;
 
 use crate::lines::{ArchiveHead, Head, PageHead, VERSION};
 use crate::wire::{BodyError, Object, RawAnswer, RawPack, excerpt};
 use bytes::{Buf, Bytes};
 use chrono::{DateTime, Utc};
 use compline_model::{AggregatorId, PackAnswer, Page, RunId, SnapshotDate, SourceAnswer};
-use document::{Counted, Documents, RawDocument, decompressed};
+use document::{Documents, RawDocument, Text, text_of};
+pub use pages::FilesAre;
+use pages::{OneList, Pages};
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -72,14 +78,15 @@ pub struct Dump {
     files: VecDeque<PathBuf>,
     file: Option<FileReader>,
     run_id: RunId,
-    /// Files of one page each, the last of them, and whether one is the end of a series.
-    single: Option<(String, bool)>,
+    /// The pages of all files, where they are those of one list.
+    one_list: Option<OneList>,
 }
 
 impl Dump {
     /// Files to read; `-` is stdin. Pages that do not say which run collected them get `run_id`.
-    pub fn new(files: Vec<PathBuf>, run_id: RunId) -> Self {
-        Self { files: files.into(), file: None, run_id, single: None }
+    pub fn new(files: Vec<PathBuf>, files_are: FilesAre, run_id: RunId) -> Self {
+        let one_list = (files_are == FilesAre::PagesOfOneList).then(OneList::default);
+        Self { files: files.into(), file: None, run_id, one_list }
     }
 
     /// What comes next, or nothing after the last file, if all of them are whole.
@@ -89,38 +96,36 @@ impl Dump {
     pub fn next_part(&mut self) -> Result<Option<Dumped>, DumpError> {
         loop {
             let Some(file) = &mut self.file else {
-                let Some(path) = self.files.pop_front() else { return self.ended() };
-                self.file = Some(FileReader::open(&path, self.run_id)?);
+                let Some(path) = self.files.pop_front() else { return self.ended().map(|()| None) };
+                let is_page = self.one_list.is_some();
+                self.file = Some(FileReader { is_page, ..FileReader::open(&path, self.run_id)? });
                 continue;
             };
             if let Some(dumped) = file.next_part()? {
                 return Ok(Some(dumped));
             }
-            if let Some(end) = file.single_page() {
-                let ended = self.single.take().is_some_and(|(_, ended)| ended);
-                self.single = Some((file.name.clone(), ended || end));
+            if let Some(list) = &mut self.one_list {
+                list.add(&file.name, &file.pages).map_err(|reason| file.error_of_file("NextToken", &reason))?;
             }
             self.file = None;
         }
     }
 
-    /// One page a file: the files are a series, and its end must be among them.
-    fn ended(&mut self) -> Result<Option<Dumped>, DumpError> {
-        match self.single.take() {
-            Some((file, false)) => Err(DumpError {
-                file,
-                document: 0,
-                line: 0,
-                field: "NextToken".to_owned(),
-                reason: format!("it names a next page, and {MORE}"),
-            }),
-            _ => Ok(None),
-        }
+    /// Whether the last page of the one list was there.
+    fn ended(&self) -> Result<(), DumpError> {
+        let Some(file) = self.one_list.as_ref().and_then(OneList::without_end) else { return Ok(()) };
+        let reason =
+            "it names a next page, and none of the files is the last page: rows would be missing; give all pages";
+        Err(DumpError::of_file(file, "NextToken", reason))
     }
 }
 
-const MORE: &str =
-    "none of the files is the last page: rows would be missing; give all pages, or get them without --max-items";
+impl DumpError {
+    /// An error that is not of one place in the file.
+    fn of_file(file: &str, field: &str, reason: &str) -> Self {
+        Self { file: file.to_owned(), document: 0, line: 0, field: field.to_owned(), reason: reason.to_owned() }
+    }
+}
 
 /// The pages of a shard, read back from what [`crate::ShardReader::lines`] gave. `name` is the file's, for the error.
 ///
@@ -130,7 +135,7 @@ pub fn read_shard(name: &str, lines: Bytes) -> Result<Vec<Page>, DumpError> {
     let mut file = FileReader::of_checkpoint(name, lines)?;
     let mut pages = Vec::new();
     while let Some(dumped) = file.next_part()? {
-        let Dumped::Packs(page) = dumped else { return Err(file.error("", "it is no page of packs")) };
+        let Dumped::Packs(page) = dumped else { return Err(file.error("", "unexpected page: not one of packs")) };
         pages.push(page);
     }
     if pages.is_empty() { Err(file.error("", "it has no page")) } else { Ok(pages) }
@@ -139,23 +144,27 @@ pub fn read_shard(name: &str, lines: Bytes) -> Result<Vec<Page>, DumpError> {
 /// One file being read.
 pub(crate) struct FileReader {
     name: String,
-    json: serde_json::Deserializer<serde_json::de::IoRead<Counted>>,
+    json: serde_json::Deserializer<serde_json::de::IoRead<Text>>,
     /// Lines read.
     line: Arc<AtomicU64>,
     documents: u64,
     waiting: VecDeque<Dumped>,
     run_id: RunId,
-    /// The series of pages, by shard; 0 where shards are not named.
-    series: BTreeMap<usize, Series>,
+    /// Answers of AWS Config that stand by themselves.
+    pages: Pages,
+    /// Whether it is a part of a list, and not whole by itself.
+    is_page: bool,
+    /// How far the lines of each shard came.
+    lines: BTreeMap<usize, ShardLines>,
     /// The shards that an archive must have.
     shards: Option<usize>,
     /// Whether it is a part of what may be an archive later.
     checkpoint: bool,
 }
 
-/// How far a series of pages came.
+/// How far the pages of a shard came.
 #[derive(Debug, Default)]
-struct Series {
+struct ShardLines {
     pages: u32,
     /// Whether the last page names a next one.
     open: bool,
@@ -165,41 +174,40 @@ impl FileReader {
     fn open(path: &PathBuf, run_id: RunId) -> Result<Self, DumpError> {
         let stdin = path.as_os_str() == "-";
         let name = if stdin { "stdin".to_owned() } else { path.display().to_string() };
-        let failed = |error: io::Error| DumpError {
-            file: name.clone(),
-            document: 0,
-            line: 0,
-            field: String::new(),
-            reason: error.to_string(),
-        };
+        let failed = |error: io::Error| DumpError::of_file(&name, "", &error.to_string());
         let raw: Box<dyn BufRead + Send> = if stdin {
             Box::new(BufReader::new(io::stdin()))
         } else {
             Box::new(BufReader::new(File::open(path).map_err(failed)?))
         };
-        let text = decompressed(raw).map_err(failed)?;
+        let text = text_of(raw).map_err(failed)?;
         Ok(Self::of(name, text, run_id))
     }
 
     /// The lines of a checkpoint.
     pub(crate) fn of_checkpoint(name: &str, lines: Bytes) -> Result<Self, DumpError> {
-        let failed = |error: io::Error| DumpError {
-            file: name.to_owned(),
-            document: 0,
-            line: 0,
-            field: String::new(),
-            reason: error.to_string(),
-        };
-        let text = decompressed(Box::new(BufReader::new(lines.reader()))).map_err(failed)?;
+        let failed = |error: io::Error| DumpError::of_file(name, "", &error.to_string());
+        let text = text_of(Box::new(BufReader::new(lines.reader()))).map_err(failed)?;
         let reader = Self::of(name.to_owned(), text, RunId::new(DateTime::UNIX_EPOCH));
         Ok(Self { checkpoint: true, ..reader })
     }
 
     fn of(name: String, inner: Box<dyn BufRead + Send>, run_id: RunId) -> Self {
         let line = Arc::new(AtomicU64::new(1));
-        let json = serde_json::Deserializer::from_reader(Counted { inner, lines: Arc::clone(&line) });
-        let (waiting, series) = (VecDeque::new(), BTreeMap::new());
-        Self { name, json, line, documents: 0, waiting, run_id, series, shards: None, checkpoint: false }
+        let json = serde_json::Deserializer::from_reader(Text::of(inner, Arc::clone(&line)));
+        Self {
+            name,
+            json,
+            line,
+            documents: 0,
+            waiting: VecDeque::new(),
+            run_id,
+            pages: Pages::default(),
+            is_page: false,
+            lines: BTreeMap::new(),
+            shards: None,
+            checkpoint: false,
+        }
     }
 
     /// What comes next, or nothing after the end of a whole file.
@@ -214,16 +222,26 @@ impl FileReader {
                 // Another document.
                 Err(_) => self.documents += 1,
             }
-            let Documents { list, documents } = serde_path_to_error::deserialize(&mut self.json).map_err(|error| {
+            let documents = serde_path_to_error::deserialize(&mut self.json).map_err(|error| {
                 let path = error.path().to_string();
                 let inner = error.inner();
                 let reason = if inner.is_io() || inner.is_eof() { cut_short(inner) } else { inner.to_string() };
-                self.error(if path == "." { "" } else { &path }, &reason)
+                self.error(if path == "." { "" } else { &path }, &with_advice(&path, reason))
             })?;
-            for (position, document) in documents.into_iter().enumerate() {
-                let at = if list { format!("[{position}].") } else { String::new() };
-                self.take(document, &at)?;
+            self.take_all(documents, "")?;
+        }
+    }
+
+    /// Takes a document, or a list of them. `at` is where it is, for the error.
+    fn take_all(&mut self, documents: Documents, at: &str) -> Result<(), DumpError> {
+        match documents {
+            Documents::One(document) => {
+                self.take(*document, &if at.is_empty() { String::new() } else { format!("{at}.") })
             }
+            Documents::List(list) => list
+                .into_iter()
+                .enumerate()
+                .try_for_each(|(position, documents)| self.take_all(documents, &format!("{at}[{position}]"))),
         }
     }
 
@@ -233,26 +251,38 @@ impl FileReader {
             RawDocument { compline: Some(Object(Head::Page(head))), answer: Some(Object(answer)), .. } => {
                 self.take_line(&head, answer)
             }
-            RawDocument { compline: Some(_), .. } => Err(self.error("answer", "it is missing")),
+            RawDocument { compline: Some(_), .. } => Err(self.error("answer", "the value is missing")),
             RawDocument { packs: Some(list), next_token, .. } => {
                 let each = |(position, Object(pack)): (usize, Object<RawPack>)| {
                     pack.checked(&format!("{at}{}[{position}].", crate::wire::PACKS))
                 };
                 let packs = list.into_iter().enumerate().map(each).collect::<Result<_, _>>();
                 let packs = packs.map_err(|error| self.wrong(error))?;
-                let series = self.series.entry(0).or_default();
-                series.pages += 1;
-                series.open = next_token.is_some_and(|token| !token.is_empty());
+                self.pages.push(next_token);
                 self.push(None, self.run_id, packs);
                 Ok(())
             }
             RawDocument { conformance_pack_name, account_id, aws_region, compliance, .. }
                 if account_id.is_some() || conformance_pack_name.is_some() =>
             {
+                if self.is_page {
+                    return Err(self
+                        .error(at.trim_end_matches('.'), "an item is no page of a list; give items without --pages"));
+                }
                 let pack = RawPack { conformance_pack_name, account_id, aws_region, compliance };
                 let pack = pack.checked(at).map_err(|error| self.wrong(error))?;
                 self.push(None, self.run_id, vec![pack]);
                 Ok(())
+            }
+            RawDocument { value: Some(documents), count, .. } => {
+                let length = match &documents {
+                    Documents::One(_) => 1,
+                    Documents::List(list) => list.len() as u64,
+                };
+                if count.is_some_and(|count| count != length) {
+                    return Err(self.error(&format!("{at}Count"), &format!("{length} items are there")));
+                }
+                self.take_all(documents, &format!("{at}value"))
             }
             _ => Err(self.error(
                 &format!("{at}{}", crate::wire::PACKS),
@@ -262,15 +292,21 @@ impl FileReader {
     }
 
     fn take_archive(&mut self, head: ArchiveHead) -> Result<(), DumpError> {
+        if self.is_page {
+            return Err(self.error("compline", "an archive is a whole day: give it alone, without --pages"));
+        }
         if head.version > VERSION {
-            return Err(self.error("compline.version", "the archive is of a newer compline"));
+            return Err(self.error("compline.version", "the archive is of a newer compline: import it with that one"));
         }
         let archive = Archive {
-            aggregator: head.aggregator.parse().map_err(|_| self.error("compline.aggregator", "it is no id"))?,
+            aggregator: head
+                .aggregator
+                .parse()
+                .map_err(|_| self.error("compline.aggregator", "invalid aggregator id"))?,
             snapshot_date: head
                 .snapshot_date
                 .parse()
-                .map_err(|_| self.error("compline.snapshot_date", "it is no date"))?,
+                .map_err(|_| self.error("compline.snapshot_date", "invalid date"))?,
             run_id: self.parsed_run_id(&head.run_id)?,
             fan_out: head.fan_out,
             shards: head.shards,
@@ -285,12 +321,12 @@ impl FileReader {
     /// Takes a line of an archive or a checkpoint: each shard's pages one after the other, none left out.
     fn take_line(&mut self, head: &PageHead, answer: RawAnswer) -> Result<(), DumpError> {
         let collected_at = DateTime::parse_from_rfc3339(&head.collected_at)
-            .map_err(|_| self.error("compline.collected_at", "it is no time"))?
+            .map_err(|_| self.error("compline.collected_at", "invalid time"))?
             .to_utc();
         let run_id = self.parsed_run_id(&head.run_id)?;
-        let series = self.series.entry(head.shard).or_default();
-        let follows = series.pages + 1 == head.page && (series.pages == 0 || series.open);
-        series.pages = head.page;
+        let lines = self.lines.entry(head.shard).or_default();
+        let follows = lines.pages.checked_add(1) == Some(head.page) && (lines.pages == 0 || lines.open);
+        lines.pages = head.page;
         let next_token = match head.operation.as_str() {
             crate::client::PACKS => {
                 let page = answer.packs().map_err(|error| self.wrong(error))?;
@@ -302,9 +338,9 @@ impl FileReader {
                 self.waiting.push_back(Dumped::Sources(SourcesPage { collected_at, run_id, statuses: page.items }));
                 page.next_token
             }
-            _ => return Err(self.error("compline.operation", "it is none whose pages are kept")),
+            _ => return Err(self.error("compline.operation", "unknown value: pages of it are in no archive")),
         };
-        self.series.entry(head.shard).or_default().open = next_token.is_some_and(|token| !token.is_empty());
+        self.lines.entry(head.shard).or_default().open = next_token.is_some_and(|token| !token.is_empty());
         if follows { Ok(()) } else { Err(self.error("compline.page", "it does not follow the page before")) }
     }
 
@@ -313,7 +349,7 @@ impl FileReader {
     }
 
     fn parsed_run_id(&self, text: &str) -> Result<RunId, DumpError> {
-        text.parse().map_err(|_| self.error("compline.run_id", "it is no run id"))
+        text.parse().map_err(|_| self.error("compline.run_id", "invalid run id"))
     }
 
     /// Whether the file is whole.
@@ -322,25 +358,25 @@ impl FileReader {
             return Err(self.error("", "it is empty"));
         }
         if let Some(shards) = self.shards.filter(|_| !self.checkpoint) {
-            let lacking = (0..=shards).find(|shard| !self.series.contains_key(shard));
+            let lacking = (0..=shards).find(|shard| !self.lines.contains_key(shard));
             if let Some(shard) = lacking {
                 return Err(self.error("", &format!("it is cut short: of {shards} shards, shard {shard} is not there")));
             }
         }
-        let single = self.single_page().is_some();
-        if let Some((shard, _)) = self.series.iter().find(|(_, series)| series.open && !single) {
+        if let Some((shard, _)) = self.lines.iter().find(|(_, lines)| lines.open) {
             let of_shard = if *shard > 0 { format!(" of shard {shard}") } else { String::new() };
-            return Err(self.error("NextToken", &format!("the last page{of_shard} names a next one, and {MORE}")));
+            let reason =
+                format!("it is cut short: the last page{of_shard} names a next one, and rows would be missing");
+            return Err(self.error("NextToken", &reason));
         }
-        Ok(())
+        match self.pages.lack() {
+            Some(reason) if !self.is_page => Err(self.error_of_file("NextToken", reason)),
+            _ => Ok(()),
+        }
     }
 
-    /// Whether the one page of the file is the end of a series; nothing if it has more than one page, or is an archive.
-    fn single_page(&self) -> Option<bool> {
-        match self.series.iter().next() {
-            Some((0, Series { pages: 1, open })) if self.series.len() == 1 && self.shards.is_none() => Some(!open),
-            _ => None,
-        }
+    fn error_of_file(&self, field: &str, reason: &str) -> DumpError {
+        DumpError::of_file(&self.name, field, reason)
     }
 
     fn wrong(&self, error: BodyError) -> DumpError {
@@ -356,6 +392,18 @@ impl FileReader {
             reason: excerpt(reason),
         }
     }
+}
+
+/// What went wrong, and what to do about it where a tool is known to write it so.
+fn with_advice(path: &str, reason: String) -> String {
+    let field = path.rsplit('.').next().unwrap_or_default();
+    if field == "ComplianceType" && reason.starts_with("invalid type: map") {
+        return format!("{reason}; AWS Tools for PowerShell write it so: take the output of the AWS CLI");
+    }
+    if field == "Compliance" && reason.starts_with("invalid type: string") {
+        return format!("{reason}; ConvertTo-Json of PowerShell cuts it off: give it -Depth 10");
+    }
+    reason
 }
 
 fn cut_short(error: &serde_json::Error) -> String {

@@ -30,14 +30,30 @@ pub struct FetchError {
 
 #[derive(Debug)]
 pub(crate) enum Cause {
-    Service { code: String, message: String, request_id: String, hint: Option<String> },
+    Service {
+        code: String,
+        message: String,
+        request_id: String,
+        hint: Option<String>,
+    },
     Body(BodyError, String),
-    NotSent { reason: String, hint: &'static str },
-    TimedOut { reason: String },
+    NotSent {
+        reason: String,
+        hint: &'static str,
+    },
+    TimedOut {
+        reason: String,
+    },
     RepeatedToken,
     RefusedTooOften,
-    NotKept(String),
+    NotRecorded(String),
     NoSources,
+    /// Names that no request can be made for.
+    UnknownNames {
+        what: &'static str,
+        names: Vec<String>,
+        count: usize,
+    },
 }
 
 impl fmt::Display for FetchError {
@@ -62,9 +78,20 @@ impl fmt::Display for FetchError {
                 "AWS Config gave the same page token twice, so rows would be lost or doubled; run again, and tell AWS support if it stays",
             ),
             Cause::RefusedTooOften => f.write_str(
-                "AWS Config refused its own page token twice, and so in each of twenty starts anew; run again, with a finer fan_out so that shards have fewer pages",
+                "AWS Config refused its own page token twice, also after each of 20 restarts of the shard; run again, with a finer fan_out so that shards have fewer pages",
             ),
-            Cause::NotKept(reason) => write!(f, "the page cannot be compressed: {reason}"),
+            Cause::NotRecorded(reason) => write!(f, "the page cannot be compressed: {reason}"),
+            Cause::UnknownNames { what, names, count } => {
+                let more = count.saturating_sub(names.len());
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                write!(
+                    f,
+                    "AWS Config names {}{more}, which is not the name of an {}{what}, so no shard can ask for it and its packs \
+                     would be missing; set fan_out = \"none\" or \"auto\", or list each {what} in a filter",
+                    names.join(", "),
+                    if *what == "region" { "AWS " } else { "" },
+                )
+            }
             Cause::NoSources => f.write_str(
                 "the aggregator names no source accounts or regions to split by; set fan_out = \"none\", or list them in a filter",
             ),

@@ -6,26 +6,29 @@
 
 mod client;
 mod connect;
+mod credentials;
 mod discover;
 mod dump;
 mod error;
 mod lines;
 mod pace;
 mod pack_counts;
+mod paged_list;
 mod paging;
 mod plan;
+mod population;
 mod reader;
 mod recorder;
-mod series;
 mod trial;
 mod wire;
 
 pub use client::AggregatorClient;
 pub use connect::{AggregatorAddress, Connector, FetchOptions, Identity, Role};
 pub use discover::{Discovery, Wanted};
-pub use dump::{Archive, Dump, DumpError, Dumped, SourcesPage, read_shard};
+pub use dump::{Archive, Dump, DumpError, Dumped, FilesAre, SourcesPage, read_shard};
 pub use error::{FetchError, FetchErrorKind};
 pub use plan::{FanOut, Filter, FilterLists, Shard, Split, UnknownFanOut, plan_shards, split_needed};
+pub use population::Population;
 pub use reader::{ShardReader, ShardStep, ShardTally};
 pub use recorder::CallCounts;
 pub use trial::Trial;

@@ -3,7 +3,7 @@
 use crate::AggregatorClient;
 use crate::client::PACK_COUNTS;
 use crate::error::FetchError;
-use crate::series::Series;
+use crate::paged_list::PagedList;
 use aws_sdk_config::types::AggregateConformancePackComplianceSummaryGroupKey as GroupKey;
 use compline_model::{PackCounts, RunId};
 use std::collections::BTreeMap;
@@ -26,8 +26,8 @@ impl AggregatorClient {
     }
 
     async fn counted(&self, by: &GroupKey, run_id: RunId) -> Result<BTreeMap<String, PackCounts>, FetchError> {
-        let mut series = Series::new(self.clone(), PACK_COUNTS, run_id);
-        let (groups, _) = series.every_item(async |call| self.pack_counts_page(by, call).await).await?;
+        let mut list = PagedList::new(self.clone(), PACK_COUNTS, run_id);
+        let (groups, _) = list.every_item(async |call| self.pack_counts_page(by, call).await).await?;
         Ok(groups.into_iter().collect())
     }
 }

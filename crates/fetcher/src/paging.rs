@@ -1,20 +1,20 @@
-//! Where a series of pages stands. The SDK's own paginator is not used: it ends quietly when a token repeats.
+//! Where the reading of a paged list stands. The SDK's own paginator is not used: it ends quietly when a token repeats.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// How often a series is read again from its first page after its token was refused: a series of 200 pages, each of whose
-/// tokens is lost once in 200 times, is then read whole in all but one of ten thousand nights.
+/// How often a list is restarted after its token was refused: a list of 200 pages, each of whose tokens is lost once in 200
+/// times, is then read whole in all but one of ten thousand runs.
 pub(crate) const MAX_RESTARTS: u32 = 20;
 
-/// The place in one series of pages.
+/// The place in one paged list.
 #[derive(Debug, Default)]
 pub(crate) struct Paging {
     /// The token of the page to ask for; nothing for the first.
     pub(crate) token: Option<String>,
     /// The number of the page to ask for, from 0.
     pub(crate) page: u32,
-    /// How often the series was started again.
+    /// How often the list was restarted.
     pub(crate) restarts: u32,
     /// Whether the last page has been read.
     pub(crate) finished: bool,

@@ -1,7 +1,7 @@
 //! The plan: which requests are made, and how each is split so that its parts can be read in parallel.
 
 use compline_model::{AccountId, ComplianceType, PackName, Region};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -43,8 +43,6 @@ pub enum FanOut {
     Region,
     /// One shard per account.
     Account,
-    /// One shard per compliance type. A pack with a type this version does not know is in none of them.
-    ComplianceType,
 }
 
 /// What a split needs and the file does not list, so that the aggregator must be asked for it.
@@ -67,9 +65,13 @@ pub(crate) struct Sizes {
     pub(crate) accounts: u64,
     /// Rows of a page.
     pub(crate) page: u64,
+    /// Whether every region can be asked for by its name.
+    pub(crate) by_region: bool,
+    /// Whether every account can be asked for by its id.
+    pub(crate) by_account: bool,
 }
 
-/// A series of pages that is read on its own: one filter of one aggregator, and its place in the plan.
+/// A paged list that is read on its own: one filter of one aggregator, and its place in the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shard {
     /// Its place in the aggregator's plan, from 0.
@@ -101,7 +103,6 @@ impl fmt::Display for FanOut {
             Self::None => "none",
             Self::Region => "region",
             Self::Account => "account",
-            Self::ComplianceType => "compliance_type",
         })
     }
 }
@@ -110,14 +111,14 @@ impl FromStr for FanOut {
     type Err = UnknownFanOut;
 
     fn from_str(text: &str) -> Result<Self, UnknownFanOut> {
-        let all = [Self::Auto, Self::None, Self::Region, Self::Account, Self::ComplianceType];
+        let all = [Self::Auto, Self::None, Self::Region, Self::Account];
         all.into_iter().find(|fan_out| fan_out.to_string() == text).ok_or(UnknownFanOut)
     }
 }
 
 /// A text that is no [`FanOut`].
 #[derive(Debug, thiserror::Error)]
-#[error("allowed is auto, none, region, account, compliance_type")]
+#[error("allowed is auto, none, region, account")]
 pub struct UnknownFanOut;
 
 impl fmt::Display for Split {
@@ -141,7 +142,8 @@ pub fn split_needed(filters: &[FilterLists], fan_out: FanOut) -> Option<Split> {
     }
 }
 
-/// The shards of one aggregator: the cross product of each filter's lists, split by `fan_out`, each request once.
+/// The shards of one aggregator: the cross product of each filter's lists, split by `fan_out`, each request once. A place
+/// that is asked for all three compliance types is asked for without a type.
 ///
 /// No filter at all asks for everything. `regions` and `accounts` are those of the aggregator's sources; they are used
 /// only where [`split_needed`] says so, and may be empty otherwise.
@@ -155,7 +157,25 @@ pub fn plan_shards(
     let filters = if filters.is_empty() { &everything[..] } else { filters };
     let requests: BTreeSet<Filter> =
         filters.iter().flat_map(|lists| cross_product(&split(lists.clone(), fan_out, regions, accounts))).collect();
-    requests.into_iter().enumerate().map(|(index, filter)| Shard { index, filter }).collect()
+    without_needless_types(requests).into_iter().enumerate().map(|(index, filter)| Shard { index, filter }).collect()
+}
+
+/// One request without a type in place of three of one type each, or beside which one of a type asks for nothing more. A pack
+/// whose type changes while the night reads would be in two of three shards, or in none, and a type that AWS adds in none.
+fn without_needless_types(requests: BTreeSet<Filter>) -> BTreeSet<Filter> {
+    let mut types: BTreeMap<Filter, BTreeSet<Option<ComplianceType>>> = BTreeMap::new();
+    for request in requests {
+        let kind = request.compliance_type;
+        types.entry(Filter { compliance_type: None, ..request }).or_default().insert(kind);
+    }
+    let every = |types: &BTreeSet<Option<ComplianceType>>| {
+        types.contains(&None) || ComplianceType::ALL.iter().all(|kind| types.contains(&Some(*kind)))
+    };
+    let requests = types.into_iter().flat_map(|(place, types)| {
+        let types = if every(&types) { BTreeSet::from([None]) } else { types };
+        types.into_iter().map(move |compliance_type| Filter { compliance_type, ..place.clone() }).collect::<Vec<_>>()
+    });
+    requests.collect()
 }
 
 /// The split that an aggregator is read soonest by: the least calls that come one after the other, and of equals the least
@@ -172,14 +192,15 @@ pub(crate) fn choose(sizes: &Sizes, at_once: usize) -> FanOut {
     let largest_region = sizes.packs_by_region.iter().copied().max().map_or(1, pages);
     let of_account = pages(packs.checked_div(sizes.accounts).unwrap_or_default());
     let candidates = [
-        (FanOut::None, whole, whole),
-        (FanOut::Region, by_region, largest_region),
-        (FanOut::Account, sizes.accounts * of_account, of_account),
+        (true, (FanOut::None, whole, whole)),
+        (sizes.by_region, (FanOut::Region, by_region, largest_region)),
+        (sizes.by_account, (FanOut::Account, sizes.accounts.saturating_mul(of_account), of_account)),
     ];
+    let possible = candidates.into_iter().filter(|(possible, _)| *possible).map(|(_, candidate)| candidate);
     let most = whole + (whole / 2).max(at_once as u64);
     let rounds = |(_, calls, longest): &(FanOut, u64, u64)| (*longest).max(calls.div_ceil(at_once.max(1) as u64));
-    let fits = candidates.iter().filter(|(_, calls, _)| (1..=most).contains(calls));
-    fits.min_by_key(|candidate| (rounds(candidate), candidate.1)).map_or(FanOut::None, |(fan_out, _, _)| *fan_out)
+    let fits = possible.filter(|(_, calls, _)| (1..=most).contains(calls));
+    fits.min_by_key(|candidate| (rounds(candidate), candidate.1)).map_or(FanOut::None, |(fan_out, _, _)| fan_out)
 }
 
 /// Fills the list that `fan_out` splits along, where the file left it open.
@@ -192,9 +213,6 @@ fn split(
     match fan_out {
         FanOut::Region if lists.aws_region.is_empty() => lists.aws_region = regions.iter().cloned().collect(),
         FanOut::Account if lists.account_id.is_empty() => lists.account_id = accounts.iter().cloned().collect(),
-        FanOut::ComplianceType if lists.compliance_type.is_empty() => {
-            lists.compliance_type = ComplianceType::ALL.to_vec();
-        }
         _ => {}
     }
     lists
@@ -225,99 +243,4 @@ fn any_of<T>(list: &[T]) -> Vec<Option<&T>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn region(text: &str) -> Region {
-        text.parse().expect("a region")
-    }
-
-    fn shown(shards: &[Shard]) -> Vec<String> {
-        shards.iter().map(|shard| shard.filter.to_string()).collect()
-    }
-
-    #[test]
-    fn no_filter_is_one_request_for_everything() {
-        let shards = plan_shards(&[], FanOut::None, &BTreeSet::new(), &BTreeSet::new());
-        assert_eq!(shown(&shards), ["everything"]);
-    }
-
-    #[test]
-    fn lists_are_a_cross_product_and_a_request_asked_twice_is_made_once() {
-        let lists = FilterLists {
-            aws_region: vec![region("eu-west-1"), region("us-east-1")],
-            compliance_type: vec![ComplianceType::NonCompliant, ComplianceType::Compliant],
-            ..FilterLists::default()
-        };
-        let again = FilterLists { aws_region: vec![region("eu-west-1")], ..lists.clone() };
-        let shards = plan_shards(&[lists, again], FanOut::None, &BTreeSet::new(), &BTreeSet::new());
-        assert_eq!(
-            shown(&shards),
-            [
-                "aws_region=eu-west-1 compliance_type=COMPLIANT",
-                "aws_region=eu-west-1 compliance_type=NON_COMPLIANT",
-                "aws_region=us-east-1 compliance_type=COMPLIANT",
-                "aws_region=us-east-1 compliance_type=NON_COMPLIANT",
-            ]
-        );
-        assert_eq!(shards.iter().map(|shard| shard.index).collect::<Vec<_>>(), [0, 1, 2, 3]);
-    }
-
-    #[test]
-    fn auto_splits_by_region_or_by_account_where_that_is_read_sooner_and_takes_no_calls_for_nothing() {
-        let choice = |packs_by_region: &[u64], accounts: u64| {
-            let regions = packs_by_region.len() as u64;
-            choose(&Sizes { packs_by_region: packs_by_region.to_vec(), regions, accounts, page: 100 }, 8)
-        };
-        assert_eq!(choice(&[25_000; 17], 5_000), FanOut::Region, "17 even regions, 85 packs an account");
-        assert_eq!(choice(&[200_000], 200), FanOut::Account, "one region, large accounts");
-        assert_eq!(choice(&[190_000, 5_000, 5_000], 100), FanOut::Account, "one region has nearly all");
-        assert_eq!(choice(&[50_000], 10_000), FanOut::None, "by account each page would have 5 of 100 rows");
-        assert_eq!(choice(&[40, 30, 20], 6), FanOut::None, "one page has it all");
-        assert_eq!(choice(&[], 0), FanOut::None, "nothing is known");
-        assert_eq!(choice(&[900, 900, 900, 900], 180), FanOut::Region);
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn every_source_is_in_exactly_one_shard_of_any_split(
-            sources in proptest::collection::btree_set((0_u32..30, 0_usize..6), 0..80)
-        ) {
-            let names = ["eu-west-1", "us-east-1", "ap-south-1", "eu-north-1", "us-gov-west-1", "cn-north-1"];
-            let account = |number: u32| -> AccountId { format!("{number:012}").parse().expect("an account") };
-            let regions = sources.iter().map(|(_, at)| region(names[*at])).collect();
-            let accounts = sources.iter().map(|(number, _)| account(*number)).collect();
-            for fan_out in [FanOut::None, FanOut::Region, FanOut::Account] {
-                let shards = plan_shards(&[], fan_out, &regions, &accounts);
-                for (number, at) in &sources {
-                    let holds = |filter: &Filter| {
-                        filter.aws_region.as_ref().is_none_or(|name| *name == region(names[*at]))
-                            && filter.account_id.as_ref().is_none_or(|id| *id == account(*number))
-                    };
-                    proptest::prop_assert_eq!(shards.iter().filter(|shard| holds(&shard.filter)).count(), 1);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_split_takes_the_files_values_and_asks_the_aggregator_only_for_what_the_file_leaves_open() {
-        let listed = FilterLists { aws_region: vec![region("eu-west-1")], ..FilterLists::default() };
-        let open = FilterLists { compliance_type: vec![ComplianceType::Compliant], ..FilterLists::default() };
-        assert_eq!(split_needed(std::slice::from_ref(&listed), FanOut::Region), None);
-        assert_eq!(split_needed(&[listed.clone(), open.clone()], FanOut::Region), Some(Split::Regions));
-        assert_eq!(split_needed(std::slice::from_ref(&listed), FanOut::Account), Some(Split::Accounts));
-        assert_eq!(split_needed(&[], FanOut::ComplianceType), None);
-
-        let sources = BTreeSet::from([region("eu-west-1"), region("us-east-1")]);
-        let shards = plan_shards(&[listed, open], FanOut::Region, &sources, &BTreeSet::new());
-        assert_eq!(
-            shown(&shards),
-            [
-                "aws_region=eu-west-1",
-                "aws_region=eu-west-1 compliance_type=COMPLIANT",
-                "aws_region=us-east-1 compliance_type=COMPLIANT",
-            ]
-        );
-    }
-}
+mod tests;

@@ -2,7 +2,7 @@
 
 use crate::client::PACKS;
 use crate::error::FetchError;
-use crate::series::{Series, Step};
+use crate::paged_list::{PagedList, Step};
 use crate::{AggregatorClient, Shard};
 use bytes::Bytes;
 use compline_model::{Page, RunId};
@@ -12,18 +12,18 @@ use compline_model::{Page, RunId};
 pub enum ShardStep {
     /// The next page.
     Page(Page),
-    /// The page token was refused: what this shard gave so far is void, and it begins again.
+    /// The page token was refused: the shard is restarted, and what it gave so far is void.
     Restarted,
 }
 
 /// What reading a shard took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ShardTally {
-    /// Pages read, those of a voided start included.
+    /// Pages read, those before a restart included.
     pub pages: u64,
     /// Pages without a row.
     pub empty_pages: u64,
-    /// How often the shard began again.
+    /// How often the shard was restarted.
     pub restarts: u32,
 }
 
@@ -33,7 +33,7 @@ pub struct ShardReader {
     client: AggregatorClient,
     shard: Shard,
     run_id: RunId,
-    series: Series,
+    list: PagedList,
     tally: ShardTally,
 }
 
@@ -41,8 +41,8 @@ impl ShardReader {
     /// A reader at the first page.
     pub fn new(client: AggregatorClient, shard: Shard, run_id: RunId) -> Self {
         let label = format!(", shard {} ({})", shard.index + 1, shard.filter);
-        let series = Series::new(client.clone(), PACKS, run_id).of_shard(shard.index + 1, label);
-        Self { client, shard, run_id, series, tally: ShardTally::default() }
+        let list = PagedList::new(client.clone(), PACKS, run_id).of_shard(shard.index + 1, label);
+        Self { client, shard, run_id, list, tally: ShardTally::default() }
     }
 
     /// What reading took so far.
@@ -56,7 +56,7 @@ impl ShardReader {
     /// Whatever keeps the shard from being read whole; it must then not be used in part.
     pub async fn next(&mut self) -> Result<Option<ShardStep>, FetchError> {
         let (client, filter) = (&self.client, &self.shard.filter);
-        let step = self.series.next(async |call| client.packs_page(filter, call).await).await?;
+        let step = self.list.next(async |call| client.packs_page(filter, call).await).await?;
         Ok(step.map(|step| match step {
             Step::Page(packs, arrived) => {
                 self.tally.pages += 1;
@@ -75,6 +75,6 @@ impl ShardReader {
     /// # Errors
     /// None but for a machine without memory.
     pub fn lines(self) -> Result<Bytes, FetchError> {
-        self.series.lines()
+        self.list.lines()
     }
 }

@@ -1,10 +1,14 @@
-//! What goes over the wire, attempt by attempt: counted, and the last body kept for the strict parser.
+//! What goes over the wire, attempt by attempt: counted, the server's clock noted, and the last body held for the strict
+//! parser.
 
 use crate::pace::Pace;
-use aws_sdk_config::config::interceptors::{BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef};
+use aws_sdk_config::config::interceptors::{
+    BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef,
+};
 use aws_sdk_config::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_config::error::BoxError;
 use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
@@ -26,12 +30,22 @@ pub(crate) struct Counters {
     attempts: AtomicU64,
     throttles: AtomicU64,
     endpoint_logged: AtomicBool,
+    /// The server's time less this machine's, when the last answer came.
+    clock_offset: Mutex<Option<TimeDelta>>,
 }
 
 impl Counters {
     pub(crate) fn counts(&self) -> CallCounts {
         let (calls, operations) = (self.attempts.load(Relaxed), self.operations.load(Relaxed));
         CallCounts { calls, retries: calls.saturating_sub(operations), throttles: self.throttles.load(Relaxed) }
+    }
+
+    pub(crate) fn clock_offset(&self) -> Option<TimeDelta> {
+        *self.clock_offset.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_clock_offset(&self, offset: TimeDelta) {
+        *self.clock_offset.lock().unwrap_or_else(PoisonError::into_inner) = Some(offset);
     }
 }
 
@@ -91,6 +105,21 @@ impl Intercept for Recorder {
         Ok(())
     }
 
+    /// Notes the server's clock as soon as an answer begins. The SDK corrects its signatures by it and says nothing, but a
+    /// snapshot date that follows from a wrong clock would be wrong all the same.
+    fn read_after_transmit(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let headers = context.response().headers();
+        if let Some(offset) = clock_offset(headers.get("x-amzn-requestid"), headers.get("date"), Utc::now()) {
+            self.counters.note_clock_offset(offset);
+        }
+        Ok(())
+    }
+
     fn read_after_attempt(
         &self,
         context: &FinalizerInterceptorContextRef<'_>,
@@ -127,4 +156,30 @@ fn is_throttle(status: u16, error_type: Option<&str>, body: &[u8]) -> bool {
     let names_throttle = |name: &str| name.contains("Throttl") || name.contains("TooManyRequests");
     error_type.is_some_and(names_throttle)
         || serde_json::from_slice::<Body>(body).is_ok_and(|body| names_throttle(&body.__type))
+}
+
+/// The server's time less this machine's, as an answer's headers say it. What has no request id is not from AWS: a proxy that
+/// refuses a call has a clock of its own.
+fn clock_offset(request_id: Option<&str>, date: Option<&str>, now: DateTime<Utc>) -> Option<TimeDelta> {
+    request_id?;
+    let date = DateTime::parse_from_rfc2822(date?).ok()?;
+    Some(date.to_utc() - now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f08_the_clock_is_compared_with_the_date_of_answers_that_are_from_aws() {
+        let now = DateTime::parse_from_rfc3339("2026-03-01T00:00:00Z").expect("a time").to_utc();
+        let offset = |date| clock_offset(Some("an id"), Some(date), now).map(|offset| offset.num_seconds());
+        assert_eq!(offset("Sun, 01 Mar 2026 00:00:05 GMT"), Some(5));
+        assert_eq!(offset("Fri, 27 Feb 2026 22:00:00 GMT"), Some(-26 * 3600));
+        for no_date in ["", "yesterday", "Sun, 99 Mar 2026 00:00:05 GMT"] {
+            assert_eq!(offset(no_date), None, "{no_date}");
+        }
+        assert_eq!(clock_offset(Some("an id"), None, now), None);
+        assert_eq!(clock_offset(None, Some("Sun, 01 Mar 2026 00:00:05 GMT"), now), None, "a proxy's clock");
+    }
 }

@@ -151,16 +151,19 @@ pub(crate) fn parse_sources(body: &[u8]) -> Result<ListPage<SourceAnswer>, BodyE
 pub(crate) fn parse_counts(body: &[u8]) -> Result<ListPage<(String, PackCounts)>, BodyError> {
     let answer = raw(body)?;
     let list = answer.aggregate_conformance_pack_compliance_summaries.ok_or_else(|| missing_list(COUNTS))?;
-    let counts = |Object(raw): Object<RawCounts>| {
+    let counts = |(position, Object(raw)): (usize, Object<RawCounts>)| {
+        // A group without a name would be counted as an account that is called nothing.
+        let name = required(raw.group_name, || format!("{COUNTS}[{position}].GroupName"))?;
         let summary = raw.compliance_summary.map(|Object(summary)| summary);
         let count = |of: fn(&RawSummary) -> Option<i64>| summary.as_ref().and_then(of).unwrap_or_default();
         let counts = PackCounts {
             compliant: count(|summary| summary.compliant_conformance_pack_count),
             non_compliant: count(|summary| summary.non_compliant_conformance_pack_count),
         };
-        (raw.group_name.unwrap_or_default(), counts)
+        Ok((name, counts))
     };
-    Ok(ListPage { items: list.into_iter().map(counts).collect(), next_token: answer.next_token })
+    let items = list.into_iter().enumerate().map(counts).collect::<Result<_, _>>()?;
+    Ok(ListPage { items, next_token: answer.next_token })
 }
 
 /// Parses a page of aggregators.
@@ -205,18 +208,16 @@ impl RawAnswer {
 
     pub(crate) fn sources(self) -> Result<ListPage<SourceAnswer>, BodyError> {
         let list = self.aggregated_source_status_list.ok_or_else(|| missing_list(SOURCES))?;
-        Ok(ListPage { items: list.into_iter().map(|Object(raw)| source(raw)).collect(), next_token: self.next_token })
+        let at = |(position, Object(raw)): (usize, Object<RawSource>)| raw.checked(&format!("{SOURCES}[{position}]."));
+        let items = list.into_iter().enumerate().map(at).collect::<Result<_, _>>()?;
+        Ok(ListPage { items, next_token: self.next_token })
     }
 }
 
 impl RawPack {
     /// The pack, if its keys are there. `at` is where it is, for the error.
     pub(crate) fn checked(self, at: &str) -> Result<PackAnswer, BodyError> {
-        let key = |value: Option<String>, field: &str| {
-            let missing =
-                || BodyError { field: format!("{at}{field}"), reason: "the value is missing or empty".to_owned() };
-            value.filter(|text| !text.is_empty()).ok_or_else(missing)
-        };
+        let key = |value: Option<String>, field: &str| required(value, || format!("{at}{field}"));
         let invalid =
             |error: InvalidName| BodyError { field: format!("{at}AccountId"), reason: excerpt(&error.to_string()) };
         let account_id: AccountId = key(self.account_id, "AccountId")?.parse().map_err(invalid)?;
@@ -234,16 +235,27 @@ impl RawPack {
     }
 }
 
-fn source(raw: RawSource) -> SourceAnswer {
-    SourceAnswer {
-        source_id: raw.source_id.unwrap_or_default(),
-        source_type: raw.source_type.unwrap_or_default(),
-        aws_region: raw.aws_region,
-        status: raw.last_update_status.unwrap_or_default(),
-        last_update_time: raw.last_update_time.and_then(moment),
-        error_code: raw.last_error_code,
-        error_message: raw.last_error_message,
+impl RawSource {
+    /// The source, if its id, type and status are there: an empty text in their place would be a source that is called
+    /// nothing, in a state that nobody knows. `at` is where it is, for the error.
+    fn checked(self, at: &str) -> Result<SourceAnswer, BodyError> {
+        let needed = |value: Option<String>, field: &str| required(value, || format!("{at}{field}"));
+        Ok(SourceAnswer {
+            source_id: needed(self.source_id, "SourceId")?,
+            source_type: needed(self.source_type, "SourceType")?,
+            aws_region: self.aws_region,
+            status: needed(self.last_update_status, "LastUpdateStatus")?,
+            last_update_time: self.last_update_time.and_then(moment),
+            error_code: self.last_error_code,
+            error_message: self.last_error_message,
+        })
     }
+}
+
+/// A text that must be there; `field` is its path, for the error.
+fn required(value: Option<String>, field: impl FnOnce() -> String) -> Result<String, BodyError> {
+    let missing = || BodyError { field: field(), reason: "the value is missing or empty".to_owned() };
+    value.filter(|text| !text.is_empty()).ok_or_else(missing)
 }
 
 /// A time given in seconds since 1970, to the millisecond.
@@ -306,6 +318,30 @@ mod tests {
         let cut = one("{}");
         error(&cut[..cut.len() - 5]);
         error(r#"{"AggregateComplianceByConformancePacks":[]} trailing"#);
+    }
+
+    #[test]
+    fn a_source_or_a_count_without_its_name_or_status_is_an_unexpected_page_that_names_the_field() {
+        let whole = r#"{"SourceId":"000000000001","SourceType":"ACCOUNT","LastUpdateStatus":"SUCCEEDED"}"#;
+        let page = |source: &str| format!(r#"{{"{SOURCES}":[{whole},{source}]}}"#);
+        assert_eq!(parse_sources(page(whole).as_bytes()).expect("a page").items.len(), 2);
+        for field in ["SourceId", "SourceType", "LastUpdateStatus"] {
+            let other = |part: &&str| !part.contains(field);
+            let parts = whole.trim_matches(['{', '}']).split(',');
+            let absent = format!("{{{}}}", parts.clone().filter(other).collect::<Vec<_>>().join(","));
+            let [null, empty] = ["null", r#""""#].map(|value| {
+                let of =
+                    |part: &str| if part.contains(field) { format!(r#""{field}":{value}"#) } else { part.to_owned() };
+                format!("{{{}}}", parts.clone().map(of).collect::<Vec<_>>().join(","))
+            });
+            for source in [absent, null, empty] {
+                let error = parse_sources(page(&source).as_bytes()).expect_err("an unexpected page");
+                assert_eq!(error.field, format!("{SOURCES}[1].{field}"), "{source}");
+            }
+        }
+        let counts = format!(r#"{{"{COUNTS}":[{{"ComplianceSummary":{{"CompliantConformancePackCount":3}}}}]}}"#);
+        let error = parse_counts(counts.as_bytes()).expect_err("an unexpected page");
+        assert_eq!(error.field, format!("{COUNTS}[0].GroupName"));
     }
 
     #[test]

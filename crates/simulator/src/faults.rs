@@ -2,7 +2,7 @@
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use serde::Deserialize;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -42,6 +42,8 @@ pub struct Faults {
     pub cut_every: u64,
     /// An answer that is not JSON.
     pub malformed_every: u64,
+    /// Seconds by which the `Date` of every answer is ahead of this machine's clock; negative for behind.
+    pub clock_offset_secs: i64,
     /// Error codes come in the header `x-amzn-errortype` alone, and not in the body's `__type` as well.
     pub error_code_in_header_only: bool,
 }
@@ -66,7 +68,7 @@ impl Faults {
     }
 }
 
-/// Faults at work.
+/// Faults, and how often each has fired.
 #[derive(Debug)]
 pub(crate) struct FaultState {
     pub(crate) faults: Faults,
@@ -80,6 +82,8 @@ pub(crate) struct FaultState {
     lost: Mutex<HashSet<String>>,
     /// Calls of each key.
     keys: Mutex<HashMap<String, u64>>,
+    /// How often each fault has fired, by its name.
+    fired: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 /// What becomes of a call.
@@ -114,29 +118,45 @@ impl FaultState {
             tokens: AtomicU64::new(0),
             lost: Mutex::default(),
             keys: Mutex::default(),
+            fired: Mutex::default(),
         }
+    }
+
+    /// How often each fault has fired, by its name; one that never has is not there.
+    pub(crate) fn fired(&self) -> BTreeMap<&'static str, u64> {
+        self.fired.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes that a fault has fired.
+    pub(crate) fn note(&self, fault: &'static str) {
+        *self.fired.lock().unwrap_or_else(PoisonError::into_inner).entry(fault).or_default() += 1;
     }
 
     pub(crate) fn call(&self) -> Fate {
         let after = self.faults.throttle_halves_after;
         let halved = after > 0 && self.calls.load(Ordering::Relaxed) >= after;
         let limiter = if halved { &self.halved } else { &self.limiter };
-        if hits(self.faults.throttle_every, next(&self.arrived))
-            || limiter.as_ref().is_some_and(|limiter| limiter.check().is_err())
-        {
+        if hits(self.faults.throttle_every, next(&self.arrived)) {
+            self.note("throttle_every");
+            return Fate::Throttled;
+        }
+        if limiter.as_ref().is_some_and(|limiter| limiter.check().is_err()) {
+            self.note("throttle_per_second");
             return Fate::Throttled;
         }
         let number = next(&self.calls);
         let faults = &self.faults;
-        [
-            (faults.error_every, Fate::Failed),
-            (faults.stall_every, Fate::Stalled),
-            (faults.cut_every, Fate::Cut),
-            (faults.malformed_every, Fate::Malformed),
+        let fired = [
+            ("error_every", faults.error_every, Fate::Failed),
+            ("stall_every", faults.stall_every, Fate::Stalled),
+            ("cut_every", faults.cut_every, Fate::Cut),
+            ("malformed_every", faults.malformed_every, Fate::Malformed),
         ]
         .into_iter()
-        .find(|(every, _)| hits(*every, number))
-        .map_or(Fate::Answered, |(_, fate)| fate)
+        .find(|(_, every, _)| hits(*every, number));
+        let Some((name, _, fate)) = fired else { return Fate::Answered };
+        self.note(name);
+        fate
     }
 
     /// Whether a key has made more calls than it may.
@@ -148,7 +168,11 @@ impl FaultState {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         let calls = keys.entry(key.to_owned()).or_default();
         *calls += 1;
-        *calls > most
+        let ended = *calls > most;
+        if ended {
+            self.note("key_ends_after");
+        }
+        ended
     }
 
     pub(crate) fn token(&self, token: &str) -> TokenFate {
@@ -159,18 +183,26 @@ impl FaultState {
         let number = next(&self.tokens);
         if hits(self.faults.lost_token_every, number) {
             lost.insert(token.to_owned());
+            self.note("lost_token_every");
             TokenFate::Refused
         } else if hits(self.faults.expired_token_every, number) {
+            self.note("expired_token_every");
             TokenFate::Refused
         } else if hits(self.faults.repeated_token_every, number) {
+            self.note("repeated_token_every");
             TokenFate::Repeated
         } else {
             TokenFate::Taken
         }
     }
 
+    /// Whether a page that has rows comes without them.
     pub(crate) fn empty_page(&self) -> bool {
-        hits(self.faults.empty_page_every, next(&self.pages))
+        let empty = hits(self.faults.empty_page_every, next(&self.pages));
+        if empty {
+            self.note("empty_page_every");
+        }
+        empty
     }
 }
 

@@ -73,7 +73,8 @@ impl Context<'_> {
             }
         }
         let from = offset.min(total);
-        let empty = self.faults.empty_page() && from < total;
+        // An end of nothing is no empty page: the fault is counted only where rows are withheld.
+        let empty = from < total && self.faults.empty_page();
         let to = if empty { from } else { (from + limit).min(total) };
         let next = (to < total).then(|| token::make(fingerprint, to, if empty { round + 1 } else { round }));
         let mut page = Map::new();

@@ -7,15 +7,16 @@ use crate::request::{self, ApiError, Fields};
 use crate::rows::Days;
 use crate::{Faults, Organization};
 use bytes::Bytes;
+use chrono::{TimeDelta, Utc};
 use compline_model::SnapshotDate;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use hyper::header::CONTENT_TYPE;
+use hyper::header::{CONTENT_TYPE, DATE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,10 +26,10 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
 /// No request of AWS Config is near this size.
-const MOST_REQUEST_BYTES: usize = 1024 * 1024;
+const MAX_REQUEST_BYTES: usize = 1024 * 1024;
 
-/// How many requests are kept.
-const KEPT_REQUESTS: usize = 10_000;
+/// How many requests are retained.
+const MAX_REQUESTS: usize = 10_000;
 
 /// A running simulator; it stops when it is dropped.
 #[derive(Debug)]
@@ -73,9 +74,16 @@ impl Simulator {
         format!("http://{}", self.address)
     }
 
-    /// The bodies of the last requests, at most [`KEPT_REQUESTS`], the oldest first.
+    /// The bodies of the last requests, at most 10,000, the oldest first.
     pub fn last_requests(&self) -> Vec<String> {
         self.shared.last.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+}
+
+impl Simulator {
+    /// How often each fault has fired so far, by its name; one that never has is not there.
+    pub fn faults_fired(&self) -> BTreeMap<&'static str, u64> {
+        self.shared.faults.fired()
     }
 }
 
@@ -138,8 +146,8 @@ impl Shared {
     async fn operate(self: Arc<Self>, request: Request<Incoming>) -> Result<Bytes, ApiError> {
         let (head, body) = request.into_parts();
         let too_large = |_| ApiError::new("SerializationException", "the request cannot be read");
-        let body = Limited::new(body, MOST_REQUEST_BYTES).collect().await.map_err(too_large)?.to_bytes();
-        self.keep(&body);
+        let body = Limited::new(body, MAX_REQUEST_BYTES).collect().await.map_err(too_large)?.to_bytes();
+        self.retain(&body);
         // A first page can mean to make a million rows: that must not hold up the other connections.
         let work = tokio::task::spawn_blocking(move || {
             let (key, region) = request::signed_for(&head.headers)?;
@@ -163,9 +171,9 @@ impl Shared {
         work.await.map_err(failed)?
     }
 
-    fn keep(&self, body: &Bytes) {
+    fn retain(&self, body: &Bytes) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.len() == KEPT_REQUESTS {
+        if last.len() == MAX_REQUESTS {
             last.pop_front();
         }
         last.push_back(String::from_utf8_lossy(body).into_owned());
@@ -179,13 +187,21 @@ impl Shared {
     }
 
     fn response(&self, number: u64, fate: Fate, answered: Result<Bytes, ApiError>) -> Response<Answer> {
-        let in_header = self.faults.faults.error_code_in_header_only;
+        let faults = &self.faults.faults;
+        let in_header = faults.error_code_in_header_only;
         let mut builder = Response::builder()
             .header(CONTENT_TYPE, "application/x-amz-json-1.1")
             .header("x-amzn-requestid", format!("00000000-0000-4000-8000-{number:012x}"));
+        if let Some(date) = date(faults.clock_offset_secs) {
+            self.faults.note("clock_offset_secs");
+            builder = builder.header(DATE, date);
+        }
         let body = match answered {
             Ok(body) => body,
             Err(error) => {
+                if in_header {
+                    self.faults.note("error_code_in_header_only");
+                }
                 builder = builder.header("x-amzn-errortype", error.code).status(error.status);
                 Bytes::from(error.body(in_header).to_string())
             }
@@ -198,4 +214,11 @@ impl Shared {
         };
         builder.body(body).unwrap_or_else(|_| Response::new(Answer::whole(Bytes::new())))
     }
+}
+
+/// The `Date` of an answer by a clock that is off; nothing for a right one, whose date the server adds by itself.
+fn date(clock_offset_secs: i64) -> Option<String> {
+    let offset = TimeDelta::try_seconds(clock_offset_secs).filter(|offset| !offset.is_zero())?;
+    let now = Utc::now().checked_add_signed(offset)?;
+    Some(now.format("%a, %d %b %Y %H:%M:%S GMT").to_string())
 }

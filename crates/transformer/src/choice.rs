@@ -2,8 +2,9 @@
 
 use compline_model::{PackAnswer, pack_group};
 use globset::{Glob, GlobSet, GlobSetBuilder};
+use std::collections::BTreeSet;
 
-/// Patterns of one kind of choice: a list that is empty says nothing.
+/// Patterns of what is included, or of what is excluded: a list that is empty says nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Patterns {
     /// Of full pack names.
@@ -43,9 +44,11 @@ impl Choice {
     /// # Errors
     /// A text that is no pattern.
     pub fn new(include: &Patterns, exclude: &Patterns) -> Result<Self, InvalidPattern> {
-        let everything = *include == Patterns::default() && *exclude == Patterns::default();
+        // The order of patterns makes no difference, so it must not make another text.
+        let (include, exclude) = (include.sorted(), exclude.sorted());
+        let everything = include == Patterns::default() && exclude == Patterns::default();
         let shown = if everything { String::new() } else { format!("include {include:?}, exclude {exclude:?}") };
-        Ok(Self { include: Sets::new(include)?, exclude: Sets::new(exclude)?, shown })
+        Ok(Self { include: Sets::new(&include)?, exclude: Sets::new(&exclude)?, shown })
     }
 
     /// Whether a text is a pattern.
@@ -61,7 +64,8 @@ impl Choice {
         self.shown.is_empty()
     }
 
-    /// What tells this choice from another; empty for everything.
+    /// What tells this filter from another: the same text for the same patterns in another order, or given twice; empty for
+    /// everything.
     pub fn shown(&self) -> &str {
         &self.shown
     }
@@ -76,6 +80,19 @@ impl Choice {
         let excluded = |(set, value): (&GlobSet, &str)| set.is_match(value);
         self.include.all().into_iter().zip(values).all(included)
             && !self.exclude.all().into_iter().zip(values).any(excluded)
+    }
+}
+
+impl Patterns {
+    /// Each pattern once, in order.
+    fn sorted(&self) -> Self {
+        let sorted = |patterns: &[String]| patterns.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
+        Self {
+            conformance_pack_name: sorted(&self.conformance_pack_name),
+            pack_group: sorted(&self.pack_group),
+            account_id: sorted(&self.account_id),
+            aws_region: sorted(&self.aws_region),
+        }
     }
 }
 
@@ -116,9 +133,32 @@ mod tests {
         }
     }
 
+    fn list(patterns: &[&str]) -> Vec<String> {
+        patterns.iter().map(|pattern| (*pattern).to_owned()).collect()
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_text_of_a_filter_is_the_same_in_any_order_of_its_patterns_and_another_for_others(
+            patterns in proptest::collection::vec("[a-c*]{1,2}", 0..5),
+            others in proptest::collection::vec("[a-c*]{1,2}", 0..5),
+        ) {
+            let shown = |include: &[String], exclude: &[String]| {
+                let of = |patterns: &[String]| Patterns { aws_region: patterns.to_vec(), ..Patterns::default() };
+                Choice::new(&of(include), &of(exclude)).expect("patterns").shown().to_owned()
+            };
+            let reversed: Vec<String> = patterns.iter().rev().chain(patterns.first()).cloned().collect();
+            proptest::prop_assert_eq!(shown(&patterns, &others), shown(&reversed, &others));
+            proptest::prop_assert_eq!(shown(&patterns, &others).is_empty(), patterns.is_empty() && others.is_empty());
+            let set = |patterns: &[String]| patterns.iter().cloned().collect::<BTreeSet<_>>();
+            let same = set(&patterns) == set(&others);
+            proptest::prop_assert_eq!(shown(&patterns, &[]) == shown(&others, &[]), same);
+            proptest::prop_assert_eq!(shown(&patterns, &[]) == shown(&[], &others), patterns.is_empty() && others.is_empty());
+        }
+    }
+
     #[test]
     fn a_row_is_wanted_if_every_field_includes_it_and_none_excludes_it() {
-        let list = |patterns: &[&str]| patterns.iter().map(|pattern| (*pattern).to_owned()).collect::<Vec<_>>();
         let include =
             Patterns { pack_group: list(&["cis-*", "pci-dss"]), aws_region: list(&["eu-*"]), ..Patterns::default() };
         let exclude = Patterns {

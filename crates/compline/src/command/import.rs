@@ -8,6 +8,7 @@ use crate::nightly::{Night, Source, nightly};
 use crate::session::{Access, Clock};
 use crate::settings::Settings;
 use anyhow::anyhow;
+use compline_fetcher::FilesAre;
 
 pub(super) async fn import(arguments: ImportArguments, clock: Clock) -> Result<Ending, Failure> {
     let mut settings = Settings::read(&arguments.file, arguments.lake.as_deref()).map_err(Failure::Usage)?;
@@ -16,8 +17,9 @@ pub(super) async fn import(arguments: ImportArguments, clock: Clock) -> Result<E
     if date > today {
         return Err(Failure::Usage(anyhow!("--date {date}: it is {today} (UTC), so nothing can be of that day yet")));
     }
-    let ImportArguments { paths: files, replace, accept, json, wait, .. } = arguments;
-    let source = Source::Files { files, replace };
+    let ImportArguments { paths: files, pages, replace, accept, json, wait, .. } = arguments;
+    let files_are = if pages { FilesAre::PagesOfOneList } else { FilesAre::Whole };
+    let source = Source::Files { files, files_are, replace };
     let night = Night { date, source, accept, ignore_checkpoints: false };
     let access = Access::Write { wait: wait.or_none() };
     perform(&settings, "import", access, clock, json, async |session| nightly(session, &night).await).await

@@ -85,11 +85,6 @@ fn planned(aggregator: &AggregatorSettings, settings: &Settings) -> String {
             )
         }
     };
-    if aggregator.fan_out == FanOut::ComplianceType {
-        text.push_str(
-            "  asks for these three compliance types only: a pack of a type that AWS adds later is not seen\n",
-        );
-    }
     text
 }
 

@@ -9,7 +9,7 @@ use crate::settings::{AggregatorSettings, Reconcile};
 use anyhow::{Context, bail};
 use arrow::array::RecordBatch;
 use bytes::Bytes;
-use compline_fetcher::{AggregatorClient, CallCounts, FetchError, Shard, ShardReader, ShardStep, ShardTally};
+use compline_fetcher::{AggregatorClient, CallCounts, FetchError, Shard, ShardReader, ShardStep, ShardTally, Trial};
 use compline_transformer::{CheckedSnapshot, Flattener, Named, SourceIndex, check, reconcile, source_status};
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::time::timeout_at;
@@ -109,6 +109,7 @@ async fn read_all(
     bar: &Bar,
     reading: &mut Reading,
 ) -> anyhow::Result<Collected> {
+    check_clock(shared, client).await?;
     bar.stage("asking for its sources");
     let checkpoints = Checkpoints::open(shared, aggregator).await?;
     let (discovery, lines) = checkpoints.discovery(client, aggregator).await?;
@@ -141,6 +142,19 @@ async fn read_all(
         reading.not_reconciled = failed.map(|error| error.to_string());
     }
     Ok(Collected { snapshot, source_status })
+}
+
+/// Compares this machine's date with that of AWS Config, before anything is written. Where the lake's server has said already
+/// what day it is, nothing is asked for that; an answer that is an error says it as well.
+async fn check_clock(shared: &Shared<'_>, client: &AggregatorClient) -> anyhow::Result<()> {
+    let session = shared.session;
+    if session.settings.answers_any_date() {
+        return Ok(());
+    }
+    if session.clock_offset().is_none() {
+        let _ = client.try_page(Trial::Aggregator).await;
+    }
+    session.check_date(shared.night.date, "AWS Config", client.clock_offset())
 }
 
 /// Compares the snapshot of a whole aggregator with AWS Config's own count: gives the accounts that differ, or why there is no

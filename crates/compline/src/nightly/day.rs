@@ -199,9 +199,9 @@ async fn obtain(
     let id = &aggregator.address.id;
     refuse_dropped(shared, id).await?;
     match &shared.night.source {
-        Source::Files { files, replace } => {
+        Source::Files { files, files_are, replace } => {
             refuse_replacing(shared, id, *replace)?;
-            import(shared, aggregator, files, reading).await
+            import(shared, aggregator, (files, *files_are), reading).await
         }
         source => match shared.accepted(id).await? {
             Some(held) => Ok(held),

@@ -1,11 +1,11 @@
-//! Taking a day from files in place of AWS Config: what people have lying around, and the pages that an archive has.
+//! Importing a day from files in place of AWS Config: what people have lying around, and the pages that an archive retains.
 
 use super::Shared;
 use super::collect::{Collected, Reading};
 use crate::settings::AggregatorSettings;
 use anyhow::{Context, bail};
 use chrono::DateTime;
-use compline_fetcher::{Dump, Dumped};
+use compline_fetcher::{Dump, Dumped, FilesAre, Population};
 use compline_model::{RunId, SnapshotDate, SourceAnswer};
 use compline_transformer::{Choice, Flattener, ShardRows, SourceIndex, check, source_status};
 use std::path::PathBuf;
@@ -15,6 +15,8 @@ struct Importing {
     aggregator: String,
     date: SnapshotDate,
     run_id: RunId,
+    /// What a run would have asked AWS Config for.
+    population: Population,
     choice: Choice,
     statuses: Vec<SourceAnswer>,
     /// When the sources were collected, and by which run.
@@ -23,19 +25,22 @@ struct Importing {
     rows: Option<ShardRows>,
     pages: u64,
     empty_pages: u64,
+    /// Rows that no filter asks for: an imported day must be of the same population as one that a run collected.
+    not_asked_for: u64,
 }
 
 /// A day from files, whole, and how many pages it was.
 pub(super) async fn import(
     shared: &Shared<'_>,
     aggregator: &AggregatorSettings,
-    files: &[PathBuf],
+    (files, files_are): (&[PathBuf], FilesAre),
     reading: &mut Reading,
 ) -> anyhow::Result<Collected> {
     let importing = Importing {
         aggregator: aggregator.address.id.to_string(),
         date: shared.night.date,
         run_id: shared.session.run_id,
+        population: Population::of(&aggregator.filters),
         choice: aggregator.choice.clone(),
         statuses: Vec::new(),
         sources_from: (shared.session.started_at, shared.session.run_id),
@@ -43,22 +48,25 @@ pub(super) async fn import(
         rows: None,
         pages: 0,
         empty_pages: 0,
+        not_asked_for: 0,
     };
     let files = files.to_vec();
-    let imported = tokio::task::spawn_blocking(move || importing.read(files)).await.context("reading stopped")??;
-    let Importing { rows, statuses, sources_from: (collected_at, run_id), pages, empty_pages, .. } = imported;
+    let imported =
+        tokio::task::spawn_blocking(move || importing.read(files, files_are)).await.context("reading stopped")??;
+    let Importing { rows, statuses, sources_from: (collected_at, run_id), pages, empty_pages, not_asked_for, .. } =
+        imported;
     (reading.pages, reading.empty_pages) = (pages, empty_pages);
     let source_status = source_status(&statuses, collected_at, run_id)?;
     let Some(rows) = rows else { bail!("the files have no page of packs") };
-    reading.left_out = rows.left_out();
+    reading.left_out = rows.left_out() + not_asked_for;
     let batch = rows.finish()?;
     let snapshot = tokio::task::spawn_blocking(move || check(vec![batch])).await.context("checking stopped")??;
     Ok(Collected { snapshot, source_status })
 }
 
 impl Importing {
-    fn read(mut self, files: Vec<PathBuf>) -> anyhow::Result<Self> {
-        let mut dump = Dump::new(files, self.run_id);
+    fn read(mut self, files: Vec<PathBuf>, files_are: FilesAre) -> anyhow::Result<Self> {
+        let mut dump = Dump::new(files, files_are, self.run_id);
         while let Some(dumped) = dump.next_part()? {
             match dumped {
                 Dumped::Archive(archive) => {
@@ -79,9 +87,12 @@ impl Importing {
                     self.statuses.extend(page.statuses);
                     self.sources_from = (page.collected_at, page.run_id);
                 }
-                Dumped::Packs(page) => {
+                Dumped::Packs(mut page) => {
+                    let came = page.packs.len();
                     self.pages += 1;
-                    self.empty_pages += u64::from(page.packs.is_empty());
+                    self.empty_pages += u64::from(came == 0);
+                    page.packs.retain(|pack| self.population.has(pack));
+                    self.not_asked_for += (came - page.packs.len()) as u64;
                     let rows = self.rows.get_or_insert_with(|| {
                         // An archive has its sources before its packs; other files have none.
                         Flattener::new(SourceIndex::new(&self.statuses), self.choice.clone()).shard()

@@ -9,6 +9,7 @@ use crate::session::{Access, Ended, Opening, Session, open_lake, session};
 use crate::settings::Settings;
 use arrow::array::RecordBatch;
 use chrono::Utc;
+use compline_fetcher::FilesAre;
 use compline_model::{AggregatorId, Dataset};
 use compline_sink::{Lake, Partition};
 use proptest::prelude::*;
@@ -78,7 +79,7 @@ async fn lake_of(folder: &Path, days: impl IntoIterator<Item = &Snapshot>) -> La
         std::fs::write(&file, page(packs)).expect("written");
         let night = Night {
             date: format!("2026-01-{day:02}").parse().expect("a date"),
-            source: Source::Files { files: vec![file.clone()], replace: true },
+            source: Source::Files { files: vec![file.clone()], files_are: FilesAre::Whole, replace: true },
             accept: true,
             ignore_checkpoints: false,
         };

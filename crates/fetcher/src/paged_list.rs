@@ -1,4 +1,4 @@
-//! A list of AWS Config, read page by page, with the lines that it is kept as.
+//! A list of AWS Config, read page by page, with the lines that its checkpoint is made of.
 
 use crate::AggregatorClient;
 use crate::client::{Asked, Call};
@@ -9,9 +9,9 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use compline_model::RunId;
 
-/// One series of pages: a shard, or another list.
+/// One list that comes in pages: a shard, or another list of the aggregator.
 #[derive(Debug)]
-pub(crate) struct Series {
+pub(crate) struct PagedList {
     client: AggregatorClient,
     operation: &'static str,
     /// From 1 for a shard; 0 for another list.
@@ -23,15 +23,15 @@ pub(crate) struct Series {
     lines: Option<Lines>,
 }
 
-/// One step of reading a series.
+/// One step of reading a list.
 pub(crate) enum Step<T> {
     /// The items of the next page, and when it arrived.
     Page(Vec<T>, DateTime<Utc>),
-    /// What the series gave so far is void, and it begins again.
+    /// What the list gave so far is void: it is read again from its first page.
     Restarted,
 }
 
-impl Series {
+impl PagedList {
     pub(crate) fn new(client: AggregatorClient, operation: &'static str, run_id: RunId) -> Self {
         let (shard, label) = (0, String::new());
         Self { client, operation, shard, label, run_id, paging: Paging::default(), lines: None }
@@ -61,7 +61,7 @@ impl Series {
                             operation = self.operation,
                             shard = self.shard,
                             restarts = self.paging.restarts,
-                            "page token refused twice, reading from the first page again"
+                            "shard restarted: its page token was refused twice"
                         );
                         return Ok(Some(Step::Restarted));
                     }
@@ -70,13 +70,13 @@ impl Series {
             self.paging.answered(page.next_token).map_err(|_| failed(Cause::RepeatedToken))?;
             // The clock is read where the answer arrives: the time a row was true is a fact of the wire.
             let arrived = Utc::now();
-            self.keep(&body, arrived).map_err(|error| failed(Cause::NotKept(error.to_string())))?;
+            self.record(&body, arrived).map_err(|error| failed(Cause::NotRecorded(error.to_string())))?;
             return Ok(Some(Step::Page(page.items, arrived)));
         }
         Ok(None)
     }
 
-    fn keep(&mut self, body: &Bytes, arrived: DateTime<Utc>) -> std::io::Result<()> {
+    fn record(&mut self, body: &Bytes, arrived: DateTime<Utc>) -> std::io::Result<()> {
         let head = PageHead::new(self.operation, (self.shard, self.paging.page), arrived, self.run_id);
         let lines = match &mut self.lines {
             Some(lines) => lines,
@@ -85,7 +85,7 @@ impl Series {
         lines.push(head, body)
     }
 
-    /// Every item of the series, and when the last page of it arrived: whole, or an error.
+    /// Every item of the list, and when the last page of it arrived: whole, or an error.
     pub(crate) async fn every_item<T>(
         &mut self,
         ask: impl AsyncFn(Call<'_>) -> Result<Asked<T>, FetchError>,
@@ -106,7 +106,7 @@ impl Series {
     /// The lines of all pages, compressed.
     pub(crate) fn lines(self) -> Result<Bytes, FetchError> {
         let doing = self.client.doing(self.operation, &self.label);
-        let failed = |error: std::io::Error| FetchError::transient(doing, Cause::NotKept(error.to_string()));
+        let failed = |error: std::io::Error| FetchError::transient(doing, Cause::NotRecorded(error.to_string()));
         self.lines.map_or(Ok(Bytes::new()), Lines::finish).map_err(failed)
     }
 }

@@ -1,0 +1,66 @@
+//! Credentials for which a wrong clock of this machine is no reason to ask again and again.
+
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
+use aws_sdk_config::config::Credentials;
+use aws_smithy_async::time::SharedTimeSource;
+use std::time::{Duration, SystemTime};
+
+/// Nobody gives credentials that end within this time: where they seem to, the clock is fast. The SDK would take them for
+/// ended, and ask for new ones before every call.
+const MIN_LIFETIME: Duration = Duration::from_secs(60);
+
+/// How long such credentials are used: the shortest session that STS gives. Ones that really end before are renewed when AWS
+/// says so.
+const ASSUMED_LIFETIME: Duration = Duration::from_secs(900);
+
+/// Gives another provider's credentials, with an expiry that makes sense by this machine's clock.
+#[derive(Debug)]
+pub(crate) struct SoundExpiry {
+    provider: SharedCredentialsProvider,
+    clock: SharedTimeSource,
+    /// How long they last, where it was asked for: a slow clock would use them for longer.
+    max_lifetime: Option<Duration>,
+}
+
+impl SoundExpiry {
+    pub(crate) fn of(
+        provider: SharedCredentialsProvider,
+        clock: Option<SharedTimeSource>,
+        max_lifetime: Option<Duration>,
+    ) -> SharedCredentialsProvider {
+        SharedCredentialsProvider::new(Self { provider, clock: clock.unwrap_or_default(), max_lifetime })
+    }
+
+    fn sound(&self, mut credentials: Credentials) -> Credentials {
+        let now = self.clock.now();
+        if let Some(expiry) = credentials.expiry_mut() {
+            *expiry = sound_expiry(*expiry, now, self.max_lifetime);
+        }
+        credentials
+    }
+}
+
+impl ProvideCredentials for SoundExpiry {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            self.provider.provide_credentials().await.map(|given| self.sound(given))
+        })
+    }
+
+    fn fallback_on_interrupt(&self) -> Option<Credentials> {
+        self.provider.fallback_on_interrupt()
+    }
+}
+
+/// When credentials that were given now are to be renewed.
+fn sound_expiry(expiry: SystemTime, now: SystemTime, max_lifetime: Option<Duration>) -> SystemTime {
+    let lifetime = expiry.duration_since(now).unwrap_or_default();
+    let lifetime = if lifetime < MIN_LIFETIME { ASSUMED_LIFETIME } else { lifetime };
+    now + lifetime.min(max_lifetime.unwrap_or(lifetime))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+//! Which packs the filters of an aggregator ask for, and whether that depends on the answer.
+//!
+//! Trends compare the packs of one day with those of the day before. A filter by account, region or pack asks for the same
+//! packs on both; one by compliance type does not, since a pack that was fixed is no longer asked for and looks removed.
+
+use crate::FilterLists;
+use compline_model::{ComplianceType, PackAnswer};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The packs that all filters of an aggregator ask for together. Equal for filters that ask for the same, however they are
+/// written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Population(Arc<Asked>);
+
+/// What is asked for of the packs of a place, as far as the place is known: a tree by account, region and pack name. It is
+/// reduced as it is made (a field that makes no difference is left out), so that there is one tree for each population.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Asked {
+    /// Some types only; none where nothing is asked for.
+    Types(BTreeSet<ComplianceType>),
+    /// Every pack, whatever its type, also one that AWS adds later.
+    EveryType,
+    /// Another answer for some values of a field than for the others.
+    ByValue { field: Field, named: BTreeMap<Box<str>, Arc<Asked>>, others: Arc<Asked> },
+}
+
+/// The fields that a pack cannot change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Field {
+    Account,
+    Region,
+    PackName,
+}
+
+impl Population {
+    /// The packs that these filters ask for; none asks for everything.
+    pub fn of(filters: &[FilterLists]) -> Self {
+        let everything = [FilterLists::default()];
+        let filters = if filters.is_empty() { &everything[..] } else { filters };
+        Self(asked(&filters.iter().collect::<Vec<_>>(), Some(Field::Account)))
+    }
+
+    /// Whether a pack can come or go because its compliance changed. It cannot where every place that is asked for is asked
+    /// for all three types, or without a type, by whichever filters.
+    pub fn depends_on_answer(&self) -> bool {
+        self.0.depends_on_answer()
+    }
+
+    /// A text that is the same for filters that ask for the same, in whatever order and pieces; empty for everything. It is
+    /// stable: it may be stored and compared with that of a later run. `*` stands for the values that are not named.
+    pub fn shown(&self) -> String {
+        let mut parts = Vec::new();
+        self.0.show(&[], &mut parts);
+        parts.join("; ")
+    }
+
+    /// Whether the filters ask for a pack as it was answered.
+    pub fn has(&self, pack: &PackAnswer) -> bool {
+        let mut asked = &*self.0;
+        loop {
+            match asked {
+                Asked::ByValue { field, named, others } => asked = named.get(field.of(pack)).unwrap_or(others),
+                Asked::EveryType => return true,
+                Asked::Types(types) => {
+                    let kind = pack.compliance.as_ref().and_then(|compliance| compliance.compliance_type.as_deref());
+                    return kind.and_then(ComplianceType::parse).is_some_and(|kind| types.contains(&kind));
+                }
+            }
+        }
+    }
+}
+
+/// What filters that all ask for a place ask for of it, from a field on.
+fn asked(filters: &[&FilterLists], field: Option<Field>) -> Arc<Asked> {
+    let Some(field) = field else { return Arc::new(types(filters)) };
+    let lists: Vec<BTreeSet<&str>> = filters.iter().map(|filter| field.list(filter)).collect();
+    // Values that the same filters ask for have the same answer: of a thousand accounts it is looked for once.
+    let mut answers: BTreeMap<Vec<usize>, Arc<Asked>> = BTreeMap::new();
+    let mut answer = |value: Option<&str>| {
+        let fits = |list: &BTreeSet<&str>| list.is_empty() || value.is_some_and(|value| list.contains(value));
+        let fitting: Vec<usize> = (0..filters.len()).filter(|index| fits(&lists[*index])).collect();
+        let below =
+            |fitting: &[usize]| asked(&fitting.iter().map(|index| filters[*index]).collect::<Vec<_>>(), field.next());
+        Arc::clone(answers.entry(fitting).or_insert_with_key(|fitting| below(fitting)))
+    };
+    let others = answer(None);
+    let values: BTreeSet<&str> = lists.iter().flatten().copied().collect();
+    let named = values.into_iter().map(|value| (Box::from(value), answer(Some(value))));
+    let named: BTreeMap<Box<str>, Arc<Asked>> = named.filter(|(_, asked)| *asked != others).collect();
+    if named.is_empty() { others } else { Arc::new(Asked::ByValue { field, named, others }) }
+}
+
+/// The types that some filters ask for together.
+fn types(filters: &[&FilterLists]) -> Asked {
+    let types: BTreeSet<ComplianceType> = filters.iter().flat_map(|filter| filter.compliance_type.clone()).collect();
+    let open = filters.iter().any(|filter| filter.compliance_type.is_empty());
+    if open || types.len() == ComplianceType::ALL.len() { Asked::EveryType } else { Asked::Types(types) }
+}
+
+impl Asked {
+    fn depends_on_answer(&self) -> bool {
+        match self {
+            Self::EveryType => false,
+            Self::Types(types) => !types.is_empty(),
+            Self::ByValue { named, others, .. } => {
+                others.depends_on_answer() || named.values().any(|asked| asked.depends_on_answer())
+            }
+        }
+    }
+
+    /// Adds a part of the text for each of the places that are asked for. `place` is what is said of it so far.
+    fn show(&self, place: &[String], parts: &mut Vec<String>) {
+        match self {
+            Self::EveryType => parts.push(place.join(" ")),
+            Self::Types(types) if types.is_empty() => {}
+            Self::Types(types) => {
+                let types: Vec<&str> = types.iter().map(|kind| kind.as_str()).collect();
+                parts.push([place, &[format!("compliance_type={}", types.join(","))]].concat().join(" "));
+            }
+            Self::ByValue { field, named, others } => {
+                let mut values: BTreeMap<&Self, Vec<&str>> = BTreeMap::new();
+                named.iter().for_each(|(value, asked)| values.entry(asked).or_default().push(value));
+                for (asked, values) in values.into_iter().chain([(&**others, vec!["*"])]) {
+                    asked.show(&[place, &[format!("{}={}", field.name(), values.join(","))]].concat(), parts);
+                }
+            }
+        }
+    }
+}
+
+impl Field {
+    fn next(self) -> Option<Self> {
+        match self {
+            Self::Account => Some(Self::Region),
+            Self::Region => Some(Self::PackName),
+            Self::PackName => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Account => "account_id",
+            Self::Region => "aws_region",
+            Self::PackName => "conformance_pack_name",
+        }
+    }
+
+    /// The values that a filter lists; none for any value.
+    fn list(self, filter: &FilterLists) -> BTreeSet<&str> {
+        match self {
+            Self::Account => filter.account_id.iter().map(|id| id.as_str()).collect(),
+            Self::Region => filter.aws_region.iter().map(|region| region.as_str()).collect(),
+            Self::PackName => filter.conformance_pack_name.iter().map(|name| name.as_str()).collect(),
+        }
+    }
+
+    fn of(self, pack: &PackAnswer) -> &str {
+        match self {
+            Self::Account => pack.account_id.as_str(),
+            Self::Region => &pack.aws_region,
+            Self::PackName => &pack.conformance_pack_name,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -129,6 +129,7 @@ impl Line<'_> {
             text(report.not_reconciled.as_deref()),
             text(report.snapshot_sha256.as_deref()),
             text(report.source_status_sha256.as_deref()),
+            Arc::new(Int64Array::from(vec![None])),
         ];
         Ok(RecordBatch::try_new(Table::Runs.schema(), columns)?)
     }

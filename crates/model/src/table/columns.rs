@@ -206,4 +206,10 @@ pub(super) const RUNS: &[Column] = &[
     later(2, "not_reconciled", Text, "why AWS Config's own count could not be had; null if it was, or was not asked"),
     later(2, "snapshot_sha256", Text, "SHA-256 of the file that was committed to pack_compliance, in hexadecimal"),
     later(2, "source_status_sha256", Text, "SHA-256 of the file that was committed to source_status, in hexadecimal"),
+    later(
+        3,
+        "commit_number",
+        Int64,
+        "order of the changes to this day's snapshot, 1 for the first; null if the run changed nothing",
+    ),
 ];

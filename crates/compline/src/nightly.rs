@@ -165,9 +165,10 @@ impl Shared<'_> {
         }
         report.seconds = started.elapsed().as_secs_f64();
         let id = &aggregator.address.id;
-        if report.outcome == Outcome::Succeeded
-            && let Some(cataloguing) = &self.cataloguing
-            && let Err(error) = cataloguing.add_day(id, self.night.date).await
+        // Of a day that failed or is held the lake gets the ledger alone.
+        let tables: &[Table] = if report.outcome == Outcome::Succeeded { &Table::ALL } else { &[Table::Runs] };
+        if let Some(cataloguing) = &self.cataloguing
+            && let Err(error) = cataloguing.add_day(self.lake, id, self.night.date, tables).await
         {
             report.note_not_in_catalog(&error);
         }

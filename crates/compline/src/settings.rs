@@ -5,7 +5,7 @@ mod problem;
 mod wire;
 
 use anyhow::Context;
-pub(crate) use check::{FIRST_DAY, is_database};
+pub(crate) use check::is_database;
 use compline_fetcher::{AggregatorAddress, FanOut, FetchOptions, FilterLists, Identity};
 use compline_model::{AggregatorId, SnapshotDate, Table};
 use compline_sink::{CatalogLocation, Compression, LakeLocation, Partitioning};

@@ -1,12 +1,12 @@
-//! `compline catalog`: the tables of the lake in the Glue catalog.
+//! `compline catalog`: the tables and views of the lake in the Glue catalog.
 
 use crate::arguments::CatalogArguments;
-use crate::catalog::Cataloguing;
+use crate::catalog::{Cataloguing, days_of_survey};
 use crate::failure::{Ending, Failure};
 use crate::print;
 use anyhow::anyhow;
 use chrono::{DateTime, Utc};
-use compline_sink::Lake;
+use compline_sink::{Change, Lake};
 
 pub(super) async fn catalog(arguments: &CatalogArguments, clock: fn() -> DateTime<Utc>) -> Result<Ending, Failure> {
     let settings = arguments.pipeline.settings()?;
@@ -17,16 +17,20 @@ pub(super) async fn catalog(arguments: &CatalogArguments, clock: fn() -> DateTim
     };
     let lake = Lake::open(&settings.lake, settings.compression).await.map_err(Failure::run)?;
     let survey = lake.survey(clock()).await.map_err(Failure::run)?;
-    let changes = cataloguing.differences(&survey).await.map_err(Failure::run)?;
-    if changes.is_empty() {
-        print("the catalog is as it must be\n")?;
-    }
+    let changes = cataloguing.differences(&lake, &survey).await.map_err(Failure::run)?;
+    let is_up_to_date = !changes.iter().any(Change::changes_the_catalog);
     for change in changes {
         if !arguments.dry_run {
             cataloguing.apply(&change).await.map_err(Failure::run)?;
         }
-        let would = if arguments.dry_run { "would " } else { "" };
+        let would = if arguments.dry_run && change.changes_the_catalog() { "would " } else { "" };
         print(&format!("{would}{change}\n"))?;
+    }
+    if let Some(hidden) = cataloguing.hidden_days(&days_of_survey(&survey)) {
+        print(&format!("{hidden}\n"))?;
+    }
+    if is_up_to_date {
+        print("the catalog is up to date\n")?;
     }
     Ok(Ending::Done)
 }

@@ -67,7 +67,7 @@ async fn applied(
     leases.release().await;
     done?;
     if let Some(cataloguing) = Cataloguing::open(settings).await {
-        for change in cataloguing.differences(&lake.survey(now).await?).await? {
+        for change in cataloguing.differences(lake, &lake.survey(now).await?).await? {
             cataloguing.apply(&change).await?;
             say(&format!("catalog: {change}"))?;
         }

@@ -6,7 +6,7 @@ mod lake;
 use super::problem::{Problem, Source};
 use super::wire::{Aggregator, Fetch, Filter, Patterns, Pipeline};
 use super::{AggregatorSettings, Reconcile, Settings};
-pub(crate) use catalog::{FIRST_DAY, is_database};
+pub(crate) use catalog::is_database;
 use catalog::{check_catalog, check_maintain};
 use compline_fetcher::{AggregatorAddress, FanOut, FetchOptions, FilterLists, Role};
 use compline_model::{AccountId, ComplianceType, InvalidName};

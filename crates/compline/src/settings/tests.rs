@@ -166,7 +166,7 @@ fn a_catalog_and_what_is_kept_have_sound_defaults_and_named_limits() {
     let catalog = settings.catalog.expect("a catalog");
     assert_eq!(catalog.location.database, "audit");
     let Partitioning::Projected { first_day, aggregators } = &catalog.partitioning else { panic!("{catalog:?}") };
-    assert_eq!((first_day.to_string(), aggregators.len()), ("2020-01-01".to_owned(), 1));
+    assert_eq!((*first_day, aggregators.len()), (None, 1));
     assert_eq!(settings.keep.statuses_from(today).map(|date| date.to_string()).as_deref(), Some("2026-02-27"));
     assert_eq!(settings.keep.compact.into_iter().collect::<Vec<_>>(), [Table::Runs]);
     let elsewhere = Settings::parse("p.toml", &text, Some("s3://other")).expect("settings");
@@ -176,12 +176,12 @@ fn a_catalog_and_what_is_kept_have_sound_defaults_and_named_limits() {
         ("[catalog]\ndatabase = \"Audit\"", "line 10: database = \"Audit\": allowed is a lower-case letter"),
         (
             "[catalog]\ndatabase = \"a\"\npartitions = \"none\"",
-            "partitions = \"none\": allowed is projection, registered",
+            "partitions = \"none\": allowed is projection, registered, both",
         ),
         ("[catalog]\ndatabase = \"a\"\nfirst_day = \"2020-1-1\"", "first_day = \"2020-1-1\": allowed is YYYY-MM-DD"),
         (
             "[catalog]\ndatabase = \"a\"\npartitions = \"registered\"\nfirst_day = \"2020-01-01\"",
-            "first_day is for partitions = \"projection\"",
+            "first_day is for partitions = \"projection\" or \"both\"",
         ),
         ("[catalog]\ntable = \"a\"", "unknown field `table`"),
         ("[maintain]\npack_status_days = 0", "pack_status_days = 0: allowed is 1 to 36500"),

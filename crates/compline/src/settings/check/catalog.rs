@@ -9,9 +9,6 @@ use compline_sink::{CatalogLocation, LakeLocation, Partitioning};
 use std::ops::RangeInclusive;
 use toml::Spanned;
 
-/// No conformance pack is older.
-pub(crate) const FIRST_DAY: &str = "2020-01-01";
-
 /// A state is needed that long: packs that are gone stay in it for 400 days, and windows of 90 days look back 180.
 const DAYS: RangeInclusive<u32> = 1..=36_500;
 
@@ -55,31 +52,22 @@ fn check_partitioning(
     source: &Source<'_>,
     aggregators: Vec<AggregatorId>,
 ) -> Result<Partitioning, Problem> {
-    let first_day = match &wire.first_day {
-        None => FIRST_DAY.parse(),
-        Some(day) => day.get_ref().parse(),
+    let allowed = "YYYY-MM-DD, a day of the calendar";
+    let day = |day: &Spanned<String>| {
+        let wrong = |_| source.value(day.span(), "first_day", format!("{:?}", day.get_ref()), allowed);
+        day.get_ref().parse::<SnapshotDate>().map_err(wrong)
     };
-    let first_day: SnapshotDate = match (first_day, &wire.first_day) {
-        (Ok(day), _) => day,
-        (Err(_), Some(day)) => {
-            return Err(source.value(
-                day.span(),
-                "first_day",
-                format!("{:?}", day.get_ref()),
-                "YYYY-MM-DD, a day of the calendar",
-            ));
-        }
-        (Err(error), None) => return Err(source.problem(None, error)),
-    };
+    let first_day = wire.first_day.as_ref().map(day).transpose()?;
     match wire.partitions.as_ref().map(|value| (value.get_ref().as_str(), value)) {
         None | Some(("projection", _)) => Ok(Partitioning::Projected { first_day, aggregators }),
         Some(("registered", _)) if wire.first_day.is_some() => {
             let span = wire.first_day.as_ref().map(Spanned::span);
-            Err(source.problem(span, "first_day is for partitions = \"projection\""))
+            Err(source.problem(span, "first_day is for partitions = \"projection\" or \"both\""))
         }
         Some(("registered", _)) => Ok(Partitioning::Registered),
+        Some(("both", _)) => Ok(Partitioning::Both { first_day, aggregators }),
         Some((other, value)) => {
-            Err(source.value(value.span(), "partitions", format!("{other:?}"), "projection, registered"))
+            Err(source.value(value.span(), "partitions", format!("{other:?}"), "projection, registered, both"))
         }
     }
 }

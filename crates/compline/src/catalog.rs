@@ -6,10 +6,9 @@ use crate::settings::{CatalogSettings, Settings, lake_name};
 use chrono::DateTime;
 use compline_model::{AggregatorId, SnapshotDate, Table};
 use compline_sink::{
-    Catalog, Change, LakeDays, Layout, Partition, PartitionValues, Partitioning, SinkError, Survey, TableDefinition,
-    ViewDefinition,
+    Catalog, Change, Lake, LakeDays, Layout, Month, Partition, PartitionValues, Partitioning, SinkError, Survey,
+    TableDefinition, ViewDefinition,
 };
-use compline_sink::{Lake, Month};
 use futures::future::try_join_all;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::OnceCell;

@@ -97,11 +97,12 @@ fn the_sql_for_athena_that_is_shipped_is_what_is_printed_for_the_shipped_pipelin
     let scene = Scene::new("");
     let nightly = concat!(env!("CARGO_MANIFEST_DIR"), "/../../pipelines/nightly");
     let shipped = |name: &str| std::fs::read_to_string(format!("{nightly}/athena/{name}.sql")).expect("read");
-    let printed = run(scene.command(&["athena", &format!("{nightly}/pipeline.toml")]));
+    let printed = run(scene.command(&["athena", "--offline", &format!("{nightly}/pipeline.toml")]));
     assert_eq!(printed.code, Some(0), "{printed:?}");
     assert_eq!(printed.stdout, format!("{}\n{}", shipped("tables"), shipped("views")));
 
-    let other = run(scene.command(&["athena", &format!("{nightly}/pipeline.toml"), "--database", "audit"]));
+    let other =
+        run(scene.command(&["athena", "--offline", &format!("{nightly}/pipeline.toml"), "--database", "audit"]));
     assert!(other.stdout.contains("VIEW audit.coverage") && !other.stdout.contains(" compline."), "{other:?}");
     for (arguments, words) in
         [(["--database", "a b"], "allowed is a lower-case letter"), (["--lake", "folder"], "Athena reads S3 alone")]
@@ -152,7 +153,7 @@ fn the_help_of_every_command_is_the_golden_one() {
 fn the_sql_that_is_shipped_is_what_athena_prints_for_the_pipeline_that_is_shipped() {
     let scene = Scene::new("");
     let shipped = |name: &str| format!("{}/../../pipelines/nightly/{name}", env!("CARGO_MANIFEST_DIR"));
-    let printed = run(scene.command(&["athena", &shipped("pipeline.toml")])).stdout;
+    let printed = run(scene.command(&["athena", "--offline", &shipped("pipeline.toml")])).stdout;
     let read = |name: &str| std::fs::read_to_string(shipped(name)).expect("read");
     assert_eq!(printed, format!("{}\n{}", read("athena/tables.sql"), read("athena/views.sql")));
 }

@@ -4,6 +4,7 @@ Athena itself is not at hand: its SQL, Hive's for tables and Trino's for views, 
 That is the one place where dialects are dealt with.
 """
 
+import datetime
 import subprocess
 
 import duckdb
@@ -32,7 +33,7 @@ def statements(tmp_path_factory):
         name = "security-aggregator"
         region = "us-east-1"
         """)
-    done = subprocess.run([COMPLINE, "athena", file, "--database", "audit"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([COMPLINE, "athena", file, "--offline", "--database", "audit"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done
     dialect = lambda text: "trino" if " VIEW " in text else "hive"
     return [sqlglot.parse_one(text, read=dialect(text)) for text in done.stdout.split(";\n") if text.strip()]
@@ -139,18 +140,60 @@ def test_packs_that_vanished_say_for_how_long(database):
     assert found == taken(status.with_columns(gone), "aggregator", "account_id", "conformance_pack_name", "last_seen_date", "days_gone")
 
 
-def test_coverage_has_every_calendar_day_and_shows_the_one_that_is_missing(database):
+def test_coverage_has_every_calendar_day_up_to_today_and_shows_the_one_that_is_missing(database):
     gap = database.sql("SELECT day FROM gap").fetchall()[0][0]
-    missing = rows(database, "SELECT aggregator, day, packs_total, sources FROM audit.coverage WHERE NOT has_snapshot")
-    assert missing == [("org", gap, None, None)]
+    missing = rows(database, "SELECT aggregator, day, packs_total, sources, is_dropped FROM audit.coverage WHERE NOT has_snapshot")
+    assert missing == [("org", gap, None, None, False)]
     sources = frame(database, "source_status")
     is_ = lambda status: (polars.col("status") == status).sum().alias(status)
     expected = sources.group_by("aggregator", "snapshot_date").agg(polars.len(), is_("SUCCEEDED"), is_("OUTDATED"), is_("FAILED"))
     found = rows(database, """SELECT aggregator, day, sources, sources_succeeded, sources_outdated, sources_failed
         FROM audit.coverage WHERE has_snapshot""")
     assert found == taken(expected, *expected.columns)
-    days = database.sql("SELECT count(*), count(DISTINCT day), max(day) - min(day) + 1 FROM audit.coverage WHERE aggregator = 'org'").fetchall()
-    assert days == [(30, 30, 30)]
+    packs = frame(database, "compliance_trends").filter(polars.col("dimension") == "aggregator")
+    assert rows(database, "SELECT aggregator, day, packs_total FROM audit.coverage WHERE has_snapshot") == taken(packs, "aggregator", "snapshot_date", "packs_total")
+    days = database.sql("SELECT count(*), count(DISTINCT day), max(day) - min(day) + 1, max(day) FROM audit.coverage WHERE aggregator = 'org'").fetchall()
+    assert days == [(30, 30, 30, datetime.datetime.now(datetime.UTC).date())]
+
+
+def test_f24_coverage_goes_by_the_last_change_of_a_day_and_ends_today(database):
+    """Aggregators that have a ledger alone, as those have whose filters choose by compliance type."""
+    today = datetime.datetime.now(datetime.UTC).date()
+    day = lambda ago: today - datetime.timedelta(days=ago)
+    lines = [  # aggregator, days ago, minute of the end, outcome, commit number, has a checksum, rows
+        ("stopped", 19, 1, "succeeded", None, False, 7),
+        ("stopped", 19, 2, "failed", None, False, 0),
+        ("dropped", 5, 1, "succeeded", 1, True, 7), ("dropped", 5, 2, "dropped", 2, False, 0),
+        ("dropped", 4, 3, "dropped", 2, False, 0), ("dropped", 4, 1, "succeeded", 3, True, 8),
+        ("dropped", 3, 1, "failed", None, False, 0),
+        # The snapshot was committed, and its trends were not.
+        ("dropped", 2, 1, "failed", 1, True, 9),
+        ("dropped", 1, 1, "held", None, False, 0),
+        # By lines of an older version alone: the last that ended.
+        ("dropped", 0, 5, "succeeded", None, False, 6), ("dropped", 0, 4, "succeeded", None, False, 5),
+        ("never", 2, 1, "failed", None, False, 0),
+    ]
+    database.execute("CREATE TABLE audit.all_runs AS SELECT * FROM audit.runs")
+    try:
+        database.execute("DELETE FROM audit.runs")
+        for aggregator, ago, minute, outcome, number, has_checksum, count in lines:
+            database.execute("""INSERT INTO audit.runs BY NAME SELECT * REPLACE (? AS aggregator, ?::DATE AS snapshot_date, ? AS outcome,
+                ?::BIGINT AS commit_number, ? AS snapshot_sha256, ? AS "rows", ?::TIMESTAMPTZ AS finished_at) FROM audit.all_runs LIMIT 1""",
+                [aggregator, day(ago), outcome, number, "ab" if has_checksum else None, count, datetime.datetime(2026, 1, 1, 0, minute)])
+        found = rows(database, "SELECT aggregator, day, has_snapshot, is_dropped, packs_total FROM audit.coverage WHERE aggregator <> 'stopped'")
+        assert found == [("dropped", day(5), False, True, None), ("dropped", day(4), True, False, 8), ("dropped", day(3), False, False, None),
+                         ("dropped", day(2), True, False, 9), ("dropped", day(1), False, False, None), ("dropped", day(0), True, False, 6)]
+        stopped = rows(database, "SELECT day, has_snapshot FROM audit.coverage WHERE aggregator = 'stopped'")
+        assert stopped == [(day(ago), ago == 19) for ago in range(19, -1, -1)]
+    finally:
+        database.execute("DROP TABLE audit.runs; ALTER TABLE audit.all_runs RENAME TO runs")
+
+
+def test_f24_a_view_of_the_last_snapshot_looks_back_31_days_at_planning(statements):
+    of_last = {"latest_snapshot", "latest_posture", "open_regressions", "packs_vanished"}
+    for view in views(statements):
+        bounds = [bound.sql("trino") for bound in view.find_all(sqlglot.exp.GTE) if "CURRENT_DATE" in bound.sql("trino")]
+        assert [bound.split(" >= ")[1] for bound in bounds] == ["CURRENT_DATE - INTERVAL '31' DAY"] * (view.this.name in of_last), view.this.name
 
 
 def test_time_to_remediate_is_of_the_packs_remediated_in_the_month(database):
@@ -168,4 +211,4 @@ def test_every_view_is_tried_here(statements):
         "latest_snapshot", "latest_posture", "accounts_worst_first", "trend_weekly", "trend_monthly", "open_regressions",
         "packs_vanished", "coverage", "time_to_remediate_monthly"}
     assert all(table.db == "audit" for view in views(statements) for table in view.find_all(sqlglot.exp.Table)
-               if table.name not in ("kept", "span", "calendar", "sources"))
+               if table.name not in ("changes", "last_changes", "span", "calendar", "sources"))

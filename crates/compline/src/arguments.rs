@@ -73,9 +73,10 @@ pub(crate) enum Command {
     /// SQL for the pipeline's own lake and aggregators: external tables whose partitions are projected, and views for the
     /// questions that are asked most. Calls nothing.
     Athena(AthenaArguments),
-    /// Bring the Glue catalog up to date: the database, tables and views of `[catalog]`.
+    /// Bring the Glue catalog up to date with the lake: the database, tables, views and partitions of `[catalog]`.
     ///
-    /// Only what differs is changed, and no table is ever dropped. Every run does it too, if there is a `[catalog]`.
+    /// Only what differs is changed. Nothing is dropped but registered partitions whose objects are gone, and a view that
+    /// others changed is left to them. Every run does it too, for its day, if there is a `[catalog]`.
     Catalog(CatalogArguments),
     /// Say what every table and column means.
     Schema(SchemaArguments),
@@ -171,9 +172,12 @@ pub(crate) struct AthenaArguments {
     /// The database to make them in, that of `[catalog]` or compline unless given.
     #[arg(long, value_name = "NAME")]
     pub(crate) database: Option<String>,
-    /// The first day that the tables have, that of `[catalog]` or 2020-01-01 unless given: no conformance pack is older.
+    /// The first day that the tables have: that of `[catalog]`, or the lake's, unless given.
     #[arg(long, value_name = "YYYY-MM-DD")]
     pub(crate) first_day: Option<SnapshotDate>,
+    /// Print from the pipeline file alone. Without it the lake is listed, for its first day and its aggregators.
+    #[arg(long)]
+    pub(crate) offline: bool,
 }
 
 #[derive(Debug, Args)]

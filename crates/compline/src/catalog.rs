@@ -1,41 +1,66 @@
-//! Telling the Glue catalog of the lake: after each night, and by `compline catalog`.
+//! Telling the Glue catalog of the lake: after each run, and by `compline catalog`.
+
+mod views;
 
 use crate::settings::{CatalogSettings, Settings, lake_name};
+use chrono::DateTime;
 use compline_model::{AggregatorId, SnapshotDate, Table};
-use compline_sink::{Catalog, Change, Inventory, Layout, Partition, Partitioning, SinkError, TableDefinition};
+use compline_sink::{
+    Catalog, Change, Inventory, Lake, LakeDays, Layout, Month, Partition, PartitionValues, Partitioning, SinkError,
+    TableDefinition, ViewDefinition,
+};
+use futures::future::try_join_all;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::OnceCell;
+pub(crate) use views::{sql_of_views, views};
+
+/// The tables of a lake, by what they are of.
+pub(crate) type Tables = BTreeMap<(Table, Layout), TableDefinition>;
 
 /// The catalog of a pipeline, and what its tables must be.
 pub(crate) struct Cataloguing {
     catalog: Catalog,
-    is_registered: bool,
-    /// The tables by what they are of.
-    tables: BTreeMap<(Table, Layout), TableDefinition>,
-    /// Whether the tables are known to be as they must be.
-    tables_are_right: OnceCell<()>,
+    partitioning: Partitioning,
+    /// The lake's URL.
+    lake: String,
+    /// The tables whose months have a table of their own.
+    compacted: BTreeSet<Table>,
+    views: Vec<ViewDefinition>,
+    /// The tables, once they are known to be up to date.
+    up_to_date: OnceCell<Tables>,
 }
 
 impl Cataloguing {
-    /// The one of a pipeline, if it has one.
+    /// The one of a pipeline, if it has one. Nothing is called yet.
     pub(crate) async fn open(settings: &Settings) -> Option<Self> {
         let CatalogSettings { location, partitioning } = settings.catalog.as_ref()?;
         Some(Self {
             catalog: Catalog::open(location).await,
-            is_registered: *partitioning == Partitioning::Registered,
-            tables: tables(settings, partitioning),
-            tables_are_right: OnceCell::new(),
+            partitioning: partitioning.clone(),
+            lake: lake_name(&settings.lake),
+            compacted: settings.keep.compact.clone(),
+            views: views(&location.database),
+            up_to_date: OnceCell::new(),
         })
     }
 
-    /// Makes the tables what they must be, once, and adds a day's partitions where they are named one by one.
-    pub(crate) async fn add_day(&self, id: &AggregatorId, date: SnapshotDate) -> Result<(), SinkError> {
-        self.tables_are_right.get_or_try_init(|| self.make_tables_right()).await?;
-        if !self.is_registered {
-            return Ok(());
-        }
-        for table in Table::ALL {
-            if let Some(definition) = self.tables.get(&(table, Layout::Daily)) {
+    /// Brings the tables and views up to date, once, and names the partitions of these tables of a day where partitions are
+    /// registered. To be called when they are in the lake, or are about to be: of a day that failed or is held, that is its
+    /// ledger. Warns of days that the tables do not show.
+    ///
+    /// # Errors
+    /// A lake or a catalog that does not answer, or a catalog that does not take it.
+    pub(crate) async fn add_day(
+        &self,
+        lake: &Lake,
+        id: &AggregatorId,
+        date: SnapshotDate,
+        tables: &[Table],
+    ) -> Result<(), SinkError> {
+        let definitions = self.up_to_date.get_or_try_init(|| self.bring_up_to_date(lake, id, date)).await?;
+        for table in tables {
+            let Some(definition) = definitions.get(&(*table, Layout::Daily)) else { continue };
+            if definition.is_registered() {
                 let values = vec![date.to_string(), id.to_string()];
                 self.catalog.apply(&Change::AddPartitions(definition.clone(), vec![values])).await?;
             }
@@ -43,59 +68,121 @@ impl Cataloguing {
         Ok(())
     }
 
-    async fn make_tables_right(&self) -> Result<(), SinkError> {
-        for change in self.differences_of_tables().await? {
+    async fn bring_up_to_date(&self, lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> Result<Tables, SinkError> {
+        let mut days = days_of_lake(lake).await?;
+        // Its ledger may be yet to be written.
+        days.days.insert(date);
+        days.aggregators.insert(id.clone());
+        if let Some(hidden) = self.hidden_days(&days) {
+            tracing::warn!("catalog: {hidden}");
+        }
+        let tables = self.tables(&days);
+        for change in self.differences_of_definitions(&tables).await? {
             tracing::info!(%change, "catalog");
             self.catalog.apply(&change).await?;
         }
-        Ok(())
+        Ok(tables)
     }
 
-    async fn differences_of_tables(&self) -> Result<Vec<Change>, SinkError> {
-        let tables: Vec<TableDefinition> = self.tables.values().cloned().collect();
-        self.catalog.differences(&tables).await
-    }
-
-    /// Everything that is not in the catalog as it must be for a lake.
-    pub(crate) async fn differences(&self, inventory: &Inventory) -> Result<Vec<Change>, SinkError> {
-        let mut changes = self.differences_of_tables().await?;
-        if !self.is_registered {
-            return Ok(changes);
-        }
-        let database_is_there = !changes.iter().any(|change| matches!(change, Change::CreateDatabase));
-        for ((table, layout), definition) in &self.tables {
-            let wanted = partitions(inventory, *table, *layout);
-            if database_is_there {
-                changes.extend(self.catalog.missing_partitions(definition, wanted).await?);
-            } else if !wanted.is_empty() {
-                changes.push(Change::AddPartitions(definition.clone(), wanted.into_iter().collect()));
+    /// Everything in the catalog that is out of date with a lake, in the order in which it must be changed.
+    ///
+    /// # Errors
+    /// A lake or a catalog that does not answer.
+    pub(crate) async fn differences(&self, lake: &Lake, inventory: &Inventory) -> Result<Vec<Change>, SinkError> {
+        let tables = self.tables(&days_of_inventory(inventory));
+        let mut changes = self.differences_of_definitions(&tables).await?;
+        let has_database = !changes.iter().any(|change| matches!(change, Change::CreateDatabase));
+        for ((table, layout), definition) in tables.iter().filter(|(_, definition)| definition.is_registered()) {
+            let of_lake = partitions(inventory, *table, *layout);
+            if !has_database {
+                let all: Vec<PartitionValues> = of_lake.into_iter().collect();
+                changes.extend((!all.is_empty()).then(|| Change::AddPartitions(definition.clone(), all)));
+                continue;
             }
+            let mut found = self.catalog.partition_differences(definition, of_lake).await?;
+            if !found.gone.is_empty() {
+                // A run may have put and named them since the lake was listed: an object comes before its partition.
+                let now = partitions(&lake.inventory(DateTime::UNIX_EPOCH).await?, *table, *layout);
+                found.gone.retain(|values| !now.contains(values));
+            }
+            changes.extend(found.changes(definition));
         }
         Ok(changes)
     }
 
     /// Makes a change.
+    ///
+    /// # Errors
+    /// A catalog that does not take it.
     pub(crate) async fn apply(&self, change: &Change) -> Result<(), SinkError> {
         self.catalog.apply(change).await
     }
 
     /// Asks for the database; says whether it is there.
+    ///
+    /// # Errors
+    /// A catalog that does not answer.
     pub(crate) async fn has_database(&self) -> Result<bool, SinkError> {
         self.catalog.has_database().await
     }
+
+    /// What Athena does not show of a lake since `first_day` is set, in words.
+    pub(crate) fn hidden_days(&self, lake: &LakeDays) -> Option<String> {
+        let first_day = self.partitioning.first_day()?;
+        let mut hidden = lake.days.range(..first_day);
+        let (first, last) = (hidden.next()?, hidden.next_back());
+        let (count, days) = (lake.days.range(..first_day).count(), if last.is_some() { "days" } else { "day" });
+        let span = last.map_or_else(|| first.to_string(), |last| format!("{first} to {last}"));
+        Some(format!(
+            "Athena shows none of {count} {days} of the lake, {span}: catalog.first_day is {first_day}; set it to {first} or \
+             take it out"
+        ))
+    }
+
+    async fn differences_of_definitions(&self, tables: &Tables) -> Result<Vec<Change>, SinkError> {
+        let tables: Vec<TableDefinition> = tables.values().cloned().collect();
+        self.catalog.differences(&tables, &self.views).await
+    }
+
+    fn tables(&self, days: &LakeDays) -> Tables {
+        tables(&self.lake, &self.compacted, &self.partitioning, days)
+    }
 }
 
-/// The tables of a pipeline's lake, as Athena is told of them.
-pub(crate) fn tables(settings: &Settings, partitioning: &Partitioning) -> BTreeMap<(Table, Layout), TableDefinition> {
-    let lake = lake_name(&settings.lake);
+/// The tables of a lake with these days, as Athena is told of them.
+pub(crate) fn tables(lake: &str, compacted: &BTreeSet<Table>, partitioning: &Partitioning, days: &LakeDays) -> Tables {
+    let projection = partitioning.projection(days);
     let daily = Table::ALL.into_iter().map(|table| (table, Layout::Daily));
-    let monthly = settings.keep.compact.iter().map(|table| (*table, Layout::Monthly));
-    let definition = |(table, layout)| ((table, layout), TableDefinition::new(table, layout, &lake, partitioning));
+    let monthly = compacted.iter().map(|table| (*table, Layout::Monthly));
+    let definition =
+        |(table, layout)| ((table, layout), TableDefinition::new(table, layout, lake, projection.as_ref()));
     daily.chain(monthly).map(definition).collect()
 }
 
+/// The days and aggregators of a lake, by a list of each table.
+///
+/// # Errors
+/// A lake that does not answer.
+pub(crate) async fn days_of_lake(lake: &Lake) -> Result<LakeDays, SinkError> {
+    let mut found = LakeDays::default();
+    for (aggregator, days) in try_join_all(Table::ALL.map(|table| lake.partitions(table))).await?.into_iter().flatten()
+    {
+        found.aggregators.insert(aggregator);
+        found.days.extend(days);
+    }
+    Ok(found)
+}
+
+/// The days and aggregators of a lake that has been listed.
+pub(crate) fn days_of_inventory(inventory: &Inventory) -> LakeDays {
+    LakeDays {
+        days: inventory.partitions.keys().map(|partition| partition.date).collect(),
+        aggregators: inventory.partitions.keys().map(|partition| partition.aggregator.clone()).collect(),
+    }
+}
+
 /// The partitions that a table has in the lake, each by its values.
-fn partitions(inventory: &Inventory, table: Table, layout: Layout) -> BTreeSet<Vec<String>> {
+fn partitions(inventory: &Inventory, table: Table, layout: Layout) -> BTreeSet<PartitionValues> {
     match layout {
         Layout::Daily => {
             let of_table = inventory.partitions.keys().filter(|partition| partition.table == table);
@@ -103,7 +190,10 @@ fn partitions(inventory: &Inventory, table: Table, layout: Layout) -> BTreeSet<V
         }
         Layout::Monthly => {
             let of_table = inventory.months.keys().filter(|month| month.table == table);
-            of_table.map(|month| vec![month.month.to_string(), month.aggregator.to_string()]).collect()
+            of_table.map(|Month { month, aggregator, .. }| vec![month.to_string(), aggregator.to_string()]).collect()
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,7 +23,7 @@ use compline_simulator::{Organization, OrganizationSpec};
 
 pub(crate) async fn perform(command: Command, clock: Clock) -> Result<Ending, Failure> {
     match command {
-        Command::Athena(arguments) => athena::athena(&arguments),
+        Command::Athena(arguments) => athena::athena(&arguments, clock).await,
         Command::Catalog(arguments) => catalog::catalog(&arguments, clock).await,
         Command::Schema(arguments) => schema::schema(&arguments),
         Command::Check(arguments) => check::check(&arguments, clock).await,

@@ -105,7 +105,7 @@ pub(crate) async fn applied(session: &Session<'_>) -> anyhow::Result<Maintained>
     }
     if let Some(cataloguing) = Cataloguing::open(session.settings).await {
         let inventory = session.lake.inventory(session.started_at).await?;
-        for change in cataloguing.differences(&inventory).await? {
+        for change in cataloguing.differences(&session.lake, &inventory).await? {
             cataloguing.apply(&change).await?;
             lines.push(format!("catalog: {change}"));
         }

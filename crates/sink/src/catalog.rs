@@ -1,10 +1,15 @@
 //! The Glue catalog: what Athena knows of the lake.
 //!
-//! What is there is compared with what must be, and only what differs is changed. Nothing is ever dropped: what others added
-//! to a table stays.
+//! What is there is compared with what must be, and only what differs is changed. What others added to a table stays, and
+//! nothing is dropped but registered partitions whose objects are gone. An update names the version that was read, so that
+//! of two pipelines that change one table at once neither takes back what the other did.
 
+mod change;
 mod definition;
 mod difference;
+mod partitions;
+mod projection;
+mod view;
 
 use crate::{SinkError, SinkErrorKind};
 use aws_config::{BehaviorVersion, Region};
@@ -12,23 +17,31 @@ use aws_sdk_glue::Client;
 use aws_sdk_glue::config::http::HttpResponse;
 use aws_sdk_glue::config::retry::RetryConfig;
 use aws_sdk_glue::config::timeout::TimeoutConfig;
-use aws_sdk_glue::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_glue::error::{BuildError, ProvideErrorMetadata, SdkError};
 use aws_sdk_glue::operation::RequestId;
-use aws_sdk_glue::types::{DatabaseInput, PartitionInput, Table as GlueTable};
+use aws_sdk_glue::types::{DatabaseInput, Table as GlueTable, TableInput};
+pub use change::Change;
 use compline_model::causes;
-pub use definition::{CatalogColumn, Layout, Partitioning, TableDefinition};
-use std::collections::BTreeSet;
+pub use definition::{CatalogColumn, Layout, TableDefinition};
+pub use partitions::{PartitionDifferences, PartitionValues};
+pub use projection::{LakeDays, Partitioning, Projection};
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
-
-/// What Glue takes in one request.
-const PARTITIONS_PER_REQUEST: usize = 100;
+use view::Found;
+pub use view::{ViewColumn, ViewDefinition};
 
 /// The longest one attempt may take: every call is small.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Attempts per call, which the SDK makes.
 const MAX_ATTEMPTS: u32 = 5;
+
+/// How often an update is tried when another writer was first each time. A night has a handful of pipelines at most.
+const MAX_UPDATES: usize = 5;
+
+/// What Glue answers when a table is no longer of the version that the update names.
+const LOST_UPDATE: [&str; 2] = ["ConcurrentModificationException", "VersionMismatchException"];
 
 /// Where a catalog is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,26 +61,6 @@ pub struct Catalog {
     database: String,
 }
 
-/// Something that is not in the catalog as it must be.
-#[derive(Debug, Clone)]
-pub enum Change {
-    /// The database is not there.
-    CreateDatabase,
-    /// A table is not there.
-    CreateTable(TableDefinition),
-    /// A table is there, and is not as it must be.
-    UpdateTable {
-        /// What it must be.
-        definition: TableDefinition,
-        /// What differs, in words.
-        differs: Vec<String>,
-        /// What is there.
-        there: Box<GlueTable>,
-    },
-    /// Partitions of a table are not there, each by its values.
-    AddPartitions(TableDefinition, Vec<Vec<String>>),
-}
-
 impl Catalog {
     /// Opens a database with the credentials of the environment; nothing is called yet.
     pub async fn open(location: &CatalogLocation) -> Self {
@@ -84,52 +77,30 @@ impl Catalog {
         Self { client: Client::from_conf(config.build()), database: location.database.clone() }
     }
 
-    /// What of the database and these tables is not as it must be, in the order in which it must be done.
+    /// What of the database, these tables and these views is out of date, in the order in which it must be changed.
     ///
     /// # Errors
     /// A catalog that does not answer.
-    pub async fn differences(&self, definitions: &[TableDefinition]) -> Result<Vec<Change>, SinkError> {
+    pub async fn differences(
+        &self,
+        tables: &[TableDefinition],
+        views: &[ViewDefinition],
+    ) -> Result<Vec<Change>, SinkError> {
         if !self.has_database().await? {
-            let tables = definitions.iter().cloned().map(Change::CreateTable);
-            return Ok([Change::CreateDatabase].into_iter().chain(tables).collect());
+            let tables = tables.iter().cloned().map(Change::CreateTable);
+            let views = views.iter().cloned().map(Change::CreateView);
+            return Ok([Change::CreateDatabase].into_iter().chain(tables).chain(views).collect());
         }
         let mut changes = Vec::new();
-        for definition in definitions {
-            match self.table(&definition.name).await? {
-                None => changes.push(Change::CreateTable(definition.clone())),
-                Some(there) => {
-                    let differs = difference::of(definition, &there);
-                    if !differs.is_empty() {
-                        let (definition, there) = (definition.clone(), Box::new(there));
-                        changes.push(Change::UpdateTable { definition, differs, there });
-                    }
-                }
-            }
+        for definition in tables {
+            let there = self.table(&definition.name).await?;
+            changes.extend(difference_of_table(definition, there));
+        }
+        for definition in views {
+            let there = self.table(&definition.name).await?;
+            changes.extend(difference_of_view(definition, there));
         }
         Ok(changes)
-    }
-
-    /// Those of these partitions that a table does not have, each by its values.
-    ///
-    /// # Errors
-    /// A catalog that does not answer.
-    pub async fn missing_partitions(
-        &self,
-        definition: &TableDefinition,
-        mut wanted: BTreeSet<Vec<String>>,
-    ) -> Result<Option<Change>, SinkError> {
-        if self.table(&definition.name).await?.is_some() {
-            let request = self.client.get_partitions().database_name(&self.database).table_name(&definition.name);
-            let mut pages = request.exclude_column_schema(true).into_paginator().send();
-            while let Some(page) = pages.next().await {
-                let page = page.map_err(|error| self.failed("read the partitions of", &definition.name, &error))?;
-                for partition in page.partitions() {
-                    wanted.remove(partition.values());
-                }
-            }
-        }
-        let missing: Vec<Vec<String>> = wanted.into_iter().collect();
-        Ok((!missing.is_empty()).then(|| Change::AddPartitions(definition.clone(), missing)))
     }
 
     /// Makes a change. That somebody else has made it meanwhile is no error.
@@ -139,20 +110,26 @@ impl Catalog {
     pub async fn apply(&self, change: &Change) -> Result<(), SinkError> {
         match change {
             Change::CreateDatabase => self.create_database().await,
-            Change::CreateTable(definition) => self.create_table(definition).await,
+            Change::CreateTable(definition) => self.create(&definition.name, difference::created(definition)).await,
             Change::UpdateTable { definition, there, .. } => {
-                let input =
-                    difference::merged(definition, there).map_err(|error| self.wrong(&definition.name, error))?;
-                let request = self.client.update_table().database_name(&self.database).table_input(input);
-                let sent = request.send().await;
-                sent.map(drop).map_err(|error| self.failed("update the table", &definition.name, &error))
+                let input = |there: &GlueTable| {
+                    let differs = !difference::of(definition, there).is_empty();
+                    differs.then(|| difference::merged(definition, there))
+                };
+                self.update(&definition.name, there, input).await
             }
-            Change::AddPartitions(definition, partitions) => {
-                for some in partitions.chunks(PARTITIONS_PER_REQUEST) {
-                    self.add_partitions(definition, some).await?;
-                }
-                Ok(())
+            Change::CreateView(definition) => self.create(&definition.name, definition.input(None)).await,
+            Change::UpdateView { definition, there, .. } => {
+                let input = |there: &GlueTable| {
+                    let is_ours = matches!(definition.compare(there), Found::OutOfDate(_));
+                    is_ours.then(|| definition.input(Some(there)))
+                };
+                self.update(&definition.name, there, input).await
             }
+            Change::LeaveView { .. } => Ok(()),
+            Change::AddPartitions(definition, partitions) => self.add_partitions(definition, partitions).await,
+            Change::UpdatePartitions(definition, partitions) => self.update_partitions(definition, partitions).await,
+            Change::RemovePartitions(definition, partitions) => self.remove_partitions(definition, partitions).await,
         }
     }
 
@@ -179,7 +156,7 @@ impl Catalog {
     async fn create_database(&self) -> Result<(), SinkError> {
         let input = DatabaseInput::builder()
             .name(&self.database)
-            .description("AWS conformance-pack compliance, kept by Compline");
+            .description("AWS conformance-pack compliance, recorded by Compline");
         let input = input.build().map_err(|error| self.wrong("", error))?;
         match self.client.create_database().database_input(input).send().await {
             Err(error) if code_of(&error) != Some("AlreadyExistsException") => {
@@ -189,33 +166,42 @@ impl Catalog {
         }
     }
 
-    async fn create_table(&self, definition: &TableDefinition) -> Result<(), SinkError> {
-        let input = difference::created(definition).map_err(|error| self.wrong(&definition.name, error))?;
+    /// Makes a table or a view.
+    async fn create(&self, name: &str, input: Result<TableInput, BuildError>) -> Result<(), SinkError> {
+        let input = input.map_err(|error| self.wrong(name, error))?;
         match self.client.create_table().database_name(&self.database).table_input(input).send().await {
             Err(error) if code_of(&error) != Some("AlreadyExistsException") => {
-                Err(self.failed("create the table", &definition.name, &error))
+                Err(self.failed("create the table", name, &error))
             }
             _ => Ok(()),
         }
     }
 
-    async fn add_partitions(&self, definition: &TableDefinition, some: &[Vec<String>]) -> Result<(), SinkError> {
-        let input = |values: &Vec<String>| {
-            let files = difference::files(definition, &definition.partition_location(values));
-            PartitionInput::builder().set_values(Some(values.clone())).storage_descriptor(files).build()
-        };
-        let request = self.client.batch_create_partition().database_name(&self.database).table_name(&definition.name);
-        let sent = request.set_partition_input_list(Some(some.iter().map(input).collect())).send().await;
-        let answer = sent.map_err(|error| self.failed("add partitions to", &definition.name, &error))?;
-        let refused = answer.errors().iter().find_map(|error| {
-            let detail = error.error_detail()?;
-            (detail.error_code() != Some("AlreadyExistsException")).then_some((error.partition_values(), detail))
-        });
-        let Some((values, detail)) = refused else { return Ok(()) };
-        let (code, message) =
-            (detail.error_code().unwrap_or("no code"), detail.error_message().unwrap_or("no message"));
-        let doing = format!("add the partition {} to {}.{}", values.join("/"), self.database, definition.name);
-        Err(SinkError::permanent(doing, format!("{code}: {message}")))
+    /// Updates a table or a view of the version that was read. If another writer was first, what is there now is read and
+    /// compared again: `input` gives nothing once nothing differs.
+    async fn update(
+        &self,
+        name: &str,
+        there: &GlueTable,
+        input: impl Fn(&GlueTable) -> Option<Result<TableInput, BuildError>>,
+    ) -> Result<(), SinkError> {
+        let mut there = there.clone();
+        for attempt in 1.. {
+            let Some(input) = input(&there) else { break };
+            let input = input.map_err(|error| self.wrong(name, error))?;
+            let request = self.client.update_table().database_name(&self.database).table_input(input);
+            let Err(error) = request.set_version_id(there.version_id.clone()).send().await else { break };
+            let is_lost = code_of(&error).is_some_and(|code| LOST_UPDATE.contains(&code));
+            if !is_lost || attempt == MAX_UPDATES {
+                return Err(self.failed("update the table", name, &error));
+            }
+            tracing::debug!(table = name, attempt, "another writer updated the table first");
+            there = self.table(name).await?.ok_or_else(|| {
+                let doing = format!("update the table {} of the Glue catalog", self.place(name));
+                SinkError::new(SinkErrorKind::Transient, doing, "it was there and is gone; run again")
+            })?;
+        }
+        Ok(())
     }
 
     fn wrong(&self, table: &str, error: impl fmt::Display) -> SinkError {
@@ -242,7 +228,7 @@ impl Catalog {
         let kind = if status >= 500 { SinkErrorKind::Transient } else { SinkErrorKind::Permanent };
         let hint = match code.as_str() {
             "AccessDeniedException" => {
-                "allow what pipelines/nightly/iam-policy.json has under KeepTheCatalog, or grant it in Lake Formation"
+                "allow what pipelines/nightly/iam-policy.json has under UpdateTheCatalog, or grant it in Lake Formation"
             }
             "ExpiredTokenException" => "the credentials have ended: sign in again",
             "ConcurrentModificationException" => "something else changes the table; run again",
@@ -256,19 +242,20 @@ fn code_of<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Option
     error.as_service_error()?.code()
 }
 
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::CreateDatabase => write!(f, "create the database"),
-            Self::CreateTable(definition) => write!(f, "create the table {}", definition.name),
-            Self::UpdateTable { definition, differs, .. } => {
-                write!(f, "update the table {}: {}", definition.name, differs.join(", "))
-            }
-            Self::AddPartitions(definition, partitions) => {
-                let first = partitions.first().map(|values| values.join("/")).unwrap_or_default();
-                let plural = if partitions.len() == 1 { "" } else { "s" };
-                write!(f, "add {} partition{plural} to {}, {first} first", partitions.len(), definition.name)
-            }
+fn difference_of_table(definition: &TableDefinition, there: Option<GlueTable>) -> Option<Change> {
+    let Some(there) = there else { return Some(Change::CreateTable(definition.clone())) };
+    let differs = difference::of(definition, &there);
+    let (definition, there) = (definition.clone(), Box::new(there));
+    (!differs.is_empty()).then_some(Change::UpdateTable { definition, differs, there })
+}
+
+fn difference_of_view(definition: &ViewDefinition, there: Option<GlueTable>) -> Option<Change> {
+    let Some(there) = there else { return Some(Change::CreateView(definition.clone())) };
+    match definition.compare(&there) {
+        Found::UpToDate => None,
+        Found::OutOfDate(differs) => {
+            Some(Change::UpdateView { definition: definition.clone(), differs, there: Box::new(there) })
         }
+        Found::Foreign(why) => Some(Change::LeaveView { name: definition.name.clone(), why }),
     }
 }

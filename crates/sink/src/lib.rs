@@ -10,7 +10,10 @@ mod month_file;
 mod parquet_file;
 mod store;
 
-pub use catalog::{Catalog, CatalogColumn, CatalogLocation, Change, Layout, Partitioning, TableDefinition};
+pub use catalog::{
+    Catalog, CatalogColumn, CatalogLocation, Change, LakeDays, Layout, PartitionDifferences, PartitionValues,
+    Partitioning, Projection, TableDefinition, ViewColumn, ViewDefinition,
+};
 pub use error::{SinkError, SinkErrorKind};
 pub use lake::{
     Collection, Committed, Inventory, JournalEntry, Lake, Month, Object, Partition, Partitions, Stored, Unexpected,

@@ -1,5 +1,7 @@
 -- Compline's tables, for Athena: run a statement at a time. Partitions are projected, so that none needs to be added.
--- After a change of the pipeline's aggregators drop the tables, which leaves the lake as it is, and run these again.
+-- The aggregators are those of the pipeline file alone, and days begin in 2020: the lake was not listed (--offline).
+-- After a change of the aggregators, or an import of days before the first, drop the tables, which leaves the lake as it
+-- is, and run these again.
 
 CREATE DATABASE IF NOT EXISTS `compline`;
 
@@ -20,7 +22,7 @@ CREATE EXTERNAL TABLE IF NOT EXISTS `compline`.`pack_compliance` (
     `collected_at` timestamp COMMENT 'when the answer with this row arrived; null for imported files that do not say',
     `run_id` string COMMENT 'the run that collected it'
 )
-COMMENT 'one row per pack, account and region in the snapshot, as AWS Config said it'
+COMMENT 'one row per pack, account and region in the snapshot, as AWS Config said it; partitions are projected, for Athena and Trino: Redshift Spectrum, Glue jobs, EMR and Spark see rows only with partitions = "registered" or "both"'
 PARTITIONED BY (`snapshot_date` date, `aggregator` string)
 STORED AS PARQUET
 LOCATION 's3://example-compliance-history/compline/pack_compliance/'
@@ -47,7 +49,7 @@ CREATE EXTERNAL TABLE IF NOT EXISTS `compline`.`source_status` (
     `collected_at` timestamp COMMENT 'when the answer with this row arrived',
     `run_id` string COMMENT 'the run that collected it'
 )
-COMMENT 'one row per source account and region, as the aggregator said it'
+COMMENT 'one row per source account and region, as the aggregator said it; partitions are projected, for Athena and Trino: Redshift Spectrum, Glue jobs, EMR and Spark see rows only with partitions = "registered" or "both"'
 PARTITIONED BY (`snapshot_date` date, `aggregator` string)
 STORED AS PARQUET
 LOCATION 's3://example-compliance-history/compline/source_status/'
@@ -74,7 +76,7 @@ CREATE EXTERNAL TABLE IF NOT EXISTS `compline`.`pack_changes` (
     `days_in_previous_status` int COMMENT 'days from the start of the status before to this day; for reappeared, to the day it was last seen',
     `previous_snapshot_date` date COMMENT 'the snapshot this day is compared with'
 )
-COMMENT 'one row per event: what changed since the snapshot before'
+COMMENT 'one row per event: what changed since the snapshot before; partitions are projected, for Athena and Trino: Redshift Spectrum, Glue jobs, EMR and Spark see rows only with partitions = "registered" or "both"'
 PARTITIONED BY (`snapshot_date` date, `aggregator` string)
 STORED AS PARQUET
 LOCATION 's3://example-compliance-history/compline/pack_changes/'
@@ -134,7 +136,7 @@ CREATE EXTERNAL TABLE IF NOT EXISTS `compline`.`compliance_trends` (
     `open_non_compliant_median_days` double COMMENT 'median of the days they have been so',
     `open_non_compliant_max_days` int COMMENT 'maximum of the days they have been so'
 )
-COMMENT 'one row per dimension and value: totals, rates, and how they moved in 7, 30 and 90 days; a gap is not filled'
+COMMENT 'one row per dimension and value: totals, rates, and how they moved in 7, 30 and 90 days; a gap is not filled; partitions are projected, for Athena and Trino: Redshift Spectrum, Glue jobs, EMR and Spark see rows only with partitions = "registered" or "both"'
 PARTITIONED BY (`snapshot_date` date, `aggregator` string)
 STORED AS PARQUET
 LOCATION 's3://example-compliance-history/compline/compliance_trends/'
@@ -164,7 +166,7 @@ CREATE EXTERNAL TABLE IF NOT EXISTS `compline`.`pack_status` (
     `is_present` boolean COMMENT 'whether this day\'s snapshot has the pack',
     `change_count` int COMMENT 'how often its compliance type changed from one snapshot to the next'
 )
-COMMENT 'one row per pack ever seen, as of that day; a pack that is gone stays for 400 days'
+COMMENT 'one row per pack ever seen, as of that day; a pack that is gone stays for 400 days; partitions are projected, for Athena and Trino: Redshift Spectrum, Glue jobs, EMR and Spark see rows only with partitions = "registered" or "both"'
 PARTITIONED BY (`snapshot_date` date, `aggregator` string)
 STORED AS PARQUET
 LOCATION 's3://example-compliance-history/compline/pack_status/'
@@ -205,9 +207,10 @@ CREATE EXTERNAL TABLE IF NOT EXISTS `compline`.`runs` (
     `version` string COMMENT 'version of Compline',
     `not_reconciled` string COMMENT 'why AWS Config\'s own count could not be had; null if it was, or was not asked',
     `snapshot_sha256` string COMMENT 'SHA-256 of the file that was committed to pack_compliance, in hexadecimal',
-    `source_status_sha256` string COMMENT 'SHA-256 of the file that was committed to source_status, in hexadecimal'
+    `source_status_sha256` string COMMENT 'SHA-256 of the file that was committed to source_status, in hexadecimal',
+    `commit_number` bigint COMMENT 'order of the changes to this day\'s snapshot, 1 for the first; null if the run changed nothing'
 )
-COMMENT 'one row per run, of those that failed too'
+COMMENT 'one row per run, of those that failed too; partitions are projected, for Athena and Trino: Redshift Spectrum, Glue jobs, EMR and Spark see rows only with partitions = "registered" or "both"'
 PARTITIONED BY (`snapshot_date` date, `aggregator` string)
 STORED AS PARQUET
 LOCATION 's3://example-compliance-history/compline/runs/'

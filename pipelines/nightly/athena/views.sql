@@ -1,17 +1,65 @@
--- Views over Compline's tables, for Athena. `compline athena FILE` prints them for a pipeline's own database.
+-- Views over Compline's tables, for Athena. `compline athena FILE` prints them for a pipeline's own database, and
+-- `compline catalog FILE` makes them in the Glue catalog. Those of the last snapshot look back 31 days, so that they read no
+-- more of a history of years: an aggregator whose last snapshot is older is in `coverage` alone.
 
--- The last snapshot of each aggregator; the other views stand on it.
+-- The last snapshot of each aggregator, if it is of the last 31 days; the views of the last snapshot stand on it.
 CREATE OR REPLACE VIEW compline.latest_snapshot AS
 SELECT aggregator, max(snapshot_date) AS snapshot_date
 FROM compline.compliance_trends
+WHERE snapshot_date >= current_date - INTERVAL '31' DAY
 GROUP BY aggregator;
 
 -- How every aggregator, account, region and pack group stands in the last snapshot, and how that moved.
 CREATE OR REPLACE VIEW compline.latest_posture AS
-SELECT trends.*
+SELECT
+    trends.dimension,
+    trends.dimension_value,
+    trends.packs_total,
+    trends.packs_compliant,
+    trends.packs_non_compliant,
+    trends.packs_insufficient_data,
+    trends.packs_unknown,
+    trends.rules_compliant,
+    trends.rules_non_compliant,
+    trends.rules_insufficient_data,
+    trends.rules_total,
+    trends.pack_compliance_rate,
+    trends.rule_compliance_rate,
+    trends.previous_snapshot_date,
+    trends.packs_added,
+    trends.packs_removed,
+    trends.packs_reappeared,
+    trends.packs_regressed,
+    trends.packs_remediated,
+    trends.remediation_days,
+    trends.pack_compliance_rate_change_7d,
+    trends.rule_compliance_rate_change_7d,
+    trends.pack_compliance_rate_mean_7d,
+    trends.rule_compliance_rate_mean_7d,
+    trends.days_observed_7d,
+    trends.pack_compliance_rate_change_30d,
+    trends.rule_compliance_rate_change_30d,
+    trends.pack_compliance_rate_mean_30d,
+    trends.rule_compliance_rate_mean_30d,
+    trends.days_observed_30d,
+    trends.pack_compliance_rate_change_90d,
+    trends.rule_compliance_rate_change_90d,
+    trends.pack_compliance_rate_mean_90d,
+    trends.rule_compliance_rate_mean_90d,
+    trends.days_observed_90d,
+    trends.remediations_30d,
+    trends.mean_days_to_remediate_30d,
+    trends.remediations_90d,
+    trends.mean_days_to_remediate_90d,
+    trends.open_non_compliant_packs,
+    trends.open_non_compliant_median_days,
+    trends.open_non_compliant_max_days,
+    trends.snapshot_date,
+    trends.aggregator
 FROM compline.compliance_trends AS trends
 JOIN compline.latest_snapshot AS latest
-    ON latest.aggregator = trends.aggregator AND latest.snapshot_date = trends.snapshot_date;
+    ON latest.aggregator = trends.aggregator AND latest.snapshot_date = trends.snapshot_date
+WHERE trends.snapshot_date >= current_date - INTERVAL '31' DAY;
 
 -- The accounts of the last snapshot, the worst first: by their pack rate, then by their non-compliant packs. Accounts
 -- without a rate come last.
@@ -90,7 +138,10 @@ SELECT
 FROM compline.pack_status AS status
 JOIN compline.latest_snapshot AS latest
     ON latest.aggregator = status.aggregator AND latest.snapshot_date = status.snapshot_date
-WHERE status.is_present AND status.compliance_type = 'NON_COMPLIANT' AND status.previous_compliance_type = 'COMPLIANT';
+WHERE
+    status.snapshot_date >= current_date - INTERVAL '31' DAY
+    AND status.is_present AND status.compliance_type = 'NON_COMPLIANT'
+    AND status.previous_compliance_type = 'COMPLIANT';
 
 -- Packs that the last snapshot does not have any more, for 400 days.
 CREATE OR REPLACE VIEW compline.packs_vanished AS
@@ -108,18 +159,36 @@ SELECT
 FROM compline.pack_status AS status
 JOIN compline.latest_snapshot AS latest
     ON latest.aggregator = status.aggregator AND latest.snapshot_date = status.snapshot_date
-WHERE NOT status.is_present;
+WHERE status.snapshot_date >= current_date - INTERVAL '31' DAY AND NOT status.is_present;
 
--- Every calendar day from an aggregator's first snapshot to its last: whether there is a snapshot, and how its sources were.
+-- Every calendar day from an aggregator's first snapshot to today (UTC): whether there is a snapshot, how many packs it has,
+-- and how its sources were. A day without one is a day that nobody ran, or failed, or is held, unless is_dropped says that its
+-- snapshot was dropped by `compline maintain`.
 CREATE OR REPLACE VIEW compline.coverage AS
-WITH kept AS (
-    SELECT aggregator, snapshot_date, packs_total
-    FROM compline.compliance_trends
-    WHERE dimension = 'aggregator'
+WITH changes AS (
+    SELECT
+        aggregator,
+        snapshot_date,
+        outcome = 'dropped' AS is_dropped,
+        "rows" AS packs_total,
+        row_number() OVER (
+            PARTITION BY aggregator, snapshot_date
+            ORDER BY commit_number DESC NULLS LAST, finished_at DESC
+        ) AS age
+    FROM compline.runs
+    WHERE outcome IN ('succeeded', 'dropped') OR snapshot_sha256 IS NOT NULL
+),
+last_changes AS (
+    SELECT aggregator, snapshot_date, is_dropped, CASE WHEN NOT is_dropped THEN packs_total END AS packs_total
+    FROM changes
+    WHERE age = 1
 ),
 span AS (
-    SELECT aggregator, min(snapshot_date) AS first_day, max(snapshot_date) AS last_day
-    FROM kept
+    SELECT
+        aggregator,
+        min(snapshot_date) AS first_day,
+        greatest(max(snapshot_date), CAST(current_timestamp AT TIME ZONE 'UTC' AS date)) AS last_day
+    FROM last_changes
     GROUP BY aggregator
 ),
 calendar AS (
@@ -141,14 +210,15 @@ sources AS (
 SELECT
     calendar.aggregator,
     calendar.day,
-    kept.snapshot_date IS NOT NULL AS has_snapshot,
-    kept.packs_total,
+    coalesce(NOT last_changes.is_dropped, false) AS has_snapshot,
+    last_changes.packs_total,
     sources.sources,
     sources.sources_succeeded,
     sources.sources_outdated,
-    sources.sources_failed
+    sources.sources_failed,
+    coalesce(last_changes.is_dropped, false) AS is_dropped
 FROM calendar
-LEFT JOIN kept ON kept.aggregator = calendar.aggregator AND kept.snapshot_date = calendar.day
+LEFT JOIN last_changes ON last_changes.aggregator = calendar.aggregator AND last_changes.snapshot_date = calendar.day
 LEFT JOIN sources ON sources.aggregator = calendar.aggregator AND sources.snapshot_date = calendar.day;
 
 -- How long packs had been NON_COMPLIANT that were remediated in a month. Those that still are open are not in it.

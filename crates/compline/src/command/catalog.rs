@@ -1,12 +1,13 @@
-//! `compline catalog`: the tables of the lake in the Glue catalog.
+//! `compline catalog`: the tables and views of the lake in the Glue catalog.
 
 use crate::arguments::CatalogArguments;
-use crate::catalog::Cataloguing;
+use crate::catalog::{Cataloguing, days_of_inventory};
 use crate::failure::{Ending, Failure};
 use crate::print;
 use crate::progress::log_to_stderr;
 use crate::session::{Access, Clock, Opening, Session, session};
 use anyhow::anyhow;
+use compline_sink::Change;
 
 pub(super) async fn catalog(arguments: &CatalogArguments, clock: Clock) -> Result<Ending, Failure> {
     let progress = log_to_stderr("error,compline=info");
@@ -21,19 +22,20 @@ pub(super) async fn catalog(arguments: &CatalogArguments, clock: Clock) -> Resul
     let opening = Opening { settings: &settings, command: "catalog", access, clock, progress, when_stopped };
     let ended = session(opening, async |session: &Session<'_>| {
         let inventory = session.lake.inventory(session.started_at).await?;
-        let changes = cataloguing.differences(&inventory).await?;
+        let changes = cataloguing.differences(&session.lake, &inventory).await?;
         let mut lines = Vec::new();
         for change in &changes {
             if !arguments.dry_run {
                 cataloguing.apply(change).await?;
             }
-            let would = if arguments.dry_run { "would " } else { "" };
+            let would = if arguments.dry_run && change.changes_the_catalog() { "would " } else { "" };
             lines.push(format!("{would}{change}\n"));
+        }
+        lines.extend(cataloguing.hidden_days(&days_of_inventory(&inventory)).map(|hidden| format!("{hidden}\n")));
+        if !changes.iter().any(Change::changes_the_catalog) {
+            lines.push("the catalog is up to date\n".to_owned());
         }
         anyhow::Ok(lines)
     });
-    ended.await?.then(|lines| {
-        print(&if lines.is_empty() { "the catalog is up to date\n".to_owned() } else { lines.concat() })?;
-        Ok(Ending::Done)
-    })
+    ended.await?.then(|lines| print(&lines.concat()).map(|()| Ending::Done))
 }

@@ -11,7 +11,7 @@ use crate::progress::Bar;
 use crate::settings::AggregatorSettings;
 use crate::trends::{Computing, Tonight};
 use anyhow::{Context, bail};
-use compline_model::{AggregatorId, SnapshotDate};
+use compline_model::{AggregatorId, SnapshotDate, Table};
 use std::time::Instant;
 
 /// What became of a day, as far as it came.
@@ -243,13 +243,16 @@ fn refuse_replacing(shared: &Shared<'_>, id: &AggregatorId, replace: bool) -> an
 /// Tells the catalog of the day: of one that is not committed there is the ledger alone.
 async fn catalog(shared: &Shared<'_>, id: &AggregatorId, day: &mut Day) {
     let Some(cataloguing) = &shared.cataloguing else { return };
-    if day.row.outcome != Outcome::Succeeded {
-        return;
-    }
-    if let Err(error) = cataloguing.add_day(id, shared.night.date).await {
-        day.undone.push(format!(
-            "the day is committed, but the catalog does not know of it: {error}; `compline catalog FILE` completes it"
-        ));
+    // Of a day that failed or is held the lake gets the ledger alone, and of one that is facts only no trend tables.
+    let is_committed = day.row.outcome == Outcome::Succeeded;
+    let facts_only = day.row.facts_only.unwrap_or_default();
+    let tables: Vec<Table> = Table::ALL
+        .into_iter()
+        .filter(|table| *table == Table::Runs || (is_committed && !(facts_only && table.is_derived())))
+        .collect();
+    let lake = &shared.session.lake;
+    if let Err(error) = cataloguing.add_day(lake, id, shared.night.date, &tables).await {
+        day.undone.push(format!("the catalog does not know of the day: {error}; `compline catalog FILE` completes it"));
         day.not_in_catalog = Some(error.to_string());
     }
 }

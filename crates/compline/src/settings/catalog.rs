@@ -3,7 +3,7 @@
 use super::document::{Document, Problem};
 use super::text::{Database, EndpointUrl, Partitions};
 use super::value::{Text, Whole};
-use super::{CatalogSettings, FIRST_DAY, KeepSettings};
+use super::{CatalogSettings, KeepSettings};
 use compline_model::{AggregatorId, Region, SnapshotDate, WINDOWS};
 use compline_sink::{CatalogLocation, LakeLocation, Partitioning};
 use serde::{Deserialize, Deserializer};
@@ -48,11 +48,8 @@ impl Catalog {
                 let what = "first_day is for partitions = \"projection\" or \"both\"";
                 Err(document.problem_at(&day.span(), what))
             }
-            (Partitions::Projection | Partitions::Both, _) => {
-                let first_day = first_day.map_or_else(|| FIRST_DAY.parse(), Ok);
-                let first_day = first_day.map_err(|error| document.problem(error))?;
-                Ok(Partitioning::Projected { first_day, aggregators })
-            }
+            (Partitions::Projection, _) => Ok(Partitioning::Projected { first_day, aggregators }),
+            (Partitions::Both, _) => Ok(Partitioning::Both { first_day, aggregators }),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What a table of the lake is to Athena, in Hive's terms.
 
-use compline_model::{AggregatorId, ColumnType, SnapshotDate, Table};
-use std::collections::BTreeMap;
+use super::projection::Projection;
+use compline_model::{ColumnType, Table};
+use std::collections::{BTreeMap, HashMap};
 
 /// How a table's objects lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -10,20 +11,6 @@ pub enum Layout {
     Daily,
     /// An object per month and aggregator.
     Monthly,
-}
-
-/// How Athena finds a table's partitions.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Partitioning {
-    /// It works out their places: every day from the first on, of these aggregators. Nothing is ever added.
-    Projected {
-        /// The first day that a table may have.
-        first_day: SnapshotDate,
-        /// The aggregators.
-        aggregators: Vec<AggregatorId>,
-    },
-    /// Each is named in the catalog.
-    Registered,
 }
 
 /// A column, as the catalog names it.
@@ -42,7 +29,7 @@ pub struct CatalogColumn {
 pub struct TableDefinition {
     /// Its name.
     pub name: String,
-    /// What a row of it is.
+    /// What a row of it is, and who finds its partitions.
     pub comment: String,
     /// The columns of its files.
     pub columns: Vec<CatalogColumn>,
@@ -50,14 +37,19 @@ pub struct TableDefinition {
     pub partition_keys: Vec<CatalogColumn>,
     /// Where its files are, with a slash at the end.
     pub location: String,
-    /// What Athena is told beside that, by name.
-    pub parameters: BTreeMap<String, String>,
+    /// The partitions that Athena works out; nothing if each is registered and no more.
+    projection: Option<Projection>,
 }
 
 /// What Parquet is to Hive.
 pub(super) const INPUT_FORMAT: &str = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat";
 pub(super) const OUTPUT_FORMAT: &str = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat";
 pub(super) const SERDE: &str = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe";
+
+/// Said in the comment of a table whose partitions are projected and not registered: the engines that do not know
+/// projection find no partition in it, and give no error.
+const PROJECTED_ALONE: &str = "; partitions are projected, for Athena and Trino: Redshift Spectrum, Glue jobs, EMR and \
+                               Spark see rows only with partitions = \"registered\" or \"both\"";
 
 const SNAPSHOT_DATE: CatalogColumn = CatalogColumn {
     name: "snapshot_date",
@@ -82,29 +74,28 @@ impl Layout {
 }
 
 impl TableDefinition {
-    /// A table of a lake, which is named by its URL without a slash at the end.
-    pub fn new(table: Table, layout: Layout, lake: &str, partitioning: &Partitioning) -> Self {
+    /// A table of a lake, which is named by its URL without a slash at the end. A table of months has no projection: Trino
+    /// reads none with a step of a month, and there are a dozen months a year, so each is registered.
+    pub fn new(table: Table, layout: Layout, lake: &str, projection: Option<&Projection>) -> Self {
+        let projection = projection.filter(|_| layout == Layout::Daily).cloned();
         let name = layout.name(table);
-        let location = format!("{lake}/{name}/");
-        let (period, of_files, comment) = match layout {
-            Layout::Daily => (SNAPSHOT_DATE, Vec::new(), table.doc().to_owned()),
-            Layout::Monthly => {
-                (SNAPSHOT_MONTH, vec![SNAPSHOT_DATE], format!("{}; a month in a file, for long scans", table.doc()))
-            }
+        let (period, of_files, more) = match layout {
+            Layout::Daily => (SNAPSHOT_DATE, Vec::new(), ""),
+            Layout::Monthly => (SNAPSHOT_MONTH, vec![SNAPSHOT_DATE], "; a month in a file, for long scans"),
         };
+        let is_projected_alone = projection.as_ref().is_some_and(|projection| !projection.is_registered_too);
         let columns = table.columns().iter().map(|column| CatalogColumn {
             name: column.name,
             hive_type: hive_type(column.column_type),
             comment: column.doc,
         });
-        let parameters = parameters(layout, period.name, &location, partitioning);
         Self {
-            name,
-            comment,
+            comment: [table.doc(), more, if is_projected_alone { PROJECTED_ALONE } else { "" }].concat(),
             columns: of_files.into_iter().chain(columns).collect(),
             partition_keys: vec![period, AGGREGATOR],
-            location,
-            parameters,
+            location: format!("{lake}/{name}/"),
+            projection,
+            name,
         }
     }
 
@@ -113,36 +104,24 @@ impl TableDefinition {
         let folders = self.partition_keys.iter().zip(values).map(|(key, value)| format!("{}={value}/", key.name));
         self.location.clone() + &folders.collect::<String>()
     }
+
+    /// Whether each of its partitions is named in the catalog.
+    pub fn is_registered(&self) -> bool {
+        self.projection.as_ref().is_none_or(|projection| projection.is_registered_too)
+    }
+
+    /// What Athena is told beside the columns, by name. What the table lists already, of aggregators and as its first day,
+    /// stays in the projection: another pipeline may have put it there.
+    pub fn parameters(&self, there: &HashMap<String, String>) -> BTreeMap<String, String> {
+        match &self.projection {
+            Some(projection) => projection.parameters(&self.location, there),
+            None => BTreeMap::from([("projection.enabled".to_owned(), "false".to_owned())]),
+        }
+    }
 }
 
-fn parameters(layout: Layout, period: &str, location: &str, partitioning: &Partitioning) -> BTreeMap<String, String> {
-    let Partitioning::Projected { first_day, aggregators } = partitioning else {
-        return BTreeMap::from([("projection.enabled".to_owned(), "false".to_owned())]);
-    };
-    let ids: Vec<&str> = aggregators.iter().map(AggregatorId::as_str).collect();
-    let first = first_day.to_string();
-    let (format, first, step) = match layout {
-        Layout::Daily => ("yyyy-MM-dd", first.as_str(), "DAYS"),
-        Layout::Monthly => ("yyyy-MM", first.get(..7).unwrap_or(&first), "MONTHS"),
-    };
-    [
-        ("projection.enabled".to_owned(), "true".to_owned()),
-        (format!("projection.{period}.type"), "date".to_owned()),
-        (format!("projection.{period}.format"), format.to_owned()),
-        (format!("projection.{period}.range"), format!("{first},NOW")),
-        (format!("projection.{period}.interval"), "1".to_owned()),
-        (format!("projection.{period}.interval.unit"), step.to_owned()),
-        ("projection.aggregator.type".to_owned(), "enum".to_owned()),
-        ("projection.aggregator.values".to_owned(), ids.join(",")),
-        (
-            "storage.location.template".to_owned(),
-            format!("{location}{period}=${{{period}}}/aggregator=${{aggregator}}/"),
-        ),
-    ]
-    .into()
-}
-
-const fn hive_type(column_type: ColumnType) -> &'static str {
+/// A type, as Hive calls it.
+pub(super) const fn hive_type(column_type: ColumnType) -> &'static str {
     match column_type {
         ColumnType::Text => "string",
         ColumnType::Int32 => "int",

@@ -30,7 +30,7 @@ fn two(scene: &Scene, pipeline: &Path, more: &[&str]) -> [Ended; 2] {
 }
 
 fn left(ended: &Ended) -> bool {
-    ended.code == Some(5) && ended.stderr.contains("another run is at work on org: `compline run` on ")
+    ended.code == Some(5) && ended.stderr.contains("another run holds the lease of org: `compline run` on ")
 }
 
 /// One works and the other leaves, or both work, one after the other.

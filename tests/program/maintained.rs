@@ -187,6 +187,7 @@ fn snapshots_are_dropped_only_when_told_after_their_months_are_verified_and_tren
 #[test]
 fn a_lake_whose_trends_are_out_of_date_is_left_as_it_is() {
     let (scene, pipeline) = kept("snapshot_days = 5");
+    std::fs::create_dir_all(scene.path("lake/_compline/redo")).expect("made");
     std::fs::write(scene.path("lake/_compline/redo/aggregator=org.json"), "{\"from\":\"2026-01-05\"}")
         .expect("written");
     let before = tables(&scene);

@@ -167,7 +167,7 @@ fn the_outcome_as_json_has_a_report_per_aggregator_on_stdout_alone() {
     let rows = scene.rows(Table::PackCompliance, "org", "2026-03-01").len();
     assert_eq!(report["aggregators"][0]["rows"], rows);
     assert_eq!(report["aggregators"][1]["outcome"], "succeeded");
-    assert!(ended.stderr.contains("kept"), "plain lines of progress are on stderr: {ended:?}");
+    assert!(ended.stderr.contains("committed"), "plain lines of progress are on stderr: {ended:?}");
 }
 
 #[test]

@@ -39,9 +39,7 @@ fn what_nights_made_is_what_the_snapshots_say_and_what_was_spoiled_is_made_again
     std::fs::remove_file(file(&scene, Table::PackChanges, DAYS[4])).expect("removed");
     let ended = recompute(&scene, &pipeline, &[]);
     assert!(
-        ended
-            .stdout
-            .contains("org: 2 of 5 days were as their snapshots say, 2026-02-20 to 2026-03-01; written anew: 3"),
+        ended.stdout.contains("org: 2 of 5 days were as their snapshots say, 2026-02-20 to 2026-03-01; recomputed: 3"),
         "{ended:?}"
     );
     assert_eq!(files(&scene.path("lake")), before);
@@ -59,9 +57,7 @@ fn some_days_alone_are_computed_and_later_ones_follow_with_the_next_run() {
     spoiled(DAYS[4]);
     let ended = recompute(&scene, &pipeline, &["--from", "2026-02-22", "--to", "2026-02-27"]);
     assert!(
-        ended
-            .stdout
-            .contains("org: 0 of 1 days were as their snapshots say, 2026-02-24 to 2026-02-24; written anew: 1"),
+        ended.stdout.contains("org: 0 of 1 days were as their snapshots say, 2026-02-24 to 2026-02-24; recomputed: 1"),
         "{ended:?}"
     );
     assert_ne!(of_trends(files(&scene.path("lake"))), before, "a later day is as it was");

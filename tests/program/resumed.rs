@@ -93,7 +93,7 @@ fn checkpoints_of_another_plan_another_day_or_too_old_are_not_gone_on_with() {
     let resumed = |arguments: &[&str]| {
         let ended = run(scene.command(arguments));
         assert_eq!(ended.code, Some(0), "{ended:?}");
-        ended.stdout.contains("shards were read by a run that was stopped")
+        ended.stdout.contains("shards resumed from checkpoints")
     };
     let plain = scene.org_pipeline("lake", "fan_out = \"account\"", SMALL_PAGES).display().to_string();
     for (lines, rest, arguments, goes_on) in [
@@ -141,5 +141,5 @@ fn a_night_that_fails_keeps_its_finished_shards_and_the_next_one_asks_only_for_t
     assert!(!shards_done(&scene.path("lake")).is_empty());
     let ended = run(scene.command(&["run", &pipeline, "--date", DAY]));
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert!(ended.stdout.contains("shards were read by a run that was stopped"), "{ended:?}");
+    assert!(ended.stdout.contains("shards resumed from checkpoints"), "{ended:?}");
 }

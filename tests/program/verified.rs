@@ -173,6 +173,7 @@ fn the_marker_of_a_stopped_run_of_an_older_version_is_taken_over_with_the_run_th
     // As a run of an older version would have left it: the day is committed, the marker is there, and the row is not.
     std::fs::remove_file(file(&scene, Table::Runs, DAYS[3])).expect("removed");
     let marker = scene.path("lake/_compline/redo/aggregator=org.json");
+    std::fs::create_dir_all(marker.parent().expect("a folder")).expect("made");
     std::fs::write(&marker, format!("{{\"from\":\"{}\"}}", DAYS[3])).expect("written");
     let found = wrong(&scene, &pipeline, &["--only", "org"]);
     assert!(found.iter().any(|line| line.contains("runs of 2026-03-02 is not there")), "{found:?}");

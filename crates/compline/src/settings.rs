@@ -27,9 +27,6 @@ use std::path::Path;
 use std::time::Duration;
 pub(crate) use text::is_database;
 
-/// No conformance pack is older.
-pub(crate) const FIRST_DAY: &str = "2020-01-01";
-
 /// The largest pipeline file that is read, in bytes: some ten thousand aggregators.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 

@@ -50,7 +50,7 @@ fn words(computed: &Computed) -> String {
         count => format!("; removed of days that are facts only: {count}"),
     };
     let Some((first, last)) = days.first().zip(days.last()) else {
-        return format!("no snapshot that has trends on those days{removed}");
+        return format!("no snapshot of those days{removed}");
     };
     let (all, right) = (days.len(), days.len() - differed.len());
     let rewritten = if differed.is_empty() { String::new() } else { format!("; recomputed: {}", differed.len()) };

@@ -78,14 +78,18 @@ pub(crate) fn operate(world: &mut World, seen: &Seen, step: &Step, start: Start)
         }
         Step::Choose(filter) => {
             world.settings.filter = *filter;
+            if *filter == Filter::NonCompliant {
+                // A population that depends on the answer has facts only, and what becomes of trends of before is not said.
+                world.model.untold.insert("org".to_owned());
+            }
             Ok(After::default())
         }
         Step::RetireOrAdd => {
             world.settings.has_two = !world.settings.has_two;
             Ok(After::default())
         }
-        Step::Damage { who, day, table, how } => {
-            damage::day(world, (*who, date(*day)), *table, damage::told(*how, start));
+        Step::Damage { who, nth, table, how } => {
+            damage::day(world, (*who, *nth), *table, damage::told(*how, start));
             Ok(After { is_verified: true, ..After::default() })
         }
         Step::DamageMonth { nth, how } => {

@@ -68,8 +68,11 @@ fn f02_an_aggregator_that_left_the_file_stays_in_the_projection() {
 #[test]
 fn f05_a_day_after_one_whose_file_is_damaged_is_committed_or_held() {
     for how in [Harm::Cut, Harm::Emptied, Harm::Garbage] {
-        let damage = Step::Damage { who: Who::Org, day: 0, table: 0, how };
-        let steps = vec![import(Who::Org, 0, &[(0, 0)]), damage, import(Who::Org, 1, &[(0, 0)])];
+        let damage = Step::Damage { who: Who::Org, nth: 0, table: 0, how };
+        // A day that is accepted is not held against the one before it.
+        let (accept, replace, fault) = (false, false, Fault::Nothing);
+        let next = Step::Import { who: Who::Org, day: 1, packs: packs(&[(0, 0)]), replace, accept, fault };
+        let steps = vec![import(Who::Org, 0, &[(0, 0)]), damage, next];
         holds(Place::Folder, Start::Empty, steps, None, "is neither committed nor held");
     }
 }

@@ -164,7 +164,9 @@ fn perform(
         None if ended.code == Some(1) => vec![Outcome::Failed; intents.len()],
         None => return Err(format!("`{}` ended with {:?}", arguments.join(" "), ended.code)),
     };
-    code_says_so(&ended, &outcomes)?;
+    if !intents.iter().any(|intent| world.model.is_damaged(&intent.key.0)) {
+        code_says_so(&ended, &outcomes)?;
+    }
     for ((intent, allowed), outcome) in intents.iter().zip(allowed).zip(outcomes) {
         if !allowed.contains(&outcome) && !ended.broke {
             return Err(format!("`{}` {outcome:?} for {:?}, and may {allowed:?}", arguments.join(" "), intent.key));
@@ -187,8 +189,15 @@ fn allowed(world: &World, seen: &Seen, intent: &Intent, fault: Fault) -> BTreeSe
     if !intent.replaces && is_certain && seen.day(FACTS, key).is_some() {
         return [Failed].into();
     }
+    // A day that was held with another filter may be refused now.
+    let is_of_another_filter = intent.is_held && intent.filter != filter_of(world, id);
     let is_refused = !intent.replaces && (model.days.contains_key(key) || model.dropped.contains_key(key));
-    if model.is_damaged(id) || is_refused || matches!(fault, Fault::Clock(_)) || is_beside_dropped(world, seen, key) {
+    if model.is_damaged(id)
+        || is_refused
+        || matches!(fault, Fault::Clock(_))
+        || is_beside_dropped(world, seen, key)
+        || is_of_another_filter
+    {
         return [Failed, Held, Succeeded].into();
     }
     let Some(last) = model.dates(id).range(..date.clone()).next_back().cloned().filter(|_| !intent.accepts) else {

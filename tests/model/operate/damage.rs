@@ -12,9 +12,11 @@ pub(super) fn told(how: Harm, start: Start) -> Harm {
     if how == Harm::AnotherDays && start == Start::Golden(1) { Harm::Garbage } else { how }
 }
 
-/// Damages a file of a day that is surely there.
-pub(super) fn day(world: &mut World, (who, date): (Who, &str), table: u8, how: Harm) {
+/// Damages a file of one of the days that are there.
+pub(super) fn day(world: &mut World, (who, nth): (Who, u8), table: u8, how: Harm) {
     let table = TABLES[usize::from(table) % TABLES.len()];
+    let dates: Vec<String> = world.model.dates(who.id()).into_iter().collect();
+    let Some(date) = dates.get(usize::from(nth) % dates.len().max(1)).map(String::as_str) else { return };
     let key = (who.id().to_owned(), date.to_owned());
     if world.model.facts(&key).is_none() || world.model.pending.contains(who.id()) {
         return;
@@ -22,9 +24,8 @@ pub(super) fn day(world: &mut World, (who, date): (Who, &str), table: u8, how: H
     // A ledger of another day is known by its hashes, and a day without a pack has the same as another such day.
     let how = if how == Harm::AnotherDays && table == RUNS { Harm::Garbage } else { how };
     let path = |date: &str| format!("{table}/snapshot_date={date}/aggregator={}/data.parquet", who.id());
-    let other = world.model.dates(who.id()).into_iter().find(|other| other != date);
-    let (lake, path) = (world.lake(), path);
-    let other = other.map(|other| lake.join(path(&other)));
+    let lake = world.lake();
+    let other = dates.iter().find(|other| *other != date).map(|other| lake.join(path(other)));
     if !harm(&lake.join(path(date)), other.as_deref(), how) {
         return;
     }

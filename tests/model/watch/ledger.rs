@@ -44,10 +44,11 @@ impl Watch<'_> {
 /// The lines that committed a snapshot, in the order in which they did.
 fn commits(lines: &[Row]) -> Vec<&Row> {
     let is_commit = |line: &&Row| {
-        text(line, "outcome").is_some_and(|outcome| outcome == "succeeded")
-            || (text(line, "snapshot_sha256").is_some()
-                && text(line, "outcome").is_none_or(|outcome| outcome != "dropped"))
-            || text(line, "rows").is_some_and(|rows| rows != "0")
+        let outcome = text(line, "outcome").map_or("", String::as_str);
+        // A line of a day that was dropped says what was there, and commits nothing.
+        outcome == "succeeded"
+            || (outcome != "dropped"
+                && (text(line, "snapshot_sha256").is_some() || text(line, "rows").is_some_and(|rows| rows != "0")))
     };
     let mut commits: Vec<&Row> = lines.iter().filter(is_commit).collect();
     // Lines of before the column came have none, and are older. Where nobody has one the order is that of the lines.

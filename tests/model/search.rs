@@ -65,7 +65,7 @@ fn try_one(place: Place, seed: u64, moto: Option<&Arc<Moto>>, is_shortened: bool
 }
 
 fn is_compared(seed: u64) -> bool {
-    seed % COMPARED == 0
+    seed.is_multiple_of(COMPARED)
 }
 
 /// The sequence of a number.

@@ -187,7 +187,7 @@ enum Focus {
 }
 
 pub(crate) fn sequences(place: Place) -> impl Strategy<Value = Sequence> {
-    let of = |focus, lengths| prop::collection::vec(steps(place, focus), lengths);
+    let of = |focus, lengths| prop::collection::vec(Mix { place, focus }.steps(), lengths);
     let steps = prop_oneof![
         2 => of(Focus::Everything, 3..=8),
         1 => of(Focus::Retention, 6..=12),
@@ -197,48 +197,107 @@ pub(crate) fn sequences(place: Place) -> impl Strategy<Value = Sequence> {
     (start, steps).prop_map(|(start, steps)| Sequence { start, steps })
 }
 
-fn steps(place: Place, focus: Focus) -> impl Strategy<Value = Step> {
-    // Without a catalog nothing is done; but no weight may be 0.
-    let catalog = if matches!(place, Place::Projected | Place::Registered) { 3 } else { 1 };
-    let [maintains, keeps, damages] = match focus {
-        Focus::Everything => [4, 3, 4],
-        Focus::Retention => [12, 9, 1],
-        Focus::Damage => [2, 1, 12],
-    };
-    prop_oneof![
-        12 => import(),
-        5 => run(),
-        1 => two_waiters(),
-        2 => (files(), faults()).prop_map(|(file, fault)| Step::Trends { file, fault }),
-        2 => (files(), faults()).prop_map(|(file, fault)| Step::Repair { file, fault }),
-        maintains => (files(), faults()).prop_map(|(file, fault)| Step::Maintain { file, fault }),
-        catalog => files().prop_map(|file| Step::Catalog { file }),
-        keeps => keep(),
-        1 => filters().prop_map(Step::Choose),
-        1 => Just(Step::RetireOrAdd),
-        damages => damage(),
-        1 => (0..8_u8, harms()).prop_map(|(nth, how)| Step::DamageMonth { nth, how }),
-    ]
+/// Of what there is how much.
+#[derive(Debug, Clone, Copy)]
+struct Mix {
+    place: Place,
+    focus: Focus,
 }
 
-fn import() -> impl Strategy<Value = Step> {
-    (whos(), days(), some_packs(), prop::bool::weighted(0.6), prop::bool::weighted(0.6), faults())
-        .prop_map(|(who, day, packs, replace, accept, fault)| Step::Import { who, day, packs, replace, accept, fault })
-}
+impl Mix {
+    fn steps(self) -> impl Strategy<Value = Step> {
+        let [imports, maintains, keeps, damages] = match self.focus {
+            Focus::Everything => [12, 4, 3, 4],
+            Focus::Retention => [15, 12, 9, 1],
+            Focus::Damage => [20, 2, 1, 10],
+        };
+        // Without a catalog nothing is done; but no weight may be 0.
+        let catalog = if self.has_catalog() { 3 } else { 1 };
+        prop_oneof![
+            imports => self.import(),
+            5 => self.run(),
+            1 => two_waiters(),
+            2 => (self.files(), self.faults()).prop_map(|(file, fault)| Step::Trends { file, fault }),
+            2 => (self.files(), self.faults()).prop_map(|(file, fault)| Step::Repair { file, fault }),
+            maintains => (self.files(), self.faults()).prop_map(|(file, fault)| Step::Maintain { file, fault }),
+            catalog => self.files().prop_map(|file| Step::Catalog { file }),
+            keeps => keep(),
+            1 => filters().prop_map(Step::Choose),
+            1 => Just(Step::RetireOrAdd),
+            damages => self.damage(),
+            1 => (0..8_u8, harms()).prop_map(|(nth, how)| Step::DamageMonth { nth, how }),
+        ]
+    }
 
-fn run() -> impl Strategy<Value = Step> {
-    let flags = (prop::bool::weighted(0.6), prop::bool::weighted(0.5));
-    (files(), days(), some_packs(), some_packs(), flags, faults()).prop_map(
-        |(file, day, first, second, (accept, fresh), fault)| Step::Run {
-            file,
-            day,
-            first,
-            second,
-            accept,
-            fresh,
-            fault,
-        },
-    )
+    /// How often a day is accepted however much it lost: a damaged day is in the way of those that are not.
+    fn accepts(self) -> impl Strategy<Value = bool> {
+        let share = match self.focus {
+            Focus::Everything => 0.5,
+            Focus::Retention => 0.9,
+            Focus::Damage => 0.2,
+        };
+        prop::bool::weighted(share)
+    }
+
+    fn import(self) -> impl Strategy<Value = Step> {
+        (self.whos(), days(), some_packs(), prop::bool::weighted(0.7), self.accepts(), self.faults()).prop_map(
+            |(who, day, packs, replace, accept, fault)| Step::Import { who, day, packs, replace, accept, fault },
+        )
+    }
+
+    fn run(self) -> impl Strategy<Value = Step> {
+        let flags = (self.accepts(), prop::bool::weighted(0.5));
+        (self.files(), days(), some_packs(), some_packs(), flags, self.faults()).prop_map(
+            |(file, day, first, second, (accept, fresh), fault)| Step::Run {
+                file,
+                day,
+                first,
+                second,
+                accept,
+                fresh,
+                fault,
+            },
+        )
+    }
+
+    fn damage(self) -> impl Strategy<Value = Step> {
+        let table = prop_oneof![2 => Just(0), 3 => 1..6_u8];
+        (self.whos(), 0..4_u8, table, harms()).prop_map(|(who, nth, table, how)| Step::Damage { who, nth, table, how })
+    }
+
+    /// Mostly one aggregator, so that steps meet; where there is a catalog the second pipeline file's as often.
+    fn whos(self) -> impl Strategy<Value = Who> {
+        prop_oneof![6 => Just(Who::Org), 1 => Just(Who::Two), self.of_second_file() => Just(Who::Gov)]
+    }
+
+    fn files(self) -> impl Strategy<Value = File> {
+        prop_oneof![6 => Just(File::First), self.of_second_file() => Just(File::Second)]
+    }
+
+    fn of_second_file(self) -> u32 {
+        if self.has_catalog() { 4 } else { 1 }
+    }
+
+    fn has_catalog(self) -> bool {
+        matches!(self.place, Place::Projected | Place::Registered)
+    }
+
+    fn faults(self) -> impl Strategy<Value = Fault> {
+        let none = if self.focus == Focus::Everything { 12 } else { 60 };
+        let broken = prop_oneof![
+            Just(Broken::Refused),
+            Just(Broken::AnswerLost),
+            Just(Broken::KilledBefore),
+            Just(Broken::KilledAfter)
+        ];
+        let clock = prop_oneof![Just(90_i16), Just(-90), Just(26 * 60), Just(-26 * 60)];
+        prop_oneof![
+            none => Just(Fault::Nothing),
+            1 => clock.prop_map(Fault::Clock),
+            1 => Just(Fault::Source),
+            4 => (1..=14_u8, broken).prop_map(|(number, broken)| Fault::Call(number, broken)),
+        ]
+    }
 }
 
 fn two_waiters() -> impl Strategy<Value = Step> {
@@ -249,20 +308,13 @@ fn keep() -> impl Strategy<Value = Step> {
     let compact = prop_oneof![
         1 => Just(Compact::Nothing),
         1 => Just(Compact::Facts),
-        3 => Just(Compact::Snapshots),
+        4 => Just(Compact::Snapshots),
         2 => Just(Compact::Everything),
     ];
-    let cutoff = || prop::option::of(days());
-    (compact, cutoff(), cutoff()).prop_map(|(compact, snapshots_before, statuses_before)| Step::Keep {
-        compact,
-        snapshots_before,
-        statuses_before,
+    let snapshots_before = prop_oneof![1 => Just(None), 3 => days().prop_map(Some)];
+    (compact, snapshots_before, prop::option::of(days())).prop_map(|(compact, snapshots_before, statuses_before)| {
+        Step::Keep { compact, snapshots_before, statuses_before }
     })
-}
-
-fn damage() -> impl Strategy<Value = Step> {
-    let table = prop_oneof![2 => Just(0), 3 => 1..6_u8];
-    (whos(), 0..4_u8, table, harms()).prop_map(|(who, nth, table, how)| Step::Damage { who, nth, table, how })
 }
 
 fn some_packs() -> impl Strategy<Value = Packs> {
@@ -272,14 +324,6 @@ fn some_packs() -> impl Strategy<Value = Packs> {
 fn days() -> impl Strategy<Value = u8> {
     // Mostly few days, so that they meet.
     prop_oneof![3 => 0..4_u8, 2 => 0..DAYS.len() as u8]
-}
-
-fn whos() -> impl Strategy<Value = Who> {
-    prop_oneof![6 => Just(Who::Org), 1 => Just(Who::Two), 1 => Just(Who::Gov)]
-}
-
-fn files() -> impl Strategy<Value = File> {
-    prop_oneof![6 => Just(File::First), 1 => Just(File::Second)]
 }
 
 fn filters() -> impl Strategy<Value = Filter> {
@@ -293,22 +337,6 @@ fn filters() -> impl Strategy<Value = Filter> {
 
 fn harms() -> impl Strategy<Value = Harm> {
     prop_oneof![Just(Harm::Cut), Just(Harm::Emptied), Just(Harm::Garbage), Just(Harm::AnotherDays), Just(Harm::Deleted)]
-}
-
-fn faults() -> impl Strategy<Value = Fault> {
-    let broken = prop_oneof![
-        Just(Broken::Refused),
-        Just(Broken::AnswerLost),
-        Just(Broken::KilledBefore),
-        Just(Broken::KilledAfter)
-    ];
-    let clock = prop_oneof![Just(90_i16), Just(-90), Just(26 * 60), Just(-26 * 60)];
-    prop_oneof![
-        12 => Just(Fault::Nothing),
-        1 => clock.prop_map(Fault::Clock),
-        1 => Just(Fault::Source),
-        4 => (1..=14_u8, broken).prop_map(|(number, broken)| Fault::Call(number, broken)),
-    ]
 }
 
 impl Who {

@@ -65,7 +65,8 @@ impl Fact {
     }
 
     pub(crate) fn of_row(row: &Row) -> Self {
-        let text = |name: &str| row.get(name).cloned().unwrap_or_else(|| "no column".to_owned());
+        // A column of a later version is null.
+        let text = |name: &str| row.get(name).cloned().unwrap_or_else(|| "-".to_owned());
         Self {
             key: key_of(row),
             kind: text("compliance_type"),

@@ -180,7 +180,8 @@ impl World {
             // In place of waiting for two minutes, as the lease of a command that was killed would make the next one.
             let _ = std::fs::remove_dir_all(self.lake().join("_compline/lease"));
         }
-        let _ = writeln!(self.log, "  compline {} ({fault:?}): {ended:?}", arguments.join(" "));
+        let (Ended { code, broke, .. }, said) = (&ended, ended.said());
+        let _ = writeln!(self.log, "  compline {} ({fault:?}, broke: {broke}): {code:?} {said}", arguments.join(" "));
         self.is_sane(arguments, ended)
     }
 
@@ -204,6 +205,17 @@ impl World {
             set_clock(&mut command, minutes);
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started")
+    }
+}
+
+impl Ended {
+    /// What it said, without what only takes room.
+    pub(crate) fn said(&self) -> String {
+        let is_short = |line: &&str| {
+            !line.contains(" INFO ") && (self.stdout.len() < 2000 || line.contains("outcome") || line.contains("error"))
+        };
+        let lines = self.stdout.lines().chain(self.stderr.lines()).filter(is_short).map(str::trim);
+        lines.collect::<Vec<_>>().join(" | ")
     }
 }
 

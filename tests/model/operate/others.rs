@@ -116,7 +116,7 @@ pub(super) fn two_waiters(world: &mut World, date: &str, first: &Packs, second: 
     world.aws.stall(false);
     for child in children {
         let ended = finish(child);
-        let _ = writeln!(world.log, "  one of three: {ended:?}");
+        let _ = writeln!(world.log, "  one of three: {:?} {}", ended.code, ended.said());
         if ended.code != Some(0) {
             return Err(format!(
                 "of a run and two imports that wait one ended with {:?}: {}",

@@ -6,7 +6,7 @@ use crate::REDESIGNED;
 use crate::catalog::Moto;
 use crate::facts::packs;
 use crate::search::replay;
-use crate::step::{Compact, DAYS, Fault, File, Harm, Place, Sequence, Start, Step, Who};
+use crate::step::{Broken, Compact, DAYS, Fault, File, Harm, Place, Sequence, Start, Step, Who};
 use std::sync::Arc;
 
 /// The rule that a sequence breaks before the redesign, and holds after it.
@@ -80,4 +80,22 @@ fn f05_a_day_after_one_whose_file_is_damaged_is_committed_or_held() {
 fn f08b_a_day_that_a_fast_clock_committed_first_is_that_of_the_second_commit() {
     let steps = vec![import_with(Who::Org, 0, &[(0, 0)], Fault::Clock(90)), import(Who::Org, 0, &[(0, 1)])];
     holds(Place::Folder, Start::Empty, steps, None, "says last that pack_compliance is");
+}
+
+/// Puts and deletes that a replaced day takes, and some more.
+const CALLS: u8 = 14;
+
+#[test]
+fn a_day_whose_replacement_is_broken_off_at_any_call_is_the_old_or_the_new_one_and_is_made_good() {
+    let faults = [Broken::Refused, Broken::KilledBefore, Broken::AnswerLost, Broken::KilledAfter];
+    for (number, broken) in (1..=CALLS).zip(faults.into_iter().cycle()) {
+        let steps = vec![
+            import(Who::Org, 0, &[(0, 0), (1, 1)]),
+            import(Who::Org, 1, &[(0, 1), (1, 1)]),
+            import_with(Who::Org, 0, &[(0, 1), (2, 0)], Fault::Call(number, broken)),
+            import(Who::Org, 2, &[(0, 0), (2, 1)]),
+        ];
+        let found = replay(Place::S3, &Sequence { start: Start::Empty, steps }, None, true);
+        assert_eq!(found, Ok(()), "{broken:?} at call {number}");
+    }
 }

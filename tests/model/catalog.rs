@@ -1,0 +1,137 @@
+//! The Glue catalog, on a server that nobody here wrote (moto's): what Athena would see of the lake.
+
+use crate::lake::{FACTS, Key, Seen, TABLES};
+use crate::step::Place;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// moto takes some seconds on a busy machine.
+const STARTS_WITHIN: Duration = Duration::from_secs(60);
+
+/// moto_server, gone with this value.
+pub(crate) struct Moto {
+    process: Child,
+    port: u16,
+}
+
+/// A database of the catalog.
+pub(crate) struct Glue {
+    moto: Arc<Moto>,
+    database: String,
+    is_registered: bool,
+    /// The days that it must have a partition of.
+    pub(crate) must: BTreeSet<Key>,
+}
+
+impl Moto {
+    /// Starts one, where `./tests/run` has installed it.
+    pub(crate) fn start() -> Option<Arc<Self>> {
+        let python = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.venv/bin/python");
+        if !Path::new(python).exists() {
+            eprintln!("moto is not there, and the catalog is not tried: ./tests/run installs it");
+            return None;
+        }
+        let free = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = free.local_addr().expect("an address").port();
+        drop(free);
+        let process = Command::new(python)
+            .args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("moto_server");
+        let moto = Self { process, port };
+        let started = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(started.elapsed() < STARTS_WITHIN, "moto_server did not start");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Some(Arc::new(moto))
+    }
+
+    /// An operation of Glue, with a signature that is none, which moto does not mind.
+    fn glue(&self, operation: &str, body: &Value) -> Value {
+        let mut socket = TcpStream::connect(("127.0.0.1", self.port)).expect("a connection");
+        let body = body.to_string();
+        let signed =
+            "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/glue/aws4_request, SignedHeaders=host, Signature=0";
+        let headers = format!(
+            "Host: 127.0.0.1\r\nContent-Type: application/x-amz-json-1.1\r\nX-Amz-Target: AWSGlue.{operation}\r\n\
+             Content-Length: {}\r\nAuthorization: {signed}\r\nConnection: close",
+            body.len()
+        );
+        socket.write_all(format!("POST / HTTP/1.1\r\n{headers}\r\n\r\n{body}").as_bytes()).expect("sent");
+        let mut answer = Vec::new();
+        socket.read_to_end(&mut answer).expect("an answer");
+        let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("headers");
+        serde_json::from_slice(&answer[end + 4..]).unwrap_or(Value::Null)
+    }
+}
+
+impl Drop for Moto {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Glue {
+    /// A database of its own.
+    pub(crate) fn new(moto: &Arc<Moto>, place: Place) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let database = format!("lake_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        Self { moto: Arc::clone(moto), database, is_registered: place == Place::Registered, must: BTreeSet::new() }
+    }
+
+    /// The lines of the pipeline file.
+    pub(crate) fn settings(&self) -> String {
+        let mode = if self.is_registered { "registered" } else { "projection" };
+        let Self { database, moto, .. } = self;
+        format!(
+            "[catalog]\ndatabase = \"{database}\"\npartitions = \"{mode}\"\nendpoint_url = \"http://127.0.0.1:{}\"\n",
+            moto.port
+        )
+    }
+
+    /// Holds what a reader sees through the catalog against the files that are there.
+    pub(crate) fn check(&mut self, seen: &Seen, is_complete: bool) -> Result<(), String> {
+        let days: BTreeSet<Key> = seen.days.get(FACTS).into_iter().flat_map(BTreeMap::keys).cloned().collect();
+        self.must.retain(|key| days.contains(key));
+        if is_complete || !self.is_registered {
+            self.must.extend(days);
+        }
+        for table in TABLES {
+            let there: BTreeSet<&Key> = self.must.iter().filter(|key| seen.day(table, key).is_some()).collect();
+            if let Some(key) = self.hidden(table, &there) {
+                return Err(format!("{table} of {key:?} is in the lake, and a reader of the catalog does not see it"));
+            }
+        }
+        Ok(())
+    }
+
+    /// One of these days that a reader of the table does not see.
+    fn hidden<'a>(&self, table: &str, days: &BTreeSet<&'a Key>) -> Option<&'a Key> {
+        if self.is_registered {
+            let body = json!({"DatabaseName": self.database, "TableName": table});
+            let answer = self.moto.glue("GetPartitions", &body);
+            let partitions = answer["Partitions"].as_array().cloned().unwrap_or_default();
+            let values: Vec<Value> = partitions.into_iter().map(|one| one["Values"].clone()).collect();
+            return days.iter().copied().find(|(id, date)| !values.contains(&json!([date, id])));
+        }
+        let answer = self.moto.glue("GetTable", &json!({"DatabaseName": self.database, "Name": table}));
+        let parameters = &answer["Table"]["Parameters"];
+        let of = |name: &str| parameters[name].as_str().unwrap_or_default().to_owned();
+        let (ids, range) = (of("projection.aggregator.values"), of("projection.snapshot_date.range"));
+        let ids: BTreeSet<&str> = ids.split(',').collect();
+        let first = range.split(',').next().unwrap_or_default();
+        days.iter().copied().find(|(id, date)| !ids.contains(id.as_str()) || date.as_str() < first)
+    }
+}

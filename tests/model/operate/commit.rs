@@ -1,0 +1,306 @@
+//! `run` and `import`: the commands that commit days.
+
+use super::{After, filter_of, is_fault, made_good, with_days};
+use crate::facts::{Facts, Packs, document, loss};
+use crate::lake::{FACTS, Key, STATUS, Seen};
+use crate::step::{Fault, File, Filter, Who};
+use crate::world::{Ended, World};
+use std::collections::BTreeSet;
+
+/// What the pipeline files allow a day to lose: the default.
+const MAX_LOSS: f64 = 0.2;
+
+/// What becomes of an aggregator's day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Outcome {
+    Succeeded,
+    Held,
+    Failed,
+}
+
+/// What a command is to do with a day.
+struct Intent {
+    key: Key,
+    /// What may be committed or held: the first, or another that was read before.
+    may_be: Vec<Facts>,
+    filter: Filter,
+    command: &'static str,
+    /// Whether a day that is there may be replaced.
+    replaces: bool,
+    accepts: bool,
+    /// Whether it is to come from what is held, without a call.
+    is_held: bool,
+}
+
+/// A day that must be stored, committed or held.
+pub(crate) struct Stored {
+    key: Key,
+    may_be: Vec<Facts>,
+}
+
+impl Stored {
+    /// Says what is lost, if it is.
+    pub(crate) fn check(&self, seen: &Seen) -> Result<(), String> {
+        let rows = seen.day(FACTS, &self.key).and_then(|content| content.rows.as_ref().ok());
+        let is_committed = rows.is_some_and(|rows| self.may_be.contains(&crate::facts::facts_of(rows)));
+        if is_committed || seen.held.contains(&self.key) {
+            return Ok(());
+        }
+        Err(format!(
+            "what was collected of {:?} is neither committed nor held, since another file is damaged",
+            self.key
+        ))
+    }
+}
+
+pub(super) fn import(
+    world: &mut World,
+    seen: &Seen,
+    who: Who,
+    date: &str,
+    packs: &Packs,
+    (replace, accept): (bool, bool),
+    fault: Fault,
+) -> Result<After, String> {
+    let (id, file) = (who.id(), who.file());
+    std::fs::write(world.folder.path().join("day.json"), document(&packs.facts())).expect("written");
+    let pipeline = world.pipeline(file);
+    let mut arguments = vec!["import", &pipeline, "--aggregator", id, "--date", date, "--json", "day.json"];
+    arguments.extend(replace.then_some("--replace"));
+    arguments.extend(accept.then_some("--accept"));
+    // Files come from nowhere but the disk.
+    let fault = if fault == Fault::Source { Fault::Nothing } else { fault };
+    if !world.ids(file).contains(&id) {
+        let ended = world.compline(&arguments, Fault::Nothing)?;
+        return match ended.code {
+            Some(2) => Ok(After::default()),
+            code => Err(format!("an import for an aggregator that the file does not have ended with {code:?}")),
+        };
+    }
+    let filter = filter_of(world, id);
+    let facts: Facts = match filter {
+        // Filters are for AWS Config; what comes is left out by include and exclude alone.
+        Filter::WithoutPack3 => packs.facts().into_iter().filter(|fact| fact.key.2 != "pack-3").collect(),
+        _ => packs.facts(),
+    };
+    let key = (id.to_owned(), date.to_owned());
+    let intent = Intent {
+        key,
+        may_be: vec![facts],
+        filter,
+        command: "import",
+        replaces: replace,
+        accepts: accept,
+        is_held: false,
+    };
+    perform(world, seen, &arguments, &[intent], fault)
+}
+
+pub(super) fn run(
+    world: &mut World,
+    seen: &Seen,
+    file: File,
+    date: &str,
+    packs: [&Packs; 2],
+    (accept, fresh): (bool, bool),
+    fault: Fault,
+) -> Result<After, String> {
+    let pipeline = world.pipeline(file);
+    let mut intents = Vec::new();
+    for (id, packs) in world.ids(file).into_iter().zip(packs) {
+        world.aws.say(id, date, packs.facts());
+        intents.push(collected(world, (id.to_owned(), date.to_owned()), packs.facts(), accept, fresh));
+    }
+    let mut arguments = vec!["run", &pipeline, "--date", date, "--json"];
+    arguments.extend(accept.then_some("--accept"));
+    arguments.extend(fresh.then_some("--fresh"));
+    perform(world, seen, &arguments, &intents, fault)
+}
+
+/// What a run collects of what AWS Config says, or has already.
+fn collected(world: &World, key: Key, says: Facts, accepts: bool, fresh: bool) -> Intent {
+    let filter = filter_of(world, &key.0);
+    let wanted = |facts: &Facts| -> Facts { facts.iter().filter(|fact| is_wanted(filter, fact)).cloned().collect() };
+    let mut may_be = vec![wanted(&says)];
+    if !fresh {
+        may_be.extend(world.model.checkpoints.get(&key).into_iter().flatten().cloned());
+    }
+    let (mut with, mut is_held) = (filter, false);
+    if let Some(held) = world.model.held.get(&key).filter(|_| accepts) {
+        (with, is_held) = (held.filter, !held.is_uncertain);
+        let others = if is_held { Vec::new() } else { may_be };
+        may_be = held.may_be.iter().cloned().chain(others).collect();
+    }
+    Intent { key, may_be, filter: with, command: "run", replaces: true, accepts, is_held }
+}
+
+fn is_wanted(filter: Filter, fact: &crate::facts::Fact) -> bool {
+    match filter {
+        Filter::Everything => true,
+        Filter::OneAccount => fact.key.0 == "000000000001",
+        Filter::NonCompliant => fact.kind == "NON_COMPLIANT",
+        Filter::WithoutPack3 => fact.key.2 != "pack-3",
+    }
+}
+
+/// Runs the command, holds how it ended against what it may do, and takes that into the model.
+fn perform(
+    world: &mut World,
+    seen: &Seen,
+    arguments: &[&str],
+    intents: &[Intent],
+    fault: Fault,
+) -> Result<After, String> {
+    let fault = with_days(world, fault);
+    let allowed: Vec<BTreeSet<Outcome>> = intents.iter().map(|intent| allowed(world, seen, intent, fault)).collect();
+    let ended = world.compline(arguments, fault)?;
+    let mut after = After { is_verified: is_fault(fault), ..After::default() };
+    let outcomes = match outcomes(&ended, intents) {
+        Some(outcomes) => outcomes,
+        None if ended.broke => {
+            intents.iter().for_each(|intent| broken_off(world, intent));
+            return Ok(after);
+        }
+        None if ended.code == Some(1) => vec![Outcome::Failed; intents.len()],
+        None => return Err(format!("`{}` ended with {:?}", arguments.join(" "), ended.code)),
+    };
+    if !intents.iter().any(|intent| world.model.is_damaged(&intent.key.0)) {
+        code_says_so(&ended, &outcomes)?;
+    }
+    for ((intent, allowed), outcome) in intents.iter().zip(allowed).zip(outcomes) {
+        if !allowed.contains(&outcome) && !ended.broke {
+            return Err(format!("`{}` {outcome:?} for {:?}, and may {allowed:?}", arguments.join(" "), intent.key));
+        }
+        take_in(world, intent, outcome, (&ended, fault), &allowed, &mut after);
+    }
+    after.is_catalogued = ended.code == Some(0);
+    Ok(after)
+}
+
+/// What may become of a day.
+fn allowed(world: &World, seen: &Seen, intent: &Intent, fault: Fault) -> BTreeSet<Outcome> {
+    use Outcome::{Failed, Held, Succeeded};
+    let (model, key) = (&world.model, &intent.key);
+    let (id, date) = key;
+    if fault == Fault::Source && !intent.is_held {
+        return [Failed].into();
+    }
+    let is_certain = model.facts(key).is_some();
+    if !intent.replaces && is_certain && seen.day(FACTS, key).is_some() {
+        return [Failed].into();
+    }
+    // A day that was held with another filter may be refused now.
+    let is_of_another_filter = intent.is_held && intent.filter != filter_of(world, id);
+    let is_refused = !intent.replaces && (model.days.contains_key(key) || model.dropped.contains_key(key));
+    if model.is_damaged(id)
+        || is_refused
+        || matches!(fault, Fault::Clock(_))
+        || is_beside_dropped(world, seen, key)
+        || is_of_another_filter
+    {
+        return [Failed, Held, Succeeded].into();
+    }
+    let Some(last) = model.dates(id).range(..date.clone()).next_back().cloned().filter(|_| !intent.accepts) else {
+        // A month may still have the day before, whose snapshot is dropped.
+        let both = !intent.accepts && model.has_dropped(id);
+        return if both { [Held, Succeeded].into() } else { [Succeeded].into() };
+    };
+    let before = (id.clone(), last);
+    let is_another = model.days[&before].filter.unwrap_or(Filter::Everything) != intent.filter;
+    let Some(facts) = model.facts(&before).filter(|_| !is_another && intent.filter != Filter::NonCompliant) else {
+        return [Held, Succeeded].into();
+    };
+    let outcome = |now| if loss(facts, now) > MAX_LOSS { Held } else { Succeeded };
+    intent.may_be.iter().map(outcome).collect()
+}
+
+/// Whether a day's trends go on from something of the days whose snapshots are dropped that may be gone.
+fn is_beside_dropped(world: &World, seen: &Seen, (id, date): &Key) -> bool {
+    if !world.model.has_dropped(id) {
+        return false;
+    }
+    let last = world.model.dates(id).pop_last();
+    let goes_on = last.is_some_and(|last| last < *date && seen.day(STATUS, &(id.clone(), last)).is_some());
+    !goes_on
+}
+
+/// What the report says of each aggregator, if there is one.
+fn outcomes(ended: &Ended, intents: &[Intent]) -> Option<Vec<Outcome>> {
+    let report: serde_json::Value = serde_json::from_str(&ended.stdout).ok()?;
+    let aggregators = report["aggregators"].as_array()?;
+    let outcome = |intent: &Intent| {
+        let of = aggregators.iter().find(|one| one["aggregator"] == intent.key.0.as_str())?;
+        match of["outcome"].as_str()? {
+            "succeeded" => Some(Outcome::Succeeded),
+            "held" => Some(Outcome::Held),
+            _ => Some(Outcome::Failed),
+        }
+    };
+    intents.iter().map(outcome).collect()
+}
+
+/// The exit code is what README says for these outcomes.
+fn code_says_so(ended: &Ended, outcomes: &[Outcome]) -> Result<(), String> {
+    let count = |outcome| outcomes.iter().filter(|one| **one == outcome).count();
+    let codes: &[i32] = match (count(Outcome::Failed), count(Outcome::Held)) {
+        (0, 0) if ended.broke => &[0, 3],
+        (0, 0) => &[0],
+        (0, _) if ended.broke => &[3, 4],
+        (0, _) => &[4],
+        (failed, _) if failed == outcomes.len() => &[1],
+        (_, 0) => &[3],
+        _ => &[3, 4],
+    };
+    match ended.code {
+        Some(code) if codes.contains(&code) => Ok(()),
+        // Committed and said, but for the trends of a day or the catalog.
+        Some(3) if count(Outcome::Failed) > 0 => Ok(()),
+        code => Err(format!("the exit code is {code:?} for {outcomes:?}")),
+    }
+}
+
+/// A command that did not come to its end, or says no more than that it failed.
+fn broken_off(world: &mut World, intent: &Intent) {
+    if !intent.replaces && world.model.facts(&intent.key).is_some() {
+        // It was not to touch the day, but had the lease.
+        world.model.pending.insert(intent.key.0.clone());
+        return;
+    }
+    world.model.maybe_commit(&intent.key, &intent.may_be, intent.filter);
+    if !intent.accepts {
+        world.model.hold(&intent.key, &intent.may_be, intent.filter, false);
+    }
+    if intent.command == "run" {
+        world.model.checkpoints.entry(intent.key.clone()).or_default().extend(intent.may_be.iter().cloned());
+    }
+}
+
+fn take_in(
+    world: &mut World,
+    intent: &Intent,
+    outcome: Outcome,
+    (ended, fault): (&Ended, Fault),
+    allowed: &BTreeSet<Outcome>,
+    after: &mut After,
+) {
+    let key = &intent.key;
+    if intent.command == "run" && outcome != Outcome::Failed {
+        world.model.checkpoints.retain(|(id, _), _| *id != key.0);
+    }
+    match outcome {
+        Outcome::Succeeded => {
+            world.model.commit(key, intent.may_be.clone(), intent.filter);
+            world.model.pending.insert(key.0.clone());
+            made_good(world, [key.0.as_str()]);
+        }
+        Outcome::Held => world.model.hold(key, &intent.may_be, intent.filter, true),
+        // It was refused before anything was done.
+        Outcome::Failed if fault == Fault::Source || allowed.iter().eq([&Outcome::Failed]) => {}
+        Outcome::Failed => {
+            broken_off(world, intent);
+            if world.model.is_damaged(&key.0) && !ended.broke && !world.model.has_dropped(&key.0) {
+                after.stored.push(Stored { key: key.clone(), may_be: intent.may_be.clone() });
+            }
+        }
+    }
+}

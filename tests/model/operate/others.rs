@@ -1,0 +1,136 @@
+//! The commands that work on days that are there.
+
+use super::{After, filter_of, is_fault, made_good};
+use crate::facts::{Packs, document};
+use crate::step::{Fault, File};
+use crate::world::{World, finish};
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+/// How long a command that is started has for its first call.
+const BEGINS_WITHIN: Duration = Duration::from_secs(60);
+
+pub(super) fn trends(world: &mut World, file: File, fault: Fault) -> Result<After, String> {
+    let (pipeline, ids) = (world.pipeline(file), world.ids(file));
+    let ended = world.compline(&["trends", &pipeline], fault)?;
+    let is_hindered = ids.iter().any(|id| is_hindered(world, id));
+    match ended.code {
+        Some(0) => made_good(world, ids),
+        _ if ended.broke => world.model.pending.extend(ids.into_iter().map(str::to_owned)),
+        Some(1 | 3) if is_hindered => {}
+        code => return Err(format!("`trends` ended with {code:?}: {}{}", ended.stdout, ended.stderr)),
+    }
+    Ok(After { is_verified: is_fault(fault), ..After::default() })
+}
+
+pub(super) fn repair(world: &mut World, file: File, fault: Fault) -> Result<After, String> {
+    let pipeline = world.pipeline(file);
+    let all: Vec<String> = world.model.ids().into_iter().collect();
+    let ended = world.compline(&["verify", &pipeline, "--repair"], fault)?;
+    match ended.code {
+        Some(0) => made_good(world, all.iter().map(String::as_str)),
+        _ if ended.broke => world.model.pending.extend(all),
+        // What is still wrong then is held against what `verify` says.
+        Some(1) => {}
+        code => return Err(format!("`verify --repair` ended with {code:?}: {}{}", ended.stdout, ended.stderr)),
+    }
+    Ok(After { is_verified: true, ..After::default() })
+}
+
+pub(super) fn maintain(world: &mut World, file: File, fault: Fault) -> Result<After, String> {
+    let (pipeline, ids) = (world.pipeline(file), world.ids(file));
+    let is_hindered = ids.iter().any(|id| is_hindered(world, id));
+    let is_pending = ids.iter().any(|id| world.model.pending.contains(*id));
+    let ended = world.compline(&["maintain", &pipeline, "--apply"], fault)?;
+    let mut after = After { may_drop: ids.clone(), is_verified: true, ..After::default() };
+    match ended.code {
+        Some(0) if !is_hindered && !is_pending => {
+            after.is_catalogued = true;
+            after.compacted = Some((ids, ended.stdout));
+        }
+        Some(0) => {}
+        _ if ended.broke => world.model.pending.extend(ids.into_iter().map(str::to_owned)),
+        Some(1 | 3) if is_hindered || is_pending => {}
+        code => return Err(format!("`maintain --apply` ended with {code:?}: {}{}", ended.stdout, ended.stderr)),
+    }
+    Ok(after)
+}
+
+pub(super) fn catalog(world: &mut World, file: File) -> Result<After, String> {
+    if world.glue.is_none() {
+        return Ok(After::default());
+    }
+    let pipeline = world.pipeline(file);
+    let ended = world.compline(&["catalog", &pipeline], Fault::Nothing)?;
+    match ended.code {
+        Some(0) => Ok(After { is_catalogued: true, ..After::default() }),
+        code => Err(format!("`catalog` ended with {code:?}: {}{}", ended.stdout, ended.stderr)),
+    }
+}
+
+/// Whether a command has a reason to fail for an aggregator: a file of its is damaged, or its trends go on from what is
+/// dropped.
+fn is_hindered(world: &World, id: &str) -> bool {
+    let model = &world.model;
+    model.is_damaged(id) || model.has_dropped(id) || model.damaged_months.keys().any(|(_, key)| key.0 == id)
+}
+
+/// A run stalls, two imports of the same day wait for it, and each commits when it is its turn.
+pub(super) fn two_waiters(world: &mut World, date: &str, first: &Packs, second: &Packs) -> Result<After, String> {
+    let key = ("gov".to_owned(), date.to_owned());
+    if world.model.is_damaged("gov")
+        || world.model.has_dropped("gov")
+        || world.s3.is_some()
+        || world.model.held.contains_key(&key)
+    {
+        return Ok(After::default());
+    }
+    let pipeline = world.pipeline(File::Second);
+    world.aws.say("gov", date, first.facts());
+    let calls = world.aws.calls();
+    world.aws.stall(true);
+    let run = ["run", &pipeline, "--date", date, "--accept", "--fresh", "--json"];
+    let mut children = vec![world.start(&run, Fault::Nothing)];
+    let started = Instant::now();
+    while world.aws.calls() == calls && started.elapsed() < BEGINS_WITHIN {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    for (name, packs) in [("first.json", first), ("second.json", second)] {
+        std::fs::write(world.folder.path().join(name), document(&packs.facts())).expect("written");
+        let import = [
+            "import",
+            &pipeline,
+            "--aggregator",
+            "gov",
+            "--date",
+            date,
+            "--replace",
+            "--accept",
+            "--wait",
+            "60s",
+            name,
+        ];
+        children.push(world.start(&import, Fault::Nothing));
+        std::thread::sleep(Duration::from_millis(120));
+    }
+    world.aws.stall(false);
+    for child in children {
+        let ended = finish(child);
+        let _ = writeln!(world.log, "  one of three: {:?} {}", ended.code, ended.said());
+        if ended.code != Some(0) {
+            return Err(format!(
+                "of a run and two imports that wait one ended with {:?}: {}",
+                ended.code, ended.stderr
+            ));
+        }
+        let filter = filter_of(world, "gov");
+        world.model.commit(&key, vec![first.facts(), second.facts()], filter);
+    }
+    world.model.checkpoints.retain(|(id, _), _| id != "gov");
+    made_good(world, ["gov"]);
+    // Files of the first two were there and nobody saw them.
+    if let Some(day) = world.model.days.get_mut(&key) {
+        day.is_counted = false;
+    }
+    Ok(After { is_verified: true, is_catalogued: true, ..After::default() })
+}

@@ -1,0 +1,101 @@
+//! Sequences that once broke a rule, each as it was found and then made as short as it gets.
+//!
+//! A failing search prints its sequence as Rust: it goes here, with a name that says what must hold.
+
+use crate::REDESIGNED;
+use crate::catalog::Moto;
+use crate::facts::packs;
+use crate::search::replay;
+use crate::step::{Broken, Compact, DAYS, Fault, File, Harm, Place, Sequence, Start, Step, Who};
+use std::sync::Arc;
+
+/// The rule that a sequence breaks before the redesign, and holds after it.
+#[track_caller]
+fn holds(place: Place, start: Start, steps: Vec<Step>, moto: Option<&Arc<Moto>>, rule: &str) {
+    let found = replay(place, &Sequence { start, steps }, moto, true).err().unwrap_or_default();
+    if REDESIGNED {
+        assert!(found.is_empty(), "{found}");
+    } else {
+        assert!(found.contains(rule), "the fault is not found; if it is mended, REDESIGNED is true: {found}");
+    }
+}
+
+fn import(who: Who, day: u8, of: &[(u8, u8)]) -> Step {
+    import_with(who, day, of, Fault::Nothing)
+}
+
+fn import_with(who: Who, day: u8, of: &[(u8, u8)], fault: Fault) -> Step {
+    assert!(usize::from(day) < DAYS.len());
+    Step::Import { who, day, packs: packs(of), replace: true, accept: true, fault }
+}
+
+fn keep(compact: Compact, snapshots_before: Option<u8>) -> Step {
+    Step::Keep { compact, snapshots_before, statuses_before: None }
+}
+
+const MAINTAIN: Step = Step::Maintain { file: File::First, fault: Fault::Nothing };
+
+#[test]
+fn f01_a_day_that_was_run_again_is_not_dropped_while_its_month_has_its_old_rows() {
+    let steps = vec![
+        import(Who::Org, 0, &[(0, 0)]),
+        import(Who::Org, 1, &[(0, 0)]),
+        import(Who::Org, 4, &[(0, 0)]),
+        keep(Compact::Snapshots, Some(1)),
+        MAINTAIN,
+        import(Who::Org, 1, &[(0, 1)]),
+        keep(Compact::Snapshots, Some(2)),
+        MAINTAIN,
+    ];
+    holds(Place::Folder, Start::Empty, steps, None, "are lost: its snapshot is dropped");
+}
+
+#[test]
+fn f02_another_pipelines_aggregator_stays_in_the_projection() {
+    let Some(moto) = Moto::start() else { return };
+    let steps = vec![import(Who::Org, 0, &[(0, 0)]), import(Who::Gov, 0, &[(0, 0)])];
+    holds(Place::Projected, Start::Empty, steps, Some(&moto), "a reader of the catalog does not see it");
+}
+
+#[test]
+fn f02_an_aggregator_that_left_the_file_stays_in_the_projection() {
+    let Some(moto) = Moto::start() else { return };
+    let steps = vec![import(Who::Two, 0, &[(0, 0)]), Step::RetireOrAdd, import(Who::Org, 0, &[(0, 0)])];
+    holds(Place::Projected, Start::Empty, steps, Some(&moto), "a reader of the catalog does not see it");
+}
+
+#[test]
+fn f05_a_day_after_one_whose_file_is_damaged_is_committed_or_held() {
+    for how in [Harm::Cut, Harm::Emptied, Harm::Garbage] {
+        let damage = Step::Damage { who: Who::Org, nth: 0, table: 0, how };
+        // A day that is accepted is not held against the one before it.
+        let (accept, replace, fault) = (false, false, Fault::Nothing);
+        let next = Step::Import { who: Who::Org, day: 1, packs: packs(&[(0, 0)]), replace, accept, fault };
+        let steps = vec![import(Who::Org, 0, &[(0, 0)]), damage, next];
+        holds(Place::Folder, Start::Empty, steps, None, "is neither committed nor held");
+    }
+}
+
+#[test]
+fn f08b_a_day_that_a_fast_clock_committed_first_is_that_of_the_second_commit() {
+    let steps = vec![import_with(Who::Org, 0, &[(0, 0)], Fault::Clock(90)), import(Who::Org, 0, &[(0, 1)])];
+    holds(Place::Folder, Start::Empty, steps, None, "says last that pack_compliance is");
+}
+
+/// Puts and deletes that a replaced day takes, and some more.
+const CALLS: u8 = 14;
+
+#[test]
+fn a_day_whose_replacement_is_broken_off_at_any_call_is_the_old_or_the_new_one_and_is_made_good() {
+    let faults = [Broken::Refused, Broken::KilledBefore, Broken::AnswerLost, Broken::KilledAfter];
+    for (number, broken) in (1..=CALLS).zip(faults.into_iter().cycle()) {
+        let steps = vec![
+            import(Who::Org, 0, &[(0, 0), (1, 1)]),
+            import(Who::Org, 1, &[(0, 1), (1, 1)]),
+            import_with(Who::Org, 0, &[(0, 1), (2, 0)], Fault::Call(number, broken)),
+            import(Who::Org, 2, &[(0, 0), (2, 1)]),
+        ];
+        let found = replay(Place::S3, &Sequence { start: Start::Empty, steps }, None, true);
+        assert_eq!(found, Ok(()), "{broken:?} at call {number}");
+    }
+}

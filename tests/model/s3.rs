@@ -1,0 +1,159 @@
+//! A folder served as S3, in which one call can be refused, lose its answer, or be the last thing that a command does.
+
+use crate::step::Broken;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use s3s::Body;
+use s3s::service::S3Service;
+use std::io;
+use std::path::Path;
+use std::process::Command;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+
+/// All servers of a test run.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
+
+/// A running server; it stops when it is dropped.
+pub(crate) struct S3 {
+    url: String,
+    calls: Arc<Calls>,
+    accepting: JoinHandle<()>,
+}
+
+/// The puts and deletes of a command, and what becomes of one of them.
+#[derive(Default)]
+struct Calls {
+    state: Mutex<State>,
+    /// The server behind is atomic only for one request at a time.
+    one_at_a_time: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    armed: Option<(u8, Broken)>,
+    /// The process that is killed.
+    process: Option<u32>,
+    count: u8,
+    /// The call that is refused, so that its retries are too.
+    refused: Option<(Method, String)>,
+    fired: bool,
+}
+
+impl S3 {
+    /// Serves a folder with a bucket named `bucket`.
+    pub(crate) fn serve(folder: &Path) -> Self {
+        std::fs::create_dir_all(folder.join("bucket")).expect("a bucket");
+        let files = s3s_fs::FileSystem::new(folder).expect("a file system");
+        let mut service = s3s::service::S3ServiceBuilder::new(files);
+        service.set_auth(s3s::auth::SimpleAuth::from_single("test", "test"));
+        let service = service.build();
+        let calls: Arc<Calls> = Arc::default();
+        let listener = RUNTIME.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let accepting = RUNTIME.spawn(accept(listener, service, Arc::clone(&calls)));
+        Self { url, calls, accepting }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Breaks a call of the command that is started next.
+    pub(crate) fn arm(&self, number: u8, broken: Broken) {
+        *self.calls.state() = State { armed: Some((number, broken)), ..State::default() };
+    }
+
+    /// Says which process that command is.
+    pub(crate) fn aim(&self, process: u32) {
+        self.calls.state().process = Some(process);
+    }
+
+    /// Lets every call through again; says whether one was broken.
+    pub(crate) fn disarm(&self) -> bool {
+        std::mem::take(&mut *self.calls.state()).fired
+    }
+}
+
+impl Drop for S3 {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, service: S3Service, calls: Arc<Calls>) {
+    while let Ok((socket, _)) = listener.accept().await {
+        let (service, calls) = (service.clone(), Arc::clone(&calls));
+        let answer = service_fn(move |request: Request<Incoming>| {
+            let (service, calls) = (service.clone(), Arc::clone(&calls));
+            async move { calls.answer(service, request).await }
+        });
+        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(socket), answer));
+    }
+}
+
+impl Calls {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What becomes of a call, if it is to be broken.
+    fn fate(&self, method: &Method, path: &str) -> Option<Broken> {
+        let mut state = self.state();
+        if state.refused.as_ref().is_some_and(|(of, at)| of == method && at == path) {
+            return Some(Broken::Refused);
+        }
+        // Leases are renewed whenever it is time: they would make the count of calls another each time.
+        let is_change = [Method::PUT, Method::DELETE, Method::POST].contains(method) && !path.contains("/lease/");
+        let (number, broken) = state.armed?;
+        if !is_change {
+            return None;
+        }
+        state.count += 1;
+        if state.count != number {
+            return None;
+        }
+        (state.armed, state.fired) = (None, true);
+        if broken == Broken::Refused {
+            state.refused = Some((method.clone(), path.to_owned()));
+        }
+        Some(broken)
+    }
+
+    fn kill(&self) {
+        if let Some(process) = self.state().process {
+            let _ = Command::new("kill").args(["-9", &process.to_string()]).status();
+        }
+    }
+
+    async fn answer(&self, service: S3Service, request: Request<Incoming>) -> io::Result<Response<Body>> {
+        let lost = || io::Error::other("the test breaks the connection");
+        let fate = self.fate(request.method(), request.uri().path());
+        let _alone = self.one_at_a_time.lock().await;
+        match fate {
+            Some(Broken::Refused) => {
+                let answer = Response::builder().status(StatusCode::INTERNAL_SERVER_ERROR).body(Body::empty());
+                return Ok(answer.expect("an answer"));
+            }
+            Some(Broken::KilledBefore) => {
+                self.kill();
+                return Err(lost());
+            }
+            _ => {}
+        }
+        let answer = service.call(request.map(Body::from)).await;
+        match fate {
+            Some(Broken::AnswerLost) => Err(lost()),
+            Some(Broken::KilledAfter) => {
+                self.kill();
+                Err(lost())
+            }
+            _ => answer.map_err(|error| io::Error::other(format!("{error:?}"))),
+        }
+    }
+}

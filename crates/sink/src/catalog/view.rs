@@ -55,6 +55,8 @@ struct Document<'a> {
     catalog: &'a str,
     schema: &'a str,
     columns: Vec<DocumentColumn<'a>>,
+    comment: &'a str,
+    run_as_invoker: bool,
 }
 
 #[derive(Serialize)]
@@ -90,9 +92,6 @@ impl ViewDefinition {
         if !columns.eq(wanted) {
             return Found::OutOfDate("columns".to_owned());
         }
-        if there.description() != Some(self.comment.as_str()) {
-            return Found::OutOfDate("comment".to_owned());
-        }
         match self.parameters().into_iter().find(|(name, value)| parameters.get(*name) != Some(value)) {
             Some((name, _)) => Found::OutOfDate(name.to_owned()),
             None => Found::UpToDate,
@@ -106,11 +105,11 @@ impl ViewDefinition {
         let column =
             |column: &ViewColumn| Column::builder().name(column.name).r#type(hive_type(column.column_type)).build();
         let columns = self.columns.iter().map(column).collect::<Result<_, _>>()?;
-        // A view has no files, but what reads the catalog expects their description.
+        // A view has no files, but what reads the catalog expects their description. Its own comment is in the document:
+        // Trino takes a description for the comment that makes it a view, and without that one sees a materialized view.
         let files = StorageDescriptor::builder().set_columns(Some(columns)).location("");
         TableInput::builder()
             .name(&self.name)
-            .description(&self.comment)
             .set_owner(there.and_then(|there| there.owner.clone()))
             .table_type(TABLE_TYPE)
             .set_parameters(Some(parameters))
@@ -134,6 +133,9 @@ impl ViewDefinition {
             catalog: GLUE,
             schema: &self.database,
             columns: self.columns.iter().map(column).collect(),
+            comment: &self.comment,
+            // Nobody in particular owns it, and who asks must be allowed to read the tables.
+            run_as_invoker: true,
         };
         // Texts alone, which JSON always takes.
         let document = serde_json::to_vec(&document).unwrap_or_default();

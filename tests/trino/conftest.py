@@ -1,0 +1,155 @@
+"""One history, three databases over it, and a Trino that has each as Athena would."""
+
+import datetime
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import time
+
+import boto3
+import duckdb
+import pytest
+import sqlglot
+
+from trino import Trino
+
+COMPLINE = os.environ["COMPLINE"]
+TABLES = ["pack_compliance", "source_status", "pack_changes", "compliance_trends", "pack_status", "runs"]
+VIEWS = ["latest_snapshot", "latest_posture", "accounts_worst_first", "trend_weekly", "trend_monthly", "open_regressions",
+         "packs_vanished", "coverage", "time_to_remediate_monthly"]
+MODES = ["projection", "registered", "both"]
+MONTHLY = ["pack_compliance", "compliance_trends"]
+# More than the views of the last snapshot look back, so that it can be seen that they read no more.
+DAYS = 45
+# Days ago on which nobody ran.
+GAPS = [3, 20]
+
+# No tool may find the tester's own account.
+for name in [name for name in os.environ if name.startswith("AWS_")]:
+    del os.environ[name]
+os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test", AWS_EC2_METADATA_DISABLED="true", AWS_REGION="us-east-1")
+
+
+@pytest.fixture(scope="session")
+def moto_server():
+    """S3 and Glue."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            break
+        except OSError:
+            assert time.monotonic() < deadline and process.poll() is None, "moto did not start"
+            time.sleep(0.1)
+    yield f"http://127.0.0.1:{port}"
+    process.terminate()
+    process.wait(timeout=10)
+
+
+@pytest.fixture(scope="session")
+def trino(moto_server, tmp_path_factory):
+    """Trino with Glue under the name that Athena has for it, and once more without projection, as other engines read it."""
+    hive = {
+        "connector.name": "hive", "hive.metastore": "glue", "hive.metastore.glue.region": "us-east-1",
+        "hive.metastore.glue.endpoint-url": moto_server, "hive.metastore.glue.aws-access-key": "test",
+        "hive.metastore.glue.aws-secret-key": "test", "fs.native-s3.enabled": "true", "s3.endpoint": moto_server, "s3.region": "us-east-1",
+        "s3.path-style-access": "true", "s3.aws-access-key": "test", "s3.aws-secret-key": "test",
+        # Moto has no statistics of partitions.
+        "hive.table-statistics-enabled": "false", "hive.parquet.time-zone": "UTC",
+    }
+    trino = Trino(tmp_path_factory.mktemp("trino"), {
+        "awsdatacatalog": {**hive, "hive.partition-projection-enabled": "true"},
+        "without_projection": {**hive, "hive.partition-projection-enabled": "false"},
+    })
+    try:
+        trino.wait()
+        yield trino
+    finally:
+        trino.stop()
+
+
+@pytest.fixture(scope="session")
+def history(tmp_path_factory):
+    """The lake in a folder: the demo's days up to today, but for two that nobody ran, with two tables in months."""
+    folder = tmp_path_factory.mktemp("history")
+    lake, file = folder / "lake", folder / "pipeline.toml"
+    subprocess.run([COMPLINE, "demo", "--lake", lake, "--days", str(DAYS), "--accounts", "40"], check=True, timeout=600, stdout=subprocess.DEVNULL)
+    file.write_text(pipeline(str(lake)))
+    subprocess.run([COMPLINE, "maintain", file, "--apply"], check=True, timeout=300, stdout=subprocess.DEVNULL)
+    for ago in GAPS:
+        day = today() - datetime.timedelta(days=ago)
+        for data in lake.glob(f"*/snapshot_date={day}/aggregator=org/data.parquet"):
+            data.unlink()
+    return lake
+
+
+def today():
+    return datetime.datetime.now(datetime.UTC).date()
+
+
+def pipeline(url, more=""):
+    compact = ", ".join(f'"{table}"' for table in MONTHLY)
+    return f"""
+        version = 1
+        [lake]
+        url = "{url}"
+        {more}
+        [[aggregator]]
+        id = "org"
+        name = "org-aggregator"
+        region = "eu-west-1"
+        [[aggregator]]
+        id = "security"
+        name = "security-aggregator"
+        region = "us-east-1"
+        [maintain]
+        compact = [{compact}]
+        """
+
+
+@pytest.fixture(scope="session")
+def databases(history, moto_server, tmp_path_factory):
+    """The lake on S3, and a database of the catalog over it in each mode, named like the mode."""
+    bucket = "history"
+    s3 = boto3.client("s3", region_name="us-east-1", endpoint_url=moto_server)
+    s3.create_bucket(Bucket=bucket)
+    for path in history.rglob("*"):
+        if path.is_file():
+            s3.upload_file(str(path), bucket, f"lake/{path.relative_to(history)}")
+    folder = tmp_path_factory.mktemp("databases")
+    for mode in MODES:
+        file = folder / f"{mode}.toml"
+        s3_settings = f'region = "us-east-1"\nendpoint_url = "{moto_server}"\npath_style = true\n'
+        catalog = f'[catalog]\ndatabase = "{mode}"\npartitions = "{mode}"\nendpoint_url = "{moto_server}"\n'
+        file.write_text(pipeline(f"s3://{bucket}/lake", s3_settings) + catalog)
+        subprocess.run([COMPLINE, "catalog", file], check=True, timeout=300)
+    return boto3.client("glue", region_name="us-east-1", endpoint_url=moto_server)
+
+
+@pytest.fixture(scope="session")
+def duck(history):
+    """The same lake in DuckDB, with the same views."""
+    database = duckdb.connect()
+    database.execute("SET TimeZone = 'UTC'")
+    database.execute("CREATE SCHEMA compline")
+    for table in [*TABLES, *(f"{table}_monthly" for table in MONTHLY)]:
+        period = "snapshot_month" if table.endswith("_monthly") else "snapshot_date"
+        kind = "VARCHAR" if table.endswith("_monthly") else "DATE"
+        database.execute(f"""CREATE TABLE compline.{table} AS SELECT * REPLACE (CAST({period} AS {kind}) AS {period})
+            FROM read_parquet('{history}/{table}/*/*/*.parquet', hive_partitioning = true, hive_types_autocast = false)""")
+        for column, kind, *_ in database.sql(f"DESCRIBE compline.{table}").fetchall():
+            # Trino has them in UTC and without a zone.
+            if kind == "TIMESTAMP WITH TIME ZONE":
+                database.execute(f"ALTER TABLE compline.{table} ALTER {column} TYPE TIMESTAMP USING {column} AT TIME ZONE 'UTC'")
+    views = pathlib.Path(__file__, "../../../pipelines/nightly/athena/views.sql").resolve().read_text()
+    for view in sqlglot.parse(views, read="trino"):
+        # Trino's max_by gives a null that stands at the maximum; DuckDB has another function for that.
+        database.execute(view.sql(dialect="duckdb").replace("ARG_MAX(", "ARG_MAX_NULL("))
+    return database

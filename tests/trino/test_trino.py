@@ -1,0 +1,129 @@
+"""What a real engine of Athena's kind sees of the lake through the catalog, in each mode, beside DuckDB on the same files."""
+
+import datetime
+
+import pytest
+
+from conftest import DAYS, GAPS, MODES, MONTHLY, TABLES, VIEWS, today
+
+ALL = [*TABLES, *(f"{table}_monthly" for table in MONTHLY)]
+
+
+def same(rows):
+    """Rows that are the same whoever sums them up, in an order of their own."""
+    def plain(field):
+        if isinstance(field, float):
+            return round(field, 9)
+        if isinstance(field, datetime.datetime):
+            return field.replace(tzinfo=None)
+        return field
+    return sorted((tuple(plain(field) for field in row) for row in rows), key=repr)
+
+
+def in_duck(duck, name):
+    """The rows of a view; what Trino truncates to a day DuckDB truncates to its midnight."""
+    day = lambda column: f'CAST("{column}" AS DATE)' if column in ("week", "month") else f'"{column}"'
+    return duck.sql(f"SELECT {', '.join(day(column) for column in names(duck, name))} FROM compline.{name}").fetchall()
+
+
+def names(duck, name):
+    return [column[0] for column in duck.execute(f"SELECT * FROM compline.{name} LIMIT 0").description]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("table", ALL)
+def test_a_table_has_the_rows_of_its_files(trino, databases, duck, mode, table):
+    columns = ", ".join(f'"{name}"' for name in names(duck, table))
+    found = trino.ask(f"SELECT {columns} FROM awsdatacatalog.{mode}.{table}")
+    expected = duck.sql(f"SELECT {columns} FROM compline.{table}").fetchall()
+    assert len(found.rows) > DAYS and same(found.rows) == same(expected)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_view_of_the_catalog_gives_what_its_query_gives_elsewhere(trino, databases, duck, mode, view):
+    found = trino.ask(f"SELECT * FROM awsdatacatalog.{mode}.{view}")
+    assert [name for name, _ in found.columns] == names(duck, view)
+    assert found.rows and same(found.rows) == same(in_duck(duck, view))
+    # What the catalog says of the columns is what the query gives, or the view is stale.
+    shown = trino.ask(f"DESCRIBE awsdatacatalog.{mode}.{view}")
+    assert [(row[0], row[1]) for row in shown.rows] == found.columns
+
+
+def test_a_column_that_a_table_gets_later_makes_no_view_stale(trino, databases):
+    """F22."""
+    table = databases.get_table(DatabaseName="both", Name="compliance_trends")["Table"]
+    kept = ("Name", "Description", "StorageDescriptor", "PartitionKeys", "TableType", "Parameters")
+    changed = {key: table[key] for key in kept}
+    columns = [{"Name": "came_later", "Type": "bigint"}, *changed["StorageDescriptor"]["Columns"]]
+    databases.update_table(DatabaseName="both", TableInput={**changed, "StorageDescriptor": {**changed["StorageDescriptor"], "Columns": columns}})
+    try:
+        trino.ask("CALL awsdatacatalog.system.flush_metadata_cache()")
+        assert "came_later" in [row[0] for row in trino.ask("DESCRIBE awsdatacatalog.both.compliance_trends").rows]
+        for view in VIEWS:
+            assert trino.ask(f"SELECT * FROM awsdatacatalog.both.{view}").rows, view
+    finally:
+        databases.update_table(DatabaseName="both", TableInput=changed)
+
+
+def test_a_projection_begins_with_the_lake(trino, databases):
+    """F21: a query looks for each projected partition, so there must be no year of days that never were."""
+    first = str(today() - datetime.timedelta(days=DAYS - 1))
+    for mode in ("projection", "both"):
+        for table in TABLES:
+            parameters = databases.get_table(DatabaseName=mode, Name=table)["Table"]["Parameters"]
+            assert parameters["projection.snapshot_date.range"] == f"{first},NOW"
+        partitions = trino.ask(f'SELECT count(*) FROM awsdatacatalog.{mode}."pack_compliance$partitions"').rows
+        assert partitions == [(2 * DAYS,)]
+
+
+@pytest.mark.parametrize("table", MONTHLY)
+def test_months_are_found_by_every_engine_in_every_mode(trino, databases, table):
+    """F23: a projection with a step of a month cannot be read by Trino at all."""
+    days = trino.ask(f"SELECT DISTINCT substr(CAST(snapshot_date AS varchar), 1, 7) FROM awsdatacatalog.projection.{table}_monthly").rows
+    assert days
+    for mode in MODES:
+        for catalog in ("awsdatacatalog", "without_projection"):
+            assert same(trino.ask(f"SELECT DISTINCT snapshot_month FROM {catalog}.{mode}.{table}_monthly").rows) == same(days)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("view, table", [("latest_snapshot", "compliance_trends"), ("open_regressions", "pack_status"),
+                                         ("packs_vanished", "pack_status"), ("latest_posture", "compliance_trends")])
+def test_a_view_of_the_last_snapshot_reads_no_day_before_its_31(trino, databases, duck, mode, view, table):
+    """F24: by the engine's own count of rows."""
+    bound = lambda table: duck.sql(f"SELECT count(*) FROM compline.{table} WHERE snapshot_date >= current_date - 31").fetchone()[0]
+    # Each stands on the last snapshot, which reads the trends.
+    limit = bound(table) + (0 if view == "latest_snapshot" else bound("compliance_trends"))
+    whole = trino.ask(f"SELECT count(last_value) FROM (SELECT aggregator AS last_value FROM awsdatacatalog.{mode}.{table})")
+    read = trino.ask(f"SELECT * FROM awsdatacatalog.{mode}.{view}")
+    assert 0 < read.rows_read <= limit, (read.rows_read, limit, whole.rows_read)
+    assert bound(table) < whole.rows_read * 0.9, "the history is longer than that"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_one_day_is_read_alone(trino, databases, duck, mode):
+    day = today()
+    expected = duck.sql(f"SELECT count(*) FROM compline.pack_compliance WHERE snapshot_date = DATE '{day}'").fetchone()[0]
+    found = trino.ask(f"SELECT account_id FROM awsdatacatalog.{mode}.pack_compliance WHERE snapshot_date = DATE '{day}'")
+    assert len(found.rows) == found.rows_read == expected > 0
+
+
+def test_coverage_ends_today_in_utc_wherever_the_session_is(trino, databases):
+    """F24."""
+    for zone in ("UTC", "Pacific/Kiritimati", "America/Los_Angeles"):
+        last = trino.ask("SELECT aggregator, max(day), count(*) FROM awsdatacatalog.projection.coverage GROUP BY aggregator", zone)
+        assert same(last.rows) == [("org", today(), DAYS), ("security", today(), DAYS)]
+    missing = trino.ask("SELECT day FROM awsdatacatalog.projection.coverage WHERE NOT has_snapshot AND NOT is_dropped AND aggregator = 'org'")
+    assert same(missing.rows) == same([(today() - datetime.timedelta(days=ago),) for ago in GAPS])
+
+
+def test_an_engine_without_projection_sees_what_is_registered(trino, databases, duck):
+    """F27: Redshift Spectrum, Glue jobs, EMR and Spark read the catalog like this."""
+    for table in TABLES:
+        count = lambda mode: trino.ask(f"SELECT count(*) FROM without_projection.{mode}.{table}").rows[0][0]
+        expected = duck.sql(f"SELECT count(*) FROM compline.{table}").fetchone()[0]
+        assert [count(mode) for mode in MODES] == [0, expected, expected]
+        comment = databases.get_table(DatabaseName="projection", Name=table)["Table"]["Description"]
+        assert 'Redshift Spectrum, Glue jobs, EMR and Spark see rows only with partitions = "registered" or "both"' in comment
+        assert "Redshift" not in databases.get_table(DatabaseName="both", Name=table)["Table"]["Description"]

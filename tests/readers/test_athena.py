@@ -180,10 +180,11 @@ def test_f24_coverage_goes_by_the_last_change_of_a_day_and_ends_today(database):
             database.execute("""INSERT INTO audit.runs BY NAME SELECT * REPLACE (? AS aggregator, ?::DATE AS snapshot_date, ? AS outcome,
                 ?::BIGINT AS commit_number, ? AS snapshot_sha256, ? AS "rows", ?::TIMESTAMPTZ AS finished_at) FROM audit.all_runs LIMIT 1""",
                 [aggregator, day(ago), outcome, number, "ab" if has_checksum else None, count, datetime.datetime(2026, 1, 1, 0, minute)])
-        found = rows(database, "SELECT aggregator, day, has_snapshot, is_dropped, packs_total FROM audit.coverage WHERE aggregator <> 'stopped'")
+        query = "SELECT aggregator, day, has_snapshot, is_dropped, packs_total FROM audit.coverage WHERE aggregator <> 'stopped' ORDER BY day"
+        found = database.sql(query).fetchall()
         assert found == [("dropped", day(5), False, True, None), ("dropped", day(4), True, False, 8), ("dropped", day(3), False, False, None),
                          ("dropped", day(2), True, False, 9), ("dropped", day(1), False, False, None), ("dropped", day(0), True, False, 6)]
-        stopped = rows(database, "SELECT day, has_snapshot FROM audit.coverage WHERE aggregator = 'stopped'")
+        stopped = database.sql("SELECT day, has_snapshot FROM audit.coverage WHERE aggregator = 'stopped' ORDER BY day").fetchall()
         assert stopped == [(day(ago), ago == 19) for ago in range(19, -1, -1)]
     finally:
         database.execute("DROP TABLE audit.runs; ALTER TABLE audit.all_runs RENAME TO runs")

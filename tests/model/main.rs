@@ -8,9 +8,9 @@
 //! that it breaks. That sequence, as it is printed, goes into `regressions`.
 //!
 //! ```sh
-//! cargo test -p compline --test model                              # some hundred sequences
-//! COMPLINE_MODEL_CASES=5000 cargo test -p compline --test model    # so many in a folder, and a share on S3 and with a catalog
-//! COMPLINE_MODEL_SEED=17 cargo test -p compline --test model       # from that number on
+//! cargo test --workspace --test model                              # some hundred sequences
+//! COMPLINE_MODEL_CASES=5000 cargo test --workspace --test model    # so many in a folder, and a share on S3 and with a catalog
+//! COMPLINE_MODEL_SEED=17 cargo test --workspace --test model       # from that number on
 //! COMPLINE_MODEL_GO_ON=1 cargo test ...                            # a line for each sequence that fails, none shortened
 //! COMPLINE_UNDER_TEST=/path/to/compline cargo test ...             # another binary than the one just built
 //! ```
@@ -33,10 +33,6 @@ mod world;
 use catalog::Moto;
 use search::search;
 use step::Place;
-
-/// Whether the program is the one with a journal and a ledger in order of commit. One of before breaks rules that are known:
-/// `regressions` then sees that they are found, and random sequences are tried only where the environment names a number.
-const REDESIGNED: bool = false;
 
 #[test]
 fn a_folder_says_what_the_model_says_whatever_is_done_to_it() {

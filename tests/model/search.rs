@@ -1,6 +1,5 @@
 //! Sequences from numbers, each done once, and the shortest that fails found.
 
-use crate::REDESIGNED;
 use crate::catalog::{Glue, Moto};
 use crate::lake::Seen;
 use crate::operate::{After, begin, operate};
@@ -31,9 +30,6 @@ pub(crate) fn search(place: Place, share: u64, moto: Option<&Arc<Moto>>) {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs();
     let first = number("COMPLINE_MODEL_SEED");
-    if !REDESIGNED && first.is_none() {
-        return;
-    }
     let first = first.unwrap_or(now);
     let cases = number("COMPLINE_MODEL_CASES").unwrap_or(CASES).div_ceil(share);
     let goes_on = std::env::var_os("COMPLINE_MODEL_GO_ON").is_some();

@@ -78,11 +78,8 @@ pub(super) fn import(
         };
     }
     let filter = filter_of(world, id);
-    let facts: Facts = match filter {
-        // Filters are for AWS Config; what comes is left out by include and exclude alone.
-        Filter::WithoutPack3 => packs.facts().into_iter().filter(|fact| fact.key.2 != "pack-3").collect(),
-        _ => packs.facts(),
-    };
+    // An imported day is of the population that a run would collect.
+    let facts: Facts = packs.facts().into_iter().filter(|fact| is_wanted(filter, fact)).collect();
     let key = (id.to_owned(), date.to_owned());
     let intent = Intent {
         key,
@@ -239,6 +236,13 @@ fn outcomes(ended: &Ended, intents: &[Intent]) -> Option<Vec<Outcome>> {
     intents.iter().map(outcome).collect()
 }
 
+/// Whether the report says that something of an aggregator's day is left to the next session.
+fn leaves_undone(ended: &Ended, id: &str) -> bool {
+    let report: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap_or_default();
+    let aggregators = report["aggregators"].as_array().cloned().unwrap_or_default();
+    aggregators.iter().any(|one| one["aggregator"] == id && one["undone"].as_array().is_some_and(|all| !all.is_empty()))
+}
+
 /// The exit code is what README says for these outcomes.
 fn code_says_so(ended: &Ended, outcomes: &[Outcome]) -> Result<(), String> {
     let count = |outcome| outcomes.iter().filter(|one| **one == outcome).count();
@@ -291,7 +295,10 @@ fn take_in(
         Outcome::Succeeded => {
             world.model.commit(key, intent.may_be.clone(), intent.filter);
             world.model.pending.insert(key.0.clone());
-            made_good(world, [key.0.as_str()]);
+            // Where something of the day is left undone, the report says so.
+            if !leaves_undone(ended, &key.0) {
+                made_good(world, [key.0.as_str()]);
+            }
         }
         Outcome::Held => world.model.hold(key, &intent.may_be, intent.filter, true),
         // It was refused before anything was done.

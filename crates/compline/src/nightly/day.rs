@@ -89,8 +89,8 @@ async fn run(
     };
     catalog(shared, id, day).await;
     day.row.finished_at = (shared.session.clock)();
-    day.row.error = day.error();
-    match Ledger::write(&shared.session.lake_of(id), id, shared.night.date, day.row.clone()).await {
+    let row = LedgerRow { error: day.error(), ..day.row.clone() };
+    match Ledger::write(&shared.session.lake_of(id), id, shared.night.date, row).await {
         // Of a day that failed there may be an entry in the journal: the next session completes it.
         Ok(()) if day.row.outcome == Outcome::Failed => Ok(()),
         Ok(()) => journal.finish(pending).await,

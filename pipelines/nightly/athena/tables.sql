@@ -134,7 +134,8 @@ CREATE EXTERNAL TABLE IF NOT EXISTS `compline`.`compliance_trends` (
     `mean_days_to_remediate_90d` double COMMENT 'mean days those packs had been NON_COMPLIANT; open ones are not in it',
     `open_non_compliant_packs` int COMMENT 'packs that are NON_COMPLIANT now',
     `open_non_compliant_median_days` double COMMENT 'median of the days they have been so',
-    `open_non_compliant_max_days` int COMMENT 'maximum of the days they have been so'
+    `open_non_compliant_max_days` int COMMENT 'maximum of the days they have been so',
+    `population_since` date COMMENT 'first snapshot since the aggregator\'s filters, include or exclude last changed: trends look back no further'
 )
 COMMENT 'one row per dimension and value: totals, rates, and how they moved in 7, 30 and 90 days; a gap is not filled; partitions are projected, for Athena and Trino: Redshift Spectrum, Glue jobs, EMR and Spark see rows only with partitions = "registered" or "both"'
 PARTITIONED BY (`snapshot_date` date, `aggregator` string)
@@ -186,9 +187,9 @@ CREATE EXTERNAL TABLE IF NOT EXISTS `compline`.`runs` (
     `run_id` string COMMENT 'the run',
     `started_at` timestamp COMMENT 'when the run started',
     `finished_at` timestamp COMMENT 'when the run was done with this aggregator',
-    `outcome` string COMMENT 'succeeded, held or failed',
+    `outcome` string COMMENT 'succeeded, held, failed, or dropped: moved to its month\'s file by maintain',
     `error` string COMMENT 'why it failed, or is held, or what was left undone',
-    `command` string COMMENT 'run or import',
+    `command` string COMMENT 'run, import or maintain',
     `shards` int COMMENT 'shards of the plan',
     `shards_resumed` int COMMENT 'shards of the plan that a stopped run had read',
     `shard_restarts` int COMMENT 'shards read again from their first page, since AWS Config refused their page token',
@@ -208,9 +209,11 @@ CREATE EXTERNAL TABLE IF NOT EXISTS `compline`.`runs` (
     `not_reconciled` string COMMENT 'why AWS Config\'s own count could not be had; null if it was, or was not asked',
     `snapshot_sha256` string COMMENT 'SHA-256 of the file that was committed to pack_compliance, in hexadecimal',
     `source_status_sha256` string COMMENT 'SHA-256 of the file that was committed to source_status, in hexadecimal',
-    `commit_number` bigint COMMENT 'order of the changes to this day\'s snapshot, 1 for the first; null if the run changed nothing'
+    `commit_number` bigint COMMENT 'order of the changes to this day\'s snapshot, 1 for the first; null if the run changed nothing',
+    `population` string COMMENT 'which packs were asked for: the filters, include and exclude of the pipeline file',
+    `facts_only` boolean COMMENT 'whether the population depends on the compliance type, so that it has no trends'
 )
-COMMENT 'one row per run, of those that failed too; partitions are projected, for Athena and Trino: Redshift Spectrum, Glue jobs, EMR and Spark see rows only with partitions = "registered" or "both"'
+COMMENT 'one row per run, of those that failed too; commit_number is the order of commits; partitions are projected, for Athena and Trino: Redshift Spectrum, Glue jobs, EMR and Spark see rows only with partitions = "registered" or "both"'
 PARTITIONED BY (`snapshot_date` date, `aggregator` string)
 STORED AS PARQUET
 LOCATION 's3://example-compliance-history/compline/runs/'

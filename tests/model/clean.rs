@@ -76,5 +76,10 @@ fn of_any(row: &Row, id: &str) -> Row {
         "dimension_value" if is_of_all && value == id => "the aggregator".to_owned(),
         _ => value.clone(),
     };
-    row.iter().filter(|(_, value)| *value != "-").map(|(name, text)| (name.clone(), value(name, text))).collect()
+    // Files of older versions lack this column, which is a date and so not a null of a file of today either.
+    let is_later = |name: &str| name == "population_since";
+    row.iter()
+        .filter(|(name, value)| *value != "-" && !is_later(name))
+        .map(|(name, text)| (name.clone(), value(name, text)))
+        .collect()
 }

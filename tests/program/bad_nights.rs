@@ -1,6 +1,6 @@
 //! Nights on which AWS Config, or the way to it, does not do what it should.
 
-use crate::answers::{Answer, serve};
+use crate::support::answers::{Answer, serve};
 use crate::support::{Scene, run};
 use compline_model::Table;
 
@@ -25,7 +25,7 @@ impl Bad {
 }
 
 fn column_of(ledger: &arrow::array::RecordBatch, column: &str) -> u64 {
-    crate::reading::column(ledger, column).iter().map(|value| value.parse::<u64>().expect("a number")).sum()
+    crate::support::reading::column(ledger, column).iter().map(|value| value.parse::<u64>().expect("a number")).sum()
 }
 
 /// Every fault must have fired, or the test that has it shows nothing.
@@ -246,7 +246,7 @@ fn b06_a_day_that_lost_much_is_held_until_it_is_accepted_and_then_committed_as_i
     assert_eq!(large.rows(FACT, "org", DAY), alone.rows(FACT, "org", DAY));
     let removed = large.rows(Table::PackChanges, "org", DAY).iter().filter(|row| row.contains("|removed|")).count();
     assert!(removed > 100, "{removed}");
-    let left = crate::reading::files(&large.path("lake"));
+    let left = crate::support::reading::files(&large.path("lake"));
     assert!(left.keys().all(|name| !name.starts_with("_compline/held")), "{:?}", left.keys());
 }
 

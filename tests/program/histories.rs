@@ -1,6 +1,6 @@
 //! Histories small enough to check by hand: what was imported, the tables that came of it, and why the numbers are so.
 
-use crate::reading::column;
+use crate::support::reading::column;
 use crate::support::{Scene, run};
 use arrow::array::RecordBatch;
 use compline_model::Table;
@@ -175,6 +175,6 @@ fn each_history_that_can_be_checked_by_hand_has_the_golden_tables() {
                 show(&mut text, table, &batch, names);
             }
         }
-        super::nights::golden(&format!("history_{}", history.name), &text);
+        super::run::golden(&format!("history_{}", history.name), &text);
     }
 }

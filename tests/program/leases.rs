@@ -1,7 +1,7 @@
 //! One writer: runs at the same moment on the same lake.
 
-use crate::moto::Moto;
-use crate::reading::{files, of_trends};
+use crate::support::moto::Moto;
+use crate::support::reading::{files, of_trends};
 use crate::support::{Ended, Scene, finish, run, signal, start, wait_until};
 use compline_model::Table;
 use compline_simulator::OrganizationSpec;

@@ -1,25 +1,22 @@
-//! The whole program, as its users run it: the built binary, real HTTP, real files.
+//! The whole program, as its users run it: the built binary, real HTTP, real files. A file per command or promise.
 
-mod answers;
 mod bad_input;
 mod bad_nights;
-mod checked;
-mod connecting;
-mod damaged;
+mod check;
+mod checkpoints;
+mod credentials;
+mod damage;
 mod histories;
+mod import;
 mod import_rules;
-mod imports;
-mod journaled;
-mod killed;
+mod journal;
+mod kills;
 mod leases;
-mod maintained;
-mod moto;
-mod nights;
-mod planning;
+mod maintain;
+mod plan;
 mod populations;
-mod reading;
-mod recomputed;
-mod resumed;
+mod run;
 mod s3;
 mod support;
-mod verified;
+mod trends;
+mod verify;

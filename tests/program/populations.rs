@@ -1,9 +1,9 @@
 //! Which packs were asked for: days are compared only with days of the same filters, and days whose filters depend on the
 //! answer with none.
 
-use crate::reading::{column, files};
+use crate::support::reading::{column, files};
 use crate::support::{Ended, Scene, run};
-use crate::verified::is_sound;
+use crate::verify::is_sound;
 use compline_model::Table;
 
 const DAYS: [&str; 4] = ["2026-02-24", "2026-02-25", "2026-02-26", "2026-02-27"];

@@ -1,6 +1,6 @@
 //! The same nights on an S3 server that is not ours.
 
-use crate::reading::{files, of_trends};
+use crate::support::reading::{files, of_trends};
 use crate::support::{Scene, run};
 use compline_model::Table;
 use hyper::server::conn::http1;

@@ -1,5 +1,9 @@
 //! A source, a pipeline and a lake for the program to work with.
 
+pub(crate) mod answers;
+pub(crate) mod moto;
+pub(crate) mod reading;
+
 use compline_model::SnapshotDate;
 use compline_simulator::{Faults, Organization, OrganizationSpec, Simulator};
 use std::path::{Path, PathBuf};

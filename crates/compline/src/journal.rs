@@ -13,7 +13,7 @@ use anyhow::Context;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use compline_model::{AggregatorId, Dataset, RunId, SnapshotDate, Table};
-use compline_sink::{Lake, Partition};
+use compline_sink::{Lake, Partition, SinkErrorKind};
 use serde::{Deserialize, Serialize};
 
 /// The form of an entry. A newer one is refused, and nothing is changed.
@@ -164,7 +164,7 @@ impl Journal {
         let SnapshotFiles { facts, sources } = files;
         let staged_facts = self.lake.stage(&self.id, self.run_id, dataset.facts, facts.clone()).await?;
         let staged_sources = self.lake.stage(&self.id, self.run_id, dataset.sources, sources.clone()).await?;
-        row.commit_number = Some(self.next_number(date).await);
+        row.commit_number = self.next_number(date).await?;
         row.snapshot_sha256 = Some(staged_facts.sha256.clone());
         row.source_status_sha256 = Some(staged_sources.sha256.clone());
         row.bytes = staged_facts.bytes + staged_sources.bytes;
@@ -229,7 +229,7 @@ impl Journal {
     pub(crate) async fn drop_days(&mut self, dates: &[SnapshotDate], row: &LedgerRow) -> anyhow::Result<()> {
         let mut drops = Vec::with_capacity(dates.len());
         for date in dates {
-            let number = self.next_number(*date).await;
+            let Some(number) = self.next_number(*date).await? else { continue };
             let row = LedgerRow { commit_number: Some(number), outcome: Outcome::Dropped, ..row.clone() };
             drops.push(Drop { snapshot_date: date.to_string(), row });
         }
@@ -245,22 +245,46 @@ impl Journal {
     async fn drop_day(&self, drop: &Drop) -> anyhow::Result<()> {
         let date = drop.snapshot_date.parse()?;
         Ledger::write(&self.lake, &self.id, date, drop.row.clone()).await?;
-        let partitions = Dataset::ALL.iter().flat_map(Dataset::snapshot).map(|table| self.partition(table, date));
-        Ok(self.lake.remove(&partitions.collect::<Vec<_>>()).await?)
+        Ok(self.lake.remove(&self.snapshot_of(date)).await?)
+    }
+
+    /// Completes a drop that a stopped run began: where the ledger says that the day was dropped, its files go. Where it does not
+    /// yet, the day stays, and the next `maintain` proves again that its month has it.
+    async fn finish_drop(&self, drop: &Drop) -> anyhow::Result<()> {
+        let date = drop.snapshot_date.parse()?;
+        match Ledger::read(&self.lake, &self.id, date).await {
+            Ok(ledger) if ledger.last_change().is_some_and(|last| last.run_id == drop.row.run_id) => {
+                Ok(self.lake.remove(&self.snapshot_of(date)).await?)
+            }
+            Ok(_) => Ok(()),
+            // A damaged ledger costs its own day: the files stay.
+            Err(error) if is_damage(&error) => {
+                tracing::warn!(error = format!("{error:#}"), %date, "the day is not dropped");
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn snapshot_of(&self, date: SnapshotDate) -> Vec<Partition> {
+        Dataset::ALL.iter().flat_map(Dataset::snapshot).map(|table| self.partition(table, date)).collect()
     }
 
     /// The number of the next change to a day's snapshot.
-    async fn next_number(&self, date: SnapshotDate) -> u64 {
+    ///
+    /// # Errors
+    /// A ledger that cannot be read for the moment. One that is damaged has no number that can be known: see `roll_forward`.
+    async fn next_number(&self, date: SnapshotDate) -> anyhow::Result<Option<u64>> {
         let intended = self.blocked.iter().filter(|blocked| blocked.date == date).map(|blocked| blocked.number).max();
-        // A ledger that cannot be read does not stop a commit: its row waits in the journal, and gets its number there.
-        let committed = match Ledger::read(&self.lake, &self.id, date).await {
-            Ok(ledger) => ledger.last_number(),
-            Err(error) => {
+        match Ledger::read(&self.lake, &self.id, date).await {
+            Ok(ledger) => Ok(Some(ledger.last_number().max(intended.unwrap_or_default()) + 1)),
+            // It does not stop a commit: the row waits in the journal, and gets its number there.
+            Err(error) if is_unreadable(&error) => {
                 tracing::warn!(error = format!("{error:#}"), %date, "the ledger cannot be read: its row will wait in the journal");
-                0
+                Ok(None)
             }
-        };
-        committed.max(intended.unwrap_or_default()) + 1
+            Err(error) => Err(error),
+        }
     }
 
     fn partition(&self, table: Table, date: SnapshotDate) -> Partition {
@@ -323,7 +347,7 @@ impl Journal {
             self.add_trends(from.parse().unwrap_or(FIRST_DAY));
         }
         for drop in &document.drops {
-            self.drop_day(drop).await?;
+            self.finish_drop(drop).await?;
         }
         if let Some(intent) = &document.snapshot {
             let date = intent.snapshot_date.parse()?;
@@ -355,13 +379,16 @@ impl Journal {
         let facts = self.lake.sha256_of(&self.partition(dataset.facts, date)).await?;
         // Where its facts are in place it is the last commit, whatever number it could give itself without its ledger.
         let is_in_place = facts.as_ref() == Some(&intent.facts_sha256);
-        if !is_in_place && Some(ledger.last_number()) >= intent.row.commit_number {
+        let is_overtaken = intent.row.commit_number.is_some_and(|number| ledger.last_number() >= number);
+        if !is_in_place && is_overtaken {
             let error = "stopped before its snapshot was in place, and overtaken by a later run of the day".to_owned();
             let row = LedgerRow { outcome: Outcome::Failed, error: Some(error), ..intent.row.clone() };
             let row =
                 LedgerRow { commit_number: None, snapshot_sha256: None, source_status_sha256: None, rows: 0, ..row };
             return Ledger::write(&self.lake, &self.id, date, row).await;
         }
+        // Both files are at hand before one is put: otherwise the day would have the sources of another run than its facts.
+        let mut missing = Vec::new();
         for (table, sha256) in [(dataset.sources, &intent.sources_sha256), (dataset.facts, &intent.facts_sha256)] {
             let partition = self.partition(table, date);
             if self.lake.sha256_of(&partition).await?.as_ref() == Some(sha256) {
@@ -375,11 +402,18 @@ impl Journal {
                     table.name()
                 )
             })?;
+            missing.push((partition, staged));
+        }
+        for (partition, staged) in missing {
             self.lake.commit_file(&partition, staged).await?;
+        }
+        // What was held of the day before that is of the past.
+        for partition in self.snapshot_of(date) {
+            self.lake.release(&partition).await?;
         }
         let note =
             format!("the run was stopped; completed from the journal by run {} at {}", self.run_id, now.to_rfc3339());
-        let number = intent.row.commit_number.max(Some(ledger.last_number() + 1));
+        let number = Some(intent.row.commit_number.unwrap_or_default().max(ledger.last_number() + 1));
         let row = LedgerRow { finished_at: now, error: Some(note), commit_number: number, ..intent.row.clone() };
         Ledger::write(&self.lake, &self.id, date, row).await
     }
@@ -409,6 +443,13 @@ impl Pending {
 
 /// Before every day of every lake, for work whose first day is not known.
 const FIRST_DAY: SnapshotDate = SnapshotDate::FIRST;
+
+/// Whether an error says that a file is there and cannot be read, now or later, whatever the store does.
+fn is_unreadable(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<compline_sink::SinkError>().is_some_and(|error| error.kind != SinkErrorKind::Transient)
+    })
+}
 
 /// Whether an error is that of a file which is not whole.
 pub(crate) fn is_damage(error: &anyhow::Error) -> bool {

@@ -135,6 +135,11 @@ impl Ledger {
         let partition = Self::partition(id, date);
         let mut ledger = Self::read(lake, id, date).await?;
         ledger.0.retain(|own| own.run_id != row.run_id);
+        let mut row = row;
+        if row.commit_number.is_none() && matches!(row.outcome, Outcome::Succeeded | Outcome::Dropped) {
+            // It was not known while the ledger could not be read.
+            row.commit_number = Some(ledger.last_number() + 1);
+        }
         ledger.0.push(row);
         lake.commit(&partition, ledger.batch().context("cannot make the rows of the ledger")?).await?;
         Ok(())
@@ -150,7 +155,7 @@ impl Ledger {
     }
 
     /// The run that changed the day's snapshot last, if one did: it committed it, or dropped it.
-    fn last_change(&self) -> Option<&LedgerRow> {
+    pub(crate) fn last_change(&self) -> Option<&LedgerRow> {
         let changes = self.0.iter().filter(|row| row.is_commit() || row.outcome == Outcome::Dropped);
         changes.max_by_key(|row| row.change_order())
     }
@@ -158,6 +163,11 @@ impl Ledger {
     /// The run that committed the day last, in order of commits.
     pub(crate) fn last_commit(&self) -> Option<&LedgerRow> {
         self.0.iter().filter(|row| row.is_commit()).max_by_key(|row| row.change_order())
+    }
+
+    /// Whether the last commit is of a version whose ledger does not say what was dropped since.
+    pub(crate) fn is_of_older_version(&self) -> bool {
+        self.last_commit().is_none_or(|row| row.commit_number.is_none())
     }
 
     /// Whether the day's own files were dropped, and it was not committed again since.

@@ -26,6 +26,8 @@ struct Plan {
     drop_statuses: Vec<(Partition, Object)>,
     /// What is left alone that one would expect to be done, and why.
     notes: Vec<String>,
+    /// Whether that is for a month that is damaged.
+    is_damaged: bool,
 }
 
 /// A month's file to be made.
@@ -125,7 +127,7 @@ async fn applied_for(session: &Session<'_>, id: &AggregatorId) -> anyhow::Result
     let inventory = lake.inventory(session.started_at).await?;
     let plan = plan(session, &inventory, id).await?;
     let mut lines: Vec<String> = plan.notes.iter().map(|note| format!("{id}: {note}")).collect();
-    let mut is_damaged = false;
+    let mut is_damaged = plan.is_damaged;
     for compaction in &plan.compact {
         let Compaction { month, days, only_in_month } = compaction;
         let (bytes, _) = match lake.compact(month, days, only_in_month).await {
@@ -267,6 +269,7 @@ impl Plan {
             Ok(there) => there,
             Err(error) if error.is_damage() => {
                 self.notes.push(format!("left as it is: {error}"));
+                self.is_damaged = true;
                 return Ok(BTreeSet::new());
             }
             Err(error) => return Err(error.into()),

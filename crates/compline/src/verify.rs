@@ -39,6 +39,8 @@ pub(crate) struct Verified {
 pub(crate) struct Problem {
     /// The day that it is of, if it is of one.
     date: Option<SnapshotDate>,
+    /// Whether it is of what is computed: a snapshot is only written while the journal names its day.
+    is_of_trends: bool,
     pub(crate) what: String,
 }
 
@@ -64,7 +66,7 @@ pub(crate) struct Found {
 
 impl Problem {
     fn of(date: SnapshotDate, what: impl Into<String>) -> Self {
-        Self { date: Some(date), what: what.into() }
+        Self { date: Some(date), is_of_trends: false, what: what.into() }
     }
 }
 
@@ -138,7 +140,11 @@ async fn set_apart(session: &Session<'_>, found: &mut Found, before: &Pending) -
     let id = &found.aggregator;
     let Some(holder) = session.other_holder(id).await? else { return Ok(()) };
     let after = Journal::peek(&session.lake, id).await?;
-    let is_written = |problem: &Problem| problem.date.is_none_or(|date| before.has(date) || after.has(date));
+    let is_written = |problem: &Problem| match problem.date {
+        Some(date) if problem.is_of_trends => before.has(date) || after.has(date),
+        Some(date) => before.days.contains(&date) || after.days.contains(&date),
+        None => !before.runs.is_empty() || !after.runs.is_empty(),
+    };
     for problem in found.problems.extract_if(.., |problem| is_written(problem)) {
         found.in_progress.push(format!("{} (at work: {holder})", problem.what));
     }
@@ -236,7 +242,7 @@ impl Verifying<'_> {
             let what = format!(
                 "the trends from {from} on are out of date, since a run was stopped or a file is damaged; {next}"
             );
-            problems.push(Problem { date: None, what });
+            problems.push(Problem { date: None, is_of_trends: true, what });
         }
         for date in &pending.days {
             problems.push(Problem::of(
@@ -251,7 +257,8 @@ impl Verifying<'_> {
         match computing.compute(None).await {
             Ok(computed) => {
                 let differ = |date: &SnapshotDate| {
-                    Problem::of(*date, format!("the trend tables of {date} are not what the snapshots say"))
+                    let what = format!("the trend tables of {date} are not what the snapshots say");
+                    Problem { date: Some(*date), is_of_trends: true, what }
                 };
                 problems.extend(computed.differed.iter().map(differ));
                 let needless =
@@ -260,7 +267,7 @@ impl Verifying<'_> {
             }
             Err(error) => {
                 let what = format!("what the trend tables must be cannot be computed: {error:#}");
-                problems.push(Problem { date: None, what });
+                problems.push(Problem { date: None, is_of_trends: true, what });
             }
         }
         bar.finish_and_clear();
@@ -276,7 +283,7 @@ impl Verifying<'_> {
             let there = match self.lake.verify_month(month, &days).await {
                 Ok(there) => there,
                 Err(error) => {
-                    problems.push(Problem { date: days.last().copied(), what: error.to_string() });
+                    problems.push(Problem { date: days.last().copied(), is_of_trends: false, what: error.to_string() });
                     continue;
                 }
             };

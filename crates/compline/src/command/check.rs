@@ -2,7 +2,7 @@
 
 use super::day_of;
 use crate::arguments::PipelineArguments;
-use crate::catalog::Cataloguing;
+use crate::catalog::{Cataloguing, days_of_lake};
 use crate::failure::{Ending, Failure};
 use crate::print;
 use crate::session::{Clock, open_lake};
@@ -13,7 +13,7 @@ use futures::future::join_all;
 use std::error::Error;
 use std::time::Duration;
 
-/// One thing that was tried: what it was, and what came of it.
+/// One check: what it was, and its result.
 struct Tried {
     what: String,
     found: Result<String, String>,
@@ -36,7 +36,13 @@ pub(super) async fn check(arguments: &PipelineArguments, clock: Clock) -> Result
     let connector = Connector::load(settings.identity(), options).await;
     let aggregators = join_all(settings.aggregators.iter().map(|one| aggregator(one, &settings, &connector))).await;
     let lake = lake(&settings, RunId::new(now)).await;
-    let tried: Vec<Tried> = aggregators.into_iter().flatten().chain(lake).chain(catalog(&settings).await).collect();
+    let tried: Vec<Tried> = aggregators
+        .into_iter()
+        .flatten()
+        .chain(lake)
+        .chain(catalog(&settings).await)
+        .chain(hidden_days(&settings).await)
+        .collect();
     print(&told(&tried))?;
     Ok(if tried.iter().all(|tried| tried.found.is_ok()) { Ending::Done } else { Ending::Failed })
 }
@@ -45,14 +51,14 @@ fn tried<T, E: Error>(what: String, found: Result<T, E>, words: impl FnOnce(T) -
     Tried { what, found: found.map(words).map_err(|error| error.to_string()) }
 }
 
-/// Who asks an aggregator, and one page of each list.
+/// The caller identity for an aggregator, and one page of each list.
 async fn aggregator(aggregator: &AggregatorSettings, settings: &Settings, connector: &Connector) -> Vec<Tried> {
     let id = &aggregator.address.id;
     let mut all = Vec::new();
     if settings.identity() == Identity::DefaultChain {
         let found = connector.identity_for(&aggregator.address).await;
         let nobody = found.as_ref().is_err_and(FetchError::is_of_credentials);
-        all.push(tried(format!("{id}: who asks"), found, |arn| arn));
+        all.push(tried(format!("{id}: caller identity"), found, |arn| arn));
         if nobody {
             return all;
         }
@@ -86,6 +92,15 @@ async fn catalog(settings: &Settings) -> Option<Tried> {
     let words =
         |is_there| if is_there { "it is there" } else { "it is not there yet; the first run makes it" }.to_owned();
     Some(tried("catalog: the database".to_owned(), cataloguing.has_database().await, words))
+}
+
+/// Days that Athena does not show, since `first_day` is set.
+async fn hidden_days(settings: &Settings) -> Option<Tried> {
+    let cataloguing = Cataloguing::open(settings).await?;
+    // A lake that cannot be listed has been told by then.
+    let days = days_of_lake(&open_lake(settings).await.ok()?).await.ok()?;
+    let hidden = cataloguing.hidden_days(&days)?;
+    Some(Tried { what: "catalog: first_day".to_owned(), found: Err(hidden) })
 }
 
 /// A line for each thing that was tried. What went wrong has a line of its own, since it says what to do.

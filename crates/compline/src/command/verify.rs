@@ -1,6 +1,7 @@
 //! `compline verify`.
 
 use crate::arguments::VerifyArguments;
+use crate::catalog::{Cataloguing, days_of_inventory};
 use crate::failure::{Ending, Failure};
 use crate::print;
 use crate::progress::log_to_stderr;
@@ -31,14 +32,17 @@ pub(super) async fn verify(arguments: &VerifyArguments, clock: Clock) -> Result<
     let when_stopped = "nothing is half written; run it again";
     let opening = Opening { settings: &settings, command, access, clock, progress, when_stopped };
     let ended = session(opening, async |session: &Session<'_>| {
-        let verified = verify_lake(session, only.as_ref(), span).await?;
-        if !arguments.repair {
-            return Ok(verified);
+        let mut verified = verify_lake(session, only.as_ref(), span).await?;
+        if arguments.repair {
+            repair(session, &verified).await?;
+            verified = verify_lake(session, only.as_ref(), span).await?;
         }
-        repair(session, &verified).await?;
-        verify_lake(session, only.as_ref(), span).await
+        let days = days_of_inventory(&verified.inventory);
+        let hidden = Cataloguing::open(session.settings).await.and_then(|cataloguing| cataloguing.hidden_days(&days));
+        anyhow::Ok((verified, hidden))
     });
-    ended.await?.then(|verified| {
+    ended.await?.then(|(verified, hidden)| {
+        print(&hidden.map(|hidden| format!("{hidden}\n")).unwrap_or_default())?;
         print(&told(&verified))?;
         Ok(if verified.problems() == 0 { Ending::Done } else { Ending::Failed })
     })

@@ -130,6 +130,7 @@ async fn snapshot(
     bar.stage("writing the snapshot and its trends");
     let _one_at_a_time = shared.computing.acquire().await?;
     let was_pending = journal.trends_from();
+    let before = Population::of_day(&shared.session.lake, id, shared.night.date).await.unwrap_or_default();
     let Collected { snapshot, source_status } = collected;
     let lake = shared.session.lake_of(id);
     let files = SnapshotFiles {
@@ -145,8 +146,9 @@ async fn snapshot(
     let tonight = Tonight {
         date: shared.night.date,
         rows: Some(snapshot.into_trend_rows()?),
+        // Later days are compared with it or not by its population, which its tables need not show.
+        is_all: was_pending.is_none() && before.is_none_or(|before| before == population),
         population,
-        is_all: was_pending.is_none(),
     };
     let pending = trends(shared, id, journal, tonight, day).await;
     shared.release(id).await?;
@@ -221,7 +223,8 @@ async fn refuse_dropped(shared: &Shared<'_>, id: &AggregatorId) -> anyhow::Resul
     };
     for dropped in shared.history.dropped(id).range(date..) {
         // Before the ledger said so, the settings alone told a day that was dropped from one that is lost.
-        if Ledger::read(&shared.session.lake, id, *dropped).await?.is_dropped() || is_old(*dropped) {
+        let ledger = Ledger::read(&shared.session.lake, id, *dropped).await?;
+        if ledger.is_dropped() || (ledger.is_of_older_version() && is_old(*dropped)) {
             bail!(
                 "the snapshots of {date} and of days around it were dropped, as maintain.snapshot_days says: their rows are in \
                  the months' files, and the day is not taken in again"

@@ -95,21 +95,27 @@ impl<'a> Chain<'a> {
         let in_span = |date: &&SnapshotDate| !self.dropped.contains(date) && span.has(**date);
         let Some(mut first) = self.dates.iter().find(in_span).copied() else { return Ok(None) };
         if let Some(earlier) = self.earliest_lacking.filter(|earlier| self.dates.contains(earlier)) {
+            if self.dropped.contains(&earlier) {
+                bail!("{}", self.needs_dropped(first, earlier));
+            }
             first = first.min(earlier);
         }
         loop {
             let known = tonight.filter(|tonight| tonight.date == first).map(|tonight| tonight.population.clone());
             match self.lacking(first, known).await? {
-                Some(earlier) if self.dropped.contains(&earlier) => bail!(
-                    "the trends of {first} go on from {} and {} of {earlier}, which are not all there, and its snapshot was \
-                     dropped; restore them",
-                    self.dataset.status.name(),
-                    self.dataset.trends.name()
-                ),
+                Some(earlier) if self.dropped.contains(&earlier) => bail!("{}", self.needs_dropped(first, earlier)),
                 Some(earlier) => first = earlier,
                 None => return Ok(Some(first)),
             }
         }
+    }
+
+    fn needs_dropped(&self, date: SnapshotDate, earlier: SnapshotDate) -> String {
+        let (status, trends) = (self.dataset.status.name(), self.dataset.trends.name());
+        format!(
+            "the trends of {date} go on from {status} and {trends} of {earlier}, which are not all there, and its snapshot was \
+             dropped; restore them"
+        )
     }
 
     /// An earlier day that must be computed first, if something that a day is computed from is not there. Otherwise what the day

@@ -44,7 +44,8 @@ struct Said {
 impl Day<'_> {
     /// Reads the day's files, of the tables that have one.
     pub(super) async fn verify(&self, tables: BTreeSet<Table>) -> anyhow::Result<Verified> {
-        let mut problems = Vec::new();
+        // Each with whether it is of what is computed.
+        let mut problems: Vec<(bool, String)> = Vec::new();
         let mut said = Said::default();
         for table in &tables {
             let (table, partition) =
@@ -57,31 +58,34 @@ impl Day<'_> {
                         (stored, order)
                     })
                     .await?;
-                    problems.extend(order.map(|what| format!("{key}: {what}")));
+                    problems.extend(order.map(|what| (table.is_derived(), format!("{key}: {what}"))));
                     said.note(table, stored);
                 }
-                Ok(None) => problems.push(format!("{} was there and is gone", partition.key())),
-                Err(error) => problems.push(error.to_string()),
+                Ok(None) => problems.push((table.is_derived(), format!("{} was there and is gone", partition.key()))),
+                Err(error) => problems.push((table.is_derived(), error.to_string())),
             }
         }
         let ledger_is_read = said.ledger.is_some();
         let ledger = said.ledger.take().unwrap_or_default();
         // One that was dropped and is there again was restored.
         let is_dropped = !tables.contains(&self.dataset.facts)
-            && (ledger.is_dropped() || self.was_dropped_before_the_ledger_said_so);
+            && (ledger.is_dropped() || (self.was_dropped_before_the_ledger_said_so && ledger.is_of_older_version()));
         problems.extend(self.completeness(&tables, &ledger, is_dropped));
         problems.extend(self.agreement(&said, ledger_is_read.then_some(&ledger)));
         Ok(Verified {
             date: self.date,
             snapshot_rows: said.snapshot.as_ref().map_or(0, |snapshot| snapshot.rows.num_rows() as u64),
-            problems: problems.into_iter().map(|what| Problem::of(self.date, what)).collect(),
+            problems: problems
+                .into_iter()
+                .map(|(is_of_trends, what)| Problem { date: Some(self.date), is_of_trends, what })
+                .collect(),
             is_dropped,
             ledger,
         })
     }
 
     /// A day has every table, or it has none but the ledger.
-    fn completeness(&self, tables: &BTreeSet<Table>, ledger: &Ledger, is_dropped: bool) -> Vec<String> {
+    fn completeness(&self, tables: &BTreeSet<Table>, ledger: &Ledger, is_dropped: bool) -> Vec<(bool, String)> {
         let (date, facts) = (self.date, self.dataset.facts);
         let has_facts = tables.contains(&facts);
         let last = ledger.last_commit();
@@ -91,45 +95,52 @@ impl Day<'_> {
                 (*table == self.dataset.status && self.status_is_dropped) || (facts_only && table.is_derived())
             };
             let missing = Table::ALL.into_iter().filter(|table| !tables.contains(table) && !may_be_missing(table));
-            return missing.map(|table| format!("{} of {date} is not there", table.name())).collect();
+            let words = |table: Table| (table.is_derived(), format!("{} of {date} is not there", table.name()));
+            return missing.map(words).collect();
         }
         if is_dropped {
             return Vec::new();
         }
         let orphans = tables.iter().filter(|table| **table != Table::Runs);
-        let words =
-            |table: &Table| format!("{} of {date} is there, and its snapshot in {} is not", table.name(), facts.name());
-        let mut found: Vec<String> = orphans.map(words).collect();
+        let words = |table: &Table| {
+            (false, format!("{} of {date} is there, and its snapshot in {} is not", table.name(), facts.name()))
+        };
+        let mut found: Vec<(bool, String)> = orphans.map(words).collect();
         if let Some(last) = last {
-            found.push(format!(
+            let what = format!(
                 "{} of {date} is not there, and the ledger says that run {} committed it: restore it",
                 facts.name(),
                 last.run_id
-            ));
+            );
+            found.push((false, what));
         }
         found
     }
 
-    fn agreement(&self, said: &Said, ledger: Option<&Ledger>) -> Vec<String> {
+    fn agreement(&self, said: &Said, ledger: Option<&Ledger>) -> Vec<(bool, String)> {
         let date = self.date;
         let mut found = Vec::new();
         let Some(snapshot) = &said.snapshot else { return found };
         let rows = snapshot.rows.num_rows();
         if let Some(present) = said.present.filter(|present| *present != rows) {
-            found.push(format!("pack_status of {date} has {present} packs that are present, and the snapshot {rows}"));
+            let what = format!("pack_status of {date} has {present} packs that are present, and the snapshot {rows}");
+            found.push((true, what));
         }
         if let Some(total) = said.packs_total.filter(|total| usize::try_from(*total) != Ok(rows)) {
-            found.push(format!("compliance_trends of {date} counts {total} packs, and the snapshot has {rows}"));
+            found
+                .push((true, format!("compliance_trends of {date} counts {total} packs, and the snapshot has {rows}")));
         }
         let Some(ledger) = ledger else { return found };
         let other_sources = |own: &String| said.source_status_sha256.as_ref().is_some_and(|there| there != own);
         match ledger.last_commit() {
-            None => found.push(format!("the ledger of {date} has no run that committed its snapshot")),
+            None => found.push((false, format!("the ledger of {date} has no run that committed its snapshot"))),
             Some(last) if !last.committed(rows, &snapshot.sha256) => {
-                found.push(format!("the snapshot of {date} is not the one that the ledger says was committed"));
+                found
+                    .push((false, format!("the snapshot of {date} is not the one that the ledger says was committed")));
             }
             Some(last) if last.source_status_sha256.as_ref().is_some_and(other_sources) => {
-                found.push(format!("source_status of {date} is not the one that the ledger says was committed"));
+                let what = format!("source_status of {date} is not the one that the ledger says was committed");
+                found.push((false, what));
             }
             Some(_) => {}
         }

@@ -2,7 +2,7 @@
 
 mod fencing;
 mod leases;
-#[path = "../../../../tests/program/moto.rs"]
+#[path = "../../../../tests/program/support/moto.rs"]
 mod moto;
 mod server;
 

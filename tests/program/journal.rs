@@ -1,8 +1,8 @@
 //! What a run that was stopped left in the journal, and the order of commits.
 
-use crate::reading::{column, files};
+use crate::support::reading::{column, files};
 use crate::support::{Scene, finish, run, start, wait_until};
-use crate::verified::is_sound;
+use crate::verify::is_sound;
 use compline_model::Table;
 use std::path::PathBuf;
 

@@ -1,6 +1,6 @@
 //! `compline trends`: the trend tables again from the snapshots.
 
-use crate::reading::{files, of_trends};
+use crate::support::reading::{files, of_trends};
 use crate::support::{Ended, Scene, run};
 use compline_model::Table;
 

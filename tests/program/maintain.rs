@@ -1,8 +1,8 @@
 //! `compline maintain`: months put together, old things dropped, and a lake that stays what it must be.
 
-use crate::reading::files;
+use crate::support::reading::files;
 use crate::support::{Ended, Scene, run};
-use crate::verified::is_sound;
+use crate::verify::is_sound;
 use compline_model::Table;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -265,7 +265,7 @@ fn f01_a_month_that_is_out_of_date_is_made_again_before_anything_is_dropped_and_
 fn rows_of_month(path: &Path) -> Vec<String> {
     let file = bytes::Bytes::from(std::fs::read(path).expect("read"));
     let batches = parquet::arrow::arrow_reader::ParquetRecordBatchReader::try_new(file, 1024).expect("Parquet");
-    batches.flat_map(|batch| crate::reading::column(&batch.expect("rows"), "conformance_pack_name")).collect()
+    batches.flat_map(|batch| crate::support::reading::column(&batch.expect("rows"), "conformance_pack_name")).collect()
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Days from files.
 
-use crate::reading::files;
+use crate::support::reading::files;
 use crate::support::{Ended, Scene, run};
 use compline_model::Table;
 use std::path::PathBuf;
@@ -39,7 +39,7 @@ fn an_archive_gives_back_the_identical_tables_and_trends_in_whatever_order_days_
     }
     assert_eq!(tables(&scene, "lake"), tables(&scene, "other"));
     let ledger = scene.read(&scene.lake_at("other"), Table::Runs, "org", DAYS[0]).expect("a ledger");
-    assert!(crate::reading::texts(&ledger)[0].contains("|succeeded|-|import|"));
+    assert!(crate::support::reading::texts(&ledger)[0].contains("|succeeded|-|import|"));
 }
 
 #[test]
@@ -131,11 +131,11 @@ fn b22_a_type_that_is_not_known_is_kept_as_it_came_and_the_run_is_good() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.stdout.contains("4 inconsistent rows"), "{ended:?}");
     let rows = scene.read(&scene.lake(), Table::PackCompliance, "org", DAYS[0]).expect("rows");
-    let mut kept: Vec<String> = crate::reading::column(&rows, "compliance_type");
+    let mut kept: Vec<String> = crate::support::reading::column(&rows, "compliance_type");
     kept.sort_unstable();
     assert_eq!(kept, ["", "NOT_APPLICABLE", "SOMETHING_NEW", "compliant"]);
     let trends = scene.read(&scene.lake(), Table::ComplianceTrends, "org", DAYS[0]).expect("rows");
-    assert!(crate::reading::column(&trends, "packs_unknown").contains(&"4".to_owned()));
+    assert!(crate::support::reading::column(&trends, "packs_unknown").contains(&"4".to_owned()));
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn an_import_has_the_rows_that_the_files_filters_ask_for_as_a_run_has_and_counts
         let rows = scene.read(&scene.lake_at(lake), Table::PackCompliance, "org", DAYS[0]).expect("rows");
         let [accounts, regions, names, types] =
             ["account_id", "aws_region", "conformance_pack_name", "compliance_type"]
-                .map(|name| crate::reading::column(&rows, name));
+                .map(|name| crate::support::reading::column(&rows, name));
         accounts.into_iter().zip(regions).zip(names.into_iter().zip(types)).collect::<Vec<_>>()
     };
     let (all, asked) = (rows("all"), rows("asked"));

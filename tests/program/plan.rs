@@ -67,7 +67,7 @@ fn every_split_reads_the_same_rows() {
             let pipeline = scene.org_pipeline(fan_out, &format!("fan_out = \"{fan_out}\""), "");
             scene.night(&pipeline, DAY);
             let batch = scene.read(&scene.lake_at(fan_out), Table::PackCompliance, "org", DAY);
-            crate::reading::texts(&batch.expect("rows"))
+            crate::support::reading::texts(&batch.expect("rows"))
         })
         .collect();
     assert!(rows[0].len() > 300);
@@ -78,13 +78,15 @@ fn every_split_reads_the_same_rows() {
 fn rows_that_the_file_does_not_want_are_left_out_and_counted() {
     let scene = Scene::new("");
     scene.night(&scene.org_pipeline("all", "", ""), DAY);
-    let all =
-        crate::reading::texts(&scene.read(&scene.lake_at("all"), Table::PackCompliance, "org", DAY).expect("rows"));
+    let all = crate::support::reading::texts(
+        &scene.read(&scene.lake_at("all"), Table::PackCompliance, "org", DAY).expect("rows"),
+    );
     let choice = "[aggregator.include]\npack_group = [\"cis-*\", \"web-baseline1\"]\naws_region = \"eu-*\"\n\
                   [aggregator.exclude]\naccount_id = \"000000*\"";
     let ended = scene.night(&scene.org_pipeline("some", choice, ""), DAY);
-    let some =
-        crate::reading::texts(&scene.read(&scene.lake_at("some"), Table::PackCompliance, "org", DAY).expect("rows"));
+    let some = crate::support::reading::texts(
+        &scene.read(&scene.lake_at("some"), Table::PackCompliance, "org", DAY).expect("rows"),
+    );
     let expected: Vec<&String> = all
         .iter()
         .filter(|row| {
@@ -118,7 +120,7 @@ fn answered_by(scene: &Scene, pipeline: std::path::PathBuf, url: &str) -> String
 fn f10_a_region_that_cannot_be_asked_for_by_its_name_is_an_error_or_read_without_a_split_by_region() {
     let pack = serde_json::json!({"ConformancePackName": "a", "AccountId": "000000000001", "AwsRegion": "mars",
         "Compliance": {"ComplianceType": "COMPLIANT"}});
-    let (url, asked) = crate::answers::serve(move |_, request| {
+    let (url, asked) = crate::support::answers::serve(move |_, request| {
         let source = |region: &str| {
             serde_json::json!({"SourceId": "000000000001", "SourceType": "ACCOUNT", "AwsRegion": region,
                 "LastUpdateStatus": "SUCCEEDED"})
@@ -154,7 +156,7 @@ fn f10_a_region_that_cannot_be_asked_for_by_its_name_is_an_error_or_read_without
 
 #[test]
 fn f11_a_source_without_a_status_ends_the_run_and_names_the_field() {
-    let (url, _) = crate::answers::serve(|_, _| {
+    let (url, _) = crate::support::answers::serve(|_, _| {
         let source = serde_json::json!({"SourceId": "000000000001", "SourceType": "ACCOUNT", "AwsRegion": "eu-west-1"});
         let body = serde_json::json!({"AggregatedSourceStatusList": [source]});
         ("200 OK", "application/x-amz-json-1.1", body.to_string())

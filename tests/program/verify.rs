@@ -1,6 +1,6 @@
 //! `compline verify` and `compline history`: a lake held against what it must be.
 
-use crate::reading::{files, of_trends};
+use crate::support::reading::{files, of_trends};
 use crate::support::{Ended, Scene, run, signal, start, wait_until};
 use compline_model::Table;
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! Good nights: again, out of order, with gaps, and what is said of them.
 
-use crate::reading::{files, of_trends};
+use crate::support::reading::{files, of_trends};
 use crate::support::{Scene, run};
 use compline_model::Table;
 

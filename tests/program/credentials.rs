@@ -1,7 +1,7 @@
 //! The way to AWS: credentials, roles, proxies, endpoints.
 
-use crate::answers::{Answer, serve};
-use crate::reading::texts;
+use crate::support::answers::{Answer, serve};
+use crate::support::reading::texts;
 use crate::support::{Scene, run};
 use compline_fetcher::{AggregatorAddress, Connector, FetchOptions, Identity};
 use compline_model::{RunId, Table};

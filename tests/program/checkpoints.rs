@@ -1,6 +1,6 @@
 //! Nights that were stopped, gone on with.
 
-use crate::reading::{files, texts};
+use crate::support::reading::{files, texts};
 use crate::support::{Scene, finish, run, start, wait_until};
 use compline_model::Table;
 use compline_simulator::OrganizationSpec;

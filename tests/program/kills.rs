@@ -1,8 +1,8 @@
 //! Runs that are ended by force, at any moment.
 
-use crate::reading::{files, of_trends};
+use crate::support::reading::{files, of_trends};
 use crate::support::{Scene, finish, run, signal, start, wait_until};
-use crate::verified::is_sound;
+use crate::verify::is_sound;
 use compline_model::Table;
 use std::collections::BTreeMap;
 use std::process::Command;

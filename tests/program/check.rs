@@ -1,6 +1,6 @@
 //! `compline check`: what is wrong is found before the first night.
 
-use crate::reading::files;
+use crate::support::reading::files;
 use crate::support::{Scene, run};
 
 #[test]
@@ -39,7 +39,7 @@ fn without_credentials_it_says_how_to_sign_in() {
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert_eq!(ended.stdout.matches("✗ ").count(), 1, "it is said once: {ended:?}");
     assert!(
-        ended.stdout.contains("✗ org: who asks") && ended.stdout.contains("sign in, or set AWS_PROFILE"),
+        ended.stdout.contains("✗ org: caller identity") && ended.stdout.contains("sign in, or set AWS_PROFILE"),
         "{ended:?}"
     );
 }

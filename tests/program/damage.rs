@@ -1,8 +1,8 @@
 //! Files of a lake that are damaged one at a time, and what the next runs do: a damaged file costs its own day, not the next.
 
-use crate::reading::files;
+use crate::support::reading::files;
 use crate::support::{Ended, Scene, run};
-use crate::verified::is_sound;
+use crate::verify::is_sound;
 use compline_model::Table;
 use std::path::PathBuf;
 

@@ -118,7 +118,8 @@ def test_import_takes_what_boto3_and_the_cli_give_and_has_the_same_set(tmp_path,
         for path in paths:
             path.write_bytes(files[path.name])
         file = pipeline(folder, [f'url = "{folder}/lake"'], simulator)
-        compline("import", file, "--aggregator", "org", "--date", "2026-03-01", *paths)
+        pages = ["--pages"] if len(paths) > 1 else []
+        compline("import", file, "--aggregator", "org", "--date", "2026-03-01", *pages, *paths)
         table = parquet.read_table(folder / "lake/pack_compliance/snapshot_date=2026-03-01/aggregator=org/data.parquet")
         columns = ["account_id", "aws_region", "conformance_pack_name", "compliance_type"]
         rows = list(zip(*(table[name].to_pylist() for name in columns)))

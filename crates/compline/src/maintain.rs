@@ -13,6 +13,7 @@ use crate::verify::days_of;
 use compline_model::{AggregatorId, Dataset, SnapshotDate, SnapshotMonth, Table};
 use compline_sink::{Inventory, Lake, Month, Object, Partition};
 use indicatif::HumanBytes;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is to be done for an aggregator, in this order.
@@ -314,6 +315,21 @@ impl Plan {
         };
         // From the oldest on, without a gap: what is left begins with a day whose state before it is retained.
         self.drop = snapshots.iter().copied().take_while(goes).collect();
+        // The first snapshot that is left goes on from the state of the last day that is dropped, which cannot be computed after
+        // that: without it the days stay.
+        let statuses = dates(inventory, dataset.status, id);
+        let whole = self.drop.len();
+        while self.drop.last().is_some_and(|last| !statuses.contains(last)) {
+            self.drop.pop();
+        }
+        if self.drop.len() < whole {
+            self.notes.push(format!(
+                "{} older than snapshot_days are retained: {} of the last of them, which the next snapshot goes on from, was dropped \
+                 as pack_status_days says",
+                counted(whole - self.drop.len(), "snapshot"),
+                dataset.status.name()
+            ));
+        }
         if let Some(first) = snapshots.iter().find(|date| old(date) && !goes(date)) {
             let missing: Vec<&str> =
                 dataset.snapshot().into_iter().filter(|table| !keep.compact.contains(table)).map(Table::name).collect();
@@ -328,7 +344,6 @@ impl Plan {
             });
         }
         let first_retained = snapshots.iter().find(|date| !self.drop.contains(date));
-        let statuses = dates(inventory, dataset.status, id);
         // What the first snapshot that is retained, and the next one, go on from.
         let base = first_retained.and_then(|first| statuses.range(..*first).next_back());
         let needed = [base, statuses.last()];
@@ -355,14 +370,14 @@ async fn committed(
     if !dataset.snapshot().contains(&day.table) {
         return Ok(None);
     }
-    if !ledgers.contains_key(&day.date) {
-        let ledger = match Ledger::read(lake, &day.aggregator, day.date).await {
+    let ledger = match ledgers.entry(day.date) {
+        Entry::Occupied(read) => read.into_mut(),
+        Entry::Vacant(unread) => unread.insert(match Ledger::read(lake, &day.aggregator, day.date).await {
             Err(error) if crate::journal::is_damage(&error) => Ledger::default(),
             ledger => ledger?,
-        };
-        ledgers.insert(day.date, ledger);
-    }
-    let last = ledgers.get(&day.date).and_then(Ledger::last_commit);
+        }),
+    };
+    let last = ledger.last_commit();
     Ok(last.and_then(|row| {
         if day.table == dataset.facts { row.snapshot_sha256.clone() } else { row.source_status_sha256.clone() }
     }))

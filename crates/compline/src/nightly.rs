@@ -100,7 +100,9 @@ pub(crate) async fn nightly(session: &Session<'_>, night: &Night) -> anyhow::Res
         aggregators,
         not_noted: None,
     };
-    report.not_noted = store(&report, session, night.date).await.err().map(|error| format!("{error:#}"));
+    if report.aggregators.iter().any(|aggregator| aggregator.is_recorded) {
+        report.not_noted = store(&report, session, night.date).await.err().map(|error| format!("{error:#}"));
+    }
     Ok(report)
 }
 

@@ -49,6 +49,18 @@ pub(crate) enum Access {
     WriteAll { wait: Duration },
 }
 
+/// This machine's clock is on another UTC day than a server's.
+#[derive(Debug)]
+pub(crate) struct WrongClock(String);
+
+impl std::fmt::Display for WrongClock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for WrongClock {}
+
 /// How a session ended.
 #[derive(Debug)]
 pub(crate) enum Ended<T> {
@@ -215,9 +227,9 @@ impl Session<'_> {
         }
         let (way, off) = if ahead < TimeDelta::zero() { ("ahead", -ahead) } else { ("behind", ahead) };
         let off = humantime::format_duration(Duration::from_secs(off.num_seconds().unsigned_abs()));
-        bail!(
+        bail!(WrongClock(format!(
             "this machine's clock is {off} {way} of {server}'s: here it is {date} (UTC) and there {there}, so the day would be \
              committed under a wrong date; set the clock (NTP) and run again; nothing was written"
-        )
+        )))
     }
 }

@@ -54,6 +54,7 @@ SELECT
     trends.open_non_compliant_packs,
     trends.open_non_compliant_median_days,
     trends.open_non_compliant_max_days,
+    trends.population_since,
     trends.snapshot_date,
     trends.aggregator
 FROM compline.compliance_trends AS trends

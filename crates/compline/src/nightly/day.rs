@@ -8,6 +8,7 @@ use crate::journal::{Journal, SnapshotFiles};
 use crate::ledger::{Ledger, LedgerRow, Outcome};
 use crate::population::Population;
 use crate::progress::Bar;
+use crate::session::WrongClock;
 use crate::settings::AggregatorSettings;
 use crate::trends::{Computing, Tonight};
 use anyhow::{Context, bail};
@@ -27,6 +28,8 @@ pub(super) struct Day {
     /// Why the catalog does not know of the day, if it should.
     pub(super) not_in_catalog: Option<String>,
     pub(super) seconds: f64,
+    /// Whether the ledger gets a row: not where the date itself is known to be wrong.
+    pub(super) is_recorded: bool,
 }
 
 /// The day of an aggregator, whatever becomes of it.
@@ -45,6 +48,7 @@ pub(super) async fn report(
         undone: Vec::new(),
         not_in_catalog: None,
         seconds: 0.0,
+        is_recorded: true,
     };
     let id = &aggregator.address.id;
     let done = shared.session.guarded(id, run(shared, aggregator, journal, bar, &mut day)).await;
@@ -87,6 +91,9 @@ async fn run(
             journal.trends_from()
         }
     };
+    if !day.is_recorded {
+        return Ok(());
+    }
     catalog(shared, id, day).await;
     day.row.finished_at = (shared.session.clock)();
     let row = LedgerRow { error: day.error(), ..day.row.clone() };
@@ -270,6 +277,7 @@ impl Day {
             return;
         }
         row.outcome = Outcome::Failed;
+        self.is_recorded = !error.is::<WrongClock>();
         row.rows = 0;
         row.error.get_or_insert_with(|| format!("{error:#}"));
     }

@@ -71,6 +71,8 @@ pub(crate) struct AggregatorReport {
     pub(crate) source_status_sha256: Option<String>,
     pub(crate) seconds: f64,
     pub(crate) trends: Option<TrendReport>,
+    #[serde(skip)]
+    pub(super) is_recorded: bool,
 }
 
 /// Findings of one kind: how many, and the first of them.
@@ -113,7 +115,7 @@ impl AggregatorReport {
     /// What became of an aggregator's day.
     pub(super) fn of(aggregator: &AggregatorId, day: Day) -> Self {
         let error = day.error();
-        let Day { row, reading, findings, trends, undone, not_in_catalog, seconds } = day;
+        let Day { row, reading, findings, trends, undone, not_in_catalog, seconds, is_recorded } = day;
         let findings = findings.unwrap_or_default();
         Self {
             aggregator: aggregator.to_string(),
@@ -145,6 +147,7 @@ impl AggregatorReport {
             source_status_sha256: row.source_status_sha256,
             seconds,
             trends,
+            is_recorded,
         }
     }
 

@@ -462,7 +462,7 @@ def test_a_catalog_that_cannot_be_reached_leaves_the_day_kept_and_says_so(scene)
     scene.file.write_text(scene.text.replace(f'database = "{scene.name}"\n            endpoint_url = "', f'database = "{scene.name}"\n            endpoint_url = "http://127.0.0.1:9/#'))
     said = scene.night(DAYS[0], code=3)
     assert "the catalog does not know of the day: cannot read the database" in said
-    assert "`compline catalog FILE` makes it good" in said
+    assert "`compline catalog FILE` completes it" in said
     lines = [json.loads(line) for line in scene.compline("history", scene.file, "--json").splitlines()]
     assert {line["outcome"] for line in lines} == {"succeeded"} and all("catalog" in line["error"] for line in lines)
     assert scene.compline("verify", scene.file).endswith("OK: no problems found\n")

@@ -5,21 +5,15 @@ use crate::step::Place;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 
-/// moto takes some seconds on a busy machine.
-const STARTS_WITHIN: Duration = Duration::from_secs(60);
+#[path = "../program/support/moto.rs"]
+mod server;
 
 /// moto_server, gone with this value.
-pub(crate) struct Moto {
-    process: Child,
-    port: u16,
-}
+pub(crate) struct Moto(server::Moto);
 
 /// A database of the catalog.
 pub(crate) struct Glue {
@@ -31,35 +25,14 @@ pub(crate) struct Glue {
 }
 
 impl Moto {
-    /// Starts one, where `./tests/run` has installed it.
-    pub(crate) fn start() -> Option<Arc<Self>> {
-        let python = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.venv/bin/python");
-        if !Path::new(python).exists() {
-            eprintln!("moto is not there, and the catalog is not tried: ./tests/run installs it");
-            return None;
-        }
-        let free = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = free.local_addr().expect("an address").port();
-        drop(free);
-        let process = Command::new(python)
-            .args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("moto_server");
-        let moto = Self { process, port };
-        let started = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(started.elapsed() < STARTS_WITHIN, "moto_server did not start");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Some(Arc::new(moto))
+    /// Starts one. `./tests/run` installs it.
+    pub(crate) fn start() -> Arc<Self> {
+        Arc::new(Self(server::Moto::start()))
     }
 
     /// An operation of Glue, with a signature that is none, which moto does not mind.
     fn glue(&self, operation: &str, body: &Value) -> Value {
-        let mut socket = TcpStream::connect(("127.0.0.1", self.port)).expect("a connection");
+        let mut socket = TcpStream::connect(self.0.url().trim_start_matches("http://")).expect("a connection");
         let body = body.to_string();
         let signed =
             "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/glue/aws4_request, SignedHeaders=host, Signature=0";
@@ -76,13 +49,6 @@ impl Moto {
     }
 }
 
-impl Drop for Moto {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 impl Glue {
     /// A database of its own.
     pub(crate) fn new(moto: &Arc<Moto>, place: Place) -> Self {
@@ -95,10 +61,7 @@ impl Glue {
     pub(crate) fn settings(&self) -> String {
         let mode = if self.is_registered { "registered" } else { "projection" };
         let Self { database, moto, .. } = self;
-        format!(
-            "[catalog]\ndatabase = \"{database}\"\npartitions = \"{mode}\"\nendpoint_url = \"http://127.0.0.1:{}\"\n",
-            moto.port
-        )
+        format!("[catalog]\ndatabase = \"{database}\"\npartitions = \"{mode}\"\nendpoint_url = {:?}\n", moto.0.url())
     }
 
     /// Holds what a reader sees through the catalog against the files that are there.

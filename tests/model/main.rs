@@ -46,7 +46,7 @@ fn a_bucket_says_what_the_model_says_whatever_is_done_to_it() {
 
 #[test]
 fn a_catalog_shows_what_the_model_says_whatever_is_done_to_the_lake() {
-    let Some(moto) = Moto::start() else { return };
+    let moto = Moto::start();
     search(Place::Projected, 16, Some(&moto));
     search(Place::Registered, 16, Some(&moto));
 }

@@ -47,14 +47,14 @@ fn f01_a_day_that_was_run_again_is_not_dropped_while_its_month_has_its_old_rows(
 
 #[test]
 fn f02_another_pipelines_aggregator_stays_in_the_projection() {
-    let Some(moto) = Moto::start() else { return };
+    let moto = Moto::start();
     let steps = vec![import(Who::Org, 0, &[(0, 0)]), import(Who::Gov, 0, &[(0, 0)])];
     holds(Place::Projected, Start::Empty, steps, Some(&moto), "a reader of the catalog does not see it");
 }
 
 #[test]
 fn f02_an_aggregator_that_left_the_file_stays_in_the_projection() {
-    let Some(moto) = Moto::start() else { return };
+    let moto = Moto::start();
     let steps = vec![import(Who::Two, 0, &[(0, 0)]), Step::RetireOrAdd, import(Who::Org, 0, &[(0, 0)])];
     holds(Place::Projected, Start::Empty, steps, Some(&moto), "a reader of the catalog does not see it");
 }

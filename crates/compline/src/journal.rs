@@ -222,16 +222,22 @@ impl Journal {
         self.absorb().await
     }
 
-    /// Removes the own files of days, which their months have, and says so in the ledger. `row` is what it says of each.
+    /// Removes the own files of days, which their months have, and says so in the ledger. `row` is what it says of each. Gives
+    /// the days that were dropped: one whose ledger cannot be read is not.
     ///
     /// # Errors
     /// A store that does not take it.
-    pub(crate) async fn drop_days(&mut self, dates: &[SnapshotDate], row: &LedgerRow) -> anyhow::Result<()> {
-        let mut drops = Vec::with_capacity(dates.len());
+    pub(crate) async fn drop_days(
+        &mut self,
+        dates: &[SnapshotDate],
+        row: &LedgerRow,
+    ) -> anyhow::Result<Vec<SnapshotDate>> {
+        let (mut drops, mut dropped) = (Vec::with_capacity(dates.len()), Vec::with_capacity(dates.len()));
         for date in dates {
             let Some(number) = self.next_number(*date).await? else { continue };
             let row = LedgerRow { commit_number: Some(number), outcome: Outcome::Dropped, ..row.clone() };
             drops.push(Drop { snapshot_date: date.to_string(), row });
+            dropped.push(*date);
         }
         self.document.drops.clone_from(&drops);
         self.write().await?;
@@ -239,7 +245,7 @@ impl Journal {
             self.drop_day(drop).await?;
         }
         self.document.drops = Vec::new();
-        Ok(())
+        Ok(dropped)
     }
 
     async fn drop_day(&self, drop: &Drop) -> anyhow::Result<()> {
@@ -389,11 +395,14 @@ impl Journal {
         }
         // Both files are at hand before one is put: otherwise the day would have the sources of another run than its facts.
         let mut missing = Vec::new();
-        for (table, sha256) in [(dataset.sources, &intent.sources_sha256), (dataset.facts, &intent.facts_sha256)] {
-            let partition = self.partition(table, date);
-            if self.lake.sha256_of(&partition).await?.as_ref() == Some(sha256) {
+        let sources = self.lake.sha256_of(&self.partition(dataset.sources, date)).await?;
+        for (table, sha256, there) in
+            [(dataset.sources, &intent.sources_sha256, sources), (dataset.facts, &intent.facts_sha256, facts)]
+        {
+            if there.as_ref() == Some(sha256) {
                 continue;
             }
+            let partition = self.partition(table, date);
             let staged = self.lake.staged(&self.id, run_id, table, sha256).await?;
             let staged = staged.with_context(|| {
                 format!(

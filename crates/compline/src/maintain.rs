@@ -157,12 +157,11 @@ async fn applied_for(session: &Session<'_>, id: &AggregatorId) -> anyhow::Result
         version: env!("CARGO_PKG_VERSION").to_owned(),
         ..LedgerRow::default()
     };
-    if !proven.is_empty() {
-        journal.drop_days(&proven, &row).await?;
-    }
+    let dropped = if proven.is_empty() { Vec::new() } else { journal.drop_days(&proven, &row).await? };
+    is_damaged |= dropped.len() < proven.len();
     let statuses: Vec<Partition> = plan.drop_statuses.iter().map(|(partition, _)| partition.clone()).collect();
     lake.remove(&statuses).await?;
-    lines.extend(drops(id, &plan, &proven, &inventory, "dropped"));
+    lines.extend(drops(id, &plan, &dropped, &inventory, "dropped"));
     journal.finish(None).await?;
     let done = match (is_damaged, plan.is_empty()) {
         (true, _) => Progress::Part,

@@ -4,6 +4,7 @@ use super::collect::{Collected, Reading, collect};
 use super::import::import;
 use super::report::{AggregatorReport, DayFindings};
 use super::{Shared, Source, TrendReport};
+use crate::history::Span;
 use crate::journal::{Journal, SnapshotFiles};
 use crate::ledger::{Ledger, LedgerRow, Outcome};
 use crate::population::Population;
@@ -178,7 +179,7 @@ async fn trends(
         dataset: shared.dataset,
         history: &shared.history,
         id,
-        span: crate::history::Span { from, to: None },
+        span: Span { from, to: None },
         write: true,
         on_day: &|_| {},
     };
@@ -191,7 +192,7 @@ async fn trends(
         Err(error) => {
             let from = from
                 .unwrap_or(shared.night.date)
-                .max(shared.history.days(id, crate::history::Span::default()).next().unwrap_or(shared.night.date));
+                .max(shared.history.days(id, Span::default()).next().unwrap_or(shared.night.date));
             day.undone.push(format!("the snapshot is committed, and the trends from {from} on wait: {error:#}"));
             journal.trends_from()
         }

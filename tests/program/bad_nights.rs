@@ -1,6 +1,7 @@
 //! Nights on which AWS Config, or the way to it, does not do what it should.
 
 use crate::support::answers::{Answer, serve};
+use crate::support::reading::column;
 use crate::support::{Scene, run};
 use compline_model::Table;
 
@@ -110,6 +111,24 @@ fn one_shard_that_fails_ends_the_others_of_its_aggregator_at_once() {
     assert!(ended.stdout.contains("Sign in"), "{ended:?}");
     let asked = scene.requests().len();
     assert!((12..16).contains(&asked), "{asked} requests, and a day that is whole takes more than 100");
+}
+
+#[test]
+fn f10_what_aws_config_counts_and_no_source_names_has_its_shard() {
+    for fan_out in ["account", "region", "auto"] {
+        let (good, bad) = (Scene::new(""), Scene::new("sources_named = 1"));
+        let key = format!("fan_out = \"{fan_out}\"");
+        let fetch = "page_size = 10";
+        good.night(&good.org_pipeline("lake", "fan_out = \"none\"", fetch), DAY);
+        let ended = bad.night(&bad.org_pipeline("lake", &key, fetch), DAY);
+        let keys = |scene: &Scene| {
+            let rows = scene.read(&scene.lake(), FACT, "org", DAY).expect("a snapshot");
+            ["account_id", "aws_region", "conformance_pack_name"].map(|name| column(&rows, name))
+        };
+        assert_eq!(keys(&bad), keys(&good), "{fan_out}");
+        assert_fired(&bad, "sources_named = 1");
+        assert!(ended.stderr.contains("AWS Config counts packs in "), "{ended:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Files of a lake that are damaged one at a time, and what the next runs do: a damaged file costs its own day, not the next.
 
-use crate::support::reading::files;
+use crate::support::reading::{column, files, of_trends};
 use crate::support::{Ended, Scene, run};
 use crate::verify::is_sound;
 use compline_model::Table;
@@ -21,17 +21,22 @@ fn file(scene: &Scene, table: Table, day: &str) -> PathBuf {
     scene.path("lake").join(table.name()).join(format!("snapshot_date={day}/aggregator=org/data.parquet"))
 }
 
+fn key(table: Table, day: &str) -> String {
+    format!("{}/snapshot_date={day}/aggregator=org/data.parquet", table.name())
+}
+
 fn night(scene: &Scene, pipeline: &str, day: &str) -> Ended {
     run(scene.command(&["run", pipeline, "--date", day]))
 }
 
 /// The ways in which a file is damaged.
-fn damages(whole: &[u8], other: &[u8]) -> [(&'static str, Vec<u8>); 4] {
+fn damages(whole: &[u8], of_other_table: &[u8], of_other_day: &[u8]) -> [(&'static str, Vec<u8>); 5] {
     [
         ("cut", whole[..whole.len() - 3].to_vec()),
         ("emptied", Vec::new()),
         ("garbage", b"PAR1 this is no file of ours PAR1".to_vec()),
-        ("another table's", other.to_vec()),
+        ("another table's", of_other_table.to_vec()),
+        ("another day's", of_other_day.to_vec()),
     ]
 }
 
@@ -44,7 +49,8 @@ fn f05_whatever_table_of_yesterday_is_damaged_the_next_two_days_are_committed_an
         let whole = std::fs::read(&path).expect("read");
         let other =
             std::fs::read(file(&scene, if table == Table::Runs { Table::PackStatus } else { Table::Runs }, DAYS[2]));
-        for (how, bytes) in damages(&whole, &other.expect("read")) {
+        let of_other_day = std::fs::read(file(&scene, table, DAYS[1])).expect("read");
+        for (how, bytes) in damages(&whole, &other.expect("read"), &of_other_day) {
             let what = format!("{} {how}", table.name());
             std::fs::write(&path, &bytes).expect("written");
             for day in &DAYS[3..] {
@@ -117,6 +123,70 @@ fn f05_a_checkpoint_that_is_damaged_is_read_again_and_a_held_day_that_is_damaged
     // It does not stand in the way of a run that collects the day.
     assert_eq!(night(&scene, &pipeline, DAYS[3]).code, Some(0));
     is_sound(&scene, &pipeline, &[]);
+}
+
+#[test]
+fn a_snapshot_in_whose_place_is_another_sound_file_of_its_day_is_treated_as_damaged() {
+    let (scene, pipeline) = three_days();
+    // The same day of a run before: sound, and not what was committed last.
+    let (facts, sources) = (file(&scene, Table::PackCompliance, DAYS[1]), file(&scene, Table::SourceStatus, DAYS[1]));
+    let before = [std::fs::read(&facts).expect("read"), std::fs::read(&sources).expect("read")];
+    assert_eq!(night(&scene, &pipeline, DAYS[1]).code, Some(0));
+    let sound = files(&scene.path("lake"));
+    std::fs::write(&facts, &before[0]).expect("written");
+    std::fs::write(&sources, &before[1]).expect("written");
+    let swapped = files(&scene.path("lake"));
+
+    let ended = run(scene.command(&["trends", &pipeline]));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stdout.contains("it is not the file that was committed: its SHA-256 is "), "{ended:?}");
+    assert_eq!(of_trends(files(&scene.path("lake"))), of_trends(swapped.clone()), "the good tables are left");
+    let ended = run(scene.command(&["verify", &pipeline, "--repair"]));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("not repaired"), "{ended:?}");
+    assert_eq!(of_trends(files(&scene.path("lake"))), of_trends(swapped));
+    // The next days are committed all the same.
+    assert_eq!(night(&scene, &pipeline, DAYS[3]).code, Some(0), "it goes on from the state of the day before");
+    // It is not put into a month, and so not dropped.
+    let maintain = "[maintain]\ncompact = [\"pack_compliance\", \"source_status\"]\nsnapshot_days = 1";
+    let maintained = scene.org_pipeline("lake", "", maintain).display().to_string();
+    let ended = run(scene.command(&["maintain", &maintained, "--apply"]));
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(!scene.path("lake/pack_compliance_monthly").exists() && facts.exists(), "{ended:?}");
+    std::fs::write(&facts, &sound[&key(Table::PackCompliance, DAYS[1])]).expect("restored");
+    std::fs::write(&sources, &sound[&key(Table::SourceStatus, DAYS[1])]).expect("restored");
+    is_sound(&scene, &pipeline, &[]);
+}
+
+#[test]
+fn a_run_whose_journal_entry_is_damaged_is_completed_by_the_files_beside_it() {
+    for (how, facts_are_whole) in [("the entry alone", true), ("a file as well", false)] {
+        let (scene, pipeline) = three_days();
+        // Something is in the way of the facts.
+        let in_the_way = scene.path("lake/pack_compliance").join(format!("snapshot_date={}", DAYS[3]));
+        std::fs::write(&in_the_way, "").expect("written");
+        let ended = run(scene.command(&["run", &pipeline, "--date", DAYS[3], "--json"]));
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        let report: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+        std::fs::remove_file(in_the_way).expect("removed");
+        let journal = scene.path("lake/_compline/journal/aggregator=org");
+        let run_id = report["run_id"].as_str().expect("an id");
+        std::fs::write(journal.join(format!("{run_id}.json")), "{").expect("damaged");
+        let staged = journal.join(run_id).join("commit").join(key(Table::PackCompliance, DAYS[3]));
+        if !facts_are_whole {
+            std::fs::write(&staged, "PAR1").expect("damaged");
+        }
+
+        assert_eq!(night(&scene, &pipeline, DAYS[4]).code, Some(0), "{how}");
+        let ledger = scene.read(&scene.lake(), Table::Runs, "org", DAYS[3]).expect("a ledger");
+        assert_eq!(column(&ledger, "run_id"), [run_id], "{how}");
+        let outcome = if facts_are_whole { "succeeded" } else { "failed" };
+        assert_eq!(column(&ledger, "outcome"), [outcome], "{how}");
+        assert_eq!(staged.exists(), !facts_are_whole, "{how}: what cannot be completed is left where it is");
+        if facts_are_whole {
+            is_sound(&scene, &pipeline, &[]);
+        }
+    }
 }
 
 #[test]

@@ -130,8 +130,11 @@ fn f09_verify_beside_a_run_does_not_call_a_day_wrong_that_is_being_replaced() {
     wait_until("it holds the lease", || scene.path("lake/_compline/lease/aggregator=org.json").exists());
     is_sound(&scene, &pipeline, &[]);
     // What it is writing at this moment is set apart.
+    let lease = std::fs::read_to_string(scene.path("lake/_compline/lease/aggregator=org.json")).expect("read");
+    let lease: serde_json::Value = serde_json::from_str(&lease).expect("JSON");
+    let run_id = lease["run_id"].as_str().expect("an id");
     let entry = format!("{{\"version\":1,\"command\":\"run\",\"trends_from\":\"{}\"}}", DAYS[0]);
-    let path = scene.path("lake/_compline/journal/aggregator=org/01900000-0000-7000-8000-000000000000.json");
+    let path = scene.path("lake/_compline/journal/aggregator=org").join(format!("{run_id}.json"));
     std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
     std::fs::write(&path, entry).expect("written");
     std::fs::remove_file(file(&scene, Table::PackStatus, DAYS[0])).expect("removed");

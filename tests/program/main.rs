@@ -6,6 +6,7 @@ mod check;
 mod checkpoints;
 mod credentials;
 mod damage;
+mod held;
 mod histories;
 mod import;
 mod import_rules;

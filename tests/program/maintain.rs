@@ -185,6 +185,81 @@ fn snapshots_are_dropped_only_when_told_after_their_months_are_verified_and_tren
 }
 
 #[test]
+fn the_state_that_snapshots_go_on_from_is_computed_before_they_are_dropped_if_it_was_dropped_before() {
+    let (scene, _) = kept("");
+    let with = |maintain: &str| {
+        let maintain = format!("[maintain]\npack_status_days = 5\n{maintain}");
+        scene.org_pipeline("lake", "", &maintain).display().to_string()
+    };
+    maintain(&scene, &with(""), &["--apply"]);
+    let states = || tables(&scene).into_keys().filter(|name| name.starts_with("pack_status/")).collect::<Vec<_>>();
+    assert_eq!(states().len(), 1, "that of the last day alone");
+
+    let pipeline = with("snapshot_days = 5\ncompact = [\"pack_compliance\", \"source_status\"]");
+    let line = "pack_status of 2026-02-28, which the first snapshot that is left goes on from\n";
+    let before = tables(&scene);
+    let ended = maintain(&scene, &pipeline, &[]);
+    assert!(ended.stdout.contains(&format!("org: would compute {line}")), "{ended:?}");
+    assert_eq!(tables(&scene), before);
+    let ended = maintain(&scene, &pipeline, &["--apply"]);
+    assert!(ended.stdout.contains(&format!("org: computed {line}")), "{ended:?}");
+    assert!(ended.stdout.contains("org: dropped pack_compliance of 6 days, 2026-01-02 to 2026-02-28, "), "{ended:?}");
+    assert_eq!(states().len(), 2, "{:?}", states());
+    is_sound(&scene, &pipeline, &[]);
+    let again = run(scene.command(&["trends", &pipeline]));
+    assert_eq!(again.stdout, "org: 1 of 1 days were as their snapshots say, 2026-03-01 to 2026-03-01\n");
+
+    // The next night is the same as on a lake of which nothing was dropped.
+    let (whole, whole_pipeline) = kept("");
+    scene.night(Path::new(&pipeline), "2026-03-02");
+    whole.night(Path::new(&whole_pipeline), "2026-03-02");
+    for table in [Table::PackChanges, Table::ComplianceTrends, Table::PackStatus] {
+        for day in [DAYS[6], "2026-03-02"] {
+            assert_eq!(scene.rows(table, "org", day), whole.rows(table, "org", day), "{} {day}", table.name());
+        }
+    }
+    // The state that they went on from is old, and only dropped with the snapshot after it.
+    maintain(&scene, &pipeline, &["--apply"]);
+    is_sound(&scene, &pipeline, &[]);
+}
+
+#[test]
+fn a_month_that_is_damaged_is_made_again_from_its_days_unless_one_of_them_is_nowhere_else() {
+    let (scene, pipeline) = kept("compact = [\"pack_compliance\", \"source_status\"]");
+    maintain(&scene, &pipeline, &["--apply"]);
+    let month = month_file(&scene, "pack_compliance", "2026-01");
+    let whole = std::fs::read(&month).expect("read");
+    std::fs::write(&month, &whole[..whole.len() - 3]).expect("cut");
+    let ended = maintain(&scene, &pipeline, &["--apply"]);
+    assert!(
+        ended.stdout.contains("compacted 3 days into pack_compliance_monthly/snapshot_month=2026-01/"),
+        "{ended:?}"
+    );
+    assert_eq!(std::fs::read(&month).expect("read"), whole);
+    is_sound(&scene, &pipeline, &[]);
+
+    // Now a day of it was dropped.
+    let age = chrono::Utc::now().date_naive() - DAYS[1].parse::<chrono::NaiveDate>().expect("a day");
+    let drops =
+        format!("[maintain]\ncompact = [\"pack_compliance\", \"source_status\"]\nsnapshot_days = {}", age.num_days());
+    let pipeline = scene.org_pipeline("lake", "", &drops).display().to_string();
+    let ended = maintain(&scene, &pipeline, &["--apply"]);
+    assert!(ended.stdout.contains("dropped pack_compliance of 1 day, 2026-01-02 to 2026-01-02"), "{ended:?}");
+    std::fs::write(&month, &whole[..whole.len() - 3]).expect("cut");
+    let ended = run(scene.command(&["maintain", &pipeline, "--apply"]));
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.stdout.contains("org: left as it is, since 2026-01-02 may be in no other file: "), "{ended:?}");
+    assert_eq!(std::fs::read(&month).expect("read").len(), whole.len() - 3, "the only copy is left where it is");
+    // A day of the month that is another file than was committed does not make its dropped days lost.
+    std::fs::write(&month, whole).expect("restored");
+    let facts =
+        |day: &str| scene.path("lake/pack_compliance").join(format!("snapshot_date={day}/aggregator=org/data.parquet"));
+    std::fs::copy(facts(DAYS[2]), facts(DAYS[1])).expect("copied");
+    let ended = run(scene.command(&["verify", &pipeline]));
+    assert!(ended.code == Some(1) && !ended.stdout.contains("does not have it"), "{ended:?}");
+}
+
+#[test]
 fn a_lake_whose_trends_are_out_of_date_is_left_as_it_is() {
     let (scene, pipeline) = kept("snapshot_days = 5");
     std::fs::create_dir_all(scene.path("lake/_compline/redo")).expect("made");

@@ -73,3 +73,25 @@ fn f03_trends_begin_anew_where_the_filters_change_and_say_so_in_place_of_packs_t
     let trends = scene.read(&scene.lake(), Table::ComplianceTrends, "org", DAYS[2]).expect("trends");
     assert!(column(&trends, "previous_snapshot_date").iter().all(|value| value == "-"));
 }
+
+#[test]
+fn days_go_on_as_before_from_a_day_that_was_dropped_and_is_facts_only() {
+    let scene = Scene::new("");
+    let of_type = "[[aggregator.filter]]\ncompliance_type = \"NON_COMPLIANT\"";
+    for (day, filter) in DAYS.iter().zip(["", of_type, "", ""]) {
+        assert_eq!(night(&scene, filter, day).code, Some(0));
+    }
+    let trends = scene.read(&scene.lake(), Table::ComplianceTrends, "org", DAYS[2]).expect("trends");
+    assert!(column(&trends, "previous_snapshot_date").iter().all(|value| value == "-"), "it begins anew");
+    // A month of its own for what is dropped, since months must be over.
+    let age = chrono::Utc::now().date_naive() - DAYS[2].parse::<chrono::NaiveDate>().expect("a day");
+    let maintain =
+        format!("[maintain]\ncompact = [\"pack_compliance\", \"source_status\"]\nsnapshot_days = {}", age.num_days());
+    let pipeline = scene.org_pipeline("lake", "", &maintain).display().to_string();
+    let ended = run(scene.command(&["maintain", &pipeline, "--apply"]));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("dropped pack_compliance of 2 days, 2026-02-24 to 2026-02-25"), "{ended:?}");
+    is_sound(&scene, &pipeline, &[]);
+    let again = run(scene.command(&["trends", &pipeline]));
+    assert_eq!(again.stdout, "org: 2 of 2 days were as their snapshots say, 2026-02-26 to 2026-02-27\n");
+}

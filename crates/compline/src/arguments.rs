@@ -298,6 +298,9 @@ pub(crate) struct RunArguments {
     /// Commit a day however much it lost against the last one: the day that was held, if one was, without a call.
     #[arg(long)]
     pub(crate) accept: bool,
+    /// Remove what is held of the day; the day is as it was, without a call.
+    #[arg(long, conflicts_with_all = ["accept", "ignore_checkpoints"])]
+    pub(crate) reject: bool,
     /// Ignore the checkpoints of a run of the day that was stopped, and ask for everything.
     #[arg(long = "fresh")]
     pub(crate) ignore_checkpoints: bool,

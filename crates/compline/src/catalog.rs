@@ -6,8 +6,8 @@ use crate::settings::{CatalogSettings, Settings, lake_name};
 use chrono::DateTime;
 use compline_model::{AggregatorId, SnapshotDate, Table};
 use compline_sink::{
-    Catalog, Change, Inventory, Lake, LakeDays, Layout, Month, Partition, PartitionValues, Partitioning, SinkError,
-    TableDefinition, ViewDefinition,
+    Catalog, Change, Inventory, Lake, LakeDays, Layout, Month, Partition, PartitionValues, Partitioning, Partitions,
+    SinkError, TableDefinition, ViewDefinition,
 };
 use futures::future::try_join_all;
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,6 +64,30 @@ impl Cataloguing {
                 let values = vec![date.to_string(), id.to_string()];
                 self.catalog.apply(&Change::AddPartitions(definition.clone(), vec![values])).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// The same for days that were completed for runs which were stopped: each table of theirs that the lake has by now.
+    ///
+    /// # Errors
+    /// Those of [`Cataloguing::add_day`].
+    pub(crate) async fn add_completed(
+        &self,
+        lake: &Lake,
+        id: &AggregatorId,
+        dates: &[SnapshotDate],
+    ) -> Result<(), SinkError> {
+        if dates.is_empty() {
+            return Ok(());
+        }
+        let there = try_join_all(Table::ALL.map(|table| lake.partitions(table))).await?;
+        for date in dates {
+            let has_day =
+                |(_, partitions): &(Table, &Partitions)| partitions.get(id).is_some_and(|days| days.contains(date));
+            let tables: Vec<Table> =
+                Table::ALL.into_iter().zip(&there).filter(has_day).map(|(table, _)| table).collect();
+            self.add_day(lake, id, *date, &tables).await?;
         }
         Ok(())
     }

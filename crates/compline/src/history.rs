@@ -10,6 +10,7 @@ pub(crate) struct History {
     snapshots: Partitions,
     trends: Partitions,
     statuses: Partitions,
+    ledgers: Partitions,
     /// `pack_status` of earlier days is not retained.
     pub(crate) statuses_from: Option<SnapshotDate>,
 }
@@ -41,6 +42,7 @@ impl History {
             snapshots: lake.partitions(dataset.facts).await?,
             trends: lake.partitions(dataset.trends).await?,
             statuses: lake.partitions(dataset.status).await?,
+            ledgers: lake.partitions(Table::Runs).await?,
             statuses_from,
         })
     }
@@ -54,7 +56,8 @@ impl History {
             }
             partitions
         };
-        Self { snapshots: of(dataset.facts), trends: of(dataset.trends), statuses: of(dataset.status), statuses_from }
+        let (snapshots, trends) = (of(dataset.facts), of(dataset.trends));
+        Self { snapshots, trends, statuses: of(dataset.status), ledgers: of(Table::Runs), statuses_from }
     }
 
     /// The days of an aggregator's snapshots, from one to another, in order.
@@ -65,6 +68,18 @@ impl History {
     /// Whether a day has a snapshot.
     pub(crate) fn has_snapshot(&self, id: &AggregatorId, date: SnapshotDate) -> bool {
         self.snapshots.get(id).is_some_and(|dates| dates.contains(&date))
+    }
+
+    /// The days between two others that have a ledger, the latest first.
+    pub(super) fn ledgers_between(
+        &self,
+        id: &AggregatorId,
+        after: Option<SnapshotDate>,
+        before: SnapshotDate,
+    ) -> Vec<SnapshotDate> {
+        let is_after = |date: &&SnapshotDate| after.is_none_or(|after| **date > after);
+        let days = self.ledgers.get(id).into_iter().flat_map(|days| days.range(..before).rev());
+        days.take_while(is_after).copied().collect()
     }
 
     /// The days that have a table that is computed.

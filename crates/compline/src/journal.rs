@@ -13,11 +13,11 @@ use anyhow::Context;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use compline_model::{AggregatorId, Dataset, RunId, SnapshotDate, Table};
-use compline_sink::{Lake, Partition, SinkErrorKind};
+use compline_sink::{Lake, Partition, Place, SinkErrorKind};
 use serde::{Deserialize, Serialize};
 
 /// The form of an entry. A newer one is refused, and nothing is changed.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What an entry says.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ const VERSION: u32 = 1;
 struct Document {
     version: u32,
     command: String,
-    /// The snapshot that is replaced, until it and its row of the ledger are there.
+    /// The snapshot that is replaced or set aside, until it and its row of the ledger are there.
     snapshot: Option<Intent>,
     /// Days whose own files are removed, since their months have them.
     drops: Vec<Drop>,
@@ -33,7 +33,7 @@ struct Document {
     trends_from: Option<String>,
 }
 
-/// A snapshot that is about to be put.
+/// A snapshot that is about to be put: into its tables, or aside where its row says that it is held.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Intent {
     snapshot_date: String,
@@ -41,6 +41,15 @@ struct Intent {
     sources_sha256: String,
     /// What the ledger says once both are there.
     row: LedgerRow,
+}
+
+impl Intent {
+    fn place(&self) -> Place {
+        match self.row.outcome {
+            Outcome::Held => Place::Held,
+            _ => Place::Table,
+        }
+    }
 }
 
 /// A day whose own files are about to be removed.
@@ -68,6 +77,8 @@ pub(crate) struct Journal {
     trends_from: Option<SnapshotDate>,
     /// Entries of earlier runs that say no more than that trends are out of date.
     absorbed: Vec<RunId>,
+    /// Days whose snapshots earlier runs intended, and that are in place now.
+    completed: Vec<SnapshotDate>,
     /// Days that an earlier run could not be rolled forward on, with its run, its commit number, and why.
     blocked: Vec<Blocked>,
 }
@@ -94,8 +105,9 @@ impl Journal {
         now: DateTime<Utc>,
     ) -> anyhow::Result<Self> {
         let document = Document { version: VERSION, command: command.to_owned(), ..Document::default() };
-        let (absorbed, blocked) = (Vec::new(), Vec::new());
-        let mut journal = Self { lake, id, run_id, document, is_written: false, trends_from: None, absorbed, blocked };
+        let (absorbed, completed, blocked) = (Vec::new(), Vec::new(), Vec::new());
+        let mut journal =
+            Self { lake, id, run_id, document, is_written: false, trends_from: None, absorbed, completed, blocked };
         journal.take_old_marker(now).await?;
         for entry in journal.lake.journal(&journal.id).await? {
             journal.replay(entry.run_id, &entry.document, now).await?;
@@ -136,6 +148,11 @@ impl Journal {
         self.trends_from
     }
 
+    /// The days that were completed for earlier runs, which the catalog may not know of.
+    pub(crate) fn completed(&self) -> &[SnapshotDate] {
+        &self.completed
+    }
+
     /// Whether this run has an entry, which the next session completes if this one does not.
     pub(crate) fn has_entry(&self) -> bool {
         self.is_written
@@ -161,9 +178,38 @@ impl Journal {
         files: SnapshotFiles,
         row: &mut LedgerRow,
     ) -> anyhow::Result<()> {
+        row.outcome = Outcome::Succeeded;
+        self.add_trends(date);
+        self.put_snapshot(dataset, date, files, row).await
+    }
+
+    /// The same for a day that is set aside until a person accepts or rejects it: the tables are as they were.
+    ///
+    /// # Errors
+    /// Those of [`Journal::commit_snapshot`].
+    pub(crate) async fn hold_snapshot(
+        &mut self,
+        dataset: &Dataset,
+        date: SnapshotDate,
+        files: SnapshotFiles,
+        row: &mut LedgerRow,
+    ) -> anyhow::Result<()> {
+        row.outcome = Outcome::Held;
+        self.put_snapshot(dataset, date, files, row).await
+    }
+
+    async fn put_snapshot(
+        &mut self,
+        dataset: &Dataset,
+        date: SnapshotDate,
+        files: SnapshotFiles,
+        row: &mut LedgerRow,
+    ) -> anyhow::Result<()> {
         let SnapshotFiles { facts, sources } = files;
-        let staged_facts = self.lake.stage(&self.id, self.run_id, dataset.facts, facts.clone()).await?;
-        let staged_sources = self.lake.stage(&self.id, self.run_id, dataset.sources, sources.clone()).await?;
+        let place = if row.outcome == Outcome::Held { Place::Held } else { Place::Table };
+        let (of_facts, of_sources) = (self.partition(dataset.facts, date), self.partition(dataset.sources, date));
+        let staged_facts = self.lake.stage(self.run_id, &of_facts, place, facts.clone()).await?;
+        let staged_sources = self.lake.stage(self.run_id, &of_sources, place, sources.clone()).await?;
         row.commit_number = self.next_number(date).await?;
         row.snapshot_sha256 = Some(staged_facts.sha256.clone());
         row.source_status_sha256 = Some(staged_sources.sha256.clone());
@@ -174,18 +220,19 @@ impl Journal {
             sources_sha256: staged_sources.sha256,
             row: row.clone(),
         });
-        self.add_trends(date);
         self.write().await?;
-        // What another run intended for this day is overtaken by what this one does.
-        for overtaken in self.blocked.extract_if(.., |blocked| blocked.date == date) {
-            self.absorbed.push(overtaken.run_id);
+        if place == Place::Table {
+            // What another run intended for this day is overtaken by what this one does.
+            for overtaken in self.blocked.extract_if(.., |blocked| blocked.date == date) {
+                self.absorbed.push(overtaken.run_id);
+            }
         }
         self.absorb().await?;
 
         // The facts last: where they are, the sources are.
         let put = async {
-            self.lake.commit_file(&self.partition(dataset.sources, date), sources).await?;
-            self.lake.commit_file(&self.partition(dataset.facts, date), facts).await?;
+            self.lake.commit_file(&of_sources, place, sources).await?;
+            self.lake.commit_file(&of_facts, place, facts).await?;
             anyhow::Ok(())
         };
         put.await
@@ -197,6 +244,9 @@ impl Journal {
     /// # Errors
     /// A store that does not take it.
     pub(crate) async fn begin_trends(&mut self, from: SnapshotDate) -> anyhow::Result<()> {
+        if self.is_written && self.trends_from.is_some_and(|earlier| earlier <= from) {
+            return Ok(());
+        }
         self.add_trends(from);
         self.write().await?;
         self.absorb().await
@@ -223,7 +273,7 @@ impl Journal {
     }
 
     /// Removes the own files of days, which their months have, and says so in the ledger. `row` is what it says of each. Gives
-    /// the days that were dropped: one whose ledger cannot be read is not.
+    /// the days that were dropped: none if the ledger of one cannot be read, since what is left must begin with one day.
     ///
     /// # Errors
     /// A store that does not take it.
@@ -234,7 +284,7 @@ impl Journal {
     ) -> anyhow::Result<Vec<SnapshotDate>> {
         let (mut drops, mut dropped) = (Vec::with_capacity(dates.len()), Vec::with_capacity(dates.len()));
         for date in dates {
-            let Some(number) = self.next_number(*date).await? else { continue };
+            let Some(number) = self.next_number(*date).await? else { return Ok(Vec::new()) };
             let row = LedgerRow { commit_number: Some(number), outcome: Outcome::Dropped, ..row.clone() };
             drops.push(Drop { snapshot_date: date.to_string(), row });
             dropped.push(*date);
@@ -334,13 +384,7 @@ impl Journal {
         }
         let document: Document = match serde_json::from_slice(document) {
             Ok(document) => document,
-            Err(error) => {
-                tracing::warn!(%run_id, %error, "an entry of the journal is damaged: looking through every day instead");
-                adopt::adopt(&self.lake, &self.id, FIRST_DAY, now).await?;
-                self.add_trends(FIRST_DAY);
-                self.absorbed.push(run_id);
-                return Ok(());
-            }
+            Err(error) => return self.replay_damaged(run_id, &error, now).await,
         };
         if document.version > VERSION {
             anyhow::bail!(
@@ -354,13 +398,11 @@ impl Journal {
         }
         for drop in &document.drops {
             self.finish_drop(drop).await?;
+            self.completed.extend(drop.snapshot_date.parse::<SnapshotDate>());
         }
         if let Some(intent) = &document.snapshot {
             let date = intent.snapshot_date.parse()?;
-            if let Err(error) = self.roll_forward(run_id, date, intent, now).await {
-                tracing::error!(error = format!("{error:#}"), %run_id, %date, "a stopped run cannot be completed yet");
-                let number = intent.row.commit_number.unwrap_or_default();
-                self.blocked.push(Blocked { run_id, date, number, why: format!("{error:#}") });
+            if !self.is_rolled_forward(run_id, date, intent, now).await {
                 return Ok(());
             }
         }
@@ -368,9 +410,53 @@ impl Journal {
         Ok(())
     }
 
+    /// Rolls forward what an entry said that cannot be read: the files beside it say by their paths what they were to become.
+    /// What cannot be told from them is left where it is, and every day is looked through.
+    async fn replay_damaged(
+        &mut self,
+        run_id: RunId,
+        error: &serde_json::Error,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<()> {
+        tracing::warn!(aggregator = %self.id, %run_id, %error, "an entry of the journal is damaged: going by the files beside it");
+        self.add_trends(FIRST_DAY);
+        let staged = self.lake.all_staged(&self.id, run_id).await?;
+        let intents = adopt::intents(run_id, &staged, now);
+        let is_all = staged.len() == 2 * intents.len();
+        for (date, intent) in intents {
+            if !self.is_rolled_forward(run_id, date, &intent, now).await {
+                return Ok(());
+            }
+        }
+        adopt::adopt(&self.lake, &self.id, FIRST_DAY, now).await?;
+        // Its trends are this run's to complete, before the entry goes.
+        self.write().await?;
+        if is_all {
+            self.absorbed.push(run_id)
+        } else {
+            self.lake.remove_entry(&self.id, run_id).await?
+        }
+        Ok(())
+    }
+
+    /// Rolls a snapshot forward; one that cannot be for now blocks nothing but its own day.
+    async fn is_rolled_forward(
+        &mut self,
+        run_id: RunId,
+        date: SnapshotDate,
+        intent: &Intent,
+        now: DateTime<Utc>,
+    ) -> bool {
+        let Err(error) = self.roll_forward(run_id, date, intent, now).await else { return true };
+        tracing::error!(error = format!("{error:#}"), %run_id, %date, "a stopped run cannot be completed yet");
+        let number = intent.row.commit_number.unwrap_or_default();
+        self.blocked.push(Blocked { run_id, date, number, why: format!("{error:#}") });
+        false
+    }
+
     /// Puts what is missing of a snapshot that a run intended, and its row into the ledger.
     async fn roll_forward(
-        &self,
+        &mut self,
         run_id: RunId,
         date: SnapshotDate,
         intent: &Intent,
@@ -378,11 +464,13 @@ impl Journal {
     ) -> anyhow::Result<()> {
         let ledger = Ledger::read(&self.lake, &self.id, date).await?;
         let own = ledger.rows().iter().find(|row| row.run_id == intent.row.run_id);
-        if own.is_some_and(|row| row.outcome == Outcome::Succeeded) {
+        if own.is_some_and(|row| row.outcome == intent.row.outcome) {
+            // In the catalog it may not be yet.
+            self.completed.push(date);
             return Ok(());
         }
-        let dataset = &Dataset::PACKS;
-        let facts = self.lake.sha256_of(&self.partition(dataset.facts, date)).await?;
+        let (dataset, place) = (&Dataset::PACKS, intent.place());
+        let facts = self.lake.sha256_of(&self.partition(dataset.facts, date), place).await?;
         // Where its facts are in place it is the last commit, whatever number it could give itself without its ledger.
         let is_in_place = facts.as_ref() == Some(&intent.facts_sha256);
         let is_overtaken = intent.row.commit_number.is_some_and(|number| ledger.last_number() >= number);
@@ -395,7 +483,7 @@ impl Journal {
         }
         // Both files are at hand before one is put: otherwise the day would have the sources of another run than its facts.
         let mut missing = Vec::new();
-        let sources = self.lake.sha256_of(&self.partition(dataset.sources, date)).await?;
+        let sources = self.lake.sha256_of(&self.partition(dataset.sources, date), place).await?;
         for (table, sha256, there) in
             [(dataset.sources, &intent.sources_sha256, sources), (dataset.facts, &intent.facts_sha256, facts)]
         {
@@ -403,7 +491,7 @@ impl Journal {
                 continue;
             }
             let partition = self.partition(table, date);
-            let staged = self.lake.staged(&self.id, run_id, table, sha256).await?;
+            let staged = self.lake.staged(run_id, &partition, place, sha256).await?;
             let staged = staged.with_context(|| {
                 format!(
                     "the file of {} that it staged in _compline/journal is gone or damaged; run {date} again if it is today, \
@@ -414,17 +502,20 @@ impl Journal {
             missing.push((partition, staged));
         }
         for (partition, staged) in missing {
-            self.lake.commit_file(&partition, staged).await?;
+            self.lake.commit_file(&partition, place, staged).await?;
         }
-        // What was held of the day before that is of the past.
-        for partition in self.snapshot_of(date) {
-            self.lake.release(&partition).await?;
+        if place == Place::Table {
+            // What was held of the day before that is of the past.
+            self.lake.remove_held(&self.snapshot_of(date)).await?;
         }
         let note =
             format!("the run was stopped; completed from the journal by run {} at {}", self.run_id, now.to_rfc3339());
+        let error = intent.row.error.iter().cloned().chain([note]).collect::<Vec<_>>().join("; ");
         let number = Some(intent.row.commit_number.unwrap_or_default().max(ledger.last_number() + 1));
-        let row = LedgerRow { finished_at: now, error: Some(note), commit_number: number, ..intent.row.clone() };
-        Ledger::write(&self.lake, &self.id, date, row).await
+        let row = LedgerRow { finished_at: now, error: Some(error), commit_number: number, ..intent.row.clone() };
+        Ledger::write(&self.lake, &self.id, date, row).await?;
+        self.completed.push(date);
+        Ok(())
     }
 }
 

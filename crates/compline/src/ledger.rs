@@ -1,7 +1,7 @@
 //! The ledger: a row for every run of every aggregator, of those that failed too, in the table `runs`.
 //!
-//! A day's rows are in order of when their runs began; what was committed last is told by `commit_number`, which counts the
-//! changes to the day's snapshot and owes nothing to any clock.
+//! A day's rows are in order of when their runs began; what was committed last is told by `commit_number`, which counts what
+//! became of the day (committed, held, rejected, dropped) and owes nothing to any clock.
 
 use anyhow::Context;
 use arrow::array::{
@@ -27,6 +27,8 @@ pub(crate) enum Outcome {
     /// The day is as it was.
     #[default]
     Failed,
+    /// What was held of the day was removed, since a person said that it is wrong.
+    Rejected,
     /// The snapshot's own files were removed, since its month's file has them.
     Dropped,
 }
@@ -91,7 +93,7 @@ impl LedgerRow {
     fn is_commit(&self) -> bool {
         match self.outcome {
             Outcome::Succeeded => true,
-            Outcome::Held | Outcome::Dropped => false,
+            Outcome::Held | Outcome::Rejected | Outcome::Dropped => false,
             // A run whose trends failed had replaced the snapshot.
             Outcome::Failed => self.commit_number.is_some() || self.snapshot_sha256.is_some() || self.rows > 0,
         }
@@ -136,7 +138,7 @@ impl Ledger {
         let mut ledger = Self::read(lake, id, date).await?;
         ledger.0.retain(|own| own.run_id != row.run_id);
         let mut row = row;
-        if row.commit_number.is_none() && matches!(row.outcome, Outcome::Succeeded | Outcome::Dropped) {
+        if row.commit_number.is_none() && row.outcome != Outcome::Failed {
             // It was not known while the ledger could not be read.
             row.commit_number = Some(ledger.last_number() + 1);
         }
@@ -163,6 +165,13 @@ impl Ledger {
     /// The run that committed the day last, in order of commits.
     pub(crate) fn last_commit(&self) -> Option<&LedgerRow> {
         self.0.iter().filter(|row| row.is_commit()).max_by_key(|row| row.change_order())
+    }
+
+    /// The run that set the day aside last, if one did and no later one committed, dropped or rejected it.
+    pub(crate) fn held(&self) -> Option<&LedgerRow> {
+        let is_of_day = |row: &&LedgerRow| row.outcome != Outcome::Failed || row.is_commit();
+        let last = self.0.iter().filter(is_of_day).max_by_key(|row| row.change_order());
+        last.filter(|row| row.outcome == Outcome::Held)
     }
 
     /// Whether the last commit is of a version whose ledger does not say what was dropped since.
@@ -247,12 +256,13 @@ impl Outcome {
             Self::Succeeded => "succeeded",
             Self::Held => "held",
             Self::Failed => "failed",
+            Self::Rejected => "rejected",
             Self::Dropped => "dropped",
         }
     }
 
     fn of(name: &str) -> Self {
-        let all = [Self::Succeeded, Self::Held, Self::Dropped];
+        let all = [Self::Succeeded, Self::Held, Self::Rejected, Self::Dropped];
         all.into_iter().find(|outcome| outcome.name() == name).unwrap_or_default()
     }
 }
@@ -368,8 +378,13 @@ mod tests {
 
     fn any_row() -> impl Strategy<Value = LedgerRow> {
         let text = || prop::option::of("[a-zé'\"\\\\ ]{0,12}");
-        let outcome =
-            prop_oneof![Just(Outcome::Succeeded), Just(Outcome::Held), Just(Outcome::Failed), Just(Outcome::Dropped)];
+        let outcome = prop::sample::select(vec![
+            Outcome::Succeeded,
+            Outcome::Held,
+            Outcome::Failed,
+            Outcome::Rejected,
+            Outcome::Dropped,
+        ]);
         (
             ("[a-f0-9]{4}", 0_i64..4_000_000_000_000, 0_i64..4_000_000_000_000, outcome),
             (text(), text(), text(), text(), prop::option::of(any::<bool>())),

@@ -4,14 +4,16 @@
 //! visible stays visible, in another place.
 
 use crate::catalog::Cataloguing;
+use crate::history::{History, Span};
 use crate::journal::Journal;
 use crate::ledger::{Ledger, LedgerRow};
 use crate::session::Session;
 use crate::settings::KeepSettings;
 use crate::summary::counted;
+use crate::trends::Computing;
 use crate::verify::days_of;
 use compline_model::{AggregatorId, Dataset, SnapshotDate, SnapshotMonth, Table};
-use compline_sink::{Inventory, Lake, Month, Object, Partition};
+use compline_sink::{Inventory, Lake, Month, MonthDays, MonthPlan, Object, Partition, Place};
 use indicatif::HumanBytes;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Default)]
 struct Plan {
     /// Months to be compacted, or compacted again.
-    compact: Vec<Compaction>,
+    compact: Vec<MonthPlan>,
     /// Days whose own snapshot files are dropped, the oldest first.
     drop: Vec<SnapshotDate>,
     /// `pack_status` that is dropped, the oldest first.
@@ -29,22 +31,6 @@ struct Plan {
     notes: Vec<String>,
     /// Whether that is for a month that is damaged.
     is_damaged: bool,
-}
-
-/// A month's file to be made.
-#[derive(Debug)]
-struct Compaction {
-    month: Month,
-    /// Days that have an object of their own.
-    days: BTreeSet<SnapshotDate>,
-    /// Days that only the month's present object has.
-    only_in_month: BTreeSet<SnapshotDate>,
-}
-
-impl Compaction {
-    fn count(&self) -> usize {
-        self.days.len() + self.only_in_month.len()
-    }
 }
 
 /// What was done, or would be.
@@ -80,9 +66,13 @@ pub(crate) async fn planned(session: &Session<'_>) -> anyhow::Result<Maintained>
         lines.extend(plan.notes.iter().map(|note| format!("{id}: {note}")));
         let compactions = plan.compact.iter();
         lines.extend(
-            compactions
-                .map(|one| format!("{id}: would compact {} into {}", counted(one.count(), "day"), one.month.key())),
+            compactions.map(|one| {
+                format!("{id}: would compact {} into {}", counted(one.all().count(), "day"), one.month.key())
+            }),
         );
+        if let Some(date) = lacking_state(&inventory, id, &plan.drop) {
+            lines.push(format!("{id}: would compute {}", state_of(date)));
+        }
         lines.extend(drops(id, &plan, &plan.drop, &inventory, "would drop"));
     }
     lines.push(if nothing { "nothing to do" } else { "dry run: nothing was changed, use --apply" }.to_owned());
@@ -125,13 +115,13 @@ async fn applied_for(session: &Session<'_>, id: &AggregatorId) -> anyhow::Result
     }
     let lake = session.lake_of(id);
     // After the journal is completed, which may change what there is.
-    let inventory = lake.inventory(session.started_at).await?;
+    let mut inventory = lake.inventory(session.started_at).await?;
     let plan = plan(session, &inventory, id).await?;
     let mut lines: Vec<String> = plan.notes.iter().map(|note| format!("{id}: {note}")).collect();
     let mut is_damaged = plan.is_damaged;
     for compaction in &plan.compact {
-        let Compaction { month, days, only_in_month } = compaction;
-        let (bytes, _) = match lake.compact(month, days, only_in_month).await {
+        let month = &compaction.month;
+        let (bytes, _) = match lake.compact(compaction).await {
             // It costs its own month, and not the others.
             Err(error) if error.is_damage() => {
                 lines.push(format!("{id}: {} is left as it is: {error}", month.key()));
@@ -140,7 +130,7 @@ async fn applied_for(session: &Session<'_>, id: &AggregatorId) -> anyhow::Result
             }
             done => done?,
         };
-        let (days, bytes) = (counted(compaction.count(), "day"), HumanBytes(bytes));
+        let (days, bytes) = (counted(compaction.all().count(), "day"), HumanBytes(bytes));
         tracing::info!(aggregator = %id, month = month.key(), "compacted");
         lines.push(format!("{id}: compacted {days} into {}, {bytes} (verified)", month.key()));
     }
@@ -148,6 +138,14 @@ async fn applied_for(session: &Session<'_>, id: &AggregatorId) -> anyhow::Result
     if let Some(date) = unproven {
         is_damaged = true;
         lines.push(format!("{id}: snapshots from {date} on are retained: their months do not have these very files"));
+    }
+    if let Some(date) = lacking_state(&inventory, id, &proven) {
+        if let Err(why) = store_state(session, &lake, &inventory, id, date).await? {
+            lines.push(format!("{id}: snapshots up to {date} are retained: {why}"));
+            return Ok((Progress::Part, lines));
+        }
+        lines.push(format!("{id}: computed {}", state_of(date)));
+        inventory = lake.inventory(session.started_at).await?;
     }
     let row = LedgerRow {
         run_id: session.run_id.to_string(),
@@ -159,8 +157,10 @@ async fn applied_for(session: &Session<'_>, id: &AggregatorId) -> anyhow::Result
     };
     let dropped = if proven.is_empty() { Vec::new() } else { journal.drop_days(&proven, &row).await? };
     is_damaged |= dropped.len() < proven.len();
-    let statuses: Vec<Partition> = plan.drop_statuses.iter().map(|(partition, _)| partition.clone()).collect();
-    lake.remove(&statuses).await?;
+    // Once more, since fewer days may have been dropped than were planned, and more of their states be there.
+    let statuses = old_statuses(&inventory, &session.settings.keep, id, session.today(), &dropped);
+    lake.remove(&statuses.iter().map(|(partition, _)| partition.clone()).collect::<Vec<_>>()).await?;
+    let plan = Plan { drop_statuses: statuses, ..plan };
     lines.extend(drops(id, &plan, &dropped, &inventory, "dropped"));
     journal.finish(None).await?;
     let done = match (is_damaged, plan.is_empty()) {
@@ -171,8 +171,47 @@ async fn applied_for(session: &Session<'_>, id: &AggregatorId) -> anyhow::Result
     Ok((done, lines))
 }
 
-/// Of days to be dropped, the oldest first, those whose files are byte for byte the ones that a verified month was made from;
-/// and the first that is not.
+/// The last of the days to be dropped, if its `pack_status` is not there: it was dropped before, as old enough by itself, and
+/// the first snapshot that is left goes on from it.
+fn lacking_state(inventory: &Inventory, id: &AggregatorId, dropped: &[SnapshotDate]) -> Option<SnapshotDate> {
+    let statuses = dates(inventory, Dataset::PACKS.status, id);
+    dropped.last().copied().filter(|last| !statuses.contains(last))
+}
+
+fn state_of(date: SnapshotDate) -> String {
+    format!("{} of {date}, which the first snapshot that is left goes on from", Dataset::PACKS.status.name())
+}
+
+/// Computes the state of a day from the snapshots up to it, and stores it. Nothing else is changed. Gives why it cannot be told.
+async fn store_state(
+    session: &Session<'_>,
+    lake: &Lake,
+    inventory: &Inventory,
+    id: &AggregatorId,
+    date: SnapshotDate,
+) -> anyhow::Result<Result<(), String>> {
+    let dataset = &Dataset::PACKS;
+    let history = History::of(inventory, dataset, session.settings.keep.statuses_from(session.today()));
+    let span = Span { from: Some(date), to: Some(date) };
+    let computing = Computing { lake, dataset, history: &history, id, span, state_of: Some(date), on_day: &|_| {} };
+    let computed = match computing.compute(None, None).await {
+        Err(error) if crate::journal::is_damage(&error) => return Ok(Err(format!("{error:#}"))),
+        computed => computed?,
+    };
+    if let Some(differed) = computed.differed.first() {
+        return Ok(Err(format!(
+            "the trend tables of {differed} are not what the snapshots say; `compline trends` first"
+        )));
+    }
+    // A day that is facts only has no state, and the next does not go on from it.
+    if let Some(state) = computed.state {
+        lake.commit(&Partition { table: dataset.status, date, aggregator: id.clone() }, state).await?;
+    }
+    Ok(Ok(()))
+}
+
+/// Of days to be dropped, the oldest first, those whose files are byte for byte the ones that were committed last and that a
+/// verified month was made from; and the first that is not.
 async fn proven(
     lake: &Lake,
     id: &AggregatorId,
@@ -180,8 +219,16 @@ async fn proven(
 ) -> anyhow::Result<(Vec<SnapshotDate>, Option<SnapshotDate>)> {
     let mut months = BTreeMap::new();
     let mut proven = Vec::new();
+    if dates.is_empty() {
+        return Ok((proven, None));
+    }
     let inventory = lake.inventory(chrono::DateTime::UNIX_EPOCH).await?;
     for date in dates {
+        let ledger = match Ledger::read(lake, id, *date).await {
+            // Its row could not say that the day was dropped.
+            Err(error) if crate::journal::is_damage(&error) => return Ok((proven, Some(*date))),
+            ledger => ledger?,
+        };
         for table in Dataset::PACKS.snapshot() {
             let month = Month { table, month: SnapshotMonth::from(*date), aggregator: id.clone() };
             if !inventory.months.contains_key(&month) {
@@ -198,8 +245,10 @@ async fn proven(
                 }
             }
             let partition = Partition { table, date: *date, aggregator: id.clone() };
-            let own = lake.sha256_of(&partition).await?;
-            if own.is_none() || own.as_ref() != months.get(&month).and_then(|there| there.get(date)) {
+            let own = lake.sha256_of(&partition, Place::Table).await?;
+            let is_committed = committed(&ledger, table).is_none_or(|committed| own.as_ref() == Some(&committed));
+            let is_in_month = own.is_some() && own.as_ref() == months.get(&month).and_then(|there| there.get(date));
+            if !is_committed || !is_in_month {
                 return Ok((proven, Some(*date)));
             }
         }
@@ -236,7 +285,7 @@ async fn plan(session: &Session<'_>, inventory: &Inventory, id: &AggregatorId) -
     let mut plan = Plan::default();
     // The days that will be in a month's object once the plan is done.
     let mut in_months: BTreeMap<Table, BTreeSet<SnapshotDate>> = BTreeMap::new();
-    let mut ledgers = BTreeMap::new();
+    let mut ledgers = Ledgers::default();
     for table in &keep.compact {
         for month in complete_months(inventory, *table, id, today) {
             let days = plan.month(&session.lake, inventory, month, &mut ledgers).await?;
@@ -258,36 +307,42 @@ impl Plan {
         lake: &Lake,
         inventory: &Inventory,
         month: Month,
-        ledgers: &mut BTreeMap<SnapshotDate, Ledger>,
+        ledgers: &mut Ledgers,
     ) -> anyhow::Result<BTreeSet<SnapshotDate>> {
         let days = days_of(inventory, &month);
-        let Some(object) = inventory.months.get(&month) else {
-            self.compact.push(Compaction { month, days: days.clone(), only_in_month: BTreeSet::new() });
-            return Ok(days);
-        };
-        let there = match lake.days_of_month(&month, object.bytes).await {
-            Ok(there) => there,
-            Err(error) if error.is_damage() => {
-                self.notes.push(format!("left as it is: {error}"));
-                self.is_damaged = true;
-                return Ok(BTreeSet::new());
-            }
-            Err(error) => return Err(error.into()),
+        let object = inventory.months.get(&month);
+        let there = match object {
+            None => MonthDays::new(),
+            Some(object) => match lake.days_of_month(&month, object.bytes).await {
+                Err(error) if error.is_damage() => {
+                    if let Some(lacking) = ledgers.committed_elsewhere(lake, inventory, &month, &days).await? {
+                        self.notes.push(format!("left as it is, since {lacking} may be in no other file: {error}"));
+                        self.is_damaged = true;
+                        return Ok(BTreeSet::new());
+                    }
+                    tracing::warn!(%error, "compacting the month again: each of its days has a file of its own");
+                    MonthDays::new()
+                }
+                there => there?,
+            },
         };
         let in_month: BTreeSet<SnapshotDate> = there.keys().copied().collect();
         let only_in_month: BTreeSet<SnapshotDate> = in_month.difference(&days).copied().collect();
         let all: BTreeSet<SnapshotDate> = in_month.union(&days).copied().collect();
         let mut is_out_of_date = !days.is_subset(&in_month);
-        for date in days.intersection(&in_month) {
+        let mut sha256s = BTreeMap::new();
+        for date in &all {
             let day = Partition { table: month.table, date: *date, aggregator: month.aggregator.clone() };
-            let is_newer = inventory.partitions.get(&day).is_some_and(|day| day.modified > object.modified);
+            let modified = inventory.partitions.get(&day).map(|day| day.modified);
+            is_out_of_date |= modified.zip(object).is_some_and(|(modified, object)| modified > object.modified);
             // The ledger knows it whatever the clocks of the stores say.
-            let committed = committed(lake, &day, ledgers).await?;
-            let is_another = committed.is_some_and(|sha256| there.get(date) != Some(&sha256));
-            is_out_of_date |= is_newer || is_another;
+            if let Some(sha256) = committed(ledgers.of_day(lake, &day.aggregator, *date).await?, month.table) {
+                is_out_of_date |= days.contains(date) && there.get(date) != Some(&sha256);
+                sha256s.insert(*date, sha256);
+            }
         }
         if is_out_of_date {
-            self.compact.push(Compaction { month, days, only_in_month });
+            self.compact.push(MonthPlan { month, days, only_in_month, committed: sha256s });
         }
         Ok(all)
     }
@@ -314,21 +369,6 @@ impl Plan {
         };
         // From the oldest on, without a gap: what is left begins with a day whose state before it is retained.
         self.drop = snapshots.iter().copied().take_while(goes).collect();
-        // The first snapshot that is left goes on from the state of the last day that is dropped, which cannot be computed after
-        // that: without it the days stay.
-        let statuses = dates(inventory, dataset.status, id);
-        let whole = self.drop.len();
-        while self.drop.last().is_some_and(|last| !statuses.contains(last)) {
-            self.drop.pop();
-        }
-        if self.drop.len() < whole {
-            self.notes.push(format!(
-                "{} older than snapshot_days are retained: {} of the last of them, which the next snapshot goes on from, was dropped \
-                 as pack_status_days says",
-                counted(whole - self.drop.len(), "snapshot"),
-                dataset.status.name()
-            ));
-        }
         if let Some(first) = snapshots.iter().find(|date| old(date) && !goes(date)) {
             let missing: Vec<&str> =
                 dataset.snapshot().into_iter().filter(|table| !keep.compact.contains(table)).map(Table::name).collect();
@@ -342,15 +382,7 @@ impl Plan {
                 )
             });
         }
-        let first_retained = snapshots.iter().find(|date| !self.drop.contains(date));
-        // What the first snapshot that is retained, and the next one, go on from.
-        let base = first_retained.and_then(|first| statuses.range(..*first).next_back());
-        let needed = [base, statuses.last()];
-        let old = |date: &&SnapshotDate| keep.statuses_from(today).is_some_and(|from| **date < from);
-        let partition = |date: &SnapshotDate| Partition { table: dataset.status, date: *date, aggregator: id.clone() };
-        let dropped = statuses.iter().filter(old).filter(|date| !needed.contains(&Some(date))).map(partition);
-        self.drop_statuses =
-            dropped.filter_map(|day| inventory.partitions.get(&day).map(|object| (day.clone(), *object))).collect();
+        self.drop_statuses = old_statuses(inventory, keep, id, today, &self.drop);
     }
 
     /// Whether there is nothing to do.
@@ -359,27 +391,71 @@ impl Plan {
     }
 }
 
-/// SHA-256 of the file that was committed last to a partition of a snapshot, as far as the ledger says it.
-async fn committed(
-    lake: &Lake,
-    day: &Partition,
-    ledgers: &mut BTreeMap<SnapshotDate, Ledger>,
-) -> anyhow::Result<Option<String>> {
+/// `pack_status` that is old enough to be dropped, the oldest first, once these snapshots are: not what the first snapshot that
+/// is left, and the next one, go on from.
+fn old_statuses(
+    inventory: &Inventory,
+    keep: &KeepSettings,
+    id: &AggregatorId,
+    today: SnapshotDate,
+    dropped: &[SnapshotDate],
+) -> Vec<(Partition, Object)> {
     let dataset = &Dataset::PACKS;
-    if !dataset.snapshot().contains(&day.table) {
-        return Ok(None);
+    let statuses = dates(inventory, dataset.status, id);
+    let snapshots = dates(inventory, dataset.facts, id);
+    let first_left = snapshots.iter().find(|date| !dropped.contains(date));
+    let base = first_left.and_then(|first| statuses.range(..*first).next_back());
+    let needed = [base, statuses.last()];
+    let old = |date: &&SnapshotDate| keep.statuses_from(today).is_some_and(|from| **date < from);
+    let partition = |date: &SnapshotDate| Partition { table: dataset.status, date: *date, aggregator: id.clone() };
+    let old = statuses.iter().filter(old).filter(|date| !needed.contains(&Some(date))).map(partition);
+    old.filter_map(|day| inventory.partitions.get(&day).map(|object| (day.clone(), *object))).collect()
+}
+
+/// SHA-256 of the file of a table that was committed last, as far as the ledger says it.
+fn committed(ledger: &Ledger, table: Table) -> Option<String> {
+    let (dataset, last) = (&Dataset::PACKS, ledger.last_commit()?);
+    if table == dataset.facts {
+        last.snapshot_sha256.clone()
+    } else if table == dataset.sources {
+        last.source_status_sha256.clone()
+    } else {
+        None
     }
-    let ledger = match ledgers.entry(day.date) {
-        Entry::Occupied(read) => read.into_mut(),
-        Entry::Vacant(unread) => unread.insert(match Ledger::read(lake, &day.aggregator, day.date).await {
-            Err(error) if crate::journal::is_damage(&error) => Ledger::default(),
-            ledger => ledger?,
-        }),
-    };
-    let last = ledger.last_commit();
-    Ok(last.and_then(|row| {
-        if day.table == dataset.facts { row.snapshot_sha256.clone() } else { row.source_status_sha256.clone() }
-    }))
+}
+
+/// The ledgers of days, each read once. One that is damaged says nothing.
+#[derive(Default)]
+struct Ledgers(BTreeMap<SnapshotDate, Ledger>);
+
+impl Ledgers {
+    async fn of_day(&mut self, lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> anyhow::Result<&Ledger> {
+        Ok(match self.0.entry(date) {
+            Entry::Occupied(read) => read.into_mut(),
+            Entry::Vacant(unread) => unread.insert(match Ledger::read(lake, id, date).await {
+                Err(error) if crate::journal::is_damage(&error) => Ledger::default(),
+                ledger => ledger?,
+            }),
+        })
+    }
+
+    /// A day of a month that was committed, or may have been, and has no file of its own.
+    async fn committed_elsewhere(
+        &mut self,
+        lake: &Lake,
+        inventory: &Inventory,
+        month: &Month,
+        days: &BTreeSet<SnapshotDate>,
+    ) -> anyhow::Result<Option<SnapshotDate>> {
+        let ledgers = days_of(inventory, &Month { table: Table::Runs, ..month.clone() });
+        for date in ledgers.difference(days) {
+            let ledger = self.of_day(lake, &month.aggregator, *date).await?;
+            if ledger.rows().is_empty() || ledger.last_commit().is_some() {
+                return Ok(Some(*date));
+            }
+        }
+        Ok(None)
+    }
 }
 
 /// The days that a table has.

@@ -43,6 +43,8 @@ pub(crate) enum Source {
     AwsConfig,
     /// Nowhere but from what is held: AWS Config does not know that date.
     HeldAlone,
+    /// Nowhere: what is held of it is removed.
+    Rejection,
     /// Files. `replace` says that a day that is committed may be replaced.
     Files { files: Vec<PathBuf>, files_are: FilesAre, replace: bool },
 }

@@ -26,24 +26,37 @@ impl Population {
         Self { text, facts_only: asked.depends_on_answer() }
     }
 
-    fn of_row(row: &LedgerRow) -> Option<Self> {
+    /// That of a run, as its row of the ledger says it; nothing where that is of an older version.
+    pub(crate) fn of_row(row: &LedgerRow) -> Option<Self> {
         Some(Self { text: row.population.clone()?, facts_only: row.facts_only.unwrap_or_default() })
     }
+}
 
-    /// That of a day, as its ledger says it; nothing where that is of an older version, or cannot be read: it is then taken
-    /// for the same as that of the days around it.
+/// What the ledger says of the snapshot that was committed last of a day.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Told {
+    /// Nothing where the ledger is of an older version, or cannot be read: it is then taken for that of the days around it.
+    pub(crate) population: Option<Population>,
+    /// Nothing in the same cases: any sound file is then taken for it.
+    pub(crate) snapshot_sha256: Option<String>,
+}
+
+impl Told {
+    /// That of a day.
     ///
     /// # Errors
     /// A store that does not answer.
-    pub(crate) async fn of_day(lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> anyhow::Result<Option<Self>> {
-        match Ledger::read(lake, id, date).await {
-            Ok(ledger) => Ok(ledger.last_commit().and_then(Self::of_row)),
+    pub(crate) async fn of_day(lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> anyhow::Result<Self> {
+        let ledger = match Ledger::read(lake, id, date).await {
+            Ok(ledger) => ledger,
             Err(error) if crate::journal::is_damage(&error) => {
                 tracing::warn!(error = format!("{error:#}"), %date, "taking the filters of the day for those of the days around it");
-                Ok(None)
+                return Ok(Self::default());
             }
-            Err(error) => Err(error),
-        }
+            Err(error) => return Err(error),
+        };
+        let Some(last) = ledger.last_commit() else { return Ok(Self::default()) };
+        Ok(Self { population: Population::of_row(last), snapshot_sha256: last.snapshot_sha256.clone() })
     }
 }
 

@@ -11,7 +11,7 @@ use crate::settings::Settings;
 use crate::signals;
 use anyhow::bail;
 use chrono::{DateTime, TimeDelta, Utc};
-use compline_model::{AggregatorId, RunId, SnapshotDate, Table};
+use compline_model::{AggregatorId, RunId, SnapshotDate};
 use compline_sink::{Holder, Lake};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -143,7 +143,7 @@ async fn within<T>(
             let mut ids: BTreeSet<AggregatorId> =
                 settings.aggregators.iter().map(|one| one.address.id.clone()).collect();
             if matches!(access, Access::WriteAll { .. }) {
-                ids.extend(aggregators(&lake).await?);
+                ids.extend(lake.inventory(asked_at).await?.aggregators());
             }
             Leases::acquire(&lake, ids, &Holder::here(run_id, command, asked_at), wait).await?
         }
@@ -154,15 +154,6 @@ async fn within<T>(
     let done = work(&session).await;
     session.leases.release().await;
     done
-}
-
-/// The aggregators that a lake has anything of.
-async fn aggregators(lake: &Lake) -> anyhow::Result<BTreeSet<AggregatorId>> {
-    let mut found = BTreeSet::new();
-    for table in [Table::Runs, Table::PackCompliance] {
-        found.extend(lake.partitions(table).await?.into_keys());
-    }
-    Ok(found)
 }
 
 impl Session<'_> {

@@ -64,6 +64,7 @@ fn row(report: &AggregatorReport) -> Vec<String> {
     let trends = report.trends.clone().unwrap_or_default();
     let outcome = match report.outcome {
         Outcome::Succeeded => "committed",
+        Outcome::Rejected => "rejected: removed what was held",
         Outcome::Dropped => "dropped",
         Outcome::Held => "HELD",
         Outcome::Failed => "FAILED",

@@ -5,7 +5,9 @@ mod chain;
 #[cfg(test)]
 mod tests;
 
+use crate::catalog::Cataloguing;
 use crate::history::{History, Span};
+use crate::journal::Journal;
 use crate::population::Population;
 use crate::session::Session;
 use arrow::array::{Array, RecordBatch};
@@ -23,8 +25,8 @@ pub(crate) struct Computing<'a> {
     pub(crate) id: &'a AggregatorId,
     /// The days that have a snapshot, and earlier ones without which they cannot be computed.
     pub(crate) span: Span,
-    /// Whether tables that are not as the snapshots say are written.
-    pub(crate) write: bool,
+    /// A day whose state is given back.
+    pub(crate) state_of: Option<SnapshotDate>,
     /// Told of each day when it is done.
     pub(crate) on_day: &'a (dyn Fn(SnapshotDate) + Sync),
 }
@@ -35,6 +37,8 @@ pub(crate) struct Tonight {
     /// The columns that trends are computed from, until they are used.
     pub(crate) rows: Option<RecordBatch>,
     pub(crate) population: Population,
+    /// SHA-256 of its file, which the ledger does not say yet.
+    pub(crate) snapshot_sha256: Option<String>,
     /// Whether nothing but this day is out of date: then the later days are not computed if its trends are those that were
     /// there before.
     pub(crate) is_all: bool,
@@ -49,6 +53,8 @@ pub(crate) struct Computed {
     pub(crate) differed: Vec<SnapshotDate>,
     /// Days that are facts only and had trend tables.
     pub(crate) facts_only: Vec<SnapshotDate>,
+    /// The state after the day that it was asked for.
+    pub(crate) state: Option<RecordBatch>,
     /// The trends of the snapshot that has just been committed.
     pub(crate) tonight: Option<Trends>,
     pub(crate) bytes: u64,
@@ -79,10 +85,15 @@ pub(crate) async fn recompute(
     };
     let from = was_pending.map_or(first, |pending| pending.min(first));
     let after = history.days(id, Span::default()).find(|date| span.to.is_some_and(|to| *date > to));
-    journal.begin_trends(from).await?;
     let lake = &session.lake_of(id);
     let span = Span { from: Some(from), to: span.to };
-    let computed = Computing { lake, dataset, history: &history, id, span, write: true, on_day }.compute(None).await?;
+    let computing = Computing { lake, dataset, history: &history, id, span, state_of: None, on_day };
+    let computed = computing.compute(None, Some(&mut journal)).await?;
+    if let Some(cataloguing) = Cataloguing::open(session.settings).await
+        && let Err(error) = cataloguing.add_completed(&session.lake, id, journal.completed()).await
+    {
+        tracing::warn!(%error, "the catalog does not know of a day that was completed; `compline catalog FILE` completes it");
+    }
     // Later days were computed from what is now otherwise, or were out of date before.
     let is_behind = was_pending.is_some() || !computed.differed.is_empty() || !computed.facts_only.is_empty();
     journal.finish(after.filter(|_| is_behind)).await?;
@@ -90,16 +101,21 @@ pub(crate) async fn recompute(
 }
 
 impl Computing<'_> {
-    /// Computes the days.
+    /// Computes the days, and where there is a journal writes the tables that are not as the snapshots say. The journal says from
+    /// which day on trends are out of date before the first of them is replaced.
     ///
     /// # Errors
     /// A lake that does not answer, or a snapshot that cannot be read. A table that is computed and cannot be read is computed
     /// again, with the days that it takes.
-    pub(crate) async fn compute(&self, mut tonight: Option<Tonight>) -> anyhow::Result<Computed> {
+    pub(crate) async fn compute(
+        &self,
+        mut tonight: Option<Tonight>,
+        mut journal: Option<&mut Journal>,
+    ) -> anyhow::Result<Computed> {
         let mut lacking: BTreeSet<(Table, SnapshotDate)> = BTreeSet::new();
         loop {
             let mut chain = Chain::new(self, &lacking, tonight.as_ref().map(|tonight| tonight.date));
-            match self.days(&mut chain, &mut tonight).await {
+            match self.days(&mut chain, &mut tonight, journal.as_deref_mut()).await {
                 Err(error) => match chain.damaged.take() {
                     // Each time another file, so this ends.
                     Some(file) if lacking.insert(file) => {
@@ -112,7 +128,12 @@ impl Computing<'_> {
         }
     }
 
-    async fn days(&self, chain: &mut Chain<'_>, tonight: &mut Option<Tonight>) -> anyhow::Result<Computed> {
+    async fn days(
+        &self,
+        chain: &mut Chain<'_>,
+        tonight: &mut Option<Tonight>,
+        mut journal: Option<&mut Journal>,
+    ) -> anyhow::Result<Computed> {
         let mut computed = Computed::default();
         let Some(first) = chain.first_day(self.span, tonight.as_ref()).await? else { return Ok(computed) };
         let last = self.span.to;
@@ -123,7 +144,8 @@ impl Computing<'_> {
             let Some(trends) = chain.day(date, taken).await? else {
                 if chain.has_trends(date) {
                     computed.facts_only.push(date);
-                    if self.write {
+                    if let Some(journal) = &mut journal {
+                        journal.begin_trends(date).await?;
                         chain.remove_trends(date).await?;
                     }
                 }
@@ -133,8 +155,12 @@ impl Computing<'_> {
             if !is_stored {
                 computed.differed.push(date);
             }
-            if self.write && !is_stored {
+            if let Some(journal) = journal.as_mut().filter(|_| !is_stored) {
+                journal.begin_trends(date).await?;
                 computed.bytes += chain.commit(date, &trends).await?;
+            }
+            if self.state_of == Some(date) {
+                computed.state = Some(trends.pack_status.clone());
             }
             computed.days.push(date);
             (self.on_day)(date);

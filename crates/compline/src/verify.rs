@@ -10,7 +10,7 @@ use crate::session::Session;
 use crate::trends::{Computing, recompute};
 use chrono::TimeDelta;
 use compline_model::{AggregatorId, Dataset, SnapshotDate, SnapshotMonth, Table};
-use compline_sink::{Inventory, Lake, Month, Object, Partition};
+use compline_sink::{Inventory, Lake, Month, Object, Partition, Place, Stored};
 use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -90,8 +90,7 @@ pub(crate) async fn verify(
     let (keep, today, lake) = (&session.settings.keep, session.today(), &session.lake);
     let retained_from = RetainedFrom { statuses: keep.statuses_from(today), snapshots: keep.snapshots_from(today) };
     let mut inventory = lake.inventory((session.clock)()).await?;
-    let known: BTreeSet<AggregatorId> =
-        inventory.partitions.keys().map(|partition| partition.aggregator.clone()).collect();
+    let known = inventory.aggregators();
     let mut aggregators = Vec::new();
     for id in known.iter().filter(|id| only.is_none_or(|only| only.contains(id))) {
         for attempt in 1.. {
@@ -143,7 +142,8 @@ async fn set_apart(session: &Session<'_>, found: &mut Found, before: &Pending) -
     let is_written = |problem: &Problem| match problem.date {
         Some(date) if problem.is_of_trends => before.has(date) || after.has(date),
         Some(date) => before.days.contains(&date) || after.days.contains(&date),
-        None => !before.runs.is_empty() || !after.runs.is_empty(),
+        // Another run than the holder's was stopped, and what it left is not being written.
+        None => before.runs.iter().chain(&after.runs).any(|run_id| run_id.to_string() == holder.run_id),
     };
     for problem in found.problems.extract_if(.., |problem| is_written(problem)) {
         found.in_progress.push(format!("{} (at work: {holder})", problem.what));
@@ -158,7 +158,14 @@ async fn set_apart(session: &Session<'_>, found: &mut Found, before: &Pending) -
 pub(crate) async fn repair(session: &Session<'_>, verified: &Verified) -> anyhow::Result<()> {
     for found in verified.aggregators.iter().filter(|found| !found.problems.is_empty()) {
         let id = &found.aggregator;
-        let done = session.guarded(id, recompute(session, id, Span::default(), &|_| {})).await?;
+        let done = match session.guarded(id, recompute(session, id, Span::default(), &|_| {})).await {
+            // What cannot be repaired is told of by the next look, and the others are repaired.
+            Err(error) if crate::journal::is_damage(&error) => {
+                tracing::warn!(aggregator = %id, error = format!("{error:#}"), "not repaired");
+                continue;
+            }
+            done => done?,
+        };
         tracing::info!(aggregator = %id, days = done.days.len(), rewritten = done.differed.len(), "recomputed trends");
     }
     Ok(session.lake.remove_orphaned(&verified.inventory).await?)
@@ -187,7 +194,8 @@ impl Verifying<'_> {
             }
         }
         let days: Vec<SnapshotDate> = history.days(id, span).collect();
-        let held = inventory.held.iter().filter(|(held, date)| held == id && span.has(*date));
+        let held = inventory.held.iter().filter(|held| held.aggregator == *id && span.has(held.date));
+        let held: BTreeSet<SnapshotDate> = held.map(|held| held.date).collect();
         let mut found = Found {
             aggregator: id.clone(),
             files: tables.values().map(|tables| tables.len() as u64).sum(),
@@ -197,7 +205,7 @@ impl Verifying<'_> {
             in_progress: Vec::new(),
             gaps: Vec::new(),
             dropped: Vec::new(),
-            held: held.map(|(_, date)| *date).collect(),
+            held: held.into_iter().collect(),
             days,
         };
 
@@ -229,8 +237,39 @@ impl Verifying<'_> {
         }
         found.gaps = gaps(&found.days.iter().chain(&found.dropped).copied().collect());
         found.problems.extend(self.trends().await);
-        found.problems.extend(self.months(&ledgers).await);
+        found.problems.extend(self.months(&ledgers, &found.dropped).await);
+        for date in &found.held {
+            found.problems.extend(self.held(*date).await?.map(|what| Problem::of(*date, what)));
+        }
         Ok(found)
+    }
+
+    /// What is wrong with what is held of a day: it is both files that the ledger says, or nobody can accept it.
+    async fn held(&self, date: SnapshotDate) -> anyhow::Result<Option<String>> {
+        let ledger = match Ledger::read(self.lake, self.id, date).await {
+            // That is told already.
+            Err(error) if crate::journal::is_damage(&error) => return Ok(None),
+            ledger => ledger?,
+        };
+        let next = format!("`compline run FILE --only {} --date {date} --reject` removes it", self.id);
+        let Some(row) = ledger.held() else {
+            return Ok(Some(format!("what is held of {date} is not held by the last run of its ledger; {next}")));
+        };
+        for (table, sha256) in
+            [(self.dataset.facts, &row.snapshot_sha256), (self.dataset.sources, &row.source_status_sha256)]
+        {
+            let partition = Partition { table, date, aggregator: self.id.clone() };
+            let is_it = |stored: &Stored| sha256.as_ref().is_none_or(|sha256| *sha256 == stored.sha256);
+            let what = match self.lake.stored(&partition, Place::Held, None).await {
+                Ok(Some(stored)) if is_it(&stored) => continue,
+                Ok(Some(_)) => format!("it is not what run {} held", row.run_id),
+                Ok(None) => "it is gone".to_owned(),
+                Err(error) if error.is_damage() => error.to_string(),
+                Err(error) => return Err(error.into()),
+            };
+            return Ok(Some(format!("{} that is held of {date} cannot be accepted: {what}; {next}", table.name())));
+        }
+        Ok(None)
     }
 
     /// What of the trend tables is not what the snapshots say.
@@ -253,8 +292,8 @@ impl Verifying<'_> {
         let bar = self.progress.steps(history.days(id, span).count() as u64, "days recomputed");
         bar.set_message(id.to_string());
         let on_day = |_| bar.inc(1);
-        let computing = Computing { lake, dataset, history, id, span, write: false, on_day: &on_day };
-        match computing.compute(None).await {
+        let computing = Computing { lake, dataset, history, id, span, state_of: None, on_day: &on_day };
+        match computing.compute(None, None).await {
             Ok(computed) => {
                 let differ = |date: &SnapshotDate| {
                     let what = format!("the trend tables of {date} are not what the snapshots say");
@@ -275,7 +314,7 @@ impl Verifying<'_> {
     }
 
     /// What of the months is not what their days are, or what the ledger says of days whose own files were dropped.
-    async fn months(&self, ledgers: &BTreeMap<SnapshotDate, Ledger>) -> Vec<Problem> {
+    async fn months(&self, ledgers: &BTreeMap<SnapshotDate, Ledger>, dropped: &[SnapshotDate]) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut in_months: BTreeMap<Table, BTreeSet<SnapshotDate>> = BTreeMap::new();
         for month in self.inventory.months.keys().filter(|month| month.aggregator == *self.id) {
@@ -284,7 +323,9 @@ impl Verifying<'_> {
                 Ok(there) => there,
                 Err(error) => {
                     problems.push(Problem { date: days.last().copied(), is_of_trends: false, what: error.to_string() });
-                    continue;
+                    // A day of it that differs says nothing of those that only it has; where its end cannot be read they are lost.
+                    let bytes = self.inventory.months[month].bytes;
+                    self.lake.days_of_month(month, bytes).await.unwrap_or_default()
                 }
             };
             in_months.entry(month.table).or_default().extend(there.keys());
@@ -302,10 +343,7 @@ impl Verifying<'_> {
                 }
             }
         }
-        let facts =
-            |date: &SnapshotDate| Partition { table: self.dataset.facts, date: *date, aggregator: self.id.clone() };
-        let is_gone = |date: &SnapshotDate| !self.inventory.partitions.contains_key(&facts(date));
-        for (date, _) in ledgers.iter().filter(|(date, ledger)| ledger.is_dropped() && is_gone(date)) {
+        for date in dropped {
             for table in self.dataset.snapshot() {
                 if !in_months.get(&table).is_some_and(|days| days.contains(date)) {
                     let what = format!("{} of {date} was dropped, and its month's file does not have it", table.name());

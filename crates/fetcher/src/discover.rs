@@ -52,6 +52,8 @@ struct Places {
     /// Regions that have not the form of one: a shard cannot ask for them, and must not be left out without a word.
     unknown_regions: BTreeSet<String>,
     unknown_accounts: BTreeSet<String>,
+    /// Whether AWS Config's count of packs by region is among them.
+    regions_are_counted: bool,
 }
 
 impl Places {
@@ -65,17 +67,36 @@ impl Places {
         }
     }
 
-    fn add_account(&mut self, name: &str) {
+    /// Adds an account; whether it is a new one.
+    fn add_account(&mut self, name: &str) -> bool {
         match name.parse() {
-            Ok(account) => drop(self.accounts.insert(account)),
-            Err(_) => drop(self.unknown_accounts.insert(name.to_owned())),
+            Ok(account) => self.accounts.insert(account),
+            Err(_) => self.unknown_accounts.insert(name.to_owned()),
         }
     }
 
-    fn add_region(&mut self, name: &str) {
+    /// Adds a region; whether it is a new one.
+    fn add_region(&mut self, name: &str) -> bool {
         match name.parse() {
-            Ok(region) => drop(self.regions.insert(region)),
-            Err(_) => drop(self.unknown_regions.insert(name.to_owned())),
+            Ok(region) => self.regions.insert(region),
+            Err(_) => self.unknown_regions.insert(name.to_owned()),
+        }
+    }
+
+    /// Adds what AWS Config counts packs in, and says what of it none of the sources names.
+    fn add_counted<'a>(&mut self, split: Split, names: impl Iterator<Item = &'a String>) {
+        let is_new = |name: &&String| match split {
+            Split::Accounts => self.add_account(name),
+            Split::Regions | Split::Either => self.add_region(name),
+        };
+        let new: Vec<&str> = names.filter(is_new).map(String::as_str).collect();
+        if !new.is_empty() {
+            let first = new.iter().take(MAX_NAMED).map(|name| excerpt(name)).collect::<Vec<_>>().join(", ");
+            tracing::warn!(
+                count = new.len(),
+                first,
+                "AWS Config counts packs in {split} that none of the sources names"
+            );
         }
     }
 
@@ -123,6 +144,9 @@ impl AggregatorClient {
             other => other,
         };
         let split = split_needed(wanted.filters, fan_out);
+        if let Some(split) = split {
+            self.add_counted(&mut places, split, run_id).await;
+        }
         if let Some(cause) = split.and_then(|split| places.lack(split)) {
             return Err(FetchError::permanent(self.doing(SOURCES, ""), cause));
         }
@@ -136,10 +160,32 @@ impl AggregatorClient {
         let mut list = PagedList::new(self.clone(), AGGREGATORS, run_id);
         let (aggregators, _) = list.every_item(async |call| self.gathered_page(call).await).await?;
         for gathered in aggregators {
-            gathered.account_ids.iter().for_each(|account| places.add_account(account));
-            gathered.aws_regions.iter().for_each(|region| places.add_region(region));
+            for account in &gathered.account_ids {
+                places.add_account(account);
+            }
+            for region in &gathered.aws_regions {
+                places.add_region(region);
+            }
         }
         Ok(())
+    }
+
+    /// Adds what AWS Config counts packs in: an account of an organization is in no status before its first update, and not in
+    /// what the aggregator is set up for. Where there is no count, the other names must do.
+    async fn add_counted(&self, places: &mut Places, split: Split, run_id: RunId) {
+        let counted = match split {
+            Split::Accounts => self.pack_counts(run_id).await,
+            Split::Regions | Split::Either if places.regions_are_counted => return,
+            Split::Regions | Split::Either => self.pack_counts_by_region(run_id).await,
+        };
+        let counted = match counted {
+            Ok(counted) => counted,
+            Err(error) => {
+                tracing::warn!(%error, "AWS Config's count of packs is not at hand: planning {split} by their sources alone");
+                return;
+            }
+        };
+        places.add_counted(split, counted.keys());
     }
 
     /// The split that reads an aggregator soonest. AWS Config's count of packs says how large each region is; where it
@@ -151,7 +197,8 @@ impl AggregatorClient {
         let mut by_region: BTreeMap<String, u64> = BTreeMap::new();
         match self.pack_counts_by_region(wanted.run_id).await {
             Ok(counts) => {
-                counts.keys().for_each(|region| places.add_region(region));
+                places.add_counted(Split::Regions, counts.keys());
+                places.regions_are_counted = true;
                 let packs = |count: i64| u64::try_from(count).unwrap_or_default();
                 by_region.extend(
                     counts

@@ -1,20 +1,20 @@
 //! The lake: where each partition is, how it is replaced, and which there are.
 
 mod checkpoints;
-mod held;
 mod inventory;
 mod journal;
 mod months;
 mod runs;
 mod snapshot;
 
-use crate::parquet_file::{decode, encode};
+use crate::parquet_file::decode;
 use crate::store::{self, Condition, Fenced, Store, Version};
 use crate::{Compression, Holder, LakeLocation, Lease, LeaseOutcome, SinkError};
 pub use checkpoints::Collection;
 pub use inventory::{Inventory, Object, Unexpected};
 pub use journal::JournalEntry;
-pub use months::Month;
+pub use months::{Month, MonthPlan};
+pub use snapshot::Place;
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
@@ -192,18 +192,8 @@ impl Lake {
     /// # Errors
     /// The partition is then as it was, unless the error says that it is not as it was put.
     pub async fn commit(&self, partition: &Partition, rows: RecordBatch) -> Result<Committed, SinkError> {
-        self.write(partition.table, &partition.key(), rows).await
-    }
-
-    /// A partition with what its file is; nothing if it is not there.
-    ///
-    /// # Errors
-    /// A store that does not answer, or a file that is not whole.
-    pub async fn stored(&self, partition: &Partition) -> Result<Option<Stored>, SinkError> {
-        let Some(file) = self.store.get(&partition.key()).await? else { return Ok(None) };
-        let (table, key) = (partition.table, partition.key());
-        let read = move || Ok(Stored { sha256: sha256(&file), rows: decode(table, file, None, &key)? });
-        blocking("decode", read).await.map(Some)
+        let file = self.encode(partition.table, partition.date, rows).await?;
+        self.put(&partition.key(), file).await
     }
 
     /// Removes partitions.
@@ -224,12 +214,6 @@ impl Lake {
         columns: Option<&'static [&'static str]>,
     ) -> Result<Option<RecordBatch>, SinkError> {
         self.read_key(partition.table, partition.key(), columns).await
-    }
-
-    async fn write(&self, table: Table, key: &str, rows: RecordBatch) -> Result<Committed, SinkError> {
-        let compression = self.compression;
-        let file = blocking("encode", move || encode(table, &rows, compression)).await?;
-        self.put(key, file).await
     }
 
     /// Puts a file, and makes sure that it is there as it was put.

@@ -48,7 +48,7 @@ pub(crate) struct MonthWriter {
 
 impl MonthWriter {
     pub(crate) fn new(table: Table, compression: Compression) -> Result<Self, SinkError> {
-        let properties = properties(table, Layout::Monthly, compression);
+        let properties = properties(table, None, compression);
         let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         let writer = ArrowWriter::try_new_with_options(Vec::new(), schema(table, SCHEMA_VERSION), options);
         Ok(Self { table, writer: writer.map_err(|error| failed(table, &error))?, days: BTreeMap::new() })

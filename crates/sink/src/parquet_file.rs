@@ -6,7 +6,7 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{FieldRef, SchemaRef};
 use arrow::error::ArrowError;
 use bytes::Bytes;
-use compline_model::{SCHEMA_VERSION, Table, schema_of};
+use compline_model::{SCHEMA_VERSION, SnapshotDate, Table, schema_of};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::arrow_writer::{
@@ -37,6 +37,9 @@ pub enum Compression {
 /// What a file says of itself in its footer.
 const TABLE: &str = "compline.table";
 const VERSION: &str = "compline.schema_version";
+/// Of a day's file, so that it is not taken for another day's whose place it is put in. The aggregator is not said: who renames
+/// one moves its files.
+const DATE: &str = "compline.snapshot_date";
 
 /// Rows per row group, some hundred kilobytes: a reader that looks for one account skips all but one or two of them, and each
 /// is still large enough for its dictionaries to pay.
@@ -91,8 +94,13 @@ impl Compression {
     }
 }
 
-/// The file of a table's rows, which must have its schema and be sorted by its key. Its footer has been read back.
-pub(crate) fn encode(table: Table, rows: &RecordBatch, compression: Compression) -> Result<Bytes, SinkError> {
+/// The file of a table's rows of a day, which must have its schema and be sorted by its key. Its footer has been read back.
+pub(crate) fn encode(
+    table: Table,
+    date: SnapshotDate,
+    rows: &RecordBatch,
+    compression: Compression,
+) -> Result<Bytes, SinkError> {
     let failed = |reason: &dyn std::fmt::Display| {
         SinkError::permanent(format!("write rows of {} as Parquet", table.name()), reason)
     };
@@ -101,7 +109,7 @@ pub(crate) fn encode(table: Table, rows: &RecordBatch, compression: Compression)
     }
     // The Arrow schema is left out: it would say "view" of text columns, which are plain strings to every reader.
     let options = ArrowWriterOptions::new()
-        .with_properties(properties(table, Layout::Daily, compression))
+        .with_properties(properties(table, Some(date), compression))
         .with_skip_arrow_metadata(true);
     let writer =
         ArrowWriter::try_new_with_options(Vec::new(), table.schema(), options).map_err(|error| failed(&error))?;
@@ -156,14 +164,19 @@ fn row_group(
     columns.into_iter().map(|column| column.close()).collect()
 }
 
-/// How a table's files are written. In a month's file the snapshot date comes before the columns, and before the key.
-pub(crate) fn properties(table: Table, layout: Layout, compression: Compression) -> WriterProperties {
+/// How a table's file of a day is written, or of a month: there the snapshot date comes before the columns, and before the key.
+pub(crate) fn properties(table: Table, date: Option<SnapshotDate>, compression: Compression) -> WriterProperties {
     let column = |name: &&str| table.columns().iter().position(|column| column.name == *name);
     let key = table.sort_key().iter().filter_map(column);
-    let (first, ahead) = match layout {
-        Layout::Daily => (None, 0),
-        Layout::Monthly => (Some(0), 1),
+    let (layout, first, ahead) = match date {
+        Some(_) => (Layout::Daily, None, 0),
+        None => (Layout::Monthly, Some(0), 1),
     };
+    let mut said = vec![
+        KeyValue::new(TABLE.to_owned(), layout.name(table)),
+        KeyValue::new(VERSION.to_owned(), SCHEMA_VERSION.to_string()),
+    ];
+    said.extend(date.map(|date| KeyValue::new(DATE.to_owned(), date.to_string())));
     let sorted = first.into_iter().chain(key.map(|index| index + ahead)).map(|index| SortingColumn {
         column_idx: i32::try_from(index).unwrap_or_default(),
         descending: false,
@@ -188,15 +201,12 @@ pub(crate) fn properties(table: Table, layout: Layout, compression: Compression)
         .set_data_page_row_count_limit(ROW_GROUP_ROWS)
         .set_sorting_columns(Some(sorted.collect()))
         .set_created_by(format!("compline {}", env!("CARGO_PKG_VERSION")))
-        .set_key_value_metadata(Some(vec![
-            KeyValue::new(TABLE.to_owned(), layout.name(table)),
-            KeyValue::new(VERSION.to_owned(), SCHEMA_VERSION.to_string()),
-        ]))
+        .set_key_value_metadata(Some(said))
         .build()
 }
 
-/// The rows of a file, all columns or the named ones; columns that came after its version are null. `key` names the file
-/// in the error.
+/// The rows of a file, all columns or the named ones; columns that came after its version are null. `key` is where it is: a file
+/// of another day than its path says is damage.
 pub(crate) fn decode(table: Table, file: Bytes, columns: Option<&[&str]>, key: &str) -> Result<RecordBatch, SinkError> {
     let damaged = |reason: &dyn std::fmt::Display| {
         SinkError::damaged(format!("read {key}"), reason).hint(Some(restore_hint(table).to_owned()))
@@ -205,6 +215,10 @@ pub(crate) fn decode(table: Table, file: Bytes, columns: Option<&[&str]>, key: &
     let version = version(table.name(), &footer).map_err(|reason| damaged(&reason))?;
     if version > SCHEMA_VERSION {
         return Err(SinkError::of_newer(key, version));
+    }
+    // Files of older versions do not say it.
+    if let Some(date) = said(&footer, DATE).filter(|date| !key.contains(&format!("/snapshot_date={date}/"))) {
+        return Err(damaged(&format!("it is of {date}")));
     }
     let options = ArrowReaderOptions::new().with_schema(schema_of(table.columns_of(version)));
     let metadata = ArrowReaderMetadata::try_new(Arc::new(footer), options).map_err(|error| damaged(&error))?;
@@ -242,15 +256,17 @@ pub(crate) const fn restore_hint(table: Table) -> &'static str {
 
 /// The version that a file says it is of.
 pub(crate) fn version(table: &str, footer: &ParquetMetaData) -> Result<u32, String> {
-    let said = |key: &str| {
-        let values = footer.file_metadata().key_value_metadata()?;
-        values.iter().find(|value| value.key == key)?.value.as_deref()
-    };
-    match (said(TABLE), said(VERSION)) {
+    match (said(footer, TABLE), said(footer, VERSION)) {
         (Some(name), _) if name != table => Err(format!("it is of the table {name}")),
         (Some(_), Some(version)) => version.parse().map_err(|_| format!("its version is {version:?}, which is none")),
         _ => Err("its footer does not say which version of which table it is of".to_owned()),
     }
+}
+
+/// What a file says of itself.
+fn said<'a>(footer: &'a ParquetMetaData, key: &str) -> Option<&'a str> {
+    let values = footer.file_metadata().key_value_metadata()?;
+    values.iter().find(|value| value.key == key)?.value.as_deref()
 }
 
 /// The same rows with every column of the schema: one that the file does not have is null.

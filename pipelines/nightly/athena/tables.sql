@@ -187,7 +187,7 @@ CREATE EXTERNAL TABLE IF NOT EXISTS `compline`.`runs` (
     `run_id` string COMMENT 'the run',
     `started_at` timestamp COMMENT 'when the run started',
     `finished_at` timestamp COMMENT 'when the run was done with this aggregator',
-    `outcome` string COMMENT 'succeeded, held, failed, or dropped: moved to its month\'s file by maintain',
+    `outcome` string COMMENT 'succeeded, held, rejected, failed, or dropped: moved to its month\'s file by maintain',
     `error` string COMMENT 'why it failed, or is held, or what was left undone',
     `command` string COMMENT 'run, import or maintain',
     `shards` int COMMENT 'shards of the plan',
@@ -198,22 +198,22 @@ CREATE EXTERNAL TABLE IF NOT EXISTS `compline`.`runs` (
     `throttles` bigint COMMENT 'requests answered with a throttling error',
     `pages` bigint COMMENT 'pages read',
     `empty_pages` bigint COMMENT 'pages without a row',
-    `rows` bigint COMMENT 'rows committed to pack_compliance',
+    `rows` bigint COMMENT 'rows committed to pack_compliance, or held',
     `left_out` bigint COMMENT 'rows that came and that the pipeline file does not want',
     `duplicates` bigint COMMENT 'rows dropped because an equal one was there',
     `conflicts` bigint COMMENT 'rows dropped because a later answer for the same pack differs',
-    `warnings` bigint COMMENT 'rows whose numbers or type contradict each other, kept as AWS Config said them',
+    `warnings` bigint COMMENT 'rows whose numbers or type contradict each other, stored as AWS Config said them',
     `unreconciled` bigint COMMENT 'accounts whose packs are not as many as AWS Config counts them; null if not asked',
     `bytes` bigint COMMENT 'bytes written, the ledger\'s own not counted',
     `version` string COMMENT 'version of Compline',
     `not_reconciled` string COMMENT 'why AWS Config\'s own count could not be had; null if it was, or was not asked',
-    `snapshot_sha256` string COMMENT 'SHA-256 of the file that was committed to pack_compliance, in hexadecimal',
-    `source_status_sha256` string COMMENT 'SHA-256 of the file that was committed to source_status, in hexadecimal',
-    `commit_number` bigint COMMENT 'order of the changes to this day\'s snapshot, 1 for the first; null if the run changed nothing',
+    `snapshot_sha256` string COMMENT 'SHA-256 of the file that was committed to pack_compliance, or is held, in hexadecimal',
+    `source_status_sha256` string COMMENT 'SHA-256 of the file that was committed to source_status, or is held, in hexadecimal',
+    `commit_number` bigint COMMENT 'order of what became of this day, 1 for the first: committed, held, rejected or dropped; null if the run changed nothing',
     `population` string COMMENT 'which packs were asked for: the filters, include and exclude of the pipeline file',
     `facts_only` boolean COMMENT 'whether the population depends on the compliance type, so that it has no trends'
 )
-COMMENT 'one row per run, of those that failed too; commit_number is the order of commits; partitions are projected, for Athena and Trino: Redshift Spectrum, Glue jobs, EMR and Spark see rows only with partitions = "registered" or "both"'
+COMMENT 'one row per run, of those that failed too; commit_number is the order of what became of the day; partitions are projected, for Athena and Trino: Redshift Spectrum, Glue jobs, EMR and Spark see rows only with partitions = "registered" or "both"'
 PARTITIONED BY (`snapshot_date` date, `aggregator` string)
 STORED AS PARQUET
 LOCATION 's3://example-compliance-history/compline/runs/'

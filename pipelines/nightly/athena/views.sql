@@ -177,7 +177,8 @@ WITH changes AS (
             ORDER BY commit_number DESC NULLS LAST, finished_at DESC
         ) AS age
     FROM compline.runs
-    WHERE outcome IN ('succeeded', 'dropped') OR snapshot_sha256 IS NOT NULL
+    -- A failed run may have committed: its trends failed.
+    WHERE outcome IN ('succeeded', 'dropped') OR (outcome = 'failed' AND snapshot_sha256 IS NOT NULL)
 ),
 last_changes AS (
     SELECT aggregator, snapshot_date, is_dropped, CASE WHEN NOT is_dropped THEN packs_total END AS packs_total

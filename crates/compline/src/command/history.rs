@@ -114,7 +114,7 @@ fn told(runs: &[Run]) -> String {
             run.aggregator.clone(),
             run.command.clone(),
             match run.outcome {
-                Outcome::Succeeded | Outcome::Dropped => run.outcome.name().to_owned(),
+                Outcome::Succeeded | Outcome::Rejected | Outcome::Dropped => run.outcome.name().to_owned(),
                 Outcome::Held | Outcome::Failed => run.outcome.name().to_uppercase(),
             },
             count(run.rows),

@@ -59,6 +59,9 @@ fn snapshot_date(
     if date > today {
         bail!("--date {date}: it is {today} (UTC), so nothing can be of that day yet");
     }
+    if arguments.reject {
+        return Ok((date, Source::Rejection));
+    }
     if date == today || settings.answers_any_date() {
         return Ok((date, Source::AwsConfig));
     }

@@ -5,11 +5,45 @@
 //! collected them, so the ledger gets that run; nothing is made up. Sources without a snapshot, and without a commit in the
 //! ledger, are of a day that was never committed.
 
+use super::Intent;
 use crate::ledger::{Ledger, LedgerRow, Outcome};
-use arrow::array::AsArray;
+use arrow::array::{AsArray, RecordBatch};
 use chrono::{DateTime, Utc};
 use compline_model::{AggregatorId, Dataset, RunId, SnapshotDate};
-use compline_sink::{Lake, Partition};
+use compline_sink::{Lake, Partition, Place, Stored};
+
+/// What the files beside an entry that cannot be read were to become, in order of their days: each day of which there are both.
+pub(super) fn intents(
+    run_id: RunId,
+    staged: &[(Partition, Place, Stored)],
+    now: DateTime<Utc>,
+) -> Vec<(SnapshotDate, Intent)> {
+    let dataset = &Dataset::PACKS;
+    let mut intents = Vec::new();
+    for (facts, place, stored) in staged.iter().filter(|(partition, ..)| partition.table == dataset.facts) {
+        let is_beside = |(sources, of, _): &&(Partition, Place, Stored)| {
+            sources.table == dataset.sources && (sources.date, *of) == (facts.date, *place)
+        };
+        let Some((_, _, sources)) = staged.iter().find(is_beside) else { continue };
+        let row = LedgerRow {
+            finished_at: now,
+            outcome: if *place == Place::Held { Outcome::Held } else { Outcome::Succeeded },
+            error: Some("its entry in the journal is damaged: rows and checksums are those of its files".to_owned()),
+            rows: stored.rows.num_rows() as u64,
+            snapshot_sha256: Some(stored.sha256.clone()),
+            source_status_sha256: Some(sources.sha256.clone()),
+            ..of_run(run_id, now)
+        };
+        let intent = Intent {
+            snapshot_date: facts.date.to_string(),
+            facts_sha256: stored.sha256.clone(),
+            sources_sha256: sources.sha256.clone(),
+            row,
+        };
+        intents.push((facts.date, intent));
+    }
+    intents
+}
 
 /// Completes the ledger of the days from one on.
 ///
@@ -37,36 +71,30 @@ async fn day(lake: &Lake, id: &AggregatorId, date: SnapshotDate, now: DateTime<U
     let dataset = &Dataset::PACKS;
     let partition = |table| Partition { table, date, aggregator: id.clone() };
     let ledger = Ledger::read(lake, id, date).await?;
-    let sources = lake.sha256_of(&partition(dataset.sources)).await?;
-    let Some(facts) = lake.stored(&partition(dataset.facts)).await? else {
-        if ledger.last_commit().is_none() {
+    let last = ledger.last_commit();
+    let sources = lake.sha256_of(&partition(dataset.sources), Place::Table).await?;
+    let Some(facts) = lake.stored(&partition(dataset.facts), Place::Table, None).await? else {
+        if last.is_none() {
             tracing::warn!(%date, "removed the source_status of a day whose run was stopped before its snapshot");
             lake.remove(&[partition(dataset.sources)]).await?;
         }
         return Ok(());
     };
     let rows = facts.rows.num_rows();
-    let is_told = ledger.last_commit().is_some_and(|last| {
-        let same_sources = last.source_status_sha256.as_ref().is_none_or(|own| Some(own) == sources.as_ref());
-        last.committed(rows, &facts.sha256) && same_sources
-    });
-    if is_told {
+    if last.is_some_and(|last| last.committed(rows, &facts.sha256)) {
         return Ok(());
     }
-    let run_id = facts.rows["run_id"].as_string_view().iter().flatten().next().map(str::to_owned);
-    let Some(run_id) = run_id.and_then(|run_id| run_id.parse::<RunId>().ok()) else {
+    let of_last = last.and_then(|last| last.source_status_sha256.as_ref());
+    if of_last.is_some() && of_last == sources.as_ref() {
+        tracing::warn!(%date, "the snapshot is not the one that the ledger says was committed, and its source_status is: `compline verify`");
+        return Ok(());
+    }
+    let Some(run_id) = last_run(&facts.rows) else {
         tracing::warn!(%date, "the ledger does not have the run that committed this snapshot, which has no row that names it");
         return Ok(());
     };
     let error = "the run was stopped before its row of the ledger; rows and checksums are those of the files";
     let known = ledger.rows().iter().find(|row| row.run_id == run_id.to_string()).cloned();
-    let base = known.unwrap_or_else(|| LedgerRow {
-        run_id: run_id.to_string(),
-        started_at: run_id.started_at().unwrap_or(now),
-        command: "run".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        ..LedgerRow::default()
-    });
     let row = LedgerRow {
         finished_at: now,
         outcome: Outcome::Succeeded,
@@ -75,7 +103,23 @@ async fn day(lake: &Lake, id: &AggregatorId, date: SnapshotDate, now: DateTime<U
         snapshot_sha256: Some(facts.sha256),
         source_status_sha256: sources,
         commit_number: Some(ledger.last_number() + 1),
-        ..base
+        ..known.unwrap_or_else(|| of_run(run_id, now))
     };
     Ledger::write(lake, id, date, row).await
+}
+
+/// The run that committed a snapshot: the last that its rows name. Those of checkpoints name the run before.
+fn last_run(rows: &RecordBatch) -> Option<RunId> {
+    rows["run_id"].as_string_view().iter().flatten().max()?.parse().ok()
+}
+
+/// What is known of a run by its id alone.
+fn of_run(run_id: RunId, now: DateTime<Utc>) -> LedgerRow {
+    LedgerRow {
+        run_id: run_id.to_string(),
+        started_at: run_id.started_at().unwrap_or(now),
+        command: "run".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        ..LedgerRow::default()
+    }
 }

@@ -108,7 +108,13 @@ impl<'a> Checkpoints<'a> {
         if !self.done.contains(name) {
             return Ok(None);
         }
-        Ok(self.lake.checkpoint(&self.collection, name).await?)
+        match self.lake.checkpoint(&self.collection, name).await {
+            Err(error) if error.is_damage() => {
+                tracing::warn!(%error, "a checkpoint is damaged: asking AWS Config again");
+                Ok(None)
+            }
+            stored => Ok(stored?),
+        }
     }
 }
 

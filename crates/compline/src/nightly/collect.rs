@@ -4,6 +4,7 @@ use super::Shared;
 use super::checkpoints::Checkpoints;
 use crate::ledger::LedgerRow;
 use crate::memory;
+use crate::population::Population;
 use crate::progress::Bar;
 use crate::settings::{AggregatorSettings, Reconcile};
 use anyhow::{Context, bail};
@@ -19,6 +20,8 @@ pub(super) struct Collected {
     pub(super) snapshot: CheckedSnapshot,
     /// Rows of `source_status`.
     pub(super) source_status: RecordBatch,
+    /// Which packs were asked for, where the settings may say otherwise by now.
+    pub(super) population: Option<Population>,
 }
 
 /// What reading a day took, and what was found while it was read.
@@ -141,7 +144,7 @@ async fn read_all(
         reading.unreconciled = unreconciled;
         reading.not_reconciled = failed.map(|error| error.to_string());
     }
-    Ok(Collected { snapshot, source_status })
+    Ok(Collected { snapshot, source_status, population: None })
 }
 
 /// Compares this machine's date with that of AWS Config, before anything is written. Where the lake's server has said already

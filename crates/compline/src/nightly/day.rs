@@ -7,7 +7,7 @@ use super::{Shared, Source, TrendReport};
 use crate::history::Span;
 use crate::journal::{Journal, SnapshotFiles};
 use crate::ledger::{Ledger, LedgerRow, Outcome};
-use crate::population::Population;
+use crate::population::{Population, Told};
 use crate::progress::Bar;
 use crate::session::WrongClock;
 use crate::settings::AggregatorSettings;
@@ -83,7 +83,16 @@ async fn run(
     day: &mut Day,
 ) -> anyhow::Result<()> {
     let id = &aggregator.address.id;
-    let mut journal = journal?;
+    let mut journal = match journal {
+        Ok(journal) => journal,
+        Err(error) => {
+            // Nothing was changed, and the ledger says why.
+            day.fail(&error);
+            day.row.finished_at = (shared.session.clock)();
+            let row = LedgerRow { error: day.error(), ..day.row.clone() };
+            return Ledger::write(&shared.session.lake_of(id), id, shared.night.date, row).await;
+        }
+    };
     day.undone.extend(journal.blocked());
     let pending = match Box::pin(snapshot(shared, aggregator, bar, &mut journal, day)).await {
         Ok(pending) => pending,
@@ -95,7 +104,7 @@ async fn run(
     if !day.is_recorded {
         return Ok(());
     }
-    catalog(shared, id, day).await;
+    catalog(shared, id, journal.completed(), day).await;
     day.row.finished_at = (shared.session.clock)();
     let row = LedgerRow { error: day.error(), ..day.row.clone() };
     match Ledger::write(&shared.session.lake_of(id), id, shared.night.date, row).await {
@@ -120,34 +129,42 @@ async fn snapshot(
     day: &mut Day,
 ) -> anyhow::Result<Option<SnapshotDate>> {
     let id = &aggregator.address.id;
+    if shared.night.source == Source::Rejection {
+        shared.reject(id).await?;
+        day.row.outcome = Outcome::Rejected;
+        return Ok(journal.trends_from());
+    }
     let collected = Box::pin(obtain(shared, aggregator, bar, &mut day.reading)).await;
     day.reading.fill(&mut day.row);
     let collected = collected?;
     let findings = DayFindings::of(&collected);
     findings.fill(&mut day.row);
     day.findings = Some(findings);
-    let population = Population::of(aggregator);
+    // What is held is of the filters that it was collected with, whatever the settings say by now.
+    let population = collected.population.clone().unwrap_or_else(|| Population::of(aggregator));
+    (day.row.population, day.row.facts_only) = (Some(population.text.clone()), Some(population.facts_only));
     let (held, unchecked) = shared.held_for(id, &population, &collected).await?;
     day.undone.extend(unchecked);
-    if let Some(why) = held {
-        day.row.outcome = Outcome::Held;
-        day.row.error = Some(why);
-        shared.end_collection(id).await?;
-        return Ok(journal.trends_from());
-    }
     bar.stage("writing the snapshot and its trends");
     let _one_at_a_time = shared.computing.acquire().await?;
     let was_pending = journal.trends_from();
-    let before = Population::of_day(&shared.session.lake, id, shared.night.date).await.unwrap_or_default();
-    let Collected { snapshot, source_status } = collected;
+    let before = Told::of_day(&shared.session.lake, id, shared.night.date).await.unwrap_or_default().population;
+    let Collected { snapshot, source_status, .. } = collected;
     let lake = shared.session.lake_of(id);
     let files = SnapshotFiles {
-        facts: lake.encode(shared.dataset.facts, snapshot.rows().clone()).await?,
-        sources: lake.encode(shared.dataset.sources, source_status).await?,
+        facts: lake.encode(shared.dataset.facts, shared.night.date, snapshot.rows().clone()).await?,
+        sources: lake.encode(shared.dataset.sources, shared.night.date, source_status).await?,
     };
     day.row.rows = snapshot.rows().num_rows() as u64;
     let finished_at = (shared.session.clock)();
-    let mut planned = LedgerRow { outcome: Outcome::Succeeded, finished_at, ..day.row.clone() };
+    let mut planned = LedgerRow { finished_at, ..day.row.clone() };
+    if let Some(why) = held {
+        planned.error = Some(why);
+        journal.hold_snapshot(shared.dataset, shared.night.date, files, &mut planned).await?;
+        day.row = planned;
+        shared.end_collection(id).await?;
+        return Ok(journal.trends_from());
+    }
     journal.commit_snapshot(shared.dataset, shared.night.date, files, &mut planned).await?;
     day.row = planned;
 
@@ -155,11 +172,12 @@ async fn snapshot(
         date: shared.night.date,
         rows: Some(snapshot.into_trend_rows()?),
         // Later days are compared with it or not by its population, which its tables need not show.
+        snapshot_sha256: day.row.snapshot_sha256.clone(),
         is_all: was_pending.is_none() && before.is_none_or(|before| before == population),
         population,
     };
     let pending = trends(shared, id, journal, tonight, day).await;
-    shared.release(id).await?;
+    shared.remove_held(id).await?;
     shared.end_collection(id).await?;
     Ok(pending)
 }
@@ -169,7 +187,7 @@ async fn snapshot(
 async fn trends(
     shared: &Shared<'_>,
     id: &AggregatorId,
-    journal: &Journal,
+    journal: &mut Journal,
     tonight: Tonight,
     day: &mut Day,
 ) -> Option<SnapshotDate> {
@@ -180,10 +198,10 @@ async fn trends(
         history: &shared.history,
         id,
         span: Span { from, to: None },
-        write: true,
+        state_of: None,
         on_day: &|_| {},
     };
-    match Box::pin(computing.compute(Some(tonight))).await {
+    match Box::pin(computing.compute(Some(tonight), Some(&mut *journal))).await {
         Ok(computed) => {
             day.trends = computed.tonight.as_ref().map(TrendReport::of);
             day.row.bytes += computed.bytes;
@@ -213,6 +231,7 @@ async fn obtain(
             refuse_replacing(shared, id, *replace)?;
             import(shared, aggregator, (files, *files_are), reading).await
         }
+        Source::Rejection => bail!("a day that is rejected is not collected"),
         source => match shared.accepted(id).await? {
             Some(held) => Ok(held),
             None if *source == Source::HeldAlone => {
@@ -252,7 +271,7 @@ fn refuse_replacing(shared: &Shared<'_>, id: &AggregatorId, replace: bool) -> an
 }
 
 /// Tells the catalog of the day: of one that is not committed there is the ledger alone.
-async fn catalog(shared: &Shared<'_>, id: &AggregatorId, day: &mut Day) {
+async fn catalog(shared: &Shared<'_>, id: &AggregatorId, completed: &[SnapshotDate], day: &mut Day) {
     let Some(cataloguing) = &shared.cataloguing else { return };
     // Of a day that failed or is held the lake gets the ledger alone, and of one that is facts only no trend tables.
     let is_committed = day.row.outcome == Outcome::Succeeded;
@@ -262,7 +281,11 @@ async fn catalog(shared: &Shared<'_>, id: &AggregatorId, day: &mut Day) {
         .filter(|table| *table == Table::Runs || (is_committed && !(facts_only && table.is_derived())))
         .collect();
     let lake = &shared.session.lake;
-    if let Err(error) = cataloguing.add_day(lake, id, shared.night.date, &tables).await {
+    let added = match cataloguing.add_day(lake, id, shared.night.date, &tables).await {
+        Ok(()) => cataloguing.add_completed(lake, id, completed).await,
+        failed => failed,
+    };
+    if let Err(error) = added {
         day.undone.push(format!("the catalog does not know of the day: {error}; `compline catalog FILE` completes it"));
         day.not_in_catalog = Some(error.to_string());
     }
@@ -272,8 +295,8 @@ impl Day {
     /// The day is as it was.
     fn fail(&mut self, error: &anyhow::Error) {
         let Self { row, .. } = self;
-        if row.outcome == Outcome::Succeeded {
-            // It is committed: what failed came after.
+        if row.outcome != Outcome::Failed {
+            // It is committed or held: what failed came after.
             self.undone.push(format!("{error:#}"));
             return;
         }
@@ -300,7 +323,7 @@ impl Shared<'_> {
                 .end_collection(id)
                 .await
                 .context("cannot remove checkpoints that are done with"),
-            Source::HeldAlone | Source::Files { .. } => Ok(()),
+            Source::HeldAlone | Source::Rejection | Source::Files { .. } => Ok(()),
         }
     }
 }

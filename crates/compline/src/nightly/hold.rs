@@ -4,30 +4,79 @@
 use super::Shared;
 use super::collect::Collected;
 use crate::history::Span;
-use crate::population::{Population, is_comparable};
-use anyhow::Context;
+use crate::ledger::Ledger;
+use crate::population::{Population, Told, is_comparable};
+use anyhow::{Context, bail};
 use arrow::array::RecordBatch;
-use compline_model::{AggregatorId, SnapshotDate};
-use compline_sink::Partition;
+use compline_model::{AggregatorId, SnapshotDate, Table};
+use compline_sink::{Partition, Place, SinkError, Stored};
 use compline_transformer::{LOSS_COLUMNS, Loss, check};
 
 impl Shared<'_> {
-    /// What is held of this run's day, when the run accepts it.
+    /// What is held of this run's day, when the run accepts it: what the ledger says was held, and nothing else.
     pub(super) async fn accepted(&self, id: &AggregatorId) -> anyhow::Result<Option<Collected>> {
         if !self.night.accept {
             return Ok(None);
         }
-        let (lake, (facts, sources)) = (&self.session.lake, self.held_partitions(id));
-        let (Some(rows), Some(source_status)) = (lake.held(&facts).await?, lake.held(&sources).await?) else {
-            return Ok(None);
+        let lake = &self.session.lake;
+        let (facts, sources) = (self.held(id, self.dataset.facts).await, self.held(id, self.dataset.sources).await);
+        let (facts, sources) = match (facts, sources) {
+            (Ok(None), Ok(None)) => return Ok(None),
+            (Ok(Some(facts)), Ok(Some(sources))) => (facts, sources),
+            (Err(error), _) | (_, Err(error)) => return Err(error).context(self.not_accepted(id)),
+            _ => bail!("{}: one of its two files is gone", self.not_accepted(id)),
         };
-        tracing::info!("committing the day that was held");
-        let snapshot = tokio::task::spawn_blocking(move || check(vec![rows])).await.context("checking stopped")??;
-        Ok(Some(Collected { snapshot, source_status }))
+        let ledger = Ledger::read(lake, id, self.night.date).await?;
+        let Some(row) = ledger.held() else {
+            bail!(
+                "{}: the ledger has no run that held it, or one that committed or rejected it since",
+                self.not_accepted(id)
+            )
+        };
+        // Ledgers of older versions have no checksums of what was held.
+        let is_other = |own: &Option<String>, there: &str| own.as_ref().is_some_and(|own| own != there);
+        if is_other(&row.snapshot_sha256, &facts.sha256) || is_other(&row.source_status_sha256, &sources.sha256) {
+            bail!("{}: it is not what run {} held, by the checksums in the ledger", self.not_accepted(id), row.run_id);
+        }
+        tracing::info!(held_by = row.run_id, "committing the day that was held");
+        let population = Population::of_row(row);
+        let snapshot =
+            tokio::task::spawn_blocking(move || check(vec![facts.rows])).await.context("checking stopped")??;
+        Ok(Some(Collected { snapshot, source_status: sources.rows, population }))
     }
 
-    /// Holds a day that lost more than the settings allow against the last snapshot of the same population before it. Gives why,
-    /// and why it could not be compared if it could not: a damaged file costs its own day, and not this one.
+    fn not_accepted(&self, id: &AggregatorId) -> String {
+        let date = self.night.date;
+        format!(
+            "what is held of {date} is not committed (`compline run FILE --only {id} --date {date} --reject` removes it; if it \
+             is today, run again without --accept)"
+        )
+    }
+
+    async fn held(&self, id: &AggregatorId, table: Table) -> Result<Option<Stored>, SinkError> {
+        let partition = Partition { table, date: self.night.date, aggregator: id.clone() };
+        self.session.lake.stored(&partition, Place::Held, None).await
+    }
+
+    /// Removes what is held of the day, whatever its state is.
+    ///
+    /// # Errors
+    /// Nothing is held, or a store that does not answer.
+    pub(super) async fn reject(&self, id: &AggregatorId) -> anyhow::Result<()> {
+        let lake = self.session.lake_of(id);
+        let files = self.held_partitions(id);
+        let mut is_held = false;
+        for file in &files {
+            is_held |= lake.sha256_of(file, Place::Held).await?.is_some();
+        }
+        if !is_held {
+            bail!("nothing is held of {}", self.night.date);
+        }
+        Ok(lake.remove_held(&files).await?)
+    }
+
+    /// Why a day is to be held: it lost more than the settings allow against the last snapshot of the same population before
+    /// it. And why it could not be compared if it could not: a damaged file costs its own day, and not this one.
     pub(super) async fn held_for(
         &self,
         id: &AggregatorId,
@@ -49,15 +98,11 @@ impl Shared<'_> {
         if loss.largest() <= allowed {
             return Ok((None, unread));
         }
-        let (lake, (facts, sources)) = (self.session.lake_of(id), self.held_partitions(id));
-        // The facts last: where they are held, the sources are.
-        lake.hold(&sources, collected.source_status.clone()).await?;
-        lake.hold(&facts, rows.clone()).await?;
         let date = self.night.date;
         let percent = |share: f64| format!("{:.1} %", share * 100.0);
         let why = format!(
             "held, not committed: against {last} it lost {} of the rows, {} of the accounts, {} of the regions, and \
-             check.max_loss_percent allows {}; if that is right, `compline run FILE --only {id} --date {date} --accept` commits it",
+             check.max_loss_percent allows {}; if that is right, `compline run FILE --only {id} --date {date} --accept` commits it, and if not, --reject removes it",
             percent(loss.rows),
             percent(loss.accounts),
             percent(loss.regions),
@@ -76,12 +121,13 @@ impl Shared<'_> {
         let before: Vec<SnapshotDate> =
             self.history.days(id, Span::default()).filter(|date| *date < self.night.date).collect();
         for date in before.into_iter().rev() {
-            let theirs = Population::of_day(&self.session.lake, id, date).await?;
-            if !is_comparable(theirs.as_ref(), Some(population)) {
+            let theirs = Told::of_day(&self.session.lake, id, date).await?;
+            if !is_comparable(theirs.population.as_ref(), Some(population)) {
                 break;
             }
             let partition = Partition { table: self.dataset.facts, date, aggregator: id.clone() };
-            match self.session.lake.read(&partition, Some(LOSS_COLUMNS)).await {
+            let committed = theirs.snapshot_sha256.as_deref();
+            match self.session.lake.committed(&partition, committed, Some(LOSS_COLUMNS)).await {
                 Ok(Some(rows)) => return Ok((Some((date, rows)), unread)),
                 Ok(None) => {}
                 Err(error) if error.is_damage() => {
@@ -93,15 +139,13 @@ impl Shared<'_> {
         Ok((None, unread))
     }
 
-    /// Drops what was held of a day that is committed now.
-    pub(super) async fn release(&self, id: &AggregatorId) -> anyhow::Result<()> {
-        let (lake, (facts, sources)) = (self.session.lake_of(id), self.held_partitions(id));
-        lake.release(&facts).await?;
-        Ok(lake.release(&sources).await?)
+    /// Removes what was held of a day that is committed now.
+    pub(super) async fn remove_held(&self, id: &AggregatorId) -> anyhow::Result<()> {
+        Ok(self.session.lake_of(id).remove_held(&self.held_partitions(id)).await?)
     }
 
-    fn held_partitions(&self, id: &AggregatorId) -> (Partition, Partition) {
+    fn held_partitions(&self, id: &AggregatorId) -> Vec<Partition> {
         let partition = |table| Partition { table, date: self.night.date, aggregator: id.clone() };
-        (partition(self.dataset.facts), partition(self.dataset.sources))
+        self.dataset.snapshot().into_iter().map(partition).collect()
     }
 }

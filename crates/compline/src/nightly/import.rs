@@ -61,7 +61,7 @@ pub(super) async fn import(
     reading.left_out = rows.left_out() + not_asked_for;
     let batch = rows.finish()?;
     let snapshot = tokio::task::spawn_blocking(move || check(vec![batch])).await.context("checking stopped")??;
-    Ok(Collected { snapshot, source_status })
+    Ok(Collected { snapshot, source_status, population: None })
 }
 
 impl Importing {

@@ -157,6 +157,7 @@ impl AggregatorReport {
         match self.outcome {
             Outcome::Failed => tracing::error!(error, "failed"),
             Outcome::Held => tracing::warn!(why = error, "held"),
+            Outcome::Rejected => tracing::info!("rejected: removed what was held"),
             Outcome::Succeeded | Outcome::Dropped => {
                 let Self { rows, pages, empty_pages, calls, throttles, .. } = self;
                 tracing::info!(rows, pages, empty_pages, calls, throttles, "committed");

@@ -1,9 +1,10 @@
 //! The days of an aggregator one after the other, and what is carried from one to the next.
 
 use super::{Computing, Tonight, damage, is_same};
-use crate::history::Span;
+use crate::history::{History, Span};
+use crate::ledger::Ledger;
 use crate::memory;
-use crate::population::{Population, is_comparable};
+use crate::population::{Population, Told, is_comparable};
 use anyhow::{Context, bail};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Date32Type;
@@ -21,12 +22,14 @@ const READ_CONCURRENCY: usize = 16;
 pub(super) struct Chain<'a> {
     lake: &'a Lake,
     dataset: &'a Dataset,
+    history: &'a History,
     id: &'a AggregatorId,
     /// The days that have a snapshot, and before them those that had one.
     dates: BTreeSet<SnapshotDate>,
     /// Those of them that had one.
     dropped: BTreeSet<SnapshotDate>,
-    statuses_from: Option<SnapshotDate>,
+    /// What the ledger says of days, as far as it was read.
+    told: BTreeMap<SnapshotDate, Told>,
     /// The days that have each of the tables that days are computed from.
     statuses: BTreeSet<SnapshotDate>,
     trends: BTreeSet<SnapshotDate>,
@@ -67,7 +70,8 @@ impl<'a> Chain<'a> {
             id,
             dates,
             dropped: history.dropped(id),
-            statuses_from: history.statuses_from,
+            history,
+            told: BTreeMap::new(),
             statuses: has(dataset.status),
             trends: has(dataset.trends),
             earliest_lacking: lacking.iter().map(|(_, date)| *date).min(),
@@ -122,11 +126,17 @@ impl<'a> Chain<'a> {
     /// starts from is read.
     async fn lacking(&mut self, date: SnapshotDate, known: Option<Population>) -> anyhow::Result<Option<SnapshotDate>> {
         self.before = None;
-        let Some(previous) = self.dates.range(..date).next_back().copied() else { return Ok(None) };
-        let population = self.population(previous).await?;
+        let previous = self.dates.range(..date).next_back().copied();
+        let is_first = previous.is_none_or(|previous| self.dropped.contains(&previous));
+        if is_first && let Some(population) = self.dropped_without_trends(previous, date).await? {
+            self.before = Some(Before { population: Some(population), state: None });
+            return Ok(None);
+        }
+        let Some(previous) = previous else { return Ok(None) };
+        let population = self.told(previous).await?.population;
         let now = match known {
             Some(known) => Some(known),
-            None => self.population(date).await?,
+            None => self.told(date).await?.population,
         };
         if !is_comparable(population.as_ref(), now.as_ref()) {
             self.before = Some(Before { population, state: None });
@@ -150,8 +160,33 @@ impl<'a> Chain<'a> {
         Ok(None)
     }
 
-    async fn population(&self, date: SnapshotDate) -> anyhow::Result<Option<Population>> {
-        Population::of_day(self.lake, self.id, date).await
+    /// The population of the last day before the first snapshot, where that day was dropped and is facts only: it has no trends
+    /// that would tell of it.
+    async fn dropped_without_trends(
+        &self,
+        after: Option<SnapshotDate>,
+        first: SnapshotDate,
+    ) -> anyhow::Result<Option<Population>> {
+        for date in self.history.ledgers_between(self.id, after, first) {
+            let ledger = match Ledger::read(self.lake, self.id, date).await {
+                Err(error) if crate::journal::is_damage(&error) => continue,
+                ledger => ledger?,
+            };
+            if ledger.is_dropped() {
+                let population = ledger.last_commit().and_then(Population::of_row);
+                return Ok(population.filter(|population| population.facts_only));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn told(&mut self, date: SnapshotDate) -> anyhow::Result<Told> {
+        if let Some(told) = self.told.get(&date) {
+            return Ok(told.clone());
+        }
+        let told = Told::of_day(self.lake, self.id, date).await?;
+        self.told.insert(date, told.clone());
+        Ok(told)
     }
 
     /// Since when the population of a day is what it is, as its trends say; nothing for files of older versions.
@@ -197,9 +232,11 @@ impl<'a> Chain<'a> {
         date: SnapshotDate,
         tonight: Option<&mut Tonight>,
     ) -> anyhow::Result<Option<Trends>> {
-        let population = match &tonight {
-            Some(tonight) => Some(tonight.population.clone()),
-            None => self.population(date).await?,
+        let Told { population, snapshot_sha256 } = match &tonight {
+            Some(tonight) => {
+                Told { population: Some(tonight.population.clone()), snapshot_sha256: tonight.snapshot_sha256.clone() }
+            }
+            None => self.told(date).await?,
         };
         if population.as_ref().is_some_and(|population| population.facts_only) {
             self.before = Some(Before { population, state: None });
@@ -208,7 +245,11 @@ impl<'a> Chain<'a> {
         let rows = match tonight.and_then(|tonight| tonight.rows.take()) {
             Some(rows) => rows,
             // Not tonight's, or used up by an attempt that met a damaged file.
-            None => self.read(self.dataset.facts, date, Some(SNAPSHOT_COLUMNS)).await?,
+            None => {
+                let partition = self.partition(self.dataset.facts, date);
+                let committed = snapshot_sha256.as_deref();
+                present(&partition, self.lake.committed(&partition, committed, Some(SNAPSHOT_COLUMNS)).await?)?
+            }
         };
         let before = self.before.take();
         let comparable =
@@ -259,7 +300,7 @@ impl<'a> Chain<'a> {
     fn retains(&self, table: Table, date: SnapshotDate) -> bool {
         // The last one stays, however old: the next day goes on from it. One that is there stays until it is dropped.
         table != self.dataset.status
-            || self.statuses_from.is_none_or(|from| date >= from)
+            || self.history.statuses_from.is_none_or(|from| date >= from)
             || self.dates.last() == Some(&date)
             || self.statuses.contains(&date)
     }

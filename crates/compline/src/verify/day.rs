@@ -6,7 +6,7 @@ use arrow::array::{AsArray, RecordBatch, make_comparator};
 use arrow::compute::SortOptions;
 use arrow::datatypes::Int32Type;
 use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
-use compline_sink::{Lake, Partition, Stored};
+use compline_sink::{Lake, Partition, Place, Stored};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
@@ -50,7 +50,7 @@ impl Day<'_> {
         for table in &tables {
             let (table, partition) =
                 (*table, Partition { table: *table, date: self.date, aggregator: self.id.clone() });
-            match self.lake.stored(&partition).await {
+            match self.lake.stored(&partition, Place::Table, None).await {
                 Ok(Some(stored)) => {
                     let key = partition.key();
                     let (stored, order) = tokio::task::spawn_blocking(move || {

@@ -21,6 +21,11 @@ pub(super) fn answer(context: &Context<'_>, fields: &Fields) -> Result<Value, Ap
             }
         }
     }
+    let named = context.faults.faults.sources_named as usize;
+    if named > 0 && named < found.len() {
+        context.faults.note("sources_named");
+        found.truncate(named);
+    }
     let fingerprint = token::fingerprint(&("sources", context.date, aggregator.name, &wanted));
     let page = context.page(fields, fingerprint, found.len(), "AggregatedSourceStatusList", |range| {
         found[range].iter().map(|source| item(context, *source)).collect()

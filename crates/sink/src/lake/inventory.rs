@@ -14,8 +14,8 @@ pub struct Inventory {
     pub partitions: BTreeMap<Partition, Object>,
     /// The months.
     pub months: BTreeMap<Month, Object>,
-    /// Days that are held, by the fact's.
-    pub held: BTreeSet<(AggregatorId, SnapshotDate)>,
+    /// What is held.
+    pub held: BTreeSet<Partition>,
     /// Days that a run was writing when it was stopped, or is writing now: those with an entry in the journal.
     pub journals: BTreeSet<(AggregatorId, RunId)>,
     /// Documents of runs.
@@ -50,7 +50,7 @@ pub struct Unexpected {
 
 /// Compline's own objects, by the folder that they are in.
 enum Own {
-    Held(AggregatorId, SnapshotDate),
+    Held(Partition),
     Run(SnapshotDate, RunId),
     /// An entry of the journal, or a file staged beside one.
     Journal(AggregatorId, RunId, bool),
@@ -105,6 +105,14 @@ impl Lake {
 }
 
 impl Inventory {
+    /// The aggregators that there is anything of.
+    pub fn aggregators(&self) -> BTreeSet<AggregatorId> {
+        let tables = self.partitions.keys().chain(&self.held).map(|partition| &partition.aggregator);
+        let months = self.months.keys().map(|month| &month.aggregator);
+        let journals = self.journals.iter().map(|(aggregator, _)| aggregator);
+        tables.chain(months).chain(journals).cloned().collect()
+    }
+
     fn add(&mut self, object: Listed, now: DateTime<Utc>) {
         let Listed { key, bytes, modified } = object;
         let of_table = Table::ALL.into_iter().find(|table| folder(&key) == table.name());
@@ -128,9 +136,7 @@ impl Inventory {
                     self.leave(key);
                 }
             }
-            Some(Own::Held(aggregator, date)) => {
-                self.held.insert((aggregator, date));
-            }
+            Some(Own::Held(partition)) => drop(self.held.insert(partition)),
             Some(Own::Run(date, run_id)) => {
                 self.runs.insert((date, run_id));
             }
@@ -163,8 +169,7 @@ fn own(key: &str) -> Option<Own> {
     match kind {
         "held" => {
             let table = Table::ALL.into_iter().find(|table| folder(rest) == table.name())?;
-            let Partition { date, aggregator, .. } = Partition::of_key(table, rest)?;
-            Some(Own::Held(aggregator, date))
+            Some(Own::Held(Partition::of_key(table, rest)?))
         }
         "runs" => {
             let (date, name) = rest.strip_prefix("snapshot_date=")?.split_once('/')?;

@@ -4,8 +4,9 @@
 //! is the business of its writer; here it is bytes. It is removed when all that it says is done, so an entry that is there is
 //! the work of a run that was stopped.
 
-use super::{Committed, Lake, sha256};
+use super::{Committed, Lake, Partition, Place, Stored, blocking, sha256};
 use crate::SinkError;
+use crate::parquet_file::decode;
 use bytes::Bytes;
 use compline_model::{AggregatorId, RunId, SnapshotDate, Table};
 
@@ -26,8 +27,21 @@ fn document(aggregator: &AggregatorId, run_id: RunId) -> String {
     format!("{}{run_id}.json", folder(aggregator))
 }
 
-fn staged(aggregator: &AggregatorId, run_id: RunId, table: Table) -> String {
-    format!("{}{run_id}/{}.parquet", folder(aggregator), table.name())
+/// The folder of the files beside the entry of a run.
+fn beside(aggregator: &AggregatorId, run_id: RunId) -> String {
+    format!("{}{run_id}/", folder(aggregator))
+}
+
+/// Where a file is staged. The path says what it is to become, also to those who cannot read the entry.
+fn staged(run_id: RunId, partition: &Partition, place: Place) -> String {
+    format!("{}{}{}", beside(&partition.aggregator, run_id), place_name(place), partition.key())
+}
+
+const fn place_name(place: Place) -> &'static str {
+    match place {
+        Place::Table => "commit/",
+        Place::Held => "held/",
+    }
 }
 
 /// The marker of versions before the journal: trends were out of date from the day that it names.
@@ -67,8 +81,16 @@ impl Lake {
     /// # Errors
     /// A store that does not remove them.
     pub async fn remove_journal(&self, aggregator: &AggregatorId, run_id: RunId) -> Result<(), SinkError> {
-        self.store.delete(&[document(aggregator, run_id)]).await?;
+        self.remove_entry(aggregator, run_id).await?;
         self.remove_staged(aggregator, run_id).await
+    }
+
+    /// Removes the entry of a run, and leaves the files beside it.
+    ///
+    /// # Errors
+    /// A store that does not remove it.
+    pub async fn remove_entry(&self, aggregator: &AggregatorId, run_id: RunId) -> Result<(), SinkError> {
+        self.store.delete(&[document(aggregator, run_id)]).await
     }
 
     /// Removes the files beside the entry of a run.
@@ -76,7 +98,7 @@ impl Lake {
     /// # Errors
     /// A store that does not remove them.
     pub async fn remove_staged(&self, aggregator: &AggregatorId, run_id: RunId) -> Result<(), SinkError> {
-        let beside = self.store.list(&format!("{}{run_id}/", folder(aggregator))).await?;
+        let beside = self.store.list(&beside(aggregator, run_id)).await?;
         let keys: Vec<String> = beside.into_iter().map(|object| object.key).collect();
         if keys.is_empty() { Ok(()) } else { self.store.delete(&keys).await }
     }
@@ -87,12 +109,12 @@ impl Lake {
     /// A store that does not take it.
     pub async fn stage(
         &self,
-        aggregator: &AggregatorId,
         run_id: RunId,
-        table: Table,
+        partition: &Partition,
+        place: Place,
         file: Bytes,
     ) -> Result<Committed, SinkError> {
-        self.put(&staged(aggregator, run_id, table), file).await
+        self.put(&staged(run_id, partition, place), file).await
     }
 
     /// A file beside an entry, if it is there and has this SHA-256.
@@ -101,13 +123,44 @@ impl Lake {
     /// A store that does not answer.
     pub async fn staged(
         &self,
-        aggregator: &AggregatorId,
         run_id: RunId,
-        table: Table,
+        partition: &Partition,
+        place: Place,
         hash: &str,
     ) -> Result<Option<Bytes>, SinkError> {
-        let file = self.store.get(&staged(aggregator, run_id, table)).await?;
+        let file = self.store.get(&staged(run_id, partition, place)).await?;
         Ok(file.filter(|file| sha256(file) == hash))
+    }
+
+    /// The files beside the entry of a run, where the entry itself cannot be read: what each was to become, and its SHA-256.
+    /// One that cannot be decoded is not among them.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub async fn all_staged(
+        &self,
+        aggregator: &AggregatorId,
+        run_id: RunId,
+    ) -> Result<Vec<(Partition, Place, Stored)>, SinkError> {
+        let folder = beside(aggregator, run_id);
+        let mut found = Vec::new();
+        for object in self.store.list(&folder).await? {
+            let Some(path) = object.key.strip_prefix(&folder) else { continue };
+            let place = [Place::Table, Place::Held].into_iter().find(|place| path.starts_with(place_name(*place)));
+            let Some(place) = place else { continue };
+            let path = &path[place_name(place).len()..];
+            let Some(partition) = Table::ALL.into_iter().find_map(|table| Partition::of_key(table, path)) else {
+                continue;
+            };
+            let Some(file) = self.store.get(&object.key).await? else { continue };
+            let (table, key) = (partition.table, object.key);
+            let read = move || Ok(Stored { sha256: sha256(&file), rows: decode(table, file, None, &key)? });
+            match blocking("decode", read).await {
+                Ok(stored) => found.push((partition, place, stored)),
+                Err(error) => tracing::warn!(%error, "a file that a stopped run staged is damaged"),
+            }
+        }
+        Ok(found)
     }
 
     /// What a version before the journal left: the day from which trends are out of date. A marker that cannot be read gives
@@ -147,17 +200,18 @@ mod tests {
         let aggregator: AggregatorId = "org".parse().expect("an id");
         let run =
             |number: u8| -> RunId { format!("01900000-0000-7000-8000-00000000000{number}").parse().expect("an id") };
+        let date = "2026-01-02".parse().expect("a date");
+        let partition = Partition { table: Table::PackCompliance, date, aggregator: aggregator.clone() };
         assert_eq!(lake.journal(&aggregator).await.expect("read"), []);
         for number in [2, 1] {
             let file = Bytes::from(vec![number]);
-            lake.stage(&aggregator, run(number), Table::PackCompliance, file.clone()).await.expect("staged");
+            lake.stage(run(number), &partition, Place::Table, file.clone()).await.expect("staged");
             lake.put_journal(&aggregator, run(number), file).await.expect("written");
         }
         let entries = lake.journal(&aggregator).await.expect("read");
         assert_eq!(entries.iter().map(|entry| entry.run_id).collect::<Vec<_>>(), [run(1), run(2)]);
         let hash = sha256(&[1]);
-        let staged =
-            async |hash: &str| lake.staged(&aggregator, run(1), Table::PackCompliance, hash).await.expect("read");
+        let staged = async |hash: &str| lake.staged(run(1), &partition, Place::Table, hash).await.expect("read");
         assert_eq!(staged(&hash).await.as_deref(), Some(&[1][..]));
         assert_eq!(staged("another").await, None, "a file that is not the one that was staged is none");
         for number in [1, 2] {

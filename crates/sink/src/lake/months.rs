@@ -1,11 +1,12 @@
 //! Months: a table's days of a month in one object, for scans over years. The days' own objects stay as they are.
 
-use super::{Lake, Partition, Stored, blocking};
+use super::snapshot::another_file;
+use super::{Lake, Partition, Place, Stored, blocking};
 use crate::month_file::{Footer, MonthDays, MonthReader, MonthWriter, days_in, first_guess};
 use crate::{Layout, SinkError, SinkErrorKind};
 use bytes::Bytes;
 use compline_model::{AggregatorId, SnapshotDate, SnapshotMonth, Table};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An aggregator's month of a table.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,6 +17,26 @@ pub struct Month {
     pub month: SnapshotMonth,
     /// The aggregator.
     pub aggregator: AggregatorId,
+}
+
+/// What a month's object is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MonthPlan {
+    /// The month.
+    pub month: Month,
+    /// Days that have an object of their own.
+    pub days: BTreeSet<SnapshotDate>,
+    /// Days that only the month's present object has.
+    pub only_in_month: BTreeSet<SnapshotDate>,
+    /// SHA-256 of the files that were committed, as far as the ledger says it. Another file is not taken for a day's.
+    pub committed: BTreeMap<SnapshotDate, String>,
+}
+
+impl MonthPlan {
+    /// Every day, in order.
+    pub fn all(&self) -> impl Iterator<Item = SnapshotDate> {
+        self.days.union(&self.only_in_month).copied()
+    }
 }
 
 impl Month {
@@ -63,25 +84,20 @@ impl Lake {
     /// has. It is compared with its sources row for row before it is put in place. Gives its size, and the days that it has.
     ///
     /// # Errors
-    /// A store that does not answer, a day or a month that is damaged or gone, or rows that are not the same. Nothing is put
-    /// then.
-    pub async fn compact(
-        &self,
-        month: &Month,
-        days: &BTreeSet<SnapshotDate>,
-        only_in_month: &BTreeSet<SnapshotDate>,
-    ) -> Result<(u64, MonthDays), SinkError> {
-        let (table, compression) = (month.table, self.compression);
-        let mut sources = Sources::open(self, month, days, only_in_month).await?;
+    /// A store that does not answer, a day or a month that is damaged, gone or another than the one that was committed, or rows
+    /// that are not the same. Nothing is put then.
+    pub async fn compact(&self, plan: &MonthPlan) -> Result<(u64, MonthDays), SinkError> {
+        let (table, compression) = (plan.month.table, self.compression);
+        let mut sources = Sources::open(self, plan).await?;
         let mut writer = MonthWriter::new(table, compression)?;
-        for date in days.union(only_in_month).copied() {
+        for date in plan.all() {
             let Stored { rows, sha256 } = sources.day(date).await?;
             writer = blocking("encode", move || writer.push(date, &rows, sha256).map(|()| writer)).await?;
         }
         let file = blocking("encode", move || writer.finish()).await?;
-        let sources = Sources::open(self, month, days, only_in_month).await?;
-        let there = self.compare(month, file.clone(), sources).await?;
-        Ok((self.put(&month.key(), file).await?.bytes, there))
+        let sources = Sources::open(self, plan).await?;
+        let there = self.compare(&plan.month, file.clone(), sources).await?;
+        Ok((self.put(&plan.month.key(), file).await?.bytes, there))
     }
 
     /// Compares a month's object row for row with those of its days that have an object of their own. Gives the days that it
@@ -90,8 +106,9 @@ impl Lake {
     /// # Errors
     /// A store that does not answer, an object that is damaged, or rows that are not the same.
     pub async fn verify_month(&self, month: &Month, days: &BTreeSet<SnapshotDate>) -> Result<MonthDays, SinkError> {
-        let none = BTreeSet::new();
-        let sources = Sources::open(self, month, days, &none).await?;
+        let (days, only_in_month, committed) = (days.clone(), BTreeSet::new(), BTreeMap::new());
+        let plan = MonthPlan { month: month.clone(), days, only_in_month, committed };
+        let sources = Sources::open(self, &plan).await?;
         match self.store.get(&month.key()).await? {
             Some(file) => self.compare(month, file, sources).await,
             None => Err(gone(&month.key())),
@@ -106,7 +123,7 @@ impl Lake {
             Err(SinkError::permanent(format!("compare {key} with its days"), what).hint(Some(hint.to_owned())))
         };
         let in_file = reader.days.clone();
-        if let Some(missing) = sources.dates().find(|date| !in_file.contains_key(date)) {
+        if let Some(missing) = sources.plan.all().find(|date| !in_file.contains_key(date)) {
             return differs(format!("{missing} is not in it"));
         }
         for date in in_file.keys().copied() {
@@ -133,47 +150,47 @@ impl Lake {
 /// Where the days of a month come from, in order of their dates.
 struct Sources<'a> {
     lake: &'a Lake,
-    month: &'a Month,
-    days: &'a BTreeSet<SnapshotDate>,
-    only_in_month: &'a BTreeSet<SnapshotDate>,
+    plan: &'a MonthPlan,
     /// The month's present object, where it is the only one that has some of the days, and how far it is read.
     present: Option<(MonthReader, Vec<SnapshotDate>)>,
 }
 
 impl<'a> Sources<'a> {
-    async fn open(
-        lake: &'a Lake,
-        month: &'a Month,
-        days: &'a BTreeSet<SnapshotDate>,
-        only_in_month: &'a BTreeSet<SnapshotDate>,
-    ) -> Result<Self, SinkError> {
+    async fn open(lake: &'a Lake, plan: &'a MonthPlan) -> Result<Self, SinkError> {
         let mut present = None;
-        if !only_in_month.is_empty() {
+        let month = &plan.month;
+        if !plan.only_in_month.is_empty() {
             let key = month.key();
             let file = lake.store.get(&key).await?.ok_or_else(|| gone(&key))?;
             let reader = MonthReader::open(month.table, file, &key)?;
             let order = reader.days.keys().rev().copied().collect();
             present = Some((reader, order));
         }
-        Ok(Self { lake, month, days, only_in_month, present })
-    }
-
-    fn dates(&self) -> impl Iterator<Item = &SnapshotDate> {
-        self.days.iter().chain(self.only_in_month)
+        Ok(Self { lake, plan, present })
     }
 
     fn has(&self, date: SnapshotDate) -> bool {
-        self.days.contains(&date) || self.only_in_month.contains(&date)
+        self.plan.days.contains(&date) || self.plan.only_in_month.contains(&date)
     }
 
     /// The rows of a day, which comes after those that were asked for.
     async fn day(&mut self, date: SnapshotDate) -> Result<Stored, SinkError> {
-        if self.days.contains(&date) {
-            let partition = self.month.day(date);
-            return self.lake.stored(&partition).await?.ok_or_else(|| gone(&partition.key()));
+        let month = &self.plan.month;
+        let committed = self.plan.committed.get(&date);
+        if self.plan.days.contains(&date) {
+            let partition = month.day(date);
+            let key = partition.key();
+            let stored = self.lake.stored(&partition, Place::Table, None).await?.ok_or_else(|| gone(&key))?;
+            return match committed.filter(|committed| **committed != stored.sha256) {
+                None => Ok(stored),
+                Some(committed) => Err(another_file(&key, committed, &stored.sha256)),
+            };
         }
-        let Some((mut reader, mut order)) = self.present.take() else { return Err(gone(&self.month.key())) };
+        let Some((mut reader, mut order)) = self.present.take() else { return Err(gone(&month.key())) };
         let sha256 = reader.days.get(&date).cloned().unwrap_or_default();
+        if let Some(committed) = committed.filter(|committed| **committed != sha256) {
+            return Err(another_file(&format!("{} of {date}", month.key()), committed, &sha256));
+        }
         let (reader, order, rows) = blocking("decode", move || {
             while let Some(next) = order.pop() {
                 let rows = reader.take_day(next)?;

@@ -1,35 +1,106 @@
-//! Files of partitions as bytes: encoded once, staged in the journal, and put in place.
+//! Files of partitions as bytes: encoded once, staged in the journal, and put in place: into its table, or
+//! aside until a person accepts it.
 
-use super::{Committed, Lake, Partition, blocking, sha256};
-use crate::SinkError;
-use crate::parquet_file::encode;
+use super::{Committed, Lake, Partition, Stored, blocking, sha256};
+use crate::parquet_file::{decode, encode};
+use crate::{SinkError, SinkErrorKind};
 use arrow::array::RecordBatch;
 use bytes::Bytes;
-use compline_model::Table;
+use compline_model::{SnapshotDate, Table};
+
+/// Where a snapshot's file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In its table, where readers see it.
+    Table,
+    /// Aside, until it is accepted or rejected.
+    Held,
+}
+
+impl Place {
+    /// The path of a partition's file below the lake.
+    pub(super) fn key(self, partition: &Partition) -> String {
+        match self {
+            Self::Table => partition.key(),
+            Self::Held => format!("_compline/held/{}", partition.key()),
+        }
+    }
+}
 
 impl Lake {
-    /// The file of a table's rows, as it would be committed.
+    /// The file of a table's rows of a day, as it would be committed.
     ///
     /// # Errors
     /// Rows that are not those of the table.
-    pub async fn encode(&self, table: Table, rows: RecordBatch) -> Result<Bytes, SinkError> {
+    pub async fn encode(&self, table: Table, date: SnapshotDate, rows: RecordBatch) -> Result<Bytes, SinkError> {
         let compression = self.compression;
-        blocking("encode", move || encode(table, &rows, compression)).await
+        blocking("encode", move || encode(table, date, &rows, compression)).await
     }
 
     /// Replaces a partition by a file that is encoded, at once and whole, and makes sure that it is there as it was put.
     ///
     /// # Errors
     /// The partition is then as it was, unless the error says that it is not as it was put.
-    pub async fn commit_file(&self, partition: &Partition, file: Bytes) -> Result<Committed, SinkError> {
-        self.put(&partition.key(), file).await
+    pub async fn commit_file(&self, partition: &Partition, place: Place, file: Bytes) -> Result<Committed, SinkError> {
+        self.put(&place.key(partition), file).await
     }
 
     /// SHA-256 of a partition's file as it is there, whole or not; nothing if it is not there.
     ///
     /// # Errors
     /// A store that does not answer.
-    pub async fn sha256_of(&self, partition: &Partition) -> Result<Option<String>, SinkError> {
-        Ok(self.store.get(&partition.key()).await?.map(|file| sha256(&file)))
+    pub async fn sha256_of(&self, partition: &Partition, place: Place) -> Result<Option<String>, SinkError> {
+        Ok(self.store.get(&place.key(partition)).await?.map(|file| sha256(&file)))
     }
+
+    /// A partition with what its file is, all columns or the named ones; nothing if it is not there.
+    ///
+    /// # Errors
+    /// A store that does not answer, or a file that is not whole.
+    pub async fn stored(
+        &self,
+        partition: &Partition,
+        place: Place,
+        columns: Option<&'static [&'static str]>,
+    ) -> Result<Option<Stored>, SinkError> {
+        let (table, key) = (partition.table, place.key(partition));
+        let Some(file) = self.store.get(&key).await? else { return Ok(None) };
+        let read = move || Ok(Stored { sha256: sha256(&file), rows: decode(table, file, columns, &key)? });
+        blocking("decode", read).await.map(Some)
+    }
+
+    /// The snapshot's rows as they were committed: the named columns of a file with this SHA-256. Where none is known, as of
+    /// lakes of older versions, any sound file is taken.
+    ///
+    /// # Errors
+    /// A store that does not answer, or a file that is not whole, is gone, or is another than the one that was committed.
+    pub async fn committed(
+        &self,
+        partition: &Partition,
+        hash: Option<&str>,
+        columns: Option<&'static [&'static str]>,
+    ) -> Result<Option<RecordBatch>, SinkError> {
+        let Some(stored) = self.stored(partition, Place::Table, columns).await? else { return Ok(None) };
+        match hash.filter(|hash| *hash != stored.sha256) {
+            None => Ok(Some(stored.rows)),
+            Some(hash) => Err(another_file(&partition.key(), hash, &stored.sha256)),
+        }
+    }
+
+    /// Removes what is held of partitions.
+    ///
+    /// # Errors
+    /// A store that does not remove it.
+    pub async fn remove_held(&self, partitions: &[Partition]) -> Result<(), SinkError> {
+        self.store.delete(&partitions.iter().map(|partition| Place::Held.key(partition)).collect::<Vec<_>>()).await
+    }
+}
+
+/// A sound file is where another one was committed.
+pub(super) fn another_file(key: &str, committed: &str, there: &str) -> SinkError {
+    let reason =
+        format!("it is not the file that was committed: its SHA-256 is {there}, and the ledger says {committed}");
+    let hint = "restore the file that was committed (an earlier version of the object, or a copy); a day of which there is an \
+                archive can be imported again with --replace";
+    SinkError::new(SinkErrorKind::Damaged, format!("read {key}"), reason).hint(Some(hint.to_owned()))
 }

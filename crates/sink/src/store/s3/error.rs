@@ -22,6 +22,12 @@ impl Doing {
         SinkError::new(SinkErrorKind::Transient, format!("{} {}", self.verb, self.what), reason)
     }
 
+    /// An object that is not what was put.
+    pub(super) fn damaged(self, reason: &dyn fmt::Display) -> SinkError {
+        let hint = "restore an earlier version of the object";
+        SinkError::damaged(format!("{} {}", self.verb, self.what), reason).hint(Some(hint.to_owned()))
+    }
+
     /// What S3 says of one object in an answer about many.
     pub(super) fn refused(self, code: &str, reason: &str) -> SinkError {
         let hint = hint(code, 200, None, self.verb);

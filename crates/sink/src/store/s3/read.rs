@@ -1,16 +1,18 @@
 //! Getting objects: whole, in part, and held against what was put.
 
 use super::S3;
-use super::error::{from_sdk, status_of};
+use super::error::{Doing, from_sdk, status_of};
 use super::list::moment;
 use crate::SinkError;
 use crate::store::Version;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::primitives::ByteStreamError;
 use aws_sdk_s3::types::ChecksumMode;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use compline_model::causes;
 use std::ops::Range;
 
 /// How often a body that breaks off is asked for. The SDK's own attempts end where a body begins.
@@ -22,6 +24,13 @@ pub(super) struct Read {
     pub(super) version: Version,
     /// When it was put there, by the server's clock.
     pub(super) modified: DateTime<Utc>,
+}
+
+/// A body that broke off, or that is not the one whose checksum came with it: then it is not what was put, however often it is
+/// asked for. The SDK has no public type for that.
+fn broken(doing: Doing, error: &ByteStreamError) -> SinkError {
+    let reason = causes(error);
+    if reason.contains("checksum mismatch") { doing.damaged(&reason) } else { doing.failed(&reason) }
 }
 
 impl S3 {
@@ -81,7 +90,7 @@ impl S3 {
     async fn body(&self, key: &str, answer: GetObjectOutput) -> Result<Read, SinkError> {
         let (length, modified) = (answer.content_length(), moment(answer.last_modified()));
         let version = Version(answer.e_tag().unwrap_or_default().to_owned());
-        let body = answer.body.collect().await.map_err(|error| self.doing("read", key).failed(&error))?.into_bytes();
+        let body = answer.body.collect().await.map_err(|error| broken(self.doing("read", key), &error))?.into_bytes();
         if length.is_some_and(|length| usize::try_from(length) != Ok(body.len())) {
             return Err(self.doing("read", key).failed(&format!("only {} bytes came", body.len())));
         }

@@ -88,6 +88,12 @@ pub(crate) enum Step {
         fresh: bool,
         fault: Fault,
     },
+    /// What is held of a day is rejected.
+    Reject {
+        who: Who,
+        day: u8,
+        fault: Fault,
+    },
     /// A run of the second file that stalls, and two imports of the same day that wait for it.
     TwoWaiters {
         day: u8,
@@ -216,6 +222,7 @@ impl Mix {
         prop_oneof![
             imports => self.import(),
             5 => self.run(),
+            1 => (self.whos(), days(), self.faults()).prop_map(|(who, day, fault)| Step::Reject { who, day, fault }),
             1 => two_waiters(),
             2 => (self.files(), self.faults()).prop_map(|(file, fault)| Step::Trends { file, fault }),
             2 => (self.files(), self.faults()).prop_map(|(file, fault)| Step::Repair { file, fault }),

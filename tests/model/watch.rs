@@ -88,6 +88,7 @@ pub(crate) fn wrongs(world: &World, seen: &Seen) -> Vec<Wrong> {
         wrongs.extend(watch.trends(&id));
     }
     wrongs.extend(watch.months());
+    wrongs.extend(watch.held());
     wrongs.extend(seen.unexpected.iter().map(|name| Wrong::none(format!("{name} is an unexpected object"))));
     wrongs
 }
@@ -157,6 +158,18 @@ impl Watch<'_> {
             wrongs.push(Wrong { what: format!("source_status of {key:?} {what}"), excuse });
         }
         wrongs
+    }
+
+    /// What is held is what was held, and stays until it is accepted, rejected or overtaken.
+    fn held(&self) -> Vec<Wrong> {
+        let is_pending = |key: &Key| Self::excuse(self.model.pending.contains(&key.0));
+        let nobody = self.seen.held.iter().filter(|key| !self.model.held.contains_key(*key));
+        let nobody =
+            nobody.map(|key| Wrong { what: format!("{key:?} is held, and nobody held it"), excuse: is_pending(key) });
+        let sure = self.model.held.iter().filter(|(_, held)| !held.is_uncertain).map(|(key, _)| key);
+        let gone = sure.filter(|key| !self.seen.held.contains(*key));
+        let gone = gone.map(|key| Wrong { what: format!("{key:?} was held and is not"), excuse: is_pending(key) });
+        nobody.chain(gone).collect()
     }
 
     /// What of an aggregator's trend tables is wrong.

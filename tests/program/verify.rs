@@ -111,8 +111,11 @@ fn a_snapshot_that_is_not_the_one_that_was_committed_is_wrong_even_if_it_has_as_
     let line = format!("the snapshot of {} is not the one that the ledger says was committed", DAYS[1]);
     assert!(found.contains(&line), "{found:?}");
 
-    let (one, another) = (file(&scene, Table::SourceStatus, DAYS[2]), file(&scene, Table::SourceStatus, DAYS[3]));
-    std::fs::copy(one, another).expect("copied");
+    // The sources of the run before, beside the facts of the last.
+    let sources = file(&scene, Table::SourceStatus, DAYS[3]);
+    let before = std::fs::read(&sources).expect("read");
+    scene.night(Path::new(&pipeline), DAYS[3]);
+    std::fs::write(&sources, before).expect("written");
     let found = wrong(&scene, &pipeline, &["--from", DAYS[3]]);
     let line = format!("source_status of {} is not the one that the ledger says was committed", DAYS[3]);
     assert_eq!(found, [line]);
@@ -184,13 +187,22 @@ fn the_marker_of_a_stopped_run_of_an_older_version_is_taken_over_with_the_run_th
     assert!(line.contains("the run was stopped before its row of the ledger"), "{line}");
 
     // Killed before that: a day that is replaced has the sources of another run, and one that is new has nothing else.
-    let (one, another) = (file(&scene, Table::SourceStatus, DAYS[0]), file(&scene, Table::SourceStatus, DAYS[2]));
-    std::fs::copy(one, another).expect("copied");
+    let (facts, ledger) = (file(&scene, Table::PackCompliance, DAYS[2]), file(&scene, Table::Runs, DAYS[2]));
+    let before = [&facts, &ledger].map(|path| (path, std::fs::read(path).expect("read")));
+    scene.night(Path::new(&pipeline), DAYS[2]);
+    before.into_iter().for_each(|(path, bytes)| std::fs::write(path, bytes).expect("written"));
     let orphan = file(&scene, Table::SourceStatus, "2026-03-04");
     std::fs::create_dir_all(orphan.parent().expect("a folder")).expect("made");
     std::fs::copy(file(&scene, Table::SourceStatus, DAYS[0]), &orphan).expect("copied");
     std::fs::write(&marker, format!("{{\"from\":\"{}\"}}", DAYS[2])).expect("written");
-    assert_eq!(wrong(&scene, &pipeline, &["--only", "org"]).len(), 3);
+    let found = wrong(&scene, &pipeline, &["--only", "org"]);
+    for what in [
+        "source_status of 2026-02-28 is not the one that the ledger says was committed",
+        "source_status of 2026-03-04 is there, and its snapshot in pack_compliance is not",
+        "the trends from 2026-02-28 on are out of date",
+    ] {
+        assert!(found.iter().any(|line| line.starts_with(what)), "{what}: {found:?}");
+    }
     is_sound(&scene, &pipeline, &["--repair"]);
     let lines = scene.rows(Table::Runs, "org", DAYS[2]);
     assert!(lines.len() == 1 && lines[0].contains("the run was stopped before its row of the ledger"), "{lines:?}");

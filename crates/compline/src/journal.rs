@@ -372,7 +372,7 @@ impl Journal {
         let Some(from) = self.lake.old_marker(&self.id).await? else { return Ok(()) };
         let from = from.unwrap_or(FIRST_DAY);
         tracing::warn!(aggregator = %self.id, %from, "a run of an older version was stopped: completing what it left");
-        adopt::adopt(&self.lake, &self.id, from, now).await?;
+        adopt::adopt(&self.lake, &self.id, from, adopt::Mix::Stopped, now).await?;
         self.begin_trends(from).await?;
         Ok(self.lake.remove_old_marker(&self.id).await?)
     }
@@ -428,7 +428,7 @@ impl Journal {
                 return Ok(());
             }
         }
-        adopt::adopt(&self.lake, &self.id, FIRST_DAY, now).await?;
+        adopt::adopt(&self.lake, &self.id, FIRST_DAY, adopt::Mix::Unknown, now).await?;
         // Its trends are this run's to complete, before the entry goes.
         self.write().await?;
         if is_all {

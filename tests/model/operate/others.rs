@@ -2,7 +2,7 @@
 
 use super::{After, filter_of, is_fault, made_good};
 use crate::facts::{Packs, document};
-use crate::step::{Fault, File};
+use crate::step::{Fault, File, Who};
 use crate::world::{World, finish};
 use std::fmt::Write;
 use std::time::{Duration, Instant};
@@ -54,6 +54,31 @@ pub(super) fn maintain(world: &mut World, file: File, fault: Fault) -> Result<Af
         code => return Err(format!("`maintain --apply` ended with {code:?}: {}{}", ended.stdout, ended.stderr)),
     }
     Ok(after)
+}
+
+pub(super) fn reject(world: &mut World, who: Who, date: &str, fault: Fault) -> Result<After, String> {
+    let (id, pipeline, key) = (who.id(), world.pipeline(who.file()), (who.id().to_owned(), date.to_owned()));
+    if !world.ids(who.file()).contains(&id) {
+        return Ok(After::default());
+    }
+    let is_held = world.model.held.get(&key).map(|held| !held.is_uncertain);
+    // Nothing is asked of AWS Config.
+    let fault = if fault == Fault::Source { Fault::Nothing } else { fault };
+    let ended = world.compline(&["run", &pipeline, "--only", id, "--date", date, "--reject"], fault)?;
+    if ended.broke {
+        if let Some(held) = world.model.held.get_mut(&key) {
+            held.is_uncertain = true;
+        }
+        world.model.pending.insert(key.0);
+        return Ok(After { is_verified: true, ..After::default() });
+    }
+    match (ended.code, is_held) {
+        (Some(0), Some(_)) | (Some(1), None | Some(false)) => drop(world.model.held.remove(&key)),
+        // The day's ledger may be damaged, or the clock wrong.
+        (Some(1 | 2 | 3), _) if world.model.is_damaged(id) || matches!(fault, Fault::Clock(_)) => {}
+        (code, _) => return Err(format!("`run --reject` ended with {code:?}: {}{}", ended.stdout, ended.stderr)),
+    }
+    Ok(After { is_verified: is_fault(fault), ..After::default() })
 }
 
 pub(super) fn catalog(world: &mut World, file: File) -> Result<After, String> {

@@ -45,9 +45,9 @@ impl Watch<'_> {
 fn commits(lines: &[Row]) -> Vec<&Row> {
     let is_commit = |line: &&Row| {
         let outcome = text(line, "outcome").map_or("", String::as_str);
-        // A line of a day that was dropped says what was there, and commits nothing.
+        // A line of a day that was dropped says what was there, and of one that is held what is aside: they commit nothing.
         outcome == "succeeded"
-            || (outcome != "dropped"
+            || (outcome == "failed"
                 && (text(line, "snapshot_sha256").is_some() || text(line, "rows").is_some_and(|rows| rows != "0")))
     };
     let mut commits: Vec<&Row> = lines.iter().filter(is_commit).collect();

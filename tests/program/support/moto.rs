@@ -5,6 +5,20 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// S3 decides of two conditional puts at once which one was first; moto takes both now and then unless it has one request at a
+/// time.
+const ONE_AT_A_TIME: &str = r#"
+import sys, threading, moto.server as server
+turn, serve = threading.Lock(), server.run_simple
+def one_at_a_time(host, port, app, **rest):
+    def answer(environ, start_response):
+        with turn:
+            return [b"".join(app(environ, start_response))]
+    serve(host, port, answer, **rest)
+server.run_simple = one_at_a_time
+server.main(sys.argv[1:])
+"#;
+
 /// A server of its own, gone with this value.
 pub(crate) struct Moto {
     process: Child,
@@ -19,7 +33,7 @@ impl Moto {
         let port = free.local_addr().expect("an address").port();
         drop(free);
         let process = Command::new(python)
-            .args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()])
+            .args(["-c", ONE_AT_A_TIME, "-H", "127.0.0.1", "-p", &port.to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -45,6 +45,15 @@ pub(super) fn intents(
     intents
 }
 
+/// How the sources of a day came to be another run's than its facts, which are as the ledger says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mix {
+    /// A version before the journal was killed between the two, as its marker says: the ledger gets a row of what is there.
+    Stopped,
+    /// Nobody knows: `verify` says so.
+    Unknown,
+}
+
 /// Completes the ledger of the days from one on.
 ///
 /// # Errors
@@ -53,11 +62,12 @@ pub(super) async fn adopt(
     lake: &Lake,
     id: &AggregatorId,
     from: SnapshotDate,
+    mix: Mix,
     now: DateTime<Utc>,
 ) -> anyhow::Result<()> {
     let dates = lake.partitions(Dataset::PACKS.sources).await?.remove(id).unwrap_or_default();
     for date in dates.range(from..).copied() {
-        match day(lake, id, date, now).await {
+        match day(lake, id, date, mix, now).await {
             Err(error) if super::is_damage(&error) => {
                 tracing::warn!(error = format!("{error:#}"), %date, "the day is left as it is");
             }
@@ -67,7 +77,7 @@ pub(super) async fn adopt(
     Ok(())
 }
 
-async fn day(lake: &Lake, id: &AggregatorId, date: SnapshotDate, now: DateTime<Utc>) -> anyhow::Result<()> {
+async fn day(lake: &Lake, id: &AggregatorId, date: SnapshotDate, mix: Mix, now: DateTime<Utc>) -> anyhow::Result<()> {
     let dataset = &Dataset::PACKS;
     let partition = |table| Partition { table, date, aggregator: id.clone() };
     let ledger = Ledger::read(lake, id, date).await?;
@@ -81,11 +91,12 @@ async fn day(lake: &Lake, id: &AggregatorId, date: SnapshotDate, now: DateTime<U
         return Ok(());
     };
     let rows = facts.rows.num_rows();
-    if last.is_some_and(|last| last.committed(rows, &facts.sha256)) {
+    let of_last = last.and_then(|last| last.source_status_sha256.as_ref());
+    let has_its_sources = of_last.is_none() || of_last == sources.as_ref();
+    if last.is_some_and(|last| last.committed(rows, &facts.sha256)) && (has_its_sources || mix == Mix::Unknown) {
         return Ok(());
     }
-    let of_last = last.and_then(|last| last.source_status_sha256.as_ref());
-    if of_last.is_some() && of_last == sources.as_ref() {
+    if of_last.is_some() && has_its_sources {
         tracing::warn!(%date, "the snapshot is not the one that the ledger says was committed, and its source_status is: `compline verify`");
         return Ok(());
     }

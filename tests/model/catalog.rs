@@ -1,6 +1,7 @@
 //! The Glue catalog, on a server that nobody here wrote (moto's): what Athena would see of the lake.
 
 use crate::lake::{FACTS, Key, Seen, TABLES};
+use crate::operate::Catalogued;
 use crate::step::Place;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +22,9 @@ pub(crate) struct Glue {
     database: String,
     is_registered: bool,
     /// The days that it must have a partition of.
-    pub(crate) must: BTreeSet<Key>,
+    must: BTreeSet<Key>,
+    /// The days that were there before there was a catalog, which `compline catalog` alone adds.
+    before: BTreeSet<Key>,
 }
 
 impl Moto {
@@ -54,7 +57,13 @@ impl Glue {
     pub(crate) fn new(moto: &Arc<Moto>, place: Place) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let database = format!("lake_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        Self { moto: Arc::clone(moto), database, is_registered: place == Place::Registered, must: BTreeSet::new() }
+        Self {
+            moto: Arc::clone(moto),
+            database,
+            is_registered: place == Place::Registered,
+            must: BTreeSet::new(),
+            before: BTreeSet::new(),
+        }
     }
 
     /// The lines of the pipeline file.
@@ -64,12 +73,23 @@ impl Glue {
         format!("[catalog]\ndatabase = \"{database}\"\npartitions = \"{mode}\"\nendpoint_url = {:?}\n", moto.0.url())
     }
 
+    /// Takes in what is there before there is a catalog.
+    pub(crate) fn begin(&mut self, seen: &Seen) {
+        self.before = days(seen);
+    }
+
     /// Holds what a reader sees through the catalog against the files that are there.
-    pub(crate) fn check(&mut self, seen: &Seen, is_complete: bool) -> Result<(), String> {
-        let days: BTreeSet<Key> = seen.days.get(FACTS).into_iter().flat_map(BTreeMap::keys).cloned().collect();
+    pub(crate) fn check(&mut self, seen: &Seen, catalogued: &Catalogued) -> Result<(), String> {
+        let days = days(seen);
         self.must.retain(|key| days.contains(key));
-        if is_complete || !self.is_registered {
-            self.must.extend(days);
+        match catalogued {
+            Catalogued::Nobodys => return Ok(()),
+            Catalogued::Of(ids) if self.is_registered => {
+                let of = days.into_iter().filter(|key| ids.contains(&key.0) && !self.before.contains(key));
+                self.must.extend(of);
+            }
+            // A projection is of the whole lake.
+            Catalogued::Of(_) | Catalogued::All => self.must.extend(days),
         }
         for table in TABLES {
             let there: BTreeSet<&Key> = self.must.iter().filter(|key| seen.day(table, key).is_some()).collect();
@@ -97,4 +117,9 @@ impl Glue {
         let first = range.split(',').next().unwrap_or_default();
         days.iter().copied().find(|(id, date)| !ids.contains(id.as_str()) || date.as_str() < first)
     }
+}
+
+/// The days that have a snapshot.
+fn days(seen: &Seen) -> BTreeSet<Key> {
+    seen.days.get(FACTS).into_iter().flat_map(BTreeMap::keys).cloned().collect()
 }

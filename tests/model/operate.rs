@@ -20,10 +20,20 @@ pub(crate) struct After {
     pub(crate) stored: Vec<commit::Stored>,
     /// Whether every complete month of the tables in `compact` must be up to date, or what the command said of it.
     pub(crate) compacted: Option<(Vec<&'static str>, String)>,
-    /// Whether the catalog must know of every day.
-    pub(crate) is_catalogued: bool,
+    /// Whose every day the catalog must know.
+    pub(crate) catalogued: Catalogued,
     /// Whether `verify` is asked now.
     pub(crate) is_verified: bool,
+}
+
+/// Whose days the catalog must know after a step.
+#[derive(Default)]
+pub(crate) enum Catalogued {
+    #[default]
+    Nobodys,
+    /// Those of these aggregators, but for what was there before there was a catalog.
+    Of(Vec<String>),
+    All,
 }
 
 /// Makes the lake that a sequence begins with.

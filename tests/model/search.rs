@@ -3,7 +3,7 @@
 use crate::catalog::{Glue, Moto};
 use crate::lake::Seen;
 use crate::operate::{After, begin, operate};
-use crate::step::{Fault, File, Place, Sequence, Step, sequences};
+use crate::step::{Fault, File, Place, Sequence, sequences};
 use crate::watch::{Excuse, Wrong, observe, wrongs};
 use crate::world::World;
 use crate::{clean, step::Filter};
@@ -119,13 +119,16 @@ pub(crate) fn replay(
 fn steps(world: &mut World, sequence: &Sequence, is_compared: bool) -> Result<(), String> {
     begin(world, sequence.start);
     let mut seen = world.see();
+    if let Some(glue) = &mut world.glue {
+        glue.begin(&seen);
+    }
     for (number, step) in sequence.steps.iter().enumerate() {
         let _ = writeln!(world.log, "{step:?}");
         let after = operate(world, &seen, step, sequence.start)?;
         seen = world.see();
         observe(world, &seen, &after.may_drop);
         let wrongs = wrongs(world, &seen);
-        hold(world, &seen, step, &after, &wrongs)?;
+        hold(world, &seen, &after, &wrongs)?;
         if after.is_verified || number + 1 == sequence.steps.len() {
             seen = verify(world, &wrongs)?;
         }
@@ -134,7 +137,7 @@ fn steps(world: &mut World, sequence: &Sequence, is_compared: bool) -> Result<()
 }
 
 /// Holds what is seen after a step against the model.
-fn hold(world: &mut World, seen: &Seen, step: &Step, after: &After, wrongs: &[Wrong]) -> Result<(), String> {
+fn hold(world: &mut World, seen: &Seen, after: &After, wrongs: &[Wrong]) -> Result<(), String> {
     if let Some(wrong) = wrongs.iter().find(|wrong| wrong.excuse == Excuse::None) {
         return Err(wrong.what.clone());
     }
@@ -142,8 +145,8 @@ fn hold(world: &mut World, seen: &Seen, step: &Step, after: &After, wrongs: &[Wr
     if let Some((ids, said)) = &after.compacted {
         world.compacted(seen, ids, said, wrongs)?;
     }
-    if let Some(glue) = world.glue.as_mut().filter(|_| after.is_catalogued) {
-        glue.check(seen, matches!(step, Step::Catalog { .. }))?;
+    if let Some(glue) = &mut world.glue {
+        glue.check(seen, &after.catalogued)?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! `compline check`: what is wrong is found before the first night.
 
+use crate::support::answers::serve;
 use crate::support::reading::files;
 use crate::support::{Scene, run};
 
@@ -42,4 +43,26 @@ fn without_credentials_it_says_how_to_sign_in() {
         ended.stdout.contains("✗ org: caller identity") && ended.stdout.contains("sign in, or set AWS_PROFILE"),
         "{ended:?}"
     );
+}
+
+#[test]
+fn f08_a_clock_that_is_off_is_a_cross_though_the_sdk_corrects_itself() {
+    for (offset, said) in [(26 * 3600, "behind"), (-1200, "ahead"), (0, "")] {
+        let scene = Scene::new(&format!("clock_offset_secs = {offset}"));
+        let pipeline = scene.knows_only_now(scene.org_pipeline("lake", "", ""));
+        let identity = "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:iam::000000000001:role/x</Arn>\
+                        </GetCallerIdentityResult></GetCallerIdentityResponse>";
+        let (sts, _) = serve(move |_, _| ("200 OK", "text/xml", identity.to_owned()));
+        let mut command = scene.command_with_keys(&["check", &pipeline]);
+        command.env("AWS_ENDPOINT_URL_STS", sts);
+        let ended = run(command);
+        if offset == 0 {
+            assert_eq!(ended.code, Some(0), "{ended:?}");
+            assert!(ended.stdout.contains("✓ org: clock"), "{ended:?}");
+            continue;
+        }
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        let cross = ended.stdout.split_once("✗ org: clock\n").map(|(_, rest)| rest).unwrap_or_default();
+        assert!(cross.contains(&format!(" {said} of AWS Config's; set the clock (NTP)")), "{ended:?}");
+    }
 }

@@ -20,7 +20,7 @@ impl Population {
     /// That of an aggregator, as the settings say it.
     pub(crate) fn of(aggregator: &AggregatorSettings) -> Self {
         let asked = compline_fetcher::Population::of(&aggregator.filters);
-        let rows = aggregator.choice.shown();
+        let rows = aggregator.row_filter.shown();
         let parts: Vec<String> = [asked.shown(), rows.to_owned()].into_iter().filter(|part| !part.is_empty()).collect();
         let text = if parts.is_empty() { "everything".to_owned() } else { parts.join("; ") };
         Self { text, facts_only: asked.depends_on_answer() }

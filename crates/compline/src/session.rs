@@ -156,6 +156,24 @@ async fn within<T>(
     done
 }
 
+/// How far this machine's clock is off, in words. `ahead` is how far the server's is ahead of it.
+fn clock_is_off(server: &str, ahead: TimeDelta) -> String {
+    let way = if ahead < TimeDelta::zero() { "ahead" } else { "behind" };
+    let off = humantime::format_duration(Duration::from_secs(ahead.num_seconds().unsigned_abs()));
+    format!("this machine's clock is {off} {way} of {server}'s")
+}
+
+/// Compares this machine's clock with a server's, for a person who is there to set it.
+///
+/// # Errors
+/// It is off by more than S3 and AWS Config take requests with.
+pub(crate) fn check_clock(server: &str, ahead: TimeDelta) -> Result<(), String> {
+    if ahead.abs() <= CLOCK_TOLERANCE {
+        return Ok(());
+    }
+    Err(format!("{}; set the clock (NTP): a run on a wrong day writes nothing", clock_is_off(server, ahead)))
+}
+
 impl Session<'_> {
     /// The UTC day on which the session began.
     pub(crate) fn today(&self) -> SnapshotDate {
@@ -216,10 +234,9 @@ impl Session<'_> {
         if there == date {
             return Ok(());
         }
-        let (way, off) = if ahead < TimeDelta::zero() { ("ahead", -ahead) } else { ("behind", ahead) };
-        let off = humantime::format_duration(Duration::from_secs(off.num_seconds().unsigned_abs()));
+        let clock = clock_is_off(server, ahead);
         bail!(WrongClock(format!(
-            "this machine's clock is {off} {way} of {server}'s: here it is {date} (UTC) and there {there}, so the day would be \
+            "{clock}: here it is {date} (UTC) and there {there}, so the day would be \
              committed under a wrong date; set the clock (NTP) and run again; nothing was written"
         )))
     }

@@ -16,7 +16,7 @@ use anyhow::{Context, bail, ensure};
 use compline_fetcher::{AggregatorAddress, FanOut, FetchOptions, FilterLists, Identity};
 use compline_model::{AggregatorId, SnapshotDate, Table};
 use compline_sink::{CatalogLocation, Compression, LakeLocation, Partitioning};
-use compline_transformer::Choice;
+use compline_transformer::RowFilter;
 use document::{Document, Problem};
 use pipeline::{Pipeline, check_version};
 use serde::Deserialize;
@@ -113,7 +113,7 @@ pub(crate) struct AggregatorSettings {
     pub(crate) filters: Vec<FilterLists>,
     pub(crate) fan_out: FanOut,
     /// Which rows are wanted of those that come.
-    pub(crate) choice: Choice,
+    pub(crate) row_filter: RowFilter,
 }
 
 /// What in an endpoint URL stands for the date that is asked for: only a simulator answers for any date.
@@ -162,7 +162,7 @@ impl Settings {
 
     /// Whether a day of the aggregator is held against AWS Config's own count: of a part of it there is no such count.
     pub(crate) fn reconciles(&self, aggregator: &AggregatorSettings) -> bool {
-        let whole = aggregator.filters.is_empty() && aggregator.choice.is_everything();
+        let whole = aggregator.filters.is_empty() && aggregator.row_filter.is_everything();
         self.reconcile != Reconcile::Off && whole
     }
 

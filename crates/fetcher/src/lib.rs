@@ -17,9 +17,9 @@ mod paged_list;
 mod paging;
 mod plan;
 mod population;
+mod probe;
 mod reader;
 mod recorder;
-mod trial;
 mod wire;
 
 pub use client::AggregatorClient;
@@ -29,6 +29,6 @@ pub use dump::{Archive, Dump, DumpError, Dumped, FilesAre, SourcesPage, read_sha
 pub use error::{FetchError, FetchErrorKind};
 pub use plan::{FanOut, Filter, FilterLists, Shard, Split, UnknownFanOut, plan_shards, split_needed};
 pub use population::Population;
+pub use probe::Probe;
 pub use reader::{ShardReader, ShardStep, ShardTally};
 pub use recorder::CallCounts;
-pub use trial::Trial;

@@ -121,7 +121,7 @@ impl Lake {
 
     /// Tries each thing that a night does in the lake on a small object outside the tables; gives how each went, up to the
     /// first put that fails.
-    pub async fn trial(&self, run_id: &str) -> Vec<(&'static str, Result<(), SinkError>)> {
+    pub async fn probe(&self, run_id: &str) -> Vec<(&'static str, Result<(), SinkError>)> {
         let key = format!("_compline/probe/{run_id}");
         let body = Bytes::from_static(b"compline");
         let put = self.store.put(&key, body.clone()).await;

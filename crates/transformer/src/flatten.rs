@@ -1,6 +1,6 @@
 //! Pages to rows of `pack_compliance`.
 
-use crate::{Choice, SourceIndex, TransformError};
+use crate::{RowFilter, SourceIndex, TransformError};
 use arrow::array::{
     ArrayRef, BooleanBuilder, Float64Builder, Int32Builder, RecordBatch, StringViewBuilder, TimestampMillisecondBuilder,
 };
@@ -11,13 +11,13 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct Flattener {
     sources: Arc<SourceIndex>,
-    choice: Arc<Choice>,
+    row_filter: Arc<RowFilter>,
 }
 
 impl Flattener {
     /// Rows are marked with the status of their source; those that are not wanted are left out and counted.
-    pub fn new(sources: SourceIndex, choice: Choice) -> Self {
-        Self { sources: Arc::new(sources), choice: Arc::new(choice) }
+    pub fn new(sources: SourceIndex, row_filter: RowFilter) -> Self {
+        Self { sources: Arc::new(sources), row_filter: Arc::new(row_filter) }
     }
 
     /// The rows of one shard, none yet.
@@ -83,7 +83,7 @@ impl ShardRows {
         let collected_at = page.collected_at.map(|time| time.timestamp_millis());
         let run_id = page.run_id.to_string();
         for pack in &page.packs {
-            if !self.flattener.choice.wants(pack) {
+            if !self.flattener.row_filter.wants(pack) {
                 self.left_out += 1;
                 continue;
             }

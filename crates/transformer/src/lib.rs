@@ -5,20 +5,20 @@
 
 mod bridge;
 mod check;
-mod choice;
 mod findings;
 mod flatten;
 mod loss;
 mod reconcile;
+mod row_filter;
 mod source_status;
 mod trends;
 
 pub use check::{CheckedSnapshot, check};
-pub use choice::{Choice, InvalidPattern, Patterns};
 pub use findings::{Findings, Named};
 pub use flatten::{Flattener, ShardRows};
 pub use loss::{LOSS_COLUMNS, Loss};
 pub use reconcile::reconcile;
+pub use row_filter::{InvalidPattern, Patterns, RowFilter};
 pub use source_status::{SourceIndex, source_status};
 pub use trends::{RECENT_COLUMNS, Recent, SNAPSHOT_COLUMNS, State, TrendDay, Trends, advance, recent_needed};
 

@@ -1,6 +1,6 @@
 //! `run` and `import`: the commands that commit days.
 
-use super::{After, filter_of, is_fault, made_good, with_days};
+use super::{After, Catalogued, filter_of, is_fault, made_good, with_days};
 use crate::facts::{Facts, Packs, document, loss};
 use crate::lake::{FACTS, Key, STATUS, Seen};
 use crate::step::{Fault, File, Filter, Who};
@@ -170,7 +170,9 @@ fn perform(
         }
         take_in(world, intent, outcome, (&ended, fault), &allowed, &mut after);
     }
-    after.is_catalogued = ended.code == Some(0);
+    if ended.code == Some(0) {
+        after.catalogued = Catalogued::Of(intents.iter().map(|intent| intent.key.0.clone()).collect());
+    }
     Ok(after)
 }
 

@@ -1,6 +1,6 @@
 //! The commands that work on days that are there.
 
-use super::{After, filter_of, is_fault, made_good};
+use super::{After, Catalogued, filter_of, is_fault, made_good};
 use crate::facts::{Packs, document};
 use crate::step::{Fault, File, Who};
 use crate::world::{World, finish};
@@ -45,7 +45,7 @@ pub(super) fn maintain(world: &mut World, file: File, fault: Fault) -> Result<Af
     let mut after = After { may_drop: ids.clone(), is_verified: true, ..After::default() };
     match ended.code {
         Some(0) if !is_hindered && !is_pending => {
-            after.is_catalogued = true;
+            after.catalogued = Catalogued::All;
             after.compacted = Some((ids, ended.stdout));
         }
         Some(0) => {}
@@ -88,7 +88,7 @@ pub(super) fn catalog(world: &mut World, file: File) -> Result<After, String> {
     let pipeline = world.pipeline(file);
     let ended = world.compline(&["catalog", &pipeline], Fault::Nothing)?;
     match ended.code {
-        Some(0) => Ok(After { is_catalogued: true, ..After::default() }),
+        Some(0) => Ok(After { catalogued: Catalogued::All, ..After::default() }),
         code => Err(format!("`catalog` ended with {code:?}: {}{}", ended.stdout, ended.stderr)),
     }
 }
@@ -157,5 +157,5 @@ pub(super) fn two_waiters(world: &mut World, date: &str, first: &Packs, second: 
     if let Some(day) = world.model.days.get_mut(&key) {
         day.is_counted = false;
     }
-    Ok(After { is_verified: true, is_catalogued: true, ..After::default() })
+    Ok(After { is_verified: true, catalogued: Catalogued::Of(vec!["gov".to_owned()]), ..After::default() })
 }

@@ -5,9 +5,10 @@ use crate::arguments::PipelineArguments;
 use crate::catalog::{Cataloguing, days_of_lake};
 use crate::failure::{Ending, Failure};
 use crate::print;
-use crate::session::{Clock, open_lake};
+use crate::session::{Clock, check_clock, open_lake};
 use crate::settings::{AggregatorSettings, Settings, lake_name};
-use compline_fetcher::{Connector, FetchError, FetchOptions, Identity, Trial};
+use chrono::TimeDelta;
+use compline_fetcher::{Connector, FetchError, FetchOptions, Identity, Probe};
 use compline_model::RunId;
 use futures::future::join_all;
 use std::error::Error;
@@ -64,24 +65,34 @@ async fn aggregator(aggregator: &AggregatorSettings, settings: &Settings, connec
         }
     }
     let client = connector.connect(aggregator.address.clone()).await;
-    let counted = settings.reconciles(aggregator).then_some(Trial::PackCounts);
-    for trial in [Trial::Aggregator, Trial::Sources, Trial::Packs].into_iter().chain(counted) {
-        let found = client.try_page(trial).await;
-        let words = |items: usize| match (trial, items) {
-            (Trial::Aggregator, _) => "it is there".to_owned(),
+    let counted = settings.reconciles(aggregator).then_some(Probe::PackCounts);
+    for probe in [Probe::Aggregator, Probe::Sources, Probe::Packs].into_iter().chain(counted) {
+        let found = client.try_page(probe).await;
+        let words = |items: usize| match (probe, items) {
+            (Probe::Aggregator, _) => "it is there".to_owned(),
             (_, items) => format!("{items} on the first page"),
         };
-        all.push(tried(format!("{id}: {}", trial.operation()), found, words));
+        all.push(tried(format!("{id}: {}", probe.operation()), found, words));
     }
+    // Every answer says what time it is there, one that is an error as well.
+    all.extend(
+        client.clock_offset().filter(|_| !settings.answers_any_date()).map(|ahead| clock(id, "AWS Config", ahead)),
+    );
     all
+}
+
+fn clock(of: impl std::fmt::Display, server: &str, ahead: TimeDelta) -> Tried {
+    Tried { what: format!("{of}: clock"), found: check_clock(server, ahead).map(|()| format!("that of {server}")) }
 }
 
 async fn lake(settings: &Settings, run_id: RunId) -> Vec<Tried> {
     let name = lake_name(&settings.lake);
     match open_lake(settings).await {
         Ok(lake) => {
-            let steps = lake.trial(&run_id.to_string()).await;
-            steps.into_iter().map(|(step, found)| tried(format!("lake: {step}"), found, |()| name.clone())).collect()
+            let steps = lake.probe(&run_id.to_string()).await;
+            let steps = steps.into_iter().map(|(step, found)| tried(format!("lake: {step}"), found, |()| name.clone()));
+            let steps: Vec<Tried> = steps.collect();
+            steps.into_iter().chain(lake.clock_offset().map(|ahead| clock("lake", "S3", ahead))).collect()
         }
         Err(error) => vec![Tried { what: "lake: open".to_owned(), found: Err(format!("{error:#}")) }],
     }

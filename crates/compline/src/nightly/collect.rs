@@ -10,7 +10,7 @@ use crate::settings::{AggregatorSettings, Reconcile};
 use anyhow::{Context, bail};
 use arrow::array::RecordBatch;
 use bytes::Bytes;
-use compline_fetcher::{AggregatorClient, CallCounts, FetchError, Shard, ShardReader, ShardStep, ShardTally, Trial};
+use compline_fetcher::{AggregatorClient, CallCounts, FetchError, Probe, Shard, ShardReader, ShardStep, ShardTally};
 use compline_transformer::{CheckedSnapshot, Flattener, Named, SourceIndex, check, reconcile, source_status};
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::time::timeout_at;
@@ -120,7 +120,7 @@ async fn read_all(
     reading.shards = discovery.shards.len() as u64;
     bar.shards(discovery.shards.len());
 
-    let flattener = Flattener::new(SourceIndex::new(&discovery.statuses), aggregator.choice.clone());
+    let flattener = Flattener::new(SourceIndex::new(&discovery.statuses), aggregator.row_filter.clone());
     let shards = ShardReading { shared, client, checkpoints, flattener, bar };
     let at_once = shared.session.settings.max_in_flight;
     let each = discovery.shards.into_iter().map(|shard| shards.shard(shard));
@@ -155,7 +155,7 @@ async fn check_clock(shared: &Shared<'_>, client: &AggregatorClient) -> anyhow::
         return Ok(());
     }
     if session.clock_offset().is_none() {
-        let _ = client.try_page(Trial::Aggregator).await;
+        let _ = client.try_page(Probe::Aggregator).await;
     }
     session.check_date(shared.night.date, "AWS Config", client.clock_offset())
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use chrono::DateTime;
 use compline_fetcher::{Dump, Dumped, FilesAre, Population};
 use compline_model::{RunId, SnapshotDate, SourceAnswer};
-use compline_transformer::{Choice, Flattener, ShardRows, SourceIndex, check, source_status};
+use compline_transformer::{Flattener, RowFilter, ShardRows, SourceIndex, check, source_status};
 use std::path::PathBuf;
 
 /// What files are to be, and what they were so far.
@@ -17,7 +17,7 @@ struct Importing {
     run_id: RunId,
     /// What a run would have asked AWS Config for.
     population: Population,
-    choice: Choice,
+    row_filter: RowFilter,
     statuses: Vec<SourceAnswer>,
     /// When the sources were collected, and by which run.
     sources_from: (DateTime<chrono::Utc>, RunId),
@@ -41,7 +41,7 @@ pub(super) async fn import(
         date: shared.night.date,
         run_id: shared.session.run_id,
         population: Population::of(&aggregator.filters),
-        choice: aggregator.choice.clone(),
+        row_filter: aggregator.row_filter.clone(),
         statuses: Vec::new(),
         sources_from: (shared.session.started_at, shared.session.run_id),
         archives: 0,
@@ -95,7 +95,7 @@ impl Importing {
                     self.not_asked_for += (came - page.packs.len()) as u64;
                     let rows = self.rows.get_or_insert_with(|| {
                         // An archive has its sources before its packs; other files have none.
-                        Flattener::new(SourceIndex::new(&self.statuses), self.choice.clone()).shard()
+                        Flattener::new(SourceIndex::new(&self.statuses), self.row_filter.clone()).shard()
                     });
                     rows.push(&page);
                 }

@@ -6,7 +6,7 @@ use super::text::{ExternalId, Pattern, RoleArn, SessionName, WrittenFanOut};
 use super::value::{Section, Text, Whole, one_or_many};
 use compline_fetcher::{AggregatorAddress, FanOut, FilterLists, Role};
 use compline_model::{AccountId, AggregatorId, AggregatorName, ComplianceType, PackName, Region};
-use compline_transformer::{Choice, Patterns};
+use compline_transformer::{Patterns, RowFilter};
 use serde::{Deserialize, Deserializer};
 use std::ops::Range;
 use toml::Spanned;
@@ -26,9 +26,9 @@ pub(super) struct Aggregator {
     #[serde(default)]
     filter: Vec<Section<Filter>>,
     #[serde(default)]
-    include: Section<Choices>,
+    include: Section<RowPatterns>,
     #[serde(default)]
-    exclude: Section<Choices>,
+    exclude: Section<RowPatterns>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -50,7 +50,7 @@ struct FilterFields {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(transparent)]
-struct Choices(#[serde(with = "PatternFields")] Patterns);
+struct RowPatterns(#[serde(with = "PatternFields")] Patterns);
 
 #[derive(Deserialize)]
 #[serde(remote = "Patterns", deny_unknown_fields)]
@@ -79,7 +79,7 @@ impl Aggregator {
     ) -> Result<AggregatorSettings, Problem> {
         let fan_out = self.fan_out(document, warnings);
         // Each pattern is one; all of them together can only be too many.
-        let choice = Choice::new(&self.include.0.0, &self.exclude.0.0)
+        let row_filter = RowFilter::new(&self.include.0.0, &self.exclude.0.0)
             .map_err(|error| document.problem_at(&self.id.span(), error))?;
         let role = match &self.role_arn {
             Some(arn) => Some(self.role(arn.0.0.clone())),
@@ -88,7 +88,7 @@ impl Aggregator {
         let filters = self.filter.into_iter().map(|filter| filter.0.0).collect();
         let (id, name, region) = (self.id.into_inner().0, self.name.0, self.region.0);
         let address = AggregatorAddress { id, name, region, role };
-        Ok(AggregatorSettings { address, filters, fan_out, choice })
+        Ok(AggregatorSettings { address, filters, fan_out, row_filter })
     }
 
     fn fan_out(&self, document: &Document<'_>, warnings: &mut Vec<String>) -> FanOut {

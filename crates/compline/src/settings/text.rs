@@ -7,7 +7,7 @@ use compline_model::{
     AccountId, AggregatorId, AggregatorName, ComplianceType, InvalidName, PackName, Region, SnapshotDate, Table,
 };
 use compline_sink::{Compression, LakeLocation, S3Location};
-use compline_transformer::Choice;
+use compline_transformer::RowFilter;
 use std::path::PathBuf;
 
 /// What would be read as something else in a lake's prefix: by Athena's projection (`$`, braces), as a pattern by Hadoop,
@@ -83,7 +83,7 @@ text! {
 text! {
     /// A pattern, for what a filter cannot say.
     Pattern, "a pattern: * for any text, ? for any character, [ab] for one of them, {a,b} for either".to_owned(),
-    |text| !text.is_empty() && !text.contains(char::is_control) && Choice::check(text).is_ok()
+    |text| !text.is_empty() && !text.contains(char::is_control) && RowFilter::check(text).is_ok()
 }
 
 text! {

@@ -1,4 +1,4 @@
-use crate::{AggregatorAddress, AggregatorClient, Connector, FetchOptions, Role, Trial};
+use crate::{AggregatorAddress, AggregatorClient, Connector, FetchOptions, Probe, Role};
 use aws_sdk_config::config::Credentials;
 use aws_smithy_async::time::TimeSource;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -116,7 +116,7 @@ async fn assumed(ahead: Duration, behind: Duration, times: &[Duration]) -> Vec<u
         clock.forward(*time - at);
         at = *time;
         for _ in 0..4 {
-            client.try_page(Trial::Aggregator).await.expect("an answer");
+            client.try_page(Probe::Aggregator).await.expect("an answer");
         }
         counts.push(assumed.load(Relaxed));
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Choice, Flattener, SourceIndex};
+use crate::{Flattener, RowFilter, SourceIndex};
 use chrono::{DateTime, Utc};
 use compline_model::{Compliance, PackAnswer, Page, RunId};
 use proptest::prelude::*;
@@ -25,7 +25,7 @@ fn pack(account: u32, name: &str, kind: &str, compliant: i32) -> PackAnswer {
 
 /// Shards of pages; every page has the second it arrived.
 fn checked(shards: Vec<Vec<(i64, Vec<PackAnswer>)>>) -> CheckedSnapshot {
-    let flattener = Flattener::new(SourceIndex::default(), Choice::default());
+    let flattener = Flattener::new(SourceIndex::default(), RowFilter::default());
     let batches: Vec<RecordBatch> = shards
         .into_iter()
         .map(|pages| {

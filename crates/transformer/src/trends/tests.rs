@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Choice, Flattener, SourceIndex, check};
+use crate::{Flattener, RowFilter, SourceIndex, check};
 use arrow::array::Array;
 use arrow::util::display::array_value_to_string;
 use chrono::DateTime;
@@ -40,7 +40,7 @@ fn snapshot(packs: &[(&str, &str)]) -> RecordBatch {
         }
     };
     let collected_at = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
-    let mut rows = Flattener::new(SourceIndex::default(), Choice::default()).shard();
+    let mut rows = Flattener::new(SourceIndex::default(), RowFilter::default()).shard();
     rows.push(&Page {
         collected_at: Some(collected_at),
         run_id: RunId::new(collected_at),

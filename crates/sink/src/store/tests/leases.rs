@@ -272,7 +272,7 @@ async fn f07_a_store_that_ignores_a_condition_or_does_not_know_it_has_no_leases_
         let told = server.store().lease(KEY, &holder("x")).await.expect_err("refused").to_string();
         assert!(told.starts_with("cannot acquire the lease s3://bucket/"), "{told}");
         assert!(told.to_lowercase().contains(&format!("this store ignores {header}, ")), "{told}");
-        let tried = crate::Lake::on(Arc::new(server.store())).trial("x").await;
+        let tried = crate::Lake::on(Arc::new(server.store())).probe("x").await;
         let errors: Vec<String> =
             tried.iter().filter_map(|(_, tried)| tried.as_ref().err()).map(ToString::to_string).collect();
         assert_eq!(errors.len(), 1, "{tried:?}");
@@ -281,7 +281,7 @@ async fn f07_a_store_that_ignores_a_condition_or_does_not_know_it_has_no_leases_
         let server = Server::start(vec![always(of, error(501, "NotImplemented"))]).await;
         let told = server.store().lease(KEY, &holder("x")).await.expect_err("refused").to_string();
         assert!(told.contains("needs conditional puts (If-None-Match and If-Match)"), "{told}");
-        let tried = crate::Lake::on(Arc::new(server.store())).trial("x").await;
+        let tried = crate::Lake::on(Arc::new(server.store())).probe("x").await;
         assert_eq!(tried.iter().filter(|(_, tried)| tried.is_err()).count(), 1, "{tried:?}");
     }
 }
@@ -289,7 +289,7 @@ async fn f07_a_store_that_ignores_a_condition_or_does_not_know_it_has_no_leases_
 #[tokio::test(flavor = "multi_thread")]
 async fn f07_check_tells_what_a_store_does_with_conditional_deletes() {
     let step = async |store: S3| {
-        let tried = crate::Lake::on(Arc::new(store)).trial("x").await;
+        let tried = crate::Lake::on(Arc::new(store)).probe("x").await;
         assert!(tried.iter().all(|(_, tried)| tried.is_ok()), "{tried:?}");
         tried.into_iter().map(|(step, _)| step).find(|step| step.starts_with("conditional delete")).expect("a step")
     };

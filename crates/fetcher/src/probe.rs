@@ -1,4 +1,4 @@
-//! Trying a set-up before the first night: who asks, and one page of every list that a night reads.
+//! Probing a configuration before the first run: the caller identity, and one page of every list that a run reads.
 
 use crate::client::{AGGREGATORS, Asked, Call, PACK_COUNTS, PACKS, SOURCES};
 use crate::connect::Connector;
@@ -6,9 +6,9 @@ use crate::error::{CallContext, FetchError, from_sdk};
 use crate::{AggregatorAddress, AggregatorClient, Filter};
 use aws_sdk_config::types::AggregateConformancePackComplianceSummaryGroupKey as GroupKey;
 
-/// A list that a night reads.
+/// A list that a run reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trial {
+pub enum Probe {
     /// The aggregator itself.
     Aggregator,
     /// Its sources.
@@ -19,7 +19,7 @@ pub enum Trial {
     PackCounts,
 }
 
-impl Trial {
+impl Probe {
     /// The operation of AWS Config.
     pub fn operation(self) -> &'static str {
         match self {
@@ -35,14 +35,14 @@ impl AggregatorClient {
     /// Reads the first page of a list; gives how many items are on it.
     ///
     /// # Errors
-    /// Whatever a night would meet there.
-    pub async fn try_page(&self, trial: Trial) -> Result<usize, FetchError> {
-        let call = Call { operation: trial.operation(), part: "", token: None };
-        Ok(match trial {
-            Trial::Aggregator => items(self.gathered_page(call).await?),
-            Trial::Sources => items(self.sources_page(call).await?),
-            Trial::Packs => items(self.packs_page(&Filter::default(), call).await?),
-            Trial::PackCounts => items(self.pack_counts_page(&GroupKey::AccountId, call).await?),
+    /// Whatever a run would meet there.
+    pub async fn try_page(&self, probe: Probe) -> Result<usize, FetchError> {
+        let call = Call { operation: probe.operation(), part: "", token: None };
+        Ok(match probe {
+            Probe::Aggregator => items(self.gathered_page(call).await?),
+            Probe::Sources => items(self.sources_page(call).await?),
+            Probe::Packs => items(self.packs_page(&Filter::default(), call).await?),
+            Probe::PackCounts => items(self.pack_counts_page(&GroupKey::AccountId, call).await?),
         })
     }
 }
@@ -56,7 +56,7 @@ fn items<T>(asked: Asked<T>) -> usize {
 }
 
 impl Connector {
-    /// Who asks an aggregator: the ARN that STS gives, of its role if it has one.
+    /// The caller identity for an aggregator: the ARN that STS gives, of its role if it has one.
     ///
     /// # Errors
     /// No credentials, a role that cannot be assumed, or an STS that does not answer.

@@ -19,7 +19,7 @@ pub struct Patterns {
 
 /// Rows that are included in every field that has patterns, and excluded in none.
 #[derive(Debug, Clone, Default)]
-pub struct Choice {
+pub struct RowFilter {
     include: Sets,
     exclude: Sets,
     shown: String,
@@ -38,16 +38,19 @@ struct Sets {
 #[error("{0}")]
 pub struct InvalidPattern(String);
 
-impl Choice {
-    /// The choice that these patterns make. `*` is any text, `?` any character, `[ab]` one of them, `{a,b}` either.
+impl RowFilter {
+    /// The filter that these patterns make. `*` is any text, `?` any character, `[ab]` one of them, `{a,b}` either.
     ///
     /// # Errors
     /// A text that is no pattern.
     pub fn new(include: &Patterns, exclude: &Patterns) -> Result<Self, InvalidPattern> {
         // The order of patterns makes no difference, so it must not make another text.
         let (include, exclude) = (include.sorted(), exclude.sorted());
-        let everything = include == Patterns::default() && exclude == Patterns::default();
-        let shown = if everything { String::new() } else { format!("include {include:?}, exclude {exclude:?}") };
+        let include = include.without_any();
+        let shown = [("include", include.shown()), ("exclude", exclude.shown())];
+        let shown =
+            shown.iter().filter(|(_, fields)| !fields.is_empty()).map(|(name, fields)| format!("{name} {fields}"));
+        let shown = shown.collect::<Vec<_>>().join("; ");
         Ok(Self { include: Sets::new(&include)?, exclude: Sets::new(&exclude)?, shown })
     }
 
@@ -93,6 +96,39 @@ impl Patterns {
             account_id: sorted(&self.account_id),
             aws_region: sorted(&self.aws_region),
         }
+    }
+}
+
+impl Patterns {
+    fn fields(&self) -> [(&'static str, &Vec<String>); 4] {
+        [
+            ("account_id", &self.account_id),
+            ("aws_region", &self.aws_region),
+            ("conformance_pack_name", &self.conformance_pack_name),
+            ("pack_group", &self.pack_group),
+        ]
+    }
+
+    /// The same, where a field that includes any text says nothing.
+    fn without_any(mut self) -> Self {
+        let Self { conformance_pack_name, pack_group, account_id, aws_region } = &mut self;
+        for patterns in [conformance_pack_name, pack_group, account_id, aws_region] {
+            if patterns.iter().any(|pattern| pattern.chars().all(|letter| letter == '*')) {
+                patterns.clear();
+            }
+        }
+        self
+    }
+
+    /// The fields that have patterns, as `aws_region=eu-*,us-east-1`. A pattern that has more in it than names and wildcards is
+    /// quoted, so that two filters never have the same text.
+    fn shown(&self) -> String {
+        let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.*?".contains(letter);
+        let quoted =
+            |pattern: &String| if pattern.chars().all(is_plain) { pattern.clone() } else { format!("{pattern:?}") };
+        let list = |patterns: &Vec<String>| patterns.iter().map(quoted).collect::<Vec<_>>().join(",");
+        let named = self.fields().into_iter().filter(|(_, patterns)| !patterns.is_empty());
+        named.map(|(name, patterns)| format!("{name}={}", list(patterns))).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -145,16 +181,36 @@ mod tests {
         ) {
             let shown = |include: &[String], exclude: &[String]| {
                 let of = |patterns: &[String]| Patterns { aws_region: patterns.to_vec(), ..Patterns::default() };
-                Choice::new(&of(include), &of(exclude)).expect("patterns").shown().to_owned()
+                RowFilter::new(&of(include), &of(exclude)).expect("patterns").shown().to_owned()
             };
             let reversed: Vec<String> = patterns.iter().rev().chain(patterns.first()).cloned().collect();
             proptest::prop_assert_eq!(shown(&patterns, &others), shown(&reversed, &others));
-            proptest::prop_assert_eq!(shown(&patterns, &others).is_empty(), patterns.is_empty() && others.is_empty());
-            let set = |patterns: &[String]| patterns.iter().cloned().collect::<BTreeSet<_>>();
-            let same = set(&patterns) == set(&others);
-            proptest::prop_assert_eq!(shown(&patterns, &[]) == shown(&others, &[]), same);
-            proptest::prop_assert_eq!(shown(&patterns, &[]) == shown(&[], &others), patterns.is_empty() && others.is_empty());
+            // What includes any text says nothing.
+            let any = |patterns: &[String]| patterns.iter().any(|pattern| pattern.chars().all(|letter| letter == '*'));
+            let set = |patterns: &[String]| match any(patterns) {
+                true => BTreeSet::new(),
+                false => patterns.iter().cloned().collect::<BTreeSet<_>>(),
+            };
+            proptest::prop_assert_eq!(shown(&patterns, &others).is_empty(), set(&patterns).is_empty() && others.is_empty());
+            proptest::prop_assert_eq!(shown(&patterns, &[]) == shown(&others, &[]), set(&patterns) == set(&others));
+            proptest::prop_assert_eq!(shown(&patterns, &[]) == shown(&[], &others), set(&patterns).is_empty() && others.is_empty());
         }
+    }
+
+    #[test]
+    fn the_text_of_a_filter_is_one_that_a_person_reads_and_no_two_filters_share() {
+        let shown = |include: Patterns, exclude: Patterns| {
+            RowFilter::new(&include, &exclude).expect("patterns").shown().to_owned()
+        };
+        let regions = |patterns: &[&str]| Patterns { aws_region: list(patterns), ..Patterns::default() };
+        let include = Patterns { account_id: list(&["1111*"]), ..regions(&["us-east-1", "eu-*"]) };
+        assert_eq!(
+            shown(include, Patterns { pack_group: list(&["cis*"]), ..Patterns::default() }),
+            "include account_id=1111* aws_region=eu-*,us-east-1; exclude pack_group=cis*"
+        );
+        assert_eq!(shown(regions(&["*", "eu-*"]), Patterns::default()), "", "any region");
+        assert_ne!(shown(regions(&["a,b"]), Patterns::default()), shown(regions(&["a", "b"]), Patterns::default()));
+        assert_eq!(shown(regions(&["{a,b}"]), Patterns::default()), "include aws_region=\"{a,b}\"");
     }
 
     #[test]
@@ -166,15 +222,17 @@ mod tests {
             conformance_pack_name: list(&["*-ab12cd34"]),
             ..Patterns::default()
         };
-        let choice = Choice::new(&include, &exclude).expect("patterns");
-        let wants = |account: &str, region: &str, name: &str| choice.wants(&pack(account, region, name));
+        let row_filter = RowFilter::new(&include, &exclude).expect("patterns");
+        let wants = |account: &str, region: &str, name: &str| row_filter.wants(&pack(account, region, name));
         assert!(wants("111111111111", "eu-west-1", "OrgConformsPack-cis-level1-zz99yy88"));
         assert!(wants("111111111111", "eu-west-1", "pci-dss"));
         assert!(!wants("111111111111", "eu-west-1", "nist-800-53"), "another group");
         assert!(!wants("111111111111", "us-east-1", "pci-dss"), "another region");
         assert!(!wants("000011111111", "eu-west-1", "pci-dss"), "an account that is excluded");
         assert!(!wants("111111111111", "eu-west-1", "OrgConformsPack-cis-level1-ab12cd34"), "a name that is excluded");
-        assert!(Choice::default().wants(&pack("000011111111", "us-east-1", "x")) && Choice::default().is_everything());
-        assert!(Choice::check("a[").is_err() && Choice::check("a*").is_ok());
+        assert!(
+            RowFilter::default().wants(&pack("000011111111", "us-east-1", "x")) && RowFilter::default().is_everything()
+        );
+        assert!(RowFilter::check("a[").is_err() && RowFilter::check("a*").is_ok());
     }
 }

@@ -3,7 +3,7 @@
 use arrow::array::RecordBatch;
 use chrono::DateTime;
 use compline_model::{Compliance, PackAnswer, Page, RunId, SnapshotDate};
-use compline_transformer::{Choice, Flattener, SourceIndex, State, TrendDay, advance, check};
+use compline_transformer::{Flattener, RowFilter, SourceIndex, State, TrendDay, advance, check};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 
@@ -60,7 +60,7 @@ fn pages(moved: u32) -> Vec<Page> {
 }
 
 fn flattened(pages: &[Page]) -> RecordBatch {
-    let mut rows = Flattener::new(SourceIndex::default(), Choice::default()).shard();
+    let mut rows = Flattener::new(SourceIndex::default(), RowFilter::default()).shard();
     pages.iter().for_each(|page| rows.push(page));
     check(vec![rows.finish().expect("rows")]).expect("a snapshot").rows().clone()
 }

@@ -75,7 +75,7 @@ pub(super) fn reject(world: &mut World, who: Who, date: &str, fault: Fault) -> R
     match (ended.code, is_held) {
         (Some(0), Some(_)) | (Some(1), None | Some(false)) => drop(world.model.held.remove(&key)),
         // The day's ledger may be damaged, or the clock wrong.
-        (Some(1 | 2 | 3), _) if world.model.is_damaged(id) || matches!(fault, Fault::Clock(_)) => {}
+        (Some(1..=3), _) if world.model.is_damaged(id) || matches!(fault, Fault::Clock(_)) => {}
         (code, _) => return Err(format!("`run --reject` ended with {code:?}: {}{}", ended.stdout, ended.stderr)),
     }
     Ok(After { is_verified: is_fault(fault), ..After::default() })

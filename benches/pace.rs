@@ -3,10 +3,9 @@
 
 #![expect(clippy::print_stdout, reason = "what it measured is told there")]
 
+use compline_aws::{Environment, Identity};
 use compline_fetcher::FanOut;
-use compline_fetcher::{
-    AggregatorAddress, Connector, FetchOptions, Identity, Shard, ShardReader, ShardStep, plan_shards,
-};
+use compline_fetcher::{AggregatorAddress, Connector, FetchOptions, Shard, ShardReader, ShardStep, plan_shards};
 use compline_model::{RunId, SnapshotDate};
 use compline_simulator::{Faults, Organization, OrganizationSpec, Simulator};
 use futures::future::{join_all, try_join_all};
@@ -56,7 +55,9 @@ async fn measure(limit: &Limit) -> bool {
         region: "eu-west-1".parse().expect("a region"),
         role: None,
     };
-    let client = Connector::load(Identity::Simulated, options).await.connect(address).await;
+    let client = Connector::new(Environment::load(Identity::Simulated).await.expect("an environment"), options)
+        .connect(address)
+        .await;
     let regions: BTreeSet<_> = ["eu-west-1", "us-east-1", "eu-central-1", "ap-southeast-2"]
         .iter()
         .map(|name| name.parse().expect("a region"))

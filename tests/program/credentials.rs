@@ -3,7 +3,8 @@
 use crate::support::answers::{Answer, serve};
 use crate::support::reading::texts;
 use crate::support::{Scene, run};
-use compline_fetcher::{AggregatorAddress, Connector, FetchOptions, Identity};
+use compline_aws::{Environment, Identity};
+use compline_fetcher::{AggregatorAddress, Connector, FetchOptions};
 use compline_model::{RunId, Table};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -217,7 +218,9 @@ fn f08_how_far_the_clock_is_off_is_known_from_the_first_answer_though_the_sdk_co
             role: None,
         };
         let found = scene.runtime.block_on(async {
-            let client = Connector::load(Identity::Simulated, options).await.connect(address).await;
+            let client = Connector::new(Environment::load(Identity::Simulated).await.expect("an environment"), options)
+                .connect(address)
+                .await;
             assert_eq!(client.clock_offset(), None, "nobody has been asked yet");
             client.pack_counts(RunId::new(chrono::Utc::now())).await.expect("an answer");
             client.clock_offset().expect("an offset").num_seconds()

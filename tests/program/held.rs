@@ -91,8 +91,10 @@ fn facts_and_sources_that_are_held_are_of_one_run_wherever_a_run_that_holds_them
         std::fs::remove_file(&path).expect("removed");
         std::fs::rename(&aside, &path).expect("moved back");
 
-        // The next day's session completes what is held, as the run that it was.
-        assert_eq!(held.night(DAYS[2]).code, Some(0));
+        // The next day's session completes what is held, as the run that it was, and says so.
+        let ended = held.night(DAYS[2]);
+        assert_eq!(ended.code, Some(3), "{ended:?}");
+        assert!(ended.stdout.contains("which was stopped, is held, not committed: "), "{ended:?}");
         is_sound(&held.scene, &held.pipeline, &[]);
         assert_eq!(held.ledger("outcome"), ["held", "held"], "{}", table.name());
         let ended = held.small("", &["--accept"]);
@@ -167,12 +169,35 @@ fn a_day_that_is_rejected_is_removed_and_the_ledger_says_so() {
     let after = files(&held.scene.path("lake"));
     let of_tables = |name: &&String| !name.starts_with("_compline") && !name.starts_with("runs/");
     assert!(before.keys().filter(of_tables).eq(after.keys().filter(of_tables)));
-    // There is nothing to say a second time.
+    // There is nothing to say a second time, and nothing that the ledger gets a row of.
     let again = held.small("", &["--reject"]);
     assert_eq!(again.code, Some(1), "{again:?}");
     assert!(again.stdout.contains("nothing is held of 2026-02-25"), "{again:?}");
+    assert_eq!(held.ledger("outcome").len(), 2);
     assert_eq!(held.small("", &["--reject", "--accept"]).code, Some(2));
     // The day can still be collected.
     assert_eq!(held.night(DAYS[1]).code, Some(0));
+    is_sound(&held.scene, &held.pipeline, &[]);
+}
+
+#[test]
+fn a_commit_that_a_stopped_run_intended_is_completed_though_the_day_was_held_since() {
+    let held = Held::new();
+    // The run that was to commit the day cannot write its facts.
+    let path = held.scene.path("lake/pack_compliance").join(format!("snapshot_date={}", DAYS[1]));
+    std::fs::write(&path, "").expect("written");
+    let ended = run(held.scene.command(&["run", &held.pipeline, "--date", DAYS[1], "--json"]));
+    let report: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    // While it is still so, another run holds the day, which does not end the commit.
+    let ended = held.small("", &[]);
+    assert_eq!(ended.code, Some(4), "{ended:?}");
+    std::fs::remove_file(&path).expect("removed");
+    assert_eq!(held.night(DAYS[2]).code, Some(0));
+    let facts = held.scene.read(&held.scene.lake(), Table::PackCompliance, "org", DAYS[1]).expect("facts");
+    assert!(column(&facts, "run_id").iter().all(|id| Some(id.as_str()) == report["run_id"].as_str()));
+    is_sound(&held.scene, &held.pipeline, &[]);
+    assert!(held.is_held(), "what was held after it is still there to be accepted");
+    assert_eq!(held.small("", &["--accept"]).code, Some(0));
     is_sound(&held.scene, &held.pipeline, &[]);
 }

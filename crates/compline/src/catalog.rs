@@ -4,6 +4,7 @@ mod views;
 
 use crate::settings::{CatalogSettings, Settings, lake_name};
 use chrono::DateTime;
+use compline_aws::EnvironmentError;
 use compline_model::{AggregatorId, SnapshotDate, Table};
 use compline_sink::{
     Catalog, Change, Inventory, Lake, LakeDays, Layout, Month, Partition, PartitionValues, Partitioning, Partitions,
@@ -32,16 +33,19 @@ pub(crate) struct Cataloguing {
 
 impl Cataloguing {
     /// The one of a pipeline, if it has one. Nothing is called yet.
-    pub(crate) async fn open(settings: &Settings) -> Option<Self> {
-        let CatalogSettings { location, partitioning } = settings.catalog.as_ref()?;
-        Some(Self {
-            catalog: Catalog::open(location).await,
+    ///
+    /// # Errors
+    /// An environment that AWS cannot be asked from.
+    pub(crate) async fn open(settings: &Settings) -> Result<Option<Self>, EnvironmentError> {
+        let Some(CatalogSettings { location, partitioning }) = settings.catalog.as_ref() else { return Ok(None) };
+        Ok(Some(Self {
+            catalog: Catalog::open(location).await?,
             partitioning: partitioning.clone(),
             lake: lake_name(&settings.lake),
             compacted: settings.keep.compact.clone(),
             views: views(&location.database),
             up_to_date: OnceCell::new(),
-        })
+        }))
     }
 
     /// Brings the tables and views up to date, once, and names the partitions of these tables of a day where partitions are

@@ -1,6 +1,8 @@
 //! How a command ends when it does not end well.
 
 use crate::leases::Busy;
+use crate::session::Panicked;
+use compline_aws::EnvironmentError;
 use std::fmt;
 
 /// Why a command failed, and so its exit code.
@@ -12,6 +14,31 @@ pub(crate) enum Failure {
     Run(anyhow::Error),
     /// Another run is at work: nothing was done.
     Busy(Busy),
+    /// A mistake of ours or of a library's, which has been told.
+    Panicked,
+}
+
+/// Why nothing was done of a day, where its ledger is to have no row of that: the date or the lake is not this run's to write.
+#[derive(Debug)]
+pub(crate) struct NotRecorded(pub(crate) String);
+
+impl fmt::Display for NotRecorded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotRecorded {}
+
+/// A panic, as a line for an operator.
+pub(crate) fn words_of_panic(panic: &std::panic::PanicHookInfo<'_>) -> String {
+    let what = panic.payload_as_str().unwrap_or("something unexpected");
+    let place = panic.location().map_or_else(String::new, |place| format!(" ({}:{})", place.file(), place.line()));
+    let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
+    format!(
+        "compline stopped at something that it does not know{place}: {what}; what is committed stays committed, and the next run \
+         completes what was begun; please report it"
+    )
 }
 
 /// What a command that has run to its end has to say by its exit code.
@@ -40,13 +67,27 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
-            Self::Run(_) => 1,
+            Self::Run(_) | Self::Panicked => 1,
             Self::Busy(_) => 5,
         }
     }
 
+    /// The failure of a command, by what its error is.
     pub(crate) fn run(error: impl Into<anyhow::Error>) -> Self {
-        error.into().downcast().map_or_else(Self::Run, Self::Busy)
+        let error = error.into();
+        if error.is::<EnvironmentError>() {
+            return Self::Usage(error);
+        }
+        if error.is::<Panicked>() {
+            return Self::Panicked;
+        }
+        error.downcast().map_or_else(Self::Run, Self::Busy)
+    }
+}
+
+impl From<EnvironmentError> for Failure {
+    fn from(error: EnvironmentError) -> Self {
+        Self::Usage(error.into())
     }
 }
 
@@ -56,6 +97,7 @@ impl fmt::Display for Failure {
             // The alternate form has the causes, and no backtrace.
             Self::Usage(error) | Self::Run(error) => write!(f, "{error:#}"),
             Self::Busy(busy) => write!(f, "{busy}"),
+            Self::Panicked => f.write_str("it panicked"),
         }
     }
 }

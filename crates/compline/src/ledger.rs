@@ -11,8 +11,8 @@ use arrow::array::{
 use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMillisecondType};
 use chrono::{DateTime, Utc};
-use compline_model::{AggregatorId, SnapshotDate, Table};
-use compline_sink::{Lake, Partition};
+use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
+use compline_sink::{Lake, Partition, Place};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -174,6 +174,18 @@ impl Ledger {
         last.filter(|row| row.outcome == Outcome::Held)
     }
 
+    /// SHA-256 of the file of a table that was committed last, as far as the ledger says it.
+    pub(crate) fn committed_sha256(&self, table: Table) -> Option<&String> {
+        let (dataset, last) = (&Dataset::PACKS, self.last_commit()?);
+        if table == dataset.facts {
+            last.snapshot_sha256.as_ref()
+        } else if table == dataset.sources {
+            last.source_status_sha256.as_ref()
+        } else {
+            None
+        }
+    }
+
     /// Whether the last commit is of a version whose ledger does not say what was dropped since.
     pub(crate) fn is_of_older_version(&self) -> bool {
         self.last_commit().is_none_or(|row| row.commit_number.is_none())
@@ -258,6 +270,15 @@ impl Outcome {
             Self::Failed => "failed",
             Self::Rejected => "rejected",
             Self::Dropped => "dropped",
+        }
+    }
+
+    /// Where a snapshot of which this becomes is put; nothing where none is.
+    pub(crate) const fn place(self) -> Option<Place> {
+        match self {
+            Self::Succeeded => Some(Place::Table),
+            Self::Held => Some(Place::Held),
+            Self::Failed | Self::Rejected | Self::Dropped => None,
         }
     }
 

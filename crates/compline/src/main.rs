@@ -4,6 +4,7 @@ mod arguments;
 mod catalog;
 mod command;
 mod failure;
+mod held;
 mod history;
 mod journal;
 mod leases;
@@ -28,24 +29,45 @@ use std::time::Duration;
 
 fn main() -> ExitCode {
     memory::bound();
+    std::panic::set_hook(Box::new(|panic| {
+        // What a library panics at is one line like any other failure. Whoever reports it is asked for the rest by RUST_BACKTRACE.
+        let backtrace = std::backtrace::Backtrace::capture();
+        let more = match backtrace.status() {
+            std::backtrace::BacktraceStatus::Captured => format!("\n{backtrace}"),
+            _ => String::new(),
+        };
+        let _ = writeln!(std::io::stderr(), "error: {}{more}", failure::words_of_panic(panic));
+    }));
     let arguments = arguments::Arguments::parse();
     // The one place that reads the clock, beside the fetcher's time of arrival and the store's age of a lease or an upload.
     let clock = chrono::Utc::now;
-    let ended =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::run).and_then(|runtime| {
-            let ended = runtime.block_on(command::perform(arguments.command, clock));
-            // A thread that still computes for a stopped run must not hold up its end.
-            runtime.shutdown_timeout(Duration::from_secs(1));
-            ended
-        });
+    let perform = || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime =
+            runtime.map_err(|error| Failure::Run(anyhow::Error::new(error).context("cannot start threads")))?;
+        let ended = runtime.block_on(command::perform(arguments.command, clock));
+        // A thread that still computes for a stopped run must not hold up its end.
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        ended
+    };
+    // The hook has said what it was; leases are released where the session is.
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(perform)).unwrap_or(Err(Failure::Panicked));
     ExitCode::from(match ended {
         Ok(ending) => ending.exit_code(),
+        Err(Failure::Panicked) => Failure::Panicked.exit_code(),
         Err(failure) => {
             // Where stderr is closed there is nobody to tell.
             let _ = writeln!(std::io::stderr(), "error: {failure}");
             failure.exit_code()
         }
     })
+}
+
+/// Writes what a command has done to stdout. Where that cannot be, it is done all the same.
+fn print_done(text: &str) {
+    if let Err(failure) = print(text) {
+        tracing::warn!(error = %failure, "what was done is not printed");
+    }
 }
 
 /// Writes data to stdout. That its reader has gone away, as `head` does, is no failure of ours.

@@ -96,7 +96,7 @@ pub(crate) async fn applied(session: &Session<'_>) -> anyhow::Result<Maintained>
     if nothing {
         lines.push("nothing to do".to_owned());
     }
-    if let Some(cataloguing) = Cataloguing::open(session.settings).await {
+    if let Some(cataloguing) = Cataloguing::open(session.settings).await? {
         let inventory = session.lake.inventory(session.started_at).await?;
         for change in cataloguing.differences(&session.lake, &inventory).await? {
             cataloguing.apply(&change).await?;
@@ -113,12 +113,14 @@ async fn applied_for(session: &Session<'_>, id: &AggregatorId) -> anyhow::Result
         journal.finish(Some(from)).await?;
         return Ok((Progress::Part, vec![format!("{id}: {}", out_of_date(from))]));
     }
+    let undone = journal.undone();
     let lake = session.lake_of(id);
     // After the journal is completed, which may change what there is.
     let mut inventory = lake.inventory(session.started_at).await?;
     let plan = plan(session, &inventory, id).await?;
     let mut lines: Vec<String> = plan.notes.iter().map(|note| format!("{id}: {note}")).collect();
-    let mut is_damaged = plan.is_damaged;
+    lines.extend(undone.iter().map(|what| format!("{id}: {what}")));
+    let mut is_damaged = plan.is_damaged || !undone.is_empty();
     for compaction in &plan.compact {
         let month = &compaction.month;
         let (bytes, _) = match lake.compact(compaction).await {
@@ -144,8 +146,11 @@ async fn applied_for(session: &Session<'_>, id: &AggregatorId) -> anyhow::Result
             lines.push(format!("{id}: snapshots up to {date} are retained: {why}"));
             return Ok((Progress::Part, lines));
         }
-        lines.push(format!("{id}: computed {}", state_of(date)));
         inventory = lake.inventory(session.started_at).await?;
+        // A day that is facts only has none.
+        if lacking_state(&inventory, id, &proven).is_none() {
+            lines.push(format!("{id}: computed {}", state_of(date)));
+        }
     }
     let row = LedgerRow {
         run_id: session.run_id.to_string(),
@@ -246,7 +251,7 @@ async fn proven(
             }
             let partition = Partition { table, date: *date, aggregator: id.clone() };
             let own = lake.sha256_of(&partition, Place::Table).await?;
-            let is_committed = committed(&ledger, table).is_none_or(|committed| own.as_ref() == Some(&committed));
+            let is_committed = ledger.committed_sha256(table).is_none_or(|committed| own.as_ref() == Some(committed));
             let is_in_month = own.is_some() && own.as_ref() == months.get(&month).and_then(|there| there.get(date));
             if !is_committed || !is_in_month {
                 return Ok((proven, Some(*date)));
@@ -336,9 +341,10 @@ impl Plan {
             let modified = inventory.partitions.get(&day).map(|day| day.modified);
             is_out_of_date |= modified.zip(object).is_some_and(|(modified, object)| modified > object.modified);
             // The ledger knows it whatever the clocks of the stores say.
-            if let Some(sha256) = committed(ledgers.of_day(lake, &day.aggregator, *date).await?, month.table) {
-                is_out_of_date |= days.contains(date) && there.get(date) != Some(&sha256);
-                sha256s.insert(*date, sha256);
+            let ledger = ledgers.of_day(lake, &day.aggregator, *date).await?;
+            if let Some(sha256) = ledger.committed_sha256(month.table) {
+                is_out_of_date |= days.contains(date) && there.get(date) != Some(sha256);
+                sha256s.insert(*date, sha256.clone());
             }
         }
         if is_out_of_date {
@@ -412,18 +418,6 @@ fn old_statuses(
     old.filter_map(|day| inventory.partitions.get(&day).map(|object| (day.clone(), *object))).collect()
 }
 
-/// SHA-256 of the file of a table that was committed last, as far as the ledger says it.
-fn committed(ledger: &Ledger, table: Table) -> Option<String> {
-    let (dataset, last) = (&Dataset::PACKS, ledger.last_commit()?);
-    if table == dataset.facts {
-        last.snapshot_sha256.clone()
-    } else if table == dataset.sources {
-        last.source_status_sha256.clone()
-    } else {
-        None
-    }
-}
-
 /// The ledgers of days, each read once. One that is damaged says nothing.
 #[derive(Default)]
 struct Ledgers(BTreeMap<SnapshotDate, Ledger>);
@@ -450,7 +444,9 @@ impl Ledgers {
         let ledgers = days_of(inventory, &Month { table: Table::Runs, ..month.clone() });
         for date in ledgers.difference(days) {
             let ledger = self.of_day(lake, &month.aggregator, *date).await?;
-            if ledger.rows().is_empty() || ledger.last_commit().is_some() {
+            // A day that is facts only has no derived table anywhere.
+            let has_none = |row: &LedgerRow| month.table.is_derived() && row.facts_only == Some(true);
+            if ledger.rows().is_empty() || ledger.last_commit().is_some_and(|last| !has_none(last)) {
                 return Ok(Some(*date));
             }
         }

@@ -16,6 +16,7 @@ use crate::session::Session;
 use crate::settings::{AggregatorSettings, lake_name};
 use anyhow::Context;
 use bytes::Bytes;
+use compline_aws::{Environment, Identity};
 use compline_fetcher::{Connector, FilesAre};
 use compline_model::{Dataset, SnapshotDate};
 use futures::future::join_all;
@@ -77,14 +78,17 @@ pub(crate) async fn nightly(session: &Session<'_>, night: &Night) -> anyhow::Res
     let journals = settings.aggregators.iter().map(|aggregator| session.journal(&aggregator.address.id));
     let journals = join_all(journals).await;
     let history = History::read(&session.lake, dataset, settings.keep.statuses_from(session.today())).await?;
+    // Files and what is held need nobody's credentials.
+    let identity = if night.source == Source::AwsConfig { settings.identity() } else { Identity::Simulated };
+    let environment = Environment::load(identity).await?;
     let shared = Shared {
         session,
         night,
         dataset,
         deadline,
-        cataloguing: Cataloguing::open(settings).await,
+        cataloguing: Cataloguing::open(settings).await?,
         history,
-        connector: Connector::load(settings.identity(), settings.fetch_options(night.date)).await,
+        connector: Connector::new(environment, settings.fetch_options(night.date)),
         permits: Semaphore::new(settings.max_in_flight),
         computing: Semaphore::new(1),
     };

@@ -35,28 +35,28 @@ impl Population {
 /// What the ledger says of the snapshot that was committed last of a day.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Told {
-    /// Nothing where the ledger is of an older version, or cannot be read: it is then taken for that of the days around it.
+    /// Nothing where the ledger is of an older version.
     pub(crate) population: Option<Population>,
     /// Nothing in the same cases: any sound file is then taken for it.
     pub(crate) snapshot_sha256: Option<String>,
 }
 
 impl Told {
-    /// That of a day.
+    /// That of a day; nothing where the ledger is damaged, so that the day is to be taken for one like those around it.
     ///
     /// # Errors
     /// A store that does not answer.
-    pub(crate) async fn of_day(lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> anyhow::Result<Self> {
+    pub(crate) async fn of_day(lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> anyhow::Result<Option<Self>> {
         let ledger = match Ledger::read(lake, id, date).await {
             Ok(ledger) => ledger,
             Err(error) if crate::journal::is_damage(&error) => {
                 tracing::warn!(error = format!("{error:#}"), %date, "taking the filters of the day for those of the days around it");
-                return Ok(Self::default());
+                return Ok(None);
             }
             Err(error) => return Err(error),
         };
-        let Some(last) = ledger.last_commit() else { return Ok(Self::default()) };
-        Ok(Self { population: Population::of_row(last), snapshot_sha256: last.snapshot_sha256.clone() })
+        let Some(last) = ledger.last_commit() else { return Ok(Some(Self::default())) };
+        Ok(Some(Self { population: Population::of_row(last), snapshot_sha256: last.snapshot_sha256.clone() }))
     }
 }
 

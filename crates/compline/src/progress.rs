@@ -107,6 +107,8 @@ pub(crate) fn log_to_stderr(usual: &str) -> Progress {
         .with_env_filter(filter)
         .with_target(false)
         .with_ansi(io::stderr().is_terminal())
+        // It says on stderr that stderr cannot be written to, and panics at that.
+        .log_internal_errors(false)
         .with_writer(AboveBars(progress.bars.clone()))
         .try_init();
     progress
@@ -116,12 +118,15 @@ pub(crate) fn log_to_stderr(usual: &str) -> Progress {
 struct AboveBars(MultiProgress);
 
 impl Write for AboveBars {
+    /// A log that cannot be written, since its disk is full or its reader has gone, is no reason to end a run.
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        self.0.suspend(|| io::stderr().write(text))
+        let _ = self.0.suspend(|| io::stderr().write_all(text));
+        Ok(text.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        let _ = io::stderr().flush();
+        Ok(())
     }
 }
 

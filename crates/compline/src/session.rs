@@ -3,7 +3,7 @@
 //! Everything that reads or writes a lake goes through here: the lake is opened, leases are acquired, the date is fixed once
 //! they are held, a signal or a lost lease ends the work, what is being cleaned up gets its time, and leases are released.
 
-use crate::failure::{Ending, Failure, Signal};
+use crate::failure::{Ending, Failure, NotRecorded, Signal};
 use crate::journal::Journal;
 use crate::leases::Leases;
 use crate::progress::Progress;
@@ -11,9 +11,12 @@ use crate::settings::Settings;
 use crate::signals;
 use anyhow::bail;
 use chrono::{DateTime, TimeDelta, Utc};
+use compline_aws::{Environment, EnvironmentError, Identity};
 use compline_model::{AggregatorId, RunId, SnapshotDate};
 use compline_sink::{Holder, Lake};
+use futures::FutureExt;
 use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 /// Tells the time.
@@ -49,17 +52,17 @@ pub(crate) enum Access {
     WriteAll { wait: Duration },
 }
 
-/// This machine's clock is on another UTC day than a server's.
+/// The work panicked, which has been told.
 #[derive(Debug)]
-pub(crate) struct WrongClock(String);
+pub(crate) struct Panicked;
 
-impl std::fmt::Display for WrongClock {
+impl std::fmt::Display for Panicked {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+        f.write_str("the work panicked")
     }
 }
 
-impl std::error::Error for WrongClock {}
+impl std::error::Error for Panicked {}
 
 /// How a session ended.
 #[derive(Debug)]
@@ -101,6 +104,14 @@ pub(crate) async fn open_lake(settings: &Settings) -> anyhow::Result<Lake> {
     Ok(Lake::open(&settings.lake, settings.compression).await?)
 }
 
+/// The environment that AWS Config is asked from, as the settings have it.
+///
+/// # Errors
+/// One that AWS cannot be asked from.
+pub(crate) async fn environment(settings: &Settings) -> Result<Environment, EnvironmentError> {
+    Environment::load(settings.identity()).await
+}
+
 /// Does work in a session.
 ///
 /// # Errors
@@ -111,6 +122,10 @@ pub(crate) async fn session<T>(
 ) -> Result<Ended<T>, Failure> {
     for warning in &opening.settings.warnings {
         tracing::warn!("{warning}");
+    }
+    if opening.settings.has_aws_lake() {
+        // What is wrong with it is wrong usage, and said before anything is asked.
+        Environment::load(Identity::DefaultChain).await?;
     }
     let lake = open_lake(opening.settings).await.map_err(Failure::run)?;
     let when_stopped = opening.when_stopped;
@@ -151,9 +166,10 @@ async fn within<T>(
     // After the leases: while another run was waited for, midnight may have passed.
     let started_at = clock();
     let session = Session { settings, lake, command, run_id, started_at, clock, progress, leases };
-    let done = work(&session).await;
+    // A panic ends the work as an error does: the leases are released, and what is in the journal is the next session's.
+    let done = AssertUnwindSafe(work(&session)).catch_unwind().await;
     session.leases.release().await;
-    done
+    done.unwrap_or_else(|_| bail!(Panicked))
 }
 
 /// How far this machine's clock is off, in words. `ahead` is how far the server's is ahead of it.
@@ -235,7 +251,7 @@ impl Session<'_> {
             return Ok(());
         }
         let clock = clock_is_off(server, ahead);
-        bail!(WrongClock(format!(
+        bail!(NotRecorded(format!(
             "{clock}: here it is {date} (UTC) and there {there}, so the day would be \
              committed under a wrong date; set the clock (NTP) and run again; nothing was written"
         )))

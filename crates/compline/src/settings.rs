@@ -13,7 +13,8 @@ mod text;
 mod value;
 
 use anyhow::{Context, bail, ensure};
-use compline_fetcher::{AggregatorAddress, FanOut, FetchOptions, FilterLists, Identity};
+use compline_aws::Identity;
+use compline_fetcher::{AggregatorAddress, FanOut, FetchOptions, FilterLists};
 use compline_model::{AggregatorId, SnapshotDate, Table};
 use compline_sink::{CatalogLocation, Compression, LakeLocation, Partitioning};
 use compline_transformer::RowFilter;
@@ -175,6 +176,11 @@ impl Settings {
     pub(crate) fn fetch_options(&self, date: SnapshotDate) -> FetchOptions {
         let endpoint_url = self.fetch.endpoint_url.as_ref().map(|url| url.replace(DATE, &date.to_string()));
         FetchOptions { endpoint_url, ..self.fetch.clone() }
+    }
+
+    /// Whether the lake or its catalog is asked with the credentials of the environment.
+    pub(crate) fn has_aws_lake(&self) -> bool {
+        matches!(self.lake, LakeLocation::S3(_)) || self.catalog.is_some()
     }
 
     /// Who signs the calls: a source that answers for any date is not AWS, and is shown no real key.

@@ -53,6 +53,8 @@ pub(crate) struct Computed {
     pub(crate) differed: Vec<SnapshotDate>,
     /// Days that are facts only and had trend tables.
     pub(crate) facts_only: Vec<SnapshotDate>,
+    /// What of earlier runs could not be completed, in words.
+    pub(crate) undone: Vec<String>,
     /// The state after the day that it was asked for.
     pub(crate) state: Option<RecordBatch>,
     /// The trends of the snapshot that has just been committed.
@@ -73,15 +75,18 @@ pub(crate) async fn recompute(
 ) -> anyhow::Result<Computed> {
     let dataset = &Dataset::PACKS;
     let mut journal = session.journal(id).await?;
-    if let Some(why) = journal.blocked() {
-        tracing::warn!(why, aggregator = %id, "not everything can be completed");
+    let undone = journal.undone();
+    if let Some(cataloguing) = Cataloguing::open(session.settings).await?
+        && let Err(error) = cataloguing.add_completed(&session.lake, id, journal.completed()).await
+    {
+        tracing::warn!(%error, "the catalog does not know of a day that was completed; `compline catalog FILE` completes it");
     }
     // After the journal is completed, which may add a day.
     let history = History::read(&session.lake, dataset, session.settings.keep.statuses_from(session.today())).await?;
     let was_pending = journal.trends_from();
     let Some(first) = history.days(id, span).next() else {
         journal.finish(was_pending).await?;
-        return Ok(Computed::default());
+        return Ok(Computed { undone, ..Computed::default() });
     };
     let from = was_pending.map_or(first, |pending| pending.min(first));
     let after = history.days(id, Span::default()).find(|date| span.to.is_some_and(|to| *date > to));
@@ -89,15 +94,10 @@ pub(crate) async fn recompute(
     let span = Span { from: Some(from), to: span.to };
     let computing = Computing { lake, dataset, history: &history, id, span, state_of: None, on_day };
     let computed = computing.compute(None, Some(&mut journal)).await?;
-    if let Some(cataloguing) = Cataloguing::open(session.settings).await
-        && let Err(error) = cataloguing.add_completed(&session.lake, id, journal.completed()).await
-    {
-        tracing::warn!(%error, "the catalog does not know of a day that was completed; `compline catalog FILE` completes it");
-    }
     // Later days were computed from what is now otherwise, or were out of date before.
     let is_behind = was_pending.is_some() || !computed.differed.is_empty() || !computed.facts_only.is_empty();
     journal.finish(after.filter(|_| is_behind)).await?;
-    Ok(computed)
+    Ok(Computed { undone, ..computed })
 }
 
 impl Computing<'_> {

@@ -2,6 +2,7 @@
 
 mod day;
 
+use crate::held::{Holding, held, hint};
 use crate::history::{History, Span};
 use crate::journal::{Journal, Pending};
 use crate::ledger::Ledger;
@@ -9,8 +10,8 @@ use crate::progress::Progress;
 use crate::session::Session;
 use crate::trends::{Computing, recompute};
 use chrono::TimeDelta;
-use compline_model::{AggregatorId, Dataset, SnapshotDate, SnapshotMonth, Table};
-use compline_sink::{Inventory, Lake, Month, Object, Partition, Place, Stored};
+use compline_model::{AggregatorId, Dataset, RunId, SnapshotDate, SnapshotMonth, Table};
+use compline_sink::{Inventory, Lake, Month, Object, Partition};
 use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -129,9 +130,13 @@ pub(crate) async fn verify(
 }
 
 /// The objects of an aggregator.
-fn objects_of(inventory: &Inventory, id: &AggregatorId) -> BTreeMap<Partition, Object> {
-    let own = inventory.partitions.iter().filter(|(partition, _)| partition.aggregator == *id);
-    own.map(|(partition, object)| (partition.clone(), *object)).collect()
+fn objects_of(inventory: &Inventory, id: &AggregatorId) -> BTreeMap<String, Object> {
+    let days = inventory.partitions.iter().filter(|(partition, _)| partition.aggregator == *id);
+    let days = days.map(|(partition, object)| (partition.key(), *object));
+    let held = inventory.held.iter().filter(|(partition, _)| partition.aggregator == *id);
+    let held = held.map(|(partition, object)| (format!("held {}", partition.key()), *object));
+    let months = inventory.months.iter().filter(|(month, _)| month.aggregator == *id);
+    days.chain(held).chain(months.map(|(month, object)| (month.key(), *object))).collect()
 }
 
 /// Sets apart the problems of days that another run is writing at this moment.
@@ -139,11 +144,18 @@ async fn set_apart(session: &Session<'_>, found: &mut Found, before: &Pending) -
     let id = &found.aggregator;
     let Some(holder) = session.other_holder(id).await? else { return Ok(()) };
     let after = Journal::peek(&session.lake, id).await?;
+    // What another run than the holder's left is not being written.
+    let is_holder = |run_id: &RunId| run_id.to_string() == holder.run_id;
+    let is_written = |pending: &Pending, date: SnapshotDate| {
+        pending.days.iter().any(|(run_id, day)| is_holder(run_id) && *day == date)
+    };
+    let is_behind = |pending: &Pending, date: Option<SnapshotDate>| {
+        let is_from = pending.trends_from.is_some_and(|from| date.is_none_or(|date| date >= from));
+        is_from && pending.runs.iter().any(is_holder)
+    };
     let is_written = |problem: &Problem| match problem.date {
-        Some(date) if problem.is_of_trends => before.has(date) || after.has(date),
-        Some(date) => before.days.contains(&date) || after.days.contains(&date),
-        // Another run than the holder's was stopped, and what it left is not being written.
-        None => before.runs.iter().chain(&after.runs).any(|run_id| run_id.to_string() == holder.run_id),
+        Some(date) if is_written(before, date) || is_written(&after, date) => true,
+        date => problem.is_of_trends && (is_behind(before, date) || is_behind(&after, date)),
     };
     for problem in found.problems.extract_if(.., |problem| is_written(problem)) {
         found.in_progress.push(format!("{} (at work: {holder})", problem.what));
@@ -166,6 +178,7 @@ pub(crate) async fn repair(session: &Session<'_>, verified: &Verified) -> anyhow
             }
             done => done?,
         };
+        done.undone.iter().for_each(|what| tracing::warn!(aggregator = %id, what, "not everything can be completed"));
         tracing::info!(aggregator = %id, days = done.days.len(), rewritten = done.differed.len(), "recomputed trends");
     }
     Ok(session.lake.remove_orphaned(&verified.inventory).await?)
@@ -194,7 +207,7 @@ impl Verifying<'_> {
             }
         }
         let days: Vec<SnapshotDate> = history.days(id, span).collect();
-        let held = inventory.held.iter().filter(|held| held.aggregator == *id && span.has(held.date));
+        let held = inventory.held.keys().filter(|held| held.aggregator == *id && span.has(held.date));
         let held: BTreeSet<SnapshotDate> = held.map(|held| held.date).collect();
         let mut found = Found {
             aggregator: id.clone(),
@@ -238,38 +251,24 @@ impl Verifying<'_> {
         found.gaps = gaps(&found.days.iter().chain(&found.dropped).copied().collect());
         found.problems.extend(self.trends().await);
         found.problems.extend(self.months(&ledgers, &found.dropped).await);
-        for date in &found.held {
-            found.problems.extend(self.held(*date).await?.map(|what| Problem::of(*date, what)));
+        let told = ledgers.iter().filter(|(_, ledger)| ledger.held().is_some()).map(|(date, _)| *date);
+        for date in found.held.iter().copied().chain(told).collect::<BTreeSet<_>>() {
+            // A ledger that is damaged is told already, and says nothing of what is held.
+            if let Some(ledger) = ledgers.get(&date).filter(|ledger| !ledger.rows().is_empty()) {
+                found.problems.extend(self.held(date, ledger).await);
+            }
         }
         Ok(found)
     }
 
     /// What is wrong with what is held of a day: it is both files that the ledger says, or nobody can accept it.
-    async fn held(&self, date: SnapshotDate) -> anyhow::Result<Option<String>> {
-        let ledger = match Ledger::read(self.lake, self.id, date).await {
-            // That is told already.
-            Err(error) if crate::journal::is_damage(&error) => return Ok(None),
-            ledger => ledger?,
+    async fn held(&self, date: SnapshotDate, ledger: &Ledger) -> Option<Problem> {
+        let why = match held(self.lake, self.dataset, self.id, date, ledger).await {
+            Ok(Holding::Nothing | Holding::It(_)) => return None,
+            Ok(Holding::Unsound(why)) => why,
+            Err(error) => error.to_string(),
         };
-        let next = format!("`compline run FILE --only {} --date {date} --reject` removes it", self.id);
-        let Some(row) = ledger.held() else {
-            return Ok(Some(format!("what is held of {date} is not held by the last run of its ledger; {next}")));
-        };
-        for (table, sha256) in
-            [(self.dataset.facts, &row.snapshot_sha256), (self.dataset.sources, &row.source_status_sha256)]
-        {
-            let partition = Partition { table, date, aggregator: self.id.clone() };
-            let is_it = |stored: &Stored| sha256.as_ref().is_none_or(|sha256| *sha256 == stored.sha256);
-            let what = match self.lake.stored(&partition, Place::Held, None).await {
-                Ok(Some(stored)) if is_it(&stored) => continue,
-                Ok(Some(_)) => format!("it is not what run {} held", row.run_id),
-                Ok(None) => "it is gone".to_owned(),
-                Err(error) if error.is_damage() => error.to_string(),
-                Err(error) => return Err(error.into()),
-            };
-            return Ok(Some(format!("{} that is held of {date} cannot be accepted: {what}; {next}", table.name())));
-        }
-        Ok(None)
+        Some(Problem::of(date, format!("what is held of {date} cannot be accepted: {why}; {}", hint(self.id, date))))
     }
 
     /// What of the trend tables is not what the snapshots say.
@@ -283,11 +282,9 @@ impl Verifying<'_> {
             );
             problems.push(Problem { date: None, is_of_trends: true, what });
         }
-        for date in &pending.days {
-            problems.push(Problem::of(
-                *date,
-                format!("a run was stopped while it replaced the snapshot of {date}; {next}"),
-            ));
+        for (run_id, date) in &pending.days {
+            let what = format!("run {run_id} was stopped while it changed what there is of {date}; {next}");
+            problems.push(Problem::of(*date, what));
         }
         let bar = self.progress.steps(history.days(id, span).count() as u64, "days recomputed");
         bar.set_message(id.to_string());
@@ -330,8 +327,8 @@ impl Verifying<'_> {
             };
             in_months.entry(month.table).or_default().extend(there.keys());
             for (date, sha256) in there.iter().filter(|(date, _)| self.span.has(**date)) {
-                let committed = ledgers.get(date).and_then(|ledger| self.committed(ledger, month.table));
-                if committed.is_some_and(|committed| committed != *sha256) {
+                let committed = ledgers.get(date).and_then(|ledger| ledger.committed_sha256(month.table));
+                if committed.is_some_and(|committed| committed != sha256) {
                     let how = if days.contains(date) {
                         "`compline maintain FILE --apply` makes it again"
                     } else {
@@ -352,18 +349,6 @@ impl Verifying<'_> {
             }
         }
         problems
-    }
-
-    /// The SHA-256 of a table of a snapshot, as it was committed last.
-    fn committed(&self, ledger: &Ledger, table: Table) -> Option<String> {
-        let last = ledger.last_commit()?;
-        if table == self.dataset.facts {
-            last.snapshot_sha256.clone()
-        } else if table == self.dataset.sources {
-            last.source_status_sha256.clone()
-        } else {
-            None
-        }
     }
 }
 

@@ -1,29 +1,18 @@
 //! From settings to a client of one aggregator.
 
 use crate::AggregatorClient;
-use crate::credentials::SoundExpiry;
 use crate::pace::{InTurn, Pace};
 use aws_config::sts::AssumeRoleProvider;
-use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_config::Client;
 use aws_sdk_config::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_config::config::timeout::TimeoutConfig;
-use aws_sdk_config::config::{Credentials, IdentityCache, SharedCredentialsProvider};
+use aws_sdk_config::config::{IdentityCache, SharedCredentialsProvider};
+use compline_aws::Environment;
 use compline_model::{AggregatorId, AggregatorName, Region};
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::Mutex;
-
-/// Who signs the calls.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Identity {
-    /// The SDK's default chain: environment, profile, SSO, web identity, container, instance.
-    #[default]
-    DefaultChain,
-    /// A made-up key, for the built-in simulator only.
-    Simulated,
-}
 
 /// A role to assume before asking an aggregator.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -75,43 +64,25 @@ type Caller = (Option<Role>, Region);
 /// rate limit of AWS Config is per account and region: the pace found for one is the pace of all.
 #[derive(Debug)]
 pub struct Connector {
-    shared: SdkConfig,
+    environment: Environment,
     options: FetchOptions,
     connections: Mutex<HashMap<Caller, Arc<Connection>>>,
 }
 
 impl Connector {
-    /// Loads what the environment and the profile files say. Makes no call.
-    pub async fn load(identity: Identity, options: FetchOptions) -> Self {
-        let loader = aws_config::defaults(BehaviorVersion::latest());
-        let loader = match identity {
-            Identity::DefaultChain => loader,
-            Identity::Simulated => loader
-                .credentials_provider(Credentials::new("simulated", "simulated", None, None, "simulated"))
-                .region(aws_config::Region::from_static("us-east-1")),
-        };
-        Self::of(loader.load().await, options)
-    }
-
-    pub(crate) fn of(shared: SdkConfig, options: FetchOptions) -> Self {
-        let shared = match shared.credentials_provider() {
-            Some(provider) => {
-                let provider = SoundExpiry::of(provider, shared.time_source(), None);
-                shared.into_builder().credentials_provider(provider).build()
-            }
-            None => shared,
-        };
-        Self { shared, options, connections: Mutex::default() }
+    /// One that makes no call until it is asked.
+    pub fn new(environment: Environment, options: FetchOptions) -> Self {
+        Self { environment, options, connections: Mutex::default() }
     }
 
     /// A client of STS with the credentials that an aggregator is asked with.
     pub(crate) async fn sts(&self, address: &AggregatorAddress) -> aws_sdk_sts::Client {
-        let mut config = aws_sdk_sts::config::Builder::from(&self.shared)
+        let mut config = aws_sdk_sts::config::Builder::from(self.environment.shared())
             .region(aws_config::Region::new(address.region.to_string()))
             .retry_config(RetryConfig::standard().with_max_attempts(self.options.max_attempts))
             .timeout_config(timeouts(&self.options));
         if let Some(role) = &address.role {
-            config = config.credentials_provider(assume(&self.shared, role, &address.region).await);
+            config = config.credentials_provider(assume(&self.environment, role, &address.region).await);
         }
         aws_sdk_sts::Client::from_conf(config.build())
     }
@@ -123,7 +94,8 @@ impl Connector {
         let connection = match connections.get(&caller) {
             Some(connection) => Arc::clone(connection),
             None => {
-                let connection = Arc::new(Connection::open(self.shared.clone(), self.options.clone(), &caller).await);
+                let connection =
+                    Arc::new(Connection::open(self.environment.clone(), self.options.clone(), &caller).await);
                 connections.insert(caller, Arc::clone(&connection));
                 connection
             }
@@ -135,7 +107,7 @@ impl Connector {
 /// The client of one caller in one region, its pace, and what is needed to make it anew.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    shared: SdkConfig,
+    environment: Environment,
     options: FetchOptions,
     caller: Caller,
     pace: Pace,
@@ -146,14 +118,14 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    async fn open(shared: SdkConfig, options: FetchOptions, caller: &Caller) -> Self {
+    async fn open(environment: Environment, options: FetchOptions, caller: &Caller) -> Self {
         let pace = Pace::new(options.max_requests_per_second);
         // Every attempt is counted and bounded by the settings; the SDK's own quota of retries would end a long throttled
         // night while each single call is still within its bounds.
         let partition = RetryPartition::custom("aws-config").token_bucket(TokenBucket::unlimited()).build();
-        let client = client(&shared, &options, caller, &pace, &partition).await;
+        let client = client(&environment, &options, caller, &pace, &partition).await;
         let current = RwLock::new((client, 0));
-        Self { shared, options, caller: caller.clone(), pace, partition, current, renewing: Mutex::default() }
+        Self { environment, options, caller: caller.clone(), pace, partition, current, renewing: Mutex::default() }
     }
 
     pub(crate) fn pace(&self) -> &Pace {
@@ -172,7 +144,7 @@ impl Connection {
             return;
         }
         tracing::warn!(region = %self.caller.1, "the credentials have ended before their time: asking for new ones");
-        let client = client(&self.shared, &self.options, &self.caller, &self.pace, &self.partition).await;
+        let client = client(&self.environment, &self.options, &self.caller, &self.pace, &self.partition).await;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = (client, which + 1);
     }
 }
@@ -186,7 +158,7 @@ fn timeouts(options: &FetchOptions) -> TimeoutConfig {
 }
 
 async fn client(
-    shared: &SdkConfig,
+    environment: &Environment,
     options: &FetchOptions,
     (role, region): &Caller,
     pace: &Pace,
@@ -196,7 +168,7 @@ async fn client(
         .with_max_attempts(options.max_attempts)
         // A throttled call waits for its turn, however long that is within the call's own bound.
         .with_max_backoff(options.operation_timeout);
-    let mut config = aws_sdk_config::config::Builder::from(shared)
+    let mut config = aws_sdk_config::config::Builder::from(environment.shared())
         .region(aws_config::Region::new(region.to_string()))
         .retry_config(retries)
         .retry_classifier(InTurn(pace.clone()))
@@ -204,32 +176,37 @@ async fn client(
         .timeout_config(timeouts(options))
         .identity_cache(IdentityCache::lazy().build());
     if let Some(role) = role {
-        config = config.credentials_provider(assume(shared, role, region).await);
+        config = config.credentials_provider(assume(environment, role, region).await);
     }
     if let Some(url) = &options.endpoint_url {
-        config = config.endpoint_url(url);
+        // Variants of AWS's own endpoints, which would be an error beside another one.
+        config = config.endpoint_url(url).use_fips(false).use_dual_stack(false);
     }
     Client::from_conf(config.build())
 }
 
 /// Credentials of a role, got from STS in the aggregator's own region and so in its own AWS partition. They are asked for
 /// again shortly before they end.
-async fn assume(shared: &SdkConfig, role: &Role, region: &Region) -> SharedCredentialsProvider {
+async fn assume(environment: &Environment, role: &Role, region: &Region) -> SharedCredentialsProvider {
     let mut builder = AssumeRoleProvider::builder(&role.arn)
         .session_name(&role.session_name)
         .region(aws_config::Region::new(region.to_string()))
         .session_length(role.duration)
-        .configure(shared);
+        .configure(environment.shared());
     if let Some(external_id) = &role.external_id {
         builder = builder.external_id(external_id);
     }
     let provider = SharedCredentialsProvider::new(builder.build().await);
-    SoundExpiry::of(provider, shared.time_source(), Some(role.duration))
+    environment.checked(provider, Some(role.duration))
 }
+
+#[cfg(test)]
+mod roles;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use compline_aws::Identity;
 
     fn address(id: &str, region: &str, role: Option<&str>) -> AggregatorAddress {
         AggregatorAddress {
@@ -255,7 +232,7 @@ mod tests {
             max_requests_per_second: None,
             endpoint_url: None,
         };
-        let connector = Connector::load(Identity::Simulated, options).await;
+        let connector = Connector::new(Environment::load(Identity::Simulated).await.expect("an environment"), options);
         for (id, region, role, clients) in [
             ("a", "eu-west-1", None, 1),
             ("b", "eu-west-1", None, 1),

@@ -139,13 +139,17 @@ impl AggregatorClient {
         if needed.is_some() {
             self.add_gathered(&mut places, run_id).await?;
         }
-        let fan_out = match wanted.fan_out {
+        let mut fan_out = match wanted.fan_out {
             FanOut::Auto => self.chosen(wanted, &statuses, &mut places).await,
             other => other,
         };
-        let split = split_needed(wanted.filters, fan_out);
+        let mut split = split_needed(wanted.filters, fan_out);
         if let Some(split) = split {
-            self.add_counted(&mut places, split, run_id).await;
+            self.add_counted(&mut places, split, run_id).await?;
+        }
+        // What the count names and no shard can ask for is read whole, unless the split was asked for.
+        if wanted.fan_out == FanOut::Auto && split.is_some_and(|split| places.lack(split).is_some()) {
+            (fan_out, split) = (FanOut::None, None);
         }
         if let Some(cause) = split.and_then(|split| places.lack(split)) {
             return Err(FetchError::permanent(self.doing(SOURCES, ""), cause));
@@ -171,21 +175,23 @@ impl AggregatorClient {
     }
 
     /// Adds what AWS Config counts packs in: an account of an organization is in no status before its first update, and not in
-    /// what the aggregator is set up for. Where there is no count, the other names must do.
-    async fn add_counted(&self, places: &mut Places, split: Split, run_id: RunId) {
+    /// what the aggregator is set up for. Where this identity may not ask for the count, the other names must do.
+    async fn add_counted(&self, places: &mut Places, split: Split, run_id: RunId) -> Result<(), FetchError> {
         let counted = match split {
             Split::Accounts => self.pack_counts(run_id).await,
-            Split::Regions | Split::Either if places.regions_are_counted => return,
+            Split::Regions | Split::Either if places.regions_are_counted => return Ok(()),
             Split::Regions | Split::Either => self.pack_counts_by_region(run_id).await,
         };
         let counted = match counted {
             Ok(counted) => counted,
-            Err(error) => {
+            Err(error) if error.is_denied() => {
                 tracing::warn!(%error, "AWS Config's count of packs is not at hand: planning {split} by their sources alone");
-                return;
+                return Ok(());
             }
+            Err(error) => return Err(error),
         };
         places.add_counted(split, counted.keys());
+        Ok(())
     }
 
     /// The split that reads an aggregator soonest. AWS Config's count of packs says how large each region is; where it

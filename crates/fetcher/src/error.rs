@@ -107,6 +107,11 @@ impl FetchError {
         matches!(&*self.cause, Cause::NotSent { hint, .. } if [MAY_ASSUME, SIGN_IN, REACH_STS].contains(hint))
     }
 
+    /// Whether AWS refuses this operation to this identity, whatever else it may do.
+    pub(crate) fn is_denied(&self) -> bool {
+        matches!(&*self.cause, Cause::Service { code, .. } if code.starts_with("AccessDenied"))
+    }
+
     pub(crate) fn permanent(doing: String, cause: Cause) -> Self {
         Self { kind: FetchErrorKind::Permanent, doing, cause: Box::new(cause) }
     }

@@ -6,7 +6,6 @@
 
 mod client;
 mod connect;
-mod credentials;
 mod discover;
 mod dump;
 mod error;
@@ -23,7 +22,7 @@ mod recorder;
 mod wire;
 
 pub use client::AggregatorClient;
-pub use connect::{AggregatorAddress, Connector, FetchOptions, Identity, Role};
+pub use connect::{AggregatorAddress, Connector, FetchOptions, Role};
 pub use discover::{Discovery, Wanted};
 pub use dump::{Archive, Dump, DumpError, Dumped, FilesAre, SourcesPage, read_shard};
 pub use error::{FetchError, FetchErrorKind};

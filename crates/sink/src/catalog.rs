@@ -12,7 +12,7 @@ mod projection;
 mod view;
 
 use crate::{SinkError, SinkErrorKind};
-use aws_config::{BehaviorVersion, Region};
+use aws_config::Region;
 use aws_sdk_glue::Client;
 use aws_sdk_glue::config::http::HttpResponse;
 use aws_sdk_glue::config::retry::RetryConfig;
@@ -21,6 +21,7 @@ use aws_sdk_glue::error::{BuildError, ProvideErrorMetadata, SdkError};
 use aws_sdk_glue::operation::RequestId;
 use aws_sdk_glue::types::{DatabaseInput, Table as GlueTable, TableInput};
 pub use change::Change;
+use compline_aws::{Environment, EnvironmentError, Identity};
 use compline_model::causes;
 pub use definition::{CatalogColumn, Layout, TableDefinition};
 pub use partitions::{PartitionDifferences, PartitionValues};
@@ -63,18 +64,22 @@ pub struct Catalog {
 
 impl Catalog {
     /// Opens a database with the credentials of the environment; nothing is called yet.
-    pub async fn open(location: &CatalogLocation) -> Self {
-        let shared = aws_config::defaults(BehaviorVersion::latest()).load().await;
-        let mut config = aws_sdk_glue::config::Builder::from(&shared)
+    ///
+    /// # Errors
+    /// An environment that AWS cannot be asked from.
+    pub async fn open(location: &CatalogLocation) -> Result<Self, EnvironmentError> {
+        let environment = Environment::load(Identity::DefaultChain).await?;
+        let mut config = aws_sdk_glue::config::Builder::from(environment.shared())
             .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS))
             .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build());
         if let Some(region) = &location.region {
             config = config.region(Region::new(region.clone()));
         }
         if let Some(url) = &location.endpoint_url {
-            config = config.endpoint_url(url);
+            // Variants of AWS's own endpoints, which would be an error beside another one.
+            config = config.endpoint_url(url).use_fips(false).use_dual_stack(false);
         }
-        Self { client: Client::from_conf(config.build()), database: location.database.clone() }
+        Ok(Self { client: Client::from_conf(config.build()), database: location.database.clone() })
     }
 
     /// What of the database, these tables and these views is out of date, in the order in which it must be changed.

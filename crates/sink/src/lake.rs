@@ -47,7 +47,7 @@ pub struct Committed {
 /// A partition as it is there.
 #[derive(Debug, Clone)]
 pub struct Stored {
-    /// Its rows, every column.
+    /// Its rows, as far as they were asked for.
     pub rows: RecordBatch,
     /// SHA-256 of its file, in hexadecimal.
     pub sha256: String,
@@ -67,6 +67,11 @@ impl Partition {
     /// Its path below the lake, in Hive's form, which Athena, Spark and DuckDB all know.
     pub fn key(&self) -> String {
         format!("{}/snapshot_date={}/aggregator={}/data.parquet", self.table.name(), self.date, self.aggregator)
+    }
+
+    /// Those of a day in each of some tables.
+    pub fn of_tables(tables: &[Table], date: SnapshotDate, aggregator: &AggregatorId) -> Vec<Self> {
+        tables.iter().map(|table| Self { table: *table, date, aggregator: aggregator.clone() }).collect()
     }
 
     /// Reads a path below a table's folder; nothing if it is not one of ours.

@@ -140,7 +140,7 @@ pub(crate) trait Store: Debug + Send + Sync {
 pub(crate) async fn open(location: &LakeLocation) -> Result<Arc<dyn Store>, SinkError> {
     Ok(match location {
         LakeLocation::Folder(path) => Arc::new(folder::Folder::open(path)?),
-        LakeLocation::S3(location) => Arc::new(s3::S3::open(location).await),
+        LakeLocation::S3(location) => Arc::new(s3::S3::open(location).await?),
     })
 }
 

@@ -3,16 +3,16 @@
 use crate::arguments::CatalogArguments;
 use crate::catalog::{Cataloguing, days_of_inventory};
 use crate::failure::{Ending, Failure};
-use crate::print;
 use crate::progress::log_to_stderr;
 use crate::session::{Access, Clock, Opening, Session, session};
+use crate::{print, print_done};
 use anyhow::anyhow;
 use compline_sink::Change;
 
 pub(super) async fn catalog(arguments: &CatalogArguments, clock: Clock) -> Result<Ending, Failure> {
     let progress = log_to_stderr("error,compline=info");
     let settings = arguments.pipeline.settings()?;
-    let Some(cataloguing) = Cataloguing::open(&settings).await else {
+    let Some(cataloguing) = Cataloguing::open(&settings).await? else {
         let what =
             "the pipeline file has no [catalog], or --lake names another lake; add [catalog] with database = \"NAME\"";
         return Err(Failure::Usage(anyhow!(what)));
@@ -37,5 +37,12 @@ pub(super) async fn catalog(arguments: &CatalogArguments, clock: Clock) -> Resul
         }
         anyhow::Ok(lines)
     });
-    ended.await?.then(|lines| print(&lines.concat()).map(|()| Ending::Done))
+    ended.await?.then(|lines| {
+        if arguments.dry_run {
+            print(&lines.concat())?;
+        } else {
+            print_done(&lines.concat());
+        }
+        Ok(Ending::Done)
+    })
 }

@@ -5,10 +5,11 @@ use crate::arguments::PipelineArguments;
 use crate::catalog::{Cataloguing, days_of_lake};
 use crate::failure::{Ending, Failure};
 use crate::print;
-use crate::session::{Clock, check_clock, open_lake};
+use crate::session::{Clock, check_clock, environment, open_lake};
 use crate::settings::{AggregatorSettings, Settings, lake_name};
 use chrono::TimeDelta;
-use compline_fetcher::{Connector, FetchError, FetchOptions, Identity, Probe};
+use compline_aws::{EnvironmentError, Identity};
+use compline_fetcher::{Connector, FetchError, FetchOptions, Probe};
 use compline_model::RunId;
 use futures::future::join_all;
 use std::error::Error;
@@ -34,15 +35,15 @@ pub(super) async fn check(arguments: &PipelineArguments, clock: Clock) -> Result
         attempt_timeout: patience(options.attempt_timeout),
         ..options
     };
-    let connector = Connector::load(settings.identity(), options).await;
+    let connector = Connector::new(environment(&settings).await?, options);
     let aggregators = join_all(settings.aggregators.iter().map(|one| aggregator(one, &settings, &connector))).await;
     let lake = lake(&settings, RunId::new(now)).await;
     let tried: Vec<Tried> = aggregators
         .into_iter()
         .flatten()
         .chain(lake)
-        .chain(catalog(&settings).await)
-        .chain(hidden_days(&settings).await)
+        .chain(catalog(&settings).await?)
+        .chain(hidden_days(&settings).await?)
         .collect();
     print(&told(&tried))?;
     Ok(if tried.iter().all(|tried| tried.found.is_ok()) { Ending::Done } else { Ending::Failed })
@@ -98,20 +99,21 @@ async fn lake(settings: &Settings, run_id: RunId) -> Vec<Tried> {
     }
 }
 
-async fn catalog(settings: &Settings) -> Option<Tried> {
-    let cataloguing = Cataloguing::open(settings).await?;
+async fn catalog(settings: &Settings) -> Result<Option<Tried>, EnvironmentError> {
+    let Some(cataloguing) = Cataloguing::open(settings).await? else { return Ok(None) };
     let words =
         |is_there| if is_there { "it is there" } else { "it is not there yet; the first run makes it" }.to_owned();
-    Some(tried("catalog: the database".to_owned(), cataloguing.has_database().await, words))
+    Ok(Some(tried("catalog: the database".to_owned(), cataloguing.has_database().await, words)))
 }
 
 /// Days that Athena does not show, since `first_day` is set.
-async fn hidden_days(settings: &Settings) -> Option<Tried> {
-    let cataloguing = Cataloguing::open(settings).await?;
+async fn hidden_days(settings: &Settings) -> Result<Option<Tried>, EnvironmentError> {
+    let Some(cataloguing) = Cataloguing::open(settings).await? else { return Ok(None) };
     // A lake that cannot be listed has been told by then.
-    let days = days_of_lake(&open_lake(settings).await.ok()?).await.ok()?;
-    let hidden = cataloguing.hidden_days(&days)?;
-    Some(Tried { what: "catalog: first_day".to_owned(), found: Err(hidden) })
+    let Ok(lake) = open_lake(settings).await else { return Ok(None) };
+    let Ok(days) = days_of_lake(&lake).await else { return Ok(None) };
+    let hidden = cataloguing.hidden_days(&days);
+    Ok(hidden.map(|hidden| Tried { what: "catalog: first_day".to_owned(), found: Err(hidden) }))
 }
 
 /// A line for each thing that was tried. What went wrong has a line of its own, since it says what to do.

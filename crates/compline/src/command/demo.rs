@@ -7,7 +7,7 @@ use crate::arguments::DemoArguments;
 use crate::failure::{Ending, Failure};
 use crate::ledger::Outcome;
 use crate::nightly::{Night, Report, Source, nightly};
-use crate::print;
+use crate::print_done;
 use crate::progress::{Progress, log_to_stderr};
 use crate::session::{Access, Clock, Ended, Opening, Session, session};
 use crate::settings::Settings;
@@ -51,7 +51,10 @@ pub(super) async fn demo(arguments: DemoArguments, clock: Clock) -> Result<Endin
     let ended = session(opening, async |session: &Session<'_>| {
         closing::closing(session.settings, &session.lake, &runs, started.elapsed()).await
     });
-    ended.await?.then(|text| print(&text).map(|()| Ending::Done))
+    ended.await?.then(|text| {
+        print_done(&text);
+        Ok(Ending::Done)
+    })
 }
 
 fn opening(settings: &Settings, access: Access, clock: Clock) -> Opening<'_> {

@@ -3,9 +3,9 @@
 use crate::arguments::MaintainArguments;
 use crate::failure::{Ending, Failure};
 use crate::maintain::{applied, planned};
-use crate::print;
 use crate::progress::log_to_stderr;
 use crate::session::{Access, Clock, Opening, session};
+use crate::{print, print_done};
 
 pub(super) async fn maintain(arguments: &MaintainArguments, clock: Clock) -> Result<Ending, Failure> {
     let progress = log_to_stderr("error,compline=info");
@@ -16,7 +16,12 @@ pub(super) async fn maintain(arguments: &MaintainArguments, clock: Clock) -> Res
     let ended =
         session(opening, async |session| if arguments.apply { applied(session).await } else { planned(session).await });
     ended.await?.then(|done| {
-        print(&done.lines.iter().map(|line| format!("{line}\n")).collect::<String>())?;
+        let lines = done.lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+        if arguments.apply {
+            print_done(&lines)
+        } else {
+            print(&lines)?
+        }
         Ok(if done.is_complete { Ending::Done } else { Ending::Partial })
     })
 }

@@ -6,6 +6,7 @@ use crate::failure::{Ending, Failure};
 use crate::population::Population;
 use crate::print;
 use crate::session::Clock;
+use crate::session::environment;
 use crate::settings::{AggregatorSettings, Settings, lake_name};
 use compline_fetcher::{Connector, FanOut, Shard, Split, Wanted, plan_shards, split_needed};
 use compline_model::{RunId, SnapshotDate, Table};
@@ -20,7 +21,7 @@ pub(super) async fn plan(arguments: &PlanArguments, clock: Clock) -> Result<Endi
     let date = date.unwrap_or_else(|| day_of(now));
     let mut text = format!("snapshot {date} to {}\n", lake_name(&settings.lake));
     let connector = match discover {
-        true => Some(Connector::load(settings.identity(), settings.fetch_options(date)).await),
+        true => Some(Connector::new(environment(&settings).await?, settings.fetch_options(date))),
         false => None,
     };
     let mut ending = Ending::Done;

@@ -7,7 +7,7 @@ use crate::nightly::{Night, Report, Source, nightly};
 use crate::progress::log_to_stderr;
 use crate::session::{Access, Clock, Opening, Session, session};
 use crate::settings::{Settings, lake_name};
-use crate::{print, summary};
+use crate::{print_done, summary};
 use anyhow::{Context, anyhow, bail};
 use compline_model::SnapshotDate;
 
@@ -43,7 +43,7 @@ pub(super) async fn perform(
     let when_stopped = "no partition is half written; run again to resume the day from its checkpoints";
     let ended = session(Opening { settings, command, access, clock, progress, when_stopped }, work).await?;
     ended.then(|report| {
-        print(&told(&report, json)?)?;
+        print_done(&told(&report, json)?);
         Ok(report.ending())
     })
 }

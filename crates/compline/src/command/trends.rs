@@ -2,7 +2,7 @@
 
 use crate::arguments::TrendsArguments;
 use crate::failure::{Ending, Failure};
-use crate::print;
+use crate::print_done;
 use crate::progress::log_to_stderr;
 use crate::session::{Access, Clock, Opening, Session, session};
 use crate::trends::{Computed, recompute};
@@ -30,12 +30,19 @@ pub(super) async fn trends(arguments: &TrendsArguments, clock: Clock) -> Result<
     });
     ended.await?.then(|done| {
         let failed = done.iter().filter(|(_, done)| done.is_err()).count();
+        let is_undone =
+            |done: &anyhow::Result<Computed>| done.as_ref().is_ok_and(|computed| !computed.undone.is_empty());
+        let undone = done.iter().any(|(_, done)| is_undone(done));
         let line = |(id, done): &(_, anyhow::Result<Computed>)| match done {
-            Ok(computed) => format!("{id}: {}\n", words(computed)),
+            Ok(computed) => {
+                let undone = computed.undone.iter().map(|what| format!("{id}: {what}\n"));
+                [format!("{id}: {}\n", words(computed))].into_iter().chain(undone).collect()
+            }
             Err(error) => format!("{id}: FAILED: {error:#}; the next run completes the days that are left\n"),
         };
-        print(&done.iter().map(line).collect::<String>())?;
+        print_done(&done.iter().map(line).collect::<String>());
         Ok(match failed {
+            0 if undone => Ending::Partial,
             0 => Ending::Done,
             _ if failed == done.len() => Ending::Failed,
             _ => Ending::Partial,

@@ -38,7 +38,7 @@ pub(super) async fn verify(arguments: &VerifyArguments, clock: Clock) -> Result<
             verified = verify_lake(session, only.as_ref(), span).await?;
         }
         let days = days_of_inventory(&verified.inventory);
-        let hidden = Cataloguing::open(session.settings).await.and_then(|cataloguing| cataloguing.hidden_days(&days));
+        let hidden = Cataloguing::open(session.settings).await?.and_then(|cataloguing| cataloguing.hidden_days(&days));
         anyhow::Ok((verified, hidden))
     });
     ended.await?.then(|(verified, hidden)| {

@@ -5,45 +5,11 @@
 //! collected them, so the ledger gets that run; nothing is made up. Sources without a snapshot, and without a commit in the
 //! ledger, are of a day that was never committed.
 
-use super::Intent;
 use crate::ledger::{Ledger, LedgerRow, Outcome};
 use arrow::array::{AsArray, RecordBatch};
 use chrono::{DateTime, Utc};
 use compline_model::{AggregatorId, Dataset, RunId, SnapshotDate};
-use compline_sink::{Lake, Partition, Place, Stored};
-
-/// What the files beside an entry that cannot be read were to become, in order of their days: each day of which there are both.
-pub(super) fn intents(
-    run_id: RunId,
-    staged: &[(Partition, Place, Stored)],
-    now: DateTime<Utc>,
-) -> Vec<(SnapshotDate, Intent)> {
-    let dataset = &Dataset::PACKS;
-    let mut intents = Vec::new();
-    for (facts, place, stored) in staged.iter().filter(|(partition, ..)| partition.table == dataset.facts) {
-        let is_beside = |(sources, of, _): &&(Partition, Place, Stored)| {
-            sources.table == dataset.sources && (sources.date, *of) == (facts.date, *place)
-        };
-        let Some((_, _, sources)) = staged.iter().find(is_beside) else { continue };
-        let row = LedgerRow {
-            finished_at: now,
-            outcome: if *place == Place::Held { Outcome::Held } else { Outcome::Succeeded },
-            error: Some("its entry in the journal is damaged: rows and checksums are those of its files".to_owned()),
-            rows: stored.rows.num_rows() as u64,
-            snapshot_sha256: Some(stored.sha256.clone()),
-            source_status_sha256: Some(sources.sha256.clone()),
-            ..of_run(run_id, now)
-        };
-        let intent = Intent {
-            snapshot_date: facts.date.to_string(),
-            facts_sha256: stored.sha256.clone(),
-            sources_sha256: sources.sha256.clone(),
-            row,
-        };
-        intents.push((facts.date, intent));
-    }
-    intents
-}
+use compline_sink::{Lake, Partition, Place};
 
 /// How the sources of a day came to be another run's than its facts, which are as the ledger says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,7 +80,12 @@ async fn day(lake: &Lake, id: &AggregatorId, date: SnapshotDate, mix: Mix, now: 
         snapshot_sha256: Some(facts.sha256),
         source_status_sha256: sources,
         commit_number: Some(ledger.last_number() + 1),
-        ..known.unwrap_or_else(|| of_run(run_id, now))
+        ..known.unwrap_or_else(|| LedgerRow {
+            run_id: run_id.to_string(),
+            started_at: run_id.started_at().unwrap_or(now),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ..LedgerRow::default()
+        })
     };
     Ledger::write(lake, id, date, row).await
 }
@@ -122,15 +93,4 @@ async fn day(lake: &Lake, id: &AggregatorId, date: SnapshotDate, mix: Mix, now: 
 /// The run that committed a snapshot: the last that its rows name. Those of checkpoints name the run before.
 fn last_run(rows: &RecordBatch) -> Option<RunId> {
     rows["run_id"].as_string_view().iter().flatten().max()?.parse().ok()
-}
-
-/// What is known of a run by its id alone.
-fn of_run(run_id: RunId, now: DateTime<Utc>) -> LedgerRow {
-    LedgerRow {
-        run_id: run_id.to_string(),
-        started_at: run_id.started_at().unwrap_or(now),
-        command: "run".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        ..LedgerRow::default()
-    }
 }

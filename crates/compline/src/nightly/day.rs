@@ -4,12 +4,12 @@ use super::collect::{Collected, Reading, collect};
 use super::import::import;
 use super::report::{AggregatorReport, DayFindings};
 use super::{Shared, Source, TrendReport};
+use crate::failure::NotRecorded;
 use crate::history::Span;
 use crate::journal::{Journal, SnapshotFiles};
 use crate::ledger::{Ledger, LedgerRow, Outcome};
 use crate::population::{Population, Told};
 use crate::progress::Bar;
-use crate::session::WrongClock;
 use crate::settings::AggregatorSettings;
 use crate::trends::{Computing, Tonight};
 use anyhow::{Context, bail};
@@ -86,14 +86,17 @@ async fn run(
     let mut journal = match journal {
         Ok(journal) => journal,
         Err(error) => {
-            // Nothing was changed, and the ledger says why.
+            // Nothing was changed, and the ledger says why unless it is of a newer version.
             day.fail(&error);
             day.row.finished_at = (shared.session.clock)();
-            let row = LedgerRow { error: day.error(), ..day.row.clone() };
-            return Ledger::write(&shared.session.lake_of(id), id, shared.night.date, row).await;
+            if day.is_recorded {
+                let row = LedgerRow { error: day.error(), ..day.row.clone() };
+                Ledger::write(&shared.session.lake_of(id), id, shared.night.date, row).await?;
+            }
+            return Ok(());
         }
     };
-    day.undone.extend(journal.blocked());
+    day.undone.extend(journal.undone());
     let pending = match Box::pin(snapshot(shared, aggregator, bar, &mut journal, day)).await {
         Ok(pending) => pending,
         Err(error) => {
@@ -130,8 +133,9 @@ async fn snapshot(
 ) -> anyhow::Result<Option<SnapshotDate>> {
     let id = &aggregator.address.id;
     if shared.night.source == Source::Rejection {
-        shared.reject(id).await?;
-        day.row.outcome = Outcome::Rejected;
+        let mut planned = day.row.clone();
+        shared.reject(id, journal, &mut planned).await?;
+        day.row = planned;
         return Ok(journal.trends_from());
     }
     let collected = Box::pin(obtain(shared, aggregator, bar, &mut day.reading)).await;
@@ -148,7 +152,8 @@ async fn snapshot(
     bar.stage("writing the snapshot and its trends");
     let _one_at_a_time = shared.computing.acquire().await?;
     let was_pending = journal.trends_from();
-    let before = Told::of_day(&shared.session.lake, id, shared.night.date).await.unwrap_or_default().population;
+    // Where it cannot be told, later days are computed.
+    let before = Told::of_day(&shared.session.lake, id, shared.night.date).await.ok().flatten();
     let Collected { snapshot, source_status, .. } = collected;
     let lake = shared.session.lake_of(id);
     let files = SnapshotFiles {
@@ -168,17 +173,22 @@ async fn snapshot(
     journal.commit_snapshot(shared.dataset, shared.night.date, files, &mut planned).await?;
     day.row = planned;
 
+    // Later days are compared with it or not by its population, which its tables need not show.
+    let is_same = before.is_some_and(|before| before.population.is_none_or(|before| before == population));
     let tonight = Tonight {
         date: shared.night.date,
         rows: Some(snapshot.into_trend_rows()?),
-        // Later days are compared with it or not by its population, which its tables need not show.
         snapshot_sha256: day.row.snapshot_sha256.clone(),
-        is_all: was_pending.is_none() && before.is_none_or(|before| before == population),
+        // Where there was no snapshot before, later days have been computed without it.
+        is_all: was_pending.is_none() && shared.history.has_snapshot(id, shared.night.date) && is_same,
         population,
     };
     let pending = trends(shared, id, journal, tonight, day).await;
-    shared.remove_held(id).await?;
-    shared.end_collection(id).await?;
+    for done in [shared.remove_held(id).await, shared.end_collection(id).await] {
+        if let Err(error) = done {
+            day.fail(&error);
+        }
+    }
     Ok(pending)
 }
 
@@ -235,7 +245,8 @@ async fn obtain(
         source => match shared.accepted(id).await? {
             Some(held) => Ok(held),
             None if *source == Source::HeldAlone => {
-                bail!("nothing is held of {}, and AWS Config only knows now", shared.night.date)
+                let date = shared.night.date;
+                bail!(NotRecorded(format!("nothing is held of {date}, and AWS Config only knows now")))
             }
             None => collect(shared, aggregator, bar, reading).await,
         },
@@ -301,7 +312,7 @@ impl Day {
             return;
         }
         row.outcome = Outcome::Failed;
-        self.is_recorded = !error.is::<WrongClock>();
+        self.is_recorded = !error.is::<NotRecorded>();
         row.rows = 0;
         row.error.get_or_insert_with(|| format!("{error:#}"));
     }

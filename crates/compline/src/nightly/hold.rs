@@ -3,13 +3,16 @@
 
 use super::Shared;
 use super::collect::Collected;
+use crate::failure::NotRecorded;
+use crate::held::{Held, Holding, held, hint};
 use crate::history::Span;
-use crate::ledger::Ledger;
+use crate::journal::{Journal, is_damage};
+use crate::ledger::{Ledger, LedgerRow};
 use crate::population::{Population, Told, is_comparable};
 use anyhow::{Context, bail};
 use arrow::array::RecordBatch;
-use compline_model::{AggregatorId, SnapshotDate, Table};
-use compline_sink::{Partition, Place, SinkError, Stored};
+use compline_model::{AggregatorId, SnapshotDate};
+use compline_sink::Partition;
 use compline_transformer::{LOSS_COLUMNS, Loss, check};
 
 impl Shared<'_> {
@@ -18,61 +21,44 @@ impl Shared<'_> {
         if !self.night.accept {
             return Ok(None);
         }
-        let lake = &self.session.lake;
-        let (facts, sources) = (self.held(id, self.dataset.facts).await, self.held(id, self.dataset.sources).await);
-        let (facts, sources) = match (facts, sources) {
-            (Ok(None), Ok(None)) => return Ok(None),
-            (Ok(Some(facts)), Ok(Some(sources))) => (facts, sources),
-            (Err(error), _) | (_, Err(error)) => return Err(error).context(self.not_accepted(id)),
-            _ => bail!("{}: one of its two files is gone", self.not_accepted(id)),
+        let (lake, date) = (&self.session.lake, self.night.date);
+        let ledger = Ledger::read(lake, id, date).await?;
+        let Held { row, facts, sources } = match held(lake, self.dataset, id, date, &ledger).await? {
+            Holding::Nothing => return Ok(None),
+            Holding::It(held) => *held,
+            Holding::Unsound(why) => bail!(
+                "what is held of {date} is not committed: {why}; {}; if it is today, run again without --accept",
+                hint(id, date)
+            ),
         };
-        let ledger = Ledger::read(lake, id, self.night.date).await?;
-        let Some(row) = ledger.held() else {
-            bail!(
-                "{}: the ledger has no run that held it, or one that committed or rejected it since",
-                self.not_accepted(id)
-            )
-        };
-        // Ledgers of older versions have no checksums of what was held.
-        let is_other = |own: &Option<String>, there: &str| own.as_ref().is_some_and(|own| own != there);
-        if is_other(&row.snapshot_sha256, &facts.sha256) || is_other(&row.source_status_sha256, &sources.sha256) {
-            bail!("{}: it is not what run {} held, by the checksums in the ledger", self.not_accepted(id), row.run_id);
-        }
         tracing::info!(held_by = row.run_id, "committing the day that was held");
-        let population = Population::of_row(row);
+        let population = Population::of_row(&row);
         let snapshot =
             tokio::task::spawn_blocking(move || check(vec![facts.rows])).await.context("checking stopped")??;
         Ok(Some(Collected { snapshot, source_status: sources.rows, population }))
-    }
-
-    fn not_accepted(&self, id: &AggregatorId) -> String {
-        let date = self.night.date;
-        format!(
-            "what is held of {date} is not committed (`compline run FILE --only {id} --date {date} --reject` removes it; if it \
-             is today, run again without --accept)"
-        )
-    }
-
-    async fn held(&self, id: &AggregatorId, table: Table) -> Result<Option<Stored>, SinkError> {
-        let partition = Partition { table, date: self.night.date, aggregator: id.clone() };
-        self.session.lake.stored(&partition, Place::Held, None).await
     }
 
     /// Removes what is held of the day, whatever its state is.
     ///
     /// # Errors
     /// Nothing is held, or a store that does not answer.
-    pub(super) async fn reject(&self, id: &AggregatorId) -> anyhow::Result<()> {
-        let lake = self.session.lake_of(id);
-        let files = self.held_partitions(id);
-        let mut is_held = false;
-        for file in &files {
-            is_held |= lake.sha256_of(file, Place::Held).await?.is_some();
+    pub(super) async fn reject(
+        &self,
+        id: &AggregatorId,
+        journal: &mut Journal,
+        row: &mut LedgerRow,
+    ) -> anyhow::Result<()> {
+        let (lake, date) = (&self.session.lake, self.night.date);
+        let ledger = match Ledger::read(lake, id, date).await {
+            // What is held can be removed all the same, and its row waits in the journal.
+            Err(error) if is_damage(&error) => Ledger::default(),
+            ledger => ledger?,
+        };
+        let holding = held(lake, self.dataset, id, date, &ledger).await?;
+        if matches!(holding, Holding::Nothing) && !journal.has_blocked_hold(date) {
+            bail!(NotRecorded(format!("nothing is held of {date}")));
         }
-        if !is_held {
-            bail!("nothing is held of {}", self.night.date);
-        }
-        Ok(lake.remove_held(&files).await?)
+        journal.reject(date, row).await
     }
 
     /// Why a day is to be held: it lost more than the settings allow against the last snapshot of the same population before
@@ -121,7 +107,7 @@ impl Shared<'_> {
         let before: Vec<SnapshotDate> =
             self.history.days(id, Span::default()).filter(|date| *date < self.night.date).collect();
         for date in before.into_iter().rev() {
-            let theirs = Told::of_day(&self.session.lake, id, date).await?;
+            let theirs = Told::of_day(&self.session.lake, id, date).await?.unwrap_or_default();
             if !is_comparable(theirs.population.as_ref(), Some(population)) {
                 break;
             }
@@ -141,11 +127,7 @@ impl Shared<'_> {
 
     /// Removes what was held of a day that is committed now.
     pub(super) async fn remove_held(&self, id: &AggregatorId) -> anyhow::Result<()> {
-        Ok(self.session.lake_of(id).remove_held(&self.held_partitions(id)).await?)
-    }
-
-    fn held_partitions(&self, id: &AggregatorId) -> Vec<Partition> {
-        let partition = |table| Partition { table, date: self.night.date, aggregator: id.clone() };
-        self.dataset.snapshot().into_iter().map(partition).collect()
+        let files = Partition::of_tables(&self.dataset.snapshot(), self.night.date, id);
+        Ok(self.session.lake_of(id).remove_held(&files).await?)
     }
 }

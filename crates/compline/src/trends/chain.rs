@@ -180,13 +180,28 @@ impl<'a> Chain<'a> {
         Ok(None)
     }
 
+    /// What the ledger says of a day. Where it is damaged the day is taken for one of the filters of the day before.
     async fn told(&mut self, date: SnapshotDate) -> anyhow::Result<Told> {
-        if let Some(told) = self.told.get(&date) {
-            return Ok(told.clone());
+        let mut asked = Vec::new();
+        let mut found = Told::default();
+        for date in self.dates.range(..=date).rev().copied().collect::<Vec<_>>() {
+            if let Some(told) = self.told.get(&date) {
+                found = told.clone();
+                break;
+            }
+            asked.push(date);
+            if let Some(told) = Told::of_day(self.lake, self.id, date).await? {
+                self.told.insert(date, told.clone());
+                asked.pop();
+                found = told;
+                break;
+            }
         }
-        let told = Told::of_day(self.lake, self.id, date).await?;
-        self.told.insert(date, told.clone());
-        Ok(told)
+        // Of a day whose ledger cannot be read any sound file is taken.
+        let unread = Told { population: found.population.clone(), snapshot_sha256: None };
+        let is_read = asked.is_empty();
+        self.told.extend(asked.into_iter().map(|date| (date, unread.clone())));
+        Ok(if is_read { found } else { unread })
     }
 
     /// Since when the population of a day is what it is, as its trends say; nothing for files of older versions.

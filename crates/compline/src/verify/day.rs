@@ -70,7 +70,7 @@ impl Day<'_> {
         // One that was dropped and is there again was restored.
         let is_dropped = !tables.contains(&self.dataset.facts)
             && (ledger.is_dropped() || (self.was_dropped_before_the_ledger_said_so && ledger.is_of_older_version()));
-        problems.extend(self.completeness(&tables, &ledger, is_dropped));
+        problems.extend(self.completeness(&tables, ledger_is_read.then_some(&ledger), is_dropped));
         problems.extend(self.agreement(&said, ledger_is_read.then_some(&ledger)));
         Ok(Verified {
             date: self.date,
@@ -85,12 +85,13 @@ impl Day<'_> {
     }
 
     /// A day has every table, or it has none but the ledger.
-    fn completeness(&self, tables: &BTreeSet<Table>, ledger: &Ledger, is_dropped: bool) -> Vec<(bool, String)> {
+    fn completeness(&self, tables: &BTreeSet<Table>, ledger: Option<&Ledger>, is_dropped: bool) -> Vec<(bool, String)> {
         let (date, facts) = (self.date, self.dataset.facts);
         let has_facts = tables.contains(&facts);
-        let last = ledger.last_commit();
+        let last = ledger.and_then(Ledger::last_commit);
         if has_facts {
-            let facts_only = last.and_then(|row| row.facts_only).unwrap_or_default();
+            // Whether a day has trends is not known where its ledger cannot be read.
+            let facts_only = last.map_or(ledger.is_none(), |row| row.facts_only.unwrap_or_default());
             let may_be_missing = |table: &Table| {
                 (*table == self.dataset.status && self.status_is_dropped) || (facts_only && table.is_derived())
             };

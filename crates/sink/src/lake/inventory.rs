@@ -15,7 +15,7 @@ pub struct Inventory {
     /// The months.
     pub months: BTreeMap<Month, Object>,
     /// What is held.
-    pub held: BTreeSet<Partition>,
+    pub held: BTreeMap<Partition, Object>,
     /// Days that a run was writing when it was stopped, or is writing now: those with an entry in the journal.
     pub journals: BTreeSet<(AggregatorId, RunId)>,
     /// Documents of runs.
@@ -107,7 +107,7 @@ impl Lake {
 impl Inventory {
     /// The aggregators that there is anything of.
     pub fn aggregators(&self) -> BTreeSet<AggregatorId> {
-        let tables = self.partitions.keys().chain(&self.held).map(|partition| &partition.aggregator);
+        let tables = self.partitions.keys().chain(self.held.keys()).map(|partition| &partition.aggregator);
         let months = self.months.keys().map(|month| &month.aggregator);
         let journals = self.journals.iter().map(|(aggregator, _)| aggregator);
         tables.chain(months).chain(journals).cloned().collect()
@@ -136,7 +136,7 @@ impl Inventory {
                     self.leave(key);
                 }
             }
-            Some(Own::Held(partition)) => drop(self.held.insert(partition)),
+            Some(Own::Held(partition)) => drop(self.held.insert(partition, Object { bytes, modified })),
             Some(Own::Run(date, run_id)) => {
                 self.runs.insert((date, run_id));
             }

@@ -4,11 +4,10 @@
 //! is the business of its writer; here it is bytes. It is removed when all that it says is done, so an entry that is there is
 //! the work of a run that was stopped.
 
-use super::{Committed, Lake, Partition, Place, Stored, blocking, sha256};
+use super::{Committed, Lake, Partition, Place, sha256};
 use crate::SinkError;
-use crate::parquet_file::decode;
 use bytes::Bytes;
-use compline_model::{AggregatorId, RunId, SnapshotDate, Table};
+use compline_model::{AggregatorId, RunId, SnapshotDate};
 
 /// An entry of the journal as it is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +16,8 @@ pub struct JournalEntry {
     pub run_id: RunId,
     /// What it says.
     pub document: Bytes,
+    /// A second copy of it, for where the first is damaged.
+    pub copy: Option<Bytes>,
 }
 
 fn folder(aggregator: &AggregatorId) -> String {
@@ -32,7 +33,11 @@ fn beside(aggregator: &AggregatorId, run_id: RunId) -> String {
     format!("{}{run_id}/", folder(aggregator))
 }
 
-/// Where a file is staged. The path says what it is to become, also to those who cannot read the entry.
+fn copy(aggregator: &AggregatorId, run_id: RunId) -> String {
+    format!("{}entry.json", beside(aggregator, run_id))
+}
+
+/// Where a file is staged. The path says what it is to become.
 fn staged(run_id: RunId, partition: &Partition, place: Place) -> String {
     format!("{}{}{}", beside(&partition.aggregator, run_id), place_name(place), partition.key())
 }
@@ -62,17 +67,19 @@ impl Lake {
             let Some(run_id) = name.and_then(|name| name.parse().ok()) else { continue };
             // One that is gone by now was another run's, which is done.
             let Some(document) = self.store.get(&object.key).await? else { continue };
-            entries.push(JournalEntry { run_id, document });
+            let copy = self.store.get(&copy(aggregator, run_id)).await?;
+            entries.push(JournalEntry { run_id, document, copy });
         }
         entries.sort_unstable_by_key(|entry| entry.run_id);
         Ok(entries)
     }
 
-    /// Writes or replaces the entry of a run.
+    /// Writes or replaces the entry of a run, its copy first.
     ///
     /// # Errors
     /// A store that does not take it.
     pub async fn put_journal(&self, aggregator: &AggregatorId, run_id: RunId, content: Bytes) -> Result<(), SinkError> {
+        self.put(&copy(aggregator, run_id), content.clone()).await?;
         self.put(&document(aggregator, run_id), content).await.map(drop)
     }
 
@@ -81,25 +88,27 @@ impl Lake {
     /// # Errors
     /// A store that does not remove them.
     pub async fn remove_journal(&self, aggregator: &AggregatorId, run_id: RunId) -> Result<(), SinkError> {
-        self.remove_entry(aggregator, run_id).await?;
-        self.remove_staged(aggregator, run_id).await
+        self.store.delete(&[document(aggregator, run_id)]).await?;
+        self.remove_beside(aggregator, run_id, |_| true).await
     }
 
-    /// Removes the entry of a run, and leaves the files beside it.
-    ///
-    /// # Errors
-    /// A store that does not remove it.
-    pub async fn remove_entry(&self, aggregator: &AggregatorId, run_id: RunId) -> Result<(), SinkError> {
-        self.store.delete(&[document(aggregator, run_id)]).await
-    }
-
-    /// Removes the files beside the entry of a run.
+    /// Removes the files that are staged beside the entry of a run.
     ///
     /// # Errors
     /// A store that does not remove them.
     pub async fn remove_staged(&self, aggregator: &AggregatorId, run_id: RunId) -> Result<(), SinkError> {
+        let copy = copy(aggregator, run_id);
+        self.remove_beside(aggregator, run_id, |key| key != copy).await
+    }
+
+    async fn remove_beside(
+        &self,
+        aggregator: &AggregatorId,
+        run_id: RunId,
+        is_removed: impl Fn(&str) -> bool,
+    ) -> Result<(), SinkError> {
         let beside = self.store.list(&beside(aggregator, run_id)).await?;
-        let keys: Vec<String> = beside.into_iter().map(|object| object.key).collect();
+        let keys: Vec<String> = beside.into_iter().map(|object| object.key).filter(|key| is_removed(key)).collect();
         if keys.is_empty() { Ok(()) } else { self.store.delete(&keys).await }
     }
 
@@ -132,37 +141,6 @@ impl Lake {
         Ok(file.filter(|file| sha256(file) == hash))
     }
 
-    /// The files beside the entry of a run, where the entry itself cannot be read: what each was to become, and its SHA-256.
-    /// One that cannot be decoded is not among them.
-    ///
-    /// # Errors
-    /// A store that does not answer.
-    pub async fn all_staged(
-        &self,
-        aggregator: &AggregatorId,
-        run_id: RunId,
-    ) -> Result<Vec<(Partition, Place, Stored)>, SinkError> {
-        let folder = beside(aggregator, run_id);
-        let mut found = Vec::new();
-        for object in self.store.list(&folder).await? {
-            let Some(path) = object.key.strip_prefix(&folder) else { continue };
-            let place = [Place::Table, Place::Held].into_iter().find(|place| path.starts_with(place_name(*place)));
-            let Some(place) = place else { continue };
-            let path = &path[place_name(place).len()..];
-            let Some(partition) = Table::ALL.into_iter().find_map(|table| Partition::of_key(table, path)) else {
-                continue;
-            };
-            let Some(file) = self.store.get(&object.key).await? else { continue };
-            let (table, key) = (partition.table, object.key);
-            let read = move || Ok(Stored { sha256: sha256(&file), rows: decode(table, file, None, &key)? });
-            match blocking("decode", read).await {
-                Ok(stored) => found.push((partition, place, stored)),
-                Err(error) => tracing::warn!(%error, "a file that a stopped run staged is damaged"),
-            }
-        }
-        Ok(found)
-    }
-
     /// What a version before the journal left: the day from which trends are out of date. A marker that cannot be read gives
     /// no day, which stands for all of them.
     ///
@@ -191,6 +169,7 @@ impl Lake {
 mod tests {
     use super::*;
     use crate::{Compression, LakeLocation};
+    use compline_model::Table;
 
     #[tokio::test]
     async fn entries_come_in_order_of_their_runs_and_go_with_what_is_staged_beside_them() {

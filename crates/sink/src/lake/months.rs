@@ -120,7 +120,7 @@ impl Lake {
         let mut reader = MonthReader::open(table, file, &key)?;
         let differs = |what: String| {
             let hint = "`compline maintain FILE --apply` makes it again from its days";
-            Err(SinkError::permanent(format!("compare {key} with its days"), what).hint(Some(hint.to_owned())))
+            Err(SinkError::damaged(format!("compare {key} with its days"), what).hint(Some(hint.to_owned())))
         };
         let in_file = reader.days.clone();
         if let Some(missing) = sources.plan.all().find(|date| !in_file.contains_key(date)) {

@@ -13,7 +13,7 @@ mod retry;
 use super::{Condition, Holder, LeaseOutcome, Listed, Store, Unfinished, Version};
 use crate::{SinkError, SinkErrorKind};
 use async_trait::async_trait;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
@@ -22,6 +22,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use chrono::TimeDelta;
 use clock::ServerClock;
+use compline_aws::{Environment, Identity};
 use error::{Doing, status_of};
 use lease::Leasing;
 pub use location::{Encryption, S3Location};
@@ -76,8 +77,10 @@ use stored_as;
 
 impl S3 {
     /// As the environment and the profile files say.
-    pub(crate) async fn open(location: &S3Location) -> Self {
-        Self::new(&aws_config::defaults(BehaviorVersion::latest()).load().await, location)
+    pub(crate) async fn open(location: &S3Location) -> Result<Self, SinkError> {
+        let environment = Environment::load(Identity::DefaultChain).await;
+        let failed = |error| SinkError::permanent(format!("ask S3 for the bucket {}", location.bucket), error);
+        Ok(Self::new(environment.map_err(failed)?.shared(), location))
     }
 
     pub(crate) fn new(shared: &SdkConfig, location: &S3Location) -> Self {
@@ -93,7 +96,8 @@ impl S3 {
             config = config.region(aws_config::Region::new(region.clone()));
         }
         if let Some(url) = &location.endpoint_url {
-            config = config.endpoint_url(url);
+            // Variants of AWS's own endpoints, which would be an error beside another one.
+            config = config.endpoint_url(url).use_fips(false).use_dual_stack(false);
         }
         if location.checksums_when_required {
             config = config

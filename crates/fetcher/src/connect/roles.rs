@@ -1,7 +1,10 @@
+//! Roles that are assumed, on machines whose clocks are wrong.
+
 use crate::{AggregatorAddress, AggregatorClient, Connector, FetchOptions, Probe, Role};
 use aws_sdk_config::config::Credentials;
 use aws_smithy_async::time::TimeSource;
 use chrono::{DateTime, SecondsFormat, Utc};
+use compline_aws::Environment;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
@@ -102,7 +105,7 @@ async fn client(url: &str, clock: &Clock) -> AggregatorClient {
         region: "eu-west-1".parse().expect("a region"),
         role: Some(role),
     };
-    Connector::of(shared, options).connect(address).await
+    Connector::new(Environment::of(shared), options).connect(address).await
 }
 
 /// How often a role is assumed for 4 calls at each of some times, by a clock that is this much ahead of the right one.

@@ -1,7 +1,9 @@
-//! Credentials for which a wrong clock of this machine is no reason to ask again and again.
+//! Credentials for which a wrong clock of this machine is no reason to ask again and again, and that a request can carry.
 
+use crate::variables::unsound;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
-use aws_sdk_config::config::Credentials;
 use aws_smithy_async::time::SharedTimeSource;
 use std::time::{Duration, SystemTime};
 
@@ -15,14 +17,14 @@ const ASSUMED_LIFETIME: Duration = Duration::from_secs(900);
 
 /// Gives another provider's credentials, with an expiry that makes sense by this machine's clock.
 #[derive(Debug)]
-pub(crate) struct SoundExpiry {
+pub(crate) struct Sound {
     provider: SharedCredentialsProvider,
     clock: SharedTimeSource,
     /// How long they last, where it was asked for: a slow clock would use them for longer.
     max_lifetime: Option<Duration>,
 }
 
-impl SoundExpiry {
+impl Sound {
     pub(crate) fn of(
         provider: SharedCredentialsProvider,
         clock: Option<SharedTimeSource>,
@@ -31,23 +33,30 @@ impl SoundExpiry {
         SharedCredentialsProvider::new(Self { provider, clock: clock.unwrap_or_default(), max_lifetime })
     }
 
-    fn sound(&self, mut credentials: Credentials) -> Credentials {
+    /// The same credentials, with an expiry that makes sense. A key with a line break in it would panic where it is signed with.
+    fn sound(&self, mut credentials: Credentials) -> Result<Credentials, CredentialsError> {
+        let of_headers = [credentials.access_key_id(), credentials.session_token().unwrap_or_default()];
+        if let Some(letter) = of_headers.into_iter().find_map(unsound) {
+            let what = format!(
+                "the access key id or session token has {letter:?} in it, which no key has: is there a space or a line break too much \
+                 in the profile files?"
+            );
+            return Err(CredentialsError::invalid_configuration(what));
+        }
         let now = self.clock.now();
         if let Some(expiry) = credentials.expiry_mut() {
             *expiry = sound_expiry(*expiry, now, self.max_lifetime);
         }
-        credentials
+        Ok(credentials)
     }
 }
 
-impl ProvideCredentials for SoundExpiry {
+impl ProvideCredentials for Sound {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
         Self: 'a,
     {
-        future::ProvideCredentials::new(async {
-            self.provider.provide_credentials().await.map(|given| self.sound(given))
-        })
+        future::ProvideCredentials::new(async { self.sound(self.provider.provide_credentials().await?) })
     }
 
     fn fallback_on_interrupt(&self) -> Option<Credentials> {
@@ -61,6 +70,3 @@ fn sound_expiry(expiry: SystemTime, now: SystemTime, max_lifetime: Option<Durati
     let lifetime = if lifetime < MIN_LIFETIME { ASSUMED_LIFETIME } else { lifetime };
     now + lifetime.min(max_lifetime.unwrap_or(lifetime))
 }
-
-#[cfg(test)]
-mod tests;

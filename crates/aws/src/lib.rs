@@ -1,0 +1,11 @@
+//! The environment that AWS is asked from: variables, profile files, credentials and certificate authorities.
+//!
+//! It is loaded in one place for every service, so that what is wrong with it is one sentence before anything is done, and so
+//! that no setting of the environment which a pipeline file makes moot stands in the way.
+
+mod credentials;
+mod environment;
+mod trust;
+mod variables;
+
+pub use environment::{Environment, EnvironmentError, Identity};

@@ -1,0 +1,84 @@
+//! Variables that are wrong in ways which the SDK does not say, or panics at.
+
+use crate::EnvironmentError;
+
+/// Looks through them. `variable` gives the value of one, if it is set.
+pub(crate) fn check(variable: impl Fn(&str) -> Option<String>) -> Result<(), EnvironmentError> {
+    for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
+        let value = variable(name).unwrap_or_default();
+        if let Some(letter) = unsound(&value) {
+            // The value itself is never said.
+            return Err(EnvironmentError(format!(
+                "{name} has {letter:?} in it, which no key has; a secret that `echo` made ends with a line break: make it with \
+                 `printf %s`"
+            )));
+        }
+    }
+    let role = variable("AWS_ROLE_ARN").filter(|role| !role.is_empty());
+    match variable("AWS_WEB_IDENTITY_TOKEN_FILE").filter(|path| !path.is_empty()) {
+        Some(path) => token_file(&path),
+        None => {
+            if let Some(role) = role {
+                tracing::warn!(
+                    role,
+                    "AWS_ROLE_ARN is ignored, since AWS_WEB_IDENTITY_TOKEN_FILE is not set: whoever else the environment names is \
+                     asked as; `compline check` says who that is"
+                );
+            }
+            Ok(())
+        }
+    }
+}
+
+/// A character that no header can carry, or that is no part of a key.
+pub(crate) fn unsound(value: &str) -> Option<char> {
+    value.chars().find(|letter| !letter.is_ascii_graphic())
+}
+
+fn token_file(path: &str) -> Result<(), EnvironmentError> {
+    let failed = |reason: String| {
+        EnvironmentError(format!(
+            "AWS_WEB_IDENTITY_TOKEN_FILE is {path:?}, and {reason}; is the service account's token mounted there?"
+        ))
+    };
+    match std::fs::read_to_string(path) {
+        Err(error) => Err(failed(format!("it cannot be read: {error}"))),
+        Ok(token) if token.trim().is_empty() => Err(failed("it is empty".to_owned())),
+        Ok(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(variables: &[(&str, &str)]) -> Option<String> {
+        let variable =
+            |name: &str| variables.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned());
+        check(variable).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn w2_a_key_that_no_header_can_carry_is_named_and_not_shown() {
+        for value in ["AKIA1234\n", "AKIA 1234", "AKIA\u{e9}", " AKIA", "AKIA\r\n"] {
+            let error = said(&[("AWS_ACCESS_KEY_ID", value)]).expect("an error");
+            assert!(error.starts_with("AWS_ACCESS_KEY_ID has ") && !error.contains("AKIA"), "{error}");
+        }
+        assert!(said(&[("AWS_SECRET_ACCESS_KEY", "abc\n")]).is_some());
+        assert_eq!(said(&[("AWS_ACCESS_KEY_ID", "AKIA1234"), ("AWS_SECRET_ACCESS_KEY", "a/b+c=")]), None);
+        assert_eq!(said(&[("AWS_ACCESS_KEY_ID", ""), ("AWS_ROLE_ARN", "arn:aws:iam::000000000001:role/x")]), None);
+    }
+
+    #[test]
+    fn w6_a_token_file_that_is_missing_empty_or_a_folder_is_named_with_its_variable() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        std::fs::write(path("empty"), " \n").expect("written");
+        std::fs::write(path("token"), "eyJ\n").expect("written");
+        for (name, reason) in [("missing", "it cannot be read"), ("empty", "it is empty"), (".", "it cannot be read")] {
+            let error = said(&[("AWS_WEB_IDENTITY_TOKEN_FILE", &path(name))]).expect("an error");
+            assert!(error.starts_with("AWS_WEB_IDENTITY_TOKEN_FILE is ") && error.contains(reason), "{error}");
+        }
+        assert_eq!(said(&[("AWS_WEB_IDENTITY_TOKEN_FILE", &path("token"))]), None);
+    }
+}

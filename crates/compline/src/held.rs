@@ -1,0 +1,69 @@
+//! What is held of a day: collected whole, and set aside until a person accepts or rejects it.
+
+use crate::ledger::{Ledger, LedgerRow};
+use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
+use compline_sink::{Lake, Partition, Place, SinkError, Stored};
+
+/// A day that is held, as the ledger says that a run held it.
+pub(crate) struct Held {
+    /// The run that held it.
+    pub(crate) row: LedgerRow,
+    pub(crate) facts: Stored,
+    pub(crate) sources: Stored,
+}
+
+/// Whether something is held of a day, and can be accepted.
+pub(crate) enum Holding {
+    Nothing,
+    It(Box<Held>),
+    /// Nobody can accept it, and why.
+    Unsound(String),
+}
+
+/// What is held of a day.
+///
+/// # Errors
+/// A store that does not answer.
+pub(crate) async fn held(
+    lake: &Lake,
+    dataset: &Dataset,
+    id: &AggregatorId,
+    date: SnapshotDate,
+    ledger: &Ledger,
+) -> Result<Holding, SinkError> {
+    let file = async |table: Table| match read(lake, table, id, date).await {
+        Err(error) if error.kind != compline_sink::SinkErrorKind::Transient => Ok(Err(error.to_string())),
+        read => read.map(Ok),
+    };
+    let (facts, sources) = (file(dataset.facts).await?, file(dataset.sources).await?);
+    let row = ledger.held();
+    let (facts, sources) = match (facts, sources) {
+        (Ok(None), Ok(None)) if row.is_none() => return Ok(Holding::Nothing),
+        (Ok(Some(facts)), Ok(Some(sources))) => (facts, sources),
+        (Ok(None), Ok(None)) => return Ok(unsound("its files are gone")),
+        (Err(error), _) | (_, Err(error)) => return Ok(unsound(&error)),
+        _ => return Ok(unsound("one of its two files is gone")),
+    };
+    let Some(row) = row else {
+        return Ok(unsound("the ledger has no run that held it, or one that committed or rejected it since"));
+    };
+    // Ledgers of older versions have no checksums of what was held.
+    let is_other = |own: &Option<String>, there: &str| own.as_ref().is_some_and(|own| own != there);
+    if is_other(&row.snapshot_sha256, &facts.sha256) || is_other(&row.source_status_sha256, &sources.sha256) {
+        return Ok(unsound(&format!("it is not what run {} held, by the checksums in the ledger", row.run_id)));
+    }
+    Ok(Holding::It(Box::new(Held { row: row.clone(), facts, sources })))
+}
+
+fn unsound(why: &str) -> Holding {
+    Holding::Unsound(why.to_owned())
+}
+
+async fn read(lake: &Lake, table: Table, id: &AggregatorId, date: SnapshotDate) -> Result<Option<Stored>, SinkError> {
+    lake.stored(&Partition { table, date, aggregator: id.clone() }, Place::Held, None).await
+}
+
+/// What to do about something that is held and cannot be accepted.
+pub(crate) fn hint(id: &AggregatorId, date: SnapshotDate) -> String {
+    format!("`compline run FILE --only {id} --date {date} --reject` removes it")
+}

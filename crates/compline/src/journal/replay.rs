@@ -1,0 +1,240 @@
+//! Replaying the entries of earlier runs: what a stopped run intended is rolled forward, with its true run in the ledger.
+
+use super::{Blocked, Document, Drop, FIRST_DAY, Intent, Journal, VERSION, adopt, is_damage};
+use crate::failure::NotRecorded;
+use crate::ledger::{Ledger, LedgerRow, Outcome};
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use compline_model::{Dataset, RunId, SnapshotDate};
+use compline_sink::{JournalEntry, Partition, Place};
+
+/// What became of what a stopped run intended.
+enum Rolled {
+    /// It is as the run intended, or a later run has overtaken it.
+    Done,
+    /// It cannot be: what was staged for it is not there any more. The ledger says so.
+    Lost(String),
+}
+
+impl Journal {
+    /// Takes over the marker that versions before the journal left.
+    pub(super) async fn take_old_marker(&mut self, now: DateTime<Utc>) -> anyhow::Result<()> {
+        let Some(from) = self.lake.old_marker(&self.id).await? else { return Ok(()) };
+        let from = from.unwrap_or(FIRST_DAY);
+        tracing::warn!(aggregator = %self.id, %from, "a run of an older version was stopped: completing what it left");
+        adopt::adopt(&self.lake, &self.id, from, adopt::Mix::Stopped, now).await?;
+        self.begin_trends(from).await?;
+        Ok(self.lake.remove_old_marker(&self.id).await?)
+    }
+
+    /// Rolls an entry of an earlier run forward.
+    pub(super) async fn replay(&mut self, entry: &JournalEntry, now: DateTime<Utc>) -> anyhow::Result<()> {
+        let run_id = entry.run_id;
+        if run_id == self.run_id {
+            return Ok(());
+        }
+        let Some(document) = read(entry) else {
+            let told = format!(
+                "the journal's entry of run {run_id} and its copy are damaged: what that run did is told by the files alone, and its \
+                 trends are computed again"
+            );
+            tracing::warn!(aggregator = %self.id, told, "not everything can be completed");
+            self.told.push(told);
+            adopt::adopt(&self.lake, &self.id, FIRST_DAY, adopt::Mix::Unknown, now).await?;
+            self.add_trends(FIRST_DAY);
+            self.absorbed.push(run_id);
+            return Ok(());
+        };
+        if document.version > VERSION {
+            anyhow::bail!(NotRecorded(format!(
+                "the journal of {} has an entry of a newer compline (run {run_id}): use that version; nothing was changed",
+                self.id
+            )));
+        }
+        tracing::warn!(aggregator = %self.id, %run_id, command = document.command, "completing what a stopped run left");
+        if let Some(from) = &document.trends_from {
+            self.add_trends(from.parse().unwrap_or(FIRST_DAY));
+        }
+        for drop in &document.drops {
+            self.finish_drop(drop).await?;
+            self.completed.extend(drop.snapshot_date.parse::<SnapshotDate>());
+        }
+        if let Some(intent) = &document.snapshot {
+            let date = intent.snapshot_date.parse()?;
+            match self.roll_forward(run_id, date, intent, now).await {
+                Ok(Rolled::Done) => {}
+                Ok(Rolled::Lost(what)) => self.told.push(what),
+                // It blocks nothing but its own day.
+                Err(error) => {
+                    tracing::error!(error = format!("{error:#}"), %run_id, %date, "a stopped run cannot be completed yet");
+                    let (number, outcome) = (intent.row.commit_number.unwrap_or_default(), intent.row.outcome);
+                    self.blocked.push(Blocked { run_id, date, number, outcome, why: format!("{error:#}") });
+                    return Ok(());
+                }
+            }
+        }
+        self.absorbed.push(run_id);
+        Ok(())
+    }
+
+    /// Completes a drop that a stopped run began: where the ledger says that the day was dropped, its files go. Where it does not
+    /// yet, the day stays, and the next `maintain` proves again that its month has it.
+    async fn finish_drop(&self, drop: &Drop) -> anyhow::Result<()> {
+        let date = drop.snapshot_date.parse()?;
+        match Ledger::read(&self.lake, &self.id, date).await {
+            Ok(ledger) if ledger.last_change().is_some_and(|last| last.run_id == drop.row.run_id) => {
+                Ok(self.lake.remove(&self.snapshot_of(date)).await?)
+            }
+            Ok(_) => Ok(()),
+            // A damaged ledger costs its own day: the files stay.
+            Err(error) if is_damage(&error) => {
+                tracing::warn!(error = format!("{error:#}"), %date, "the day is not dropped");
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Does what is missing of what a run intended with a day, and puts its row into the ledger.
+    async fn roll_forward(
+        &mut self,
+        run_id: RunId,
+        date: SnapshotDate,
+        intent: &Intent,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<Rolled> {
+        let ledger = Ledger::read(&self.lake, &self.id, date).await?;
+        let own = ledger.rows().iter().find(|row| row.run_id == intent.row.run_id);
+        if own.is_some_and(|row| row.outcome == intent.row.outcome) {
+            // In the catalog it may not be yet.
+            self.completed.push(date);
+            return Ok(Rolled::Done);
+        }
+        let is_overtaken = intent.is_overtaken(&ledger);
+        let is_in_place = match intent.place() {
+            Some(place) => self.has_facts(date, intent, place).await?,
+            None => false,
+        };
+        // Where its facts are in place it is the last commit, whatever number it could give itself without its ledger.
+        if is_overtaken && !is_in_place {
+            let why = "stopped before its snapshot was in place, and overtaken by a later run of the day";
+            self.note_failed(date, intent, why).await?;
+            return Ok(Rolled::Done);
+        }
+        let number = intent.row.commit_number.filter(|_| !is_overtaken).unwrap_or(ledger.last_number() + 1);
+        match intent.place() {
+            Some(place) => match self.missing(run_id, date, intent, place).await? {
+                Ok(missing) => {
+                    for (partition, file) in missing {
+                        self.lake.commit_file(&partition, place, file).await?;
+                    }
+                }
+                Err(table) => {
+                    let why = format!(
+                        "stopped, and cannot be completed: the file of {table} that it staged is gone or damaged"
+                    );
+                    self.note_failed(date, intent, &why).await?;
+                    let facts = self.partition(Dataset::PACKS.facts, date);
+                    if place == Place::Table && self.lake.sha256_of(&facts, place).await?.is_none() {
+                        // Of a day that never was.
+                        self.lake.remove(&[self.partition(Dataset::PACKS.sources, date)]).await?;
+                    }
+                    return Ok(Rolled::Lost(format!("run {run_id} of {date} was {why}; the day is as it was")));
+                }
+            },
+            None => self.lake.remove_held(&self.snapshot_of(date)).await?,
+        }
+        // What was held before the commit is of the past.
+        let is_committed = intent.row.outcome == Outcome::Succeeded;
+        if is_committed && ledger.held().is_none_or(|held| held.commit_number < Some(number)) {
+            self.lake.remove_held(&self.snapshot_of(date)).await?;
+        }
+        self.note_completed(run_id, date, intent, number, now).await?;
+        Ok(Rolled::Done)
+    }
+
+    async fn note_completed(
+        &mut self,
+        run_id: RunId,
+        date: SnapshotDate,
+        intent: &Intent,
+        number: u64,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<()> {
+        let note =
+            format!("the run was stopped; completed from the journal by run {} at {}", self.run_id, now.to_rfc3339());
+        let error = intent.row.error.iter().cloned().chain([note]).collect::<Vec<_>>().join("; ");
+        let row = LedgerRow { finished_at: now, error: Some(error), commit_number: Some(number), ..intent.row.clone() };
+        Ledger::write(&self.lake, &self.id, date, row).await?;
+        self.completed.push(date);
+        if intent.row.outcome == Outcome::Held {
+            let why = intent.row.error.as_deref().unwrap_or_default();
+            self.told.push(format!("run {run_id} of {date}, which was stopped, is {why}"));
+        }
+        Ok(())
+    }
+
+    async fn note_failed(&self, date: SnapshotDate, intent: &Intent, why: &str) -> anyhow::Result<()> {
+        let row = LedgerRow {
+            outcome: Outcome::Failed,
+            error: Some(why.to_owned()),
+            commit_number: None,
+            snapshot_sha256: None,
+            source_status_sha256: None,
+            rows: 0,
+            ..intent.row.clone()
+        };
+        Ledger::write(&self.lake, &self.id, date, row).await
+    }
+
+    async fn has_facts(&self, date: SnapshotDate, intent: &Intent, place: Place) -> anyhow::Result<bool> {
+        let facts = self.lake.sha256_of(&self.partition(Dataset::PACKS.facts, date), place).await?;
+        Ok(facts.as_ref() == Some(&intent.facts_sha256))
+    }
+
+    /// The staged files of what is not in place yet, the facts last; or the table whose file is not there to be put. Both are at
+    /// hand before one is put: otherwise the day would have the sources of another run than its facts.
+    async fn missing(
+        &self,
+        run_id: RunId,
+        date: SnapshotDate,
+        intent: &Intent,
+        place: Place,
+    ) -> anyhow::Result<Result<Vec<(Partition, Bytes)>, &'static str>> {
+        let dataset = &Dataset::PACKS;
+        let mut missing = Vec::new();
+        for (table, sha256) in [(dataset.sources, &intent.sources_sha256), (dataset.facts, &intent.facts_sha256)] {
+            let partition = self.partition(table, date);
+            if self.lake.sha256_of(&partition, place).await?.as_ref() == Some(sha256) {
+                continue;
+            }
+            match self.lake.staged(run_id, &partition, place, sha256).await? {
+                Some(file) => missing.push((partition, file)),
+                None => return Ok(Err(table.name())),
+            }
+        }
+        Ok(Ok(missing))
+    }
+}
+
+impl Intent {
+    /// Where its files are put; nothing where it removes what is held.
+    pub(super) fn place(&self) -> Option<Place> {
+        self.row.outcome.place()
+    }
+
+    /// Whether a later run has done something with the day that ends this. What is held does not end a commit.
+    fn is_overtaken(&self, ledger: &Ledger) -> bool {
+        let Some(number) = self.row.commit_number else { return false };
+        match self.row.outcome {
+            Outcome::Succeeded => ledger.last_change().and_then(|last| last.commit_number) >= Some(number),
+            _ => ledger.last_number() >= number,
+        }
+    }
+}
+
+/// What an entry says, or its copy where it is damaged.
+pub(super) fn read(entry: &JournalEntry) -> Option<Document> {
+    let documents = [Some(&entry.document), entry.copy.as_ref()];
+    documents.into_iter().flatten().find_map(|document| serde_json::from_slice(document).ok())
+}

@@ -198,3 +198,27 @@ pub(crate) fn golden(name: &str, text: &str) {
         insta::assert_snapshot!(name, text);
     });
 }
+
+#[test]
+fn f14_no_semicolon_of_the_sql_is_in_a_comment_or_a_text_and_each_statement_can_be_had_in_a_file() {
+    let scene = Scene::new("");
+    let pipeline = concat!(env!("CARGO_MANIFEST_DIR"), "/../../pipelines/nightly/pipeline.toml");
+    let printed = run(scene.command(&["athena", "--offline", pipeline]));
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    let code = |part: &str| part.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n");
+    let parts: Vec<&str> = printed.stdout.split(';').map(str::trim).filter(|part| !part.is_empty()).collect();
+    assert!(parts.len() >= 16, "{}", parts.len());
+    for part in &parts {
+        let code = code(part);
+        assert!(code.trim().starts_with("CREATE ") || code.trim().starts_with("MSCK "), "{part}");
+        assert!(code.matches('\'').count() % 2 == code.matches("\\'").count() % 2, "a text that is cut: {part}");
+    }
+    let ended = run(scene.command(&["athena", "--offline", pipeline, "--output-dir", "sql"]));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let names: Vec<String> = files(&scene.path("sql")).into_keys().collect();
+    assert_eq!(names.len(), parts.len(), "{names:?}");
+    assert_eq!(ended.stdout.lines().count(), names.len());
+    for name in ["01_compline.sql", "_pack_compliance.sql", "_coverage.sql"] {
+        assert!(names.iter().any(|own| own.ends_with(name)), "{name}: {names:?}");
+    }
+}

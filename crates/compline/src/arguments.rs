@@ -175,6 +175,9 @@ pub(crate) struct AthenaArguments {
     /// The first day that the tables have: that of `[catalog]`, or the lake's, unless given.
     #[arg(long, value_name = "YYYY-MM-DD")]
     pub(crate) first_day: Option<SnapshotDate>,
+    /// Write each statement to a file of its own in this folder, in the order in which to run them, in place of printing them.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output_dir: Option<PathBuf>,
     /// Print from the pipeline file alone. Without it the lake is listed, for its first day and its aggregators.
     #[arg(long)]
     pub(crate) offline: bool,

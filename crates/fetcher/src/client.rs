@@ -1,11 +1,9 @@
 //! The SDK adapter: one method per operation of AWS Config, each one call with the SDK's retries and nothing else.
 
 use crate::connect::Connection;
-use crate::error::{CallContext, Cause, FetchError, from_sdk};
-use crate::recorder::{CallCounts, Counters, Recorder};
-use crate::wire::{
-    BodyError, Gathered, ListPage, excerpt, parse_aggregators, parse_counts, parse_packs, parse_sources,
-};
+use crate::error::{CallContext, FetchError, from_sdk};
+use crate::recorder::{Answer, CallCounts, Counters, Recorder};
+use crate::wire::{BodyError, Gathered, ListPage, parse_aggregators, parse_counts, parse_packs, parse_sources};
 use crate::{AggregatorAddress, Filter};
 use aws_sdk_config::Client;
 use aws_sdk_config::error::{ProvideErrorMetadata, SdkError};
@@ -172,22 +170,27 @@ impl AggregatorClient {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        let mut renewed = false;
+        let (mut renewed, mut cut) = (false, 0);
         loop {
             self.connection.pace().turn().await;
             let (client, generation) = self.connection.client();
             let recorder = Recorder::new(&self.counters, self.connection.pace());
             let sent = send(client, recorder.clone()).await;
-            let body = recorder.body();
-            match (sent, parse(&body)) {
-                (Ok(_), Ok(page)) => return Ok(Asked::Answered(page, body)),
-                (Ok(_), Err(error)) => return Err(self.not_understood(call, error, &body)),
+            let answer = recorder.answer();
+            match (sent, parse(&answer.body)) {
+                (Ok(_), Ok(page)) => return Ok(Asked::Answered(page, answer.body)),
+                // Whoever is in between says of such a body that it is whole.
+                (_, Err(error)) if error.is_cut && answer.status == 200 && cut < MAX_CUT_BODIES => {
+                    cut += 1;
+                    tracing::debug!(operation = call.operation, cut, "the answer is cut: asking again");
+                }
+                (Ok(_), Err(error)) => return Err(self.not_understood(call, error, &answer)),
                 (Err(error), _) if token_refused(&error, call.token) => return Ok(Asked::TokenRefused),
                 (Err(error), _) if !renewed && credentials_ended(&error) => {
                     renewed = true;
                     self.connection.renew(generation).await;
                 }
-                (Err(error), parsed) => return Err(self.error(call, &error, parsed.err())),
+                (Err(error), parsed) => return Err(self.error(call, &error, parsed.err(), &answer)),
             }
         }
     }
@@ -198,9 +201,8 @@ impl AggregatorClient {
         format!("{operation} of aggregator {id} ({name} in {region}){part}")
     }
 
-    fn not_understood(&self, call: Call<'_>, error: BodyError, body: &[u8]) -> FetchError {
-        let start = excerpt(&String::from_utf8_lossy(&body[..body.len().min(800)]));
-        FetchError::permanent(self.doing(call.operation, call.part), Cause::Body(error, start))
+    fn not_understood(&self, call: Call<'_>, error: BodyError, answer: &Answer) -> FetchError {
+        FetchError::of_body(self.doing(call.operation, call.part), error, answer)
     }
 
     fn error<E: ProvideErrorMetadata + Error + 'static>(
@@ -208,11 +210,15 @@ impl AggregatorClient {
         call: Call<'_>,
         error: &SdkError<E, HttpResponse>,
         body_error: Option<BodyError>,
+        answer: &Answer,
     ) -> FetchError {
         let context = CallContext { operation: call.operation, region: self.address.region.as_str() };
-        from_sdk(error, self.doing(call.operation, call.part), &context, body_error)
+        from_sdk(error, self.doing(call.operation, call.part), &context, (body_error, answer))
     }
 }
+
+/// How often an answer that is cut is asked for again.
+const MAX_CUT_BODIES: u32 = 3;
 
 /// Whether AWS Config refused the page token: never so for a first page, which has none.
 fn token_refused<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>, token: Option<&str>) -> bool {

@@ -1,9 +1,11 @@
 //! What went wrong while asking AWS Config, said so that an operator can act on it at night.
 
+use crate::recorder::Answer;
 use crate::wire::{BodyError, excerpt};
 use aws_sdk_config::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_config::operation::RequestId;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use bytes::Bytes;
 use compline_model::causes;
 use std::error::Error;
 use std::fmt;
@@ -36,7 +38,11 @@ pub(crate) enum Cause {
         request_id: String,
         hint: Option<String>,
     },
-    Body(BodyError, String),
+    /// An answer that is not what it must be.
+    Body {
+        error: BodyError,
+        answer: Answer,
+    },
     NotSent {
         reason: String,
         hint: &'static str,
@@ -64,10 +70,19 @@ impl fmt::Display for FetchError {
                 write!(f, "{code}: {message} (request id {request_id})")?;
                 hint.as_ref().map_or(Ok(()), |hint| write!(f, "; {hint}"))
             }
-            Cause::Body(error, body) => {
+            Cause::Body { error, answer } => {
                 let field = if error.field.is_empty() { "the answer" } else { &error.field };
-                write!(f, "{field} cannot be read: {}; the answer starts {body:?}", error.reason)?;
-                if body.starts_with('<') { write!(f, "; {NOT_AWS_CONFIG}") } else { Ok(()) }
+                let Answer { status, location, body } = answer;
+                write!(f, "HTTP {status}")?;
+                if let Some(location) = location {
+                    write!(f, " to {}", excerpt(location))?;
+                }
+                if body.is_empty() {
+                    return write!(f, ": the answer is empty; {NOT_AWS_CONFIG}");
+                }
+                let start = excerpt(&String::from_utf8_lossy(&body[..body.len().min(800)]));
+                write!(f, ": {field} cannot be read: {}; the answer starts: {start}", error.reason)?;
+                if *status != 200 || start.starts_with('<') { write!(f, "; {NOT_AWS_CONFIG}") } else { Ok(()) }
             }
             Cause::NotSent { reason, hint } => write!(f, "{reason}; {hint}"),
             Cause::TimedOut { reason } => write!(
@@ -112,6 +127,12 @@ impl FetchError {
         matches!(&*self.cause, Cause::Service { code, .. } if code.starts_with("AccessDenied"))
     }
 
+    /// That of an answer that is not what it must be. One of a server that is in trouble may be right later.
+    pub(crate) fn of_body(doing: String, error: BodyError, answer: &Answer) -> Self {
+        let cause = Cause::Body { error, answer: answer.clone() };
+        if answer.status >= 500 { Self::transient(doing, cause) } else { Self::permanent(doing, cause) }
+    }
+
     pub(crate) fn permanent(doing: String, cause: Cause) -> Self {
         Self { kind: FetchErrorKind::Permanent, doing, cause: Box::new(cause) }
     }
@@ -130,12 +151,12 @@ pub(crate) struct CallContext<'a> {
     pub(crate) region: &'a str,
 }
 
-/// The error of an SDK call. `body_error` is what the strict parser says of a body that the SDK could not read.
+/// The error of an SDK call, whose last answer this is. `body_error` is what the strict parser says of it.
 pub(crate) fn from_sdk<E>(
     error: &SdkError<E, HttpResponse>,
     doing: String,
     context: &CallContext<'_>,
-    body_error: Option<BodyError>,
+    (body_error, answer): (Option<BodyError>, &Answer),
 ) -> FetchError
 where
     E: ProvideErrorMetadata + Error + 'static,
@@ -155,10 +176,10 @@ where
             if transient { FetchError::transient(doing, cause) } else { FetchError::permanent(doing, cause) }
         }
         SdkError::ResponseError(response) => {
-            let body = response.raw().body().bytes().unwrap_or_default();
-            let start = excerpt(&String::from_utf8_lossy(&body[..body.len().min(800)]));
-            let unread = || BodyError { field: String::new(), reason: causes(error) };
-            FetchError::permanent(doing, Cause::Body(body_error.unwrap_or_else(unread), start))
+            let body = response.raw().body().bytes().map(Bytes::copy_from_slice).unwrap_or_default();
+            let answer = Answer { status: response.raw().status().as_u16(), body, ..answer.clone() };
+            let unread = || BodyError { field: String::new(), reason: causes(error), is_cut: false };
+            FetchError::of_body(doing, body_error.unwrap_or_else(unread), &answer)
         }
         SdkError::TimeoutError(_) => FetchError::transient(doing, Cause::TimedOut { reason: causes(error) }),
         other => {
@@ -213,6 +234,6 @@ fn connection_hint(reason: &str) -> &'static str {
         true if says("accessdenied") || says("assumerole") => MAY_ASSUME,
         true if says("io error") || says("timeout") => REACH_STS,
         true => SIGN_IN,
-        false => REACH_AWS,
+        false => compline_aws::connection_hint(&reason).unwrap_or(REACH_AWS),
     }
 }

@@ -3,6 +3,7 @@
 use crate::client::{AGGREGATORS, Asked, Call, PACK_COUNTS, PACKS, SOURCES};
 use crate::connect::Connector;
 use crate::error::{CallContext, FetchError, from_sdk};
+use crate::recorder::Answer;
 use crate::{AggregatorAddress, AggregatorClient, Filter};
 use aws_sdk_config::types::AggregateConformancePackComplianceSummaryGroupKey as GroupKey;
 
@@ -68,7 +69,7 @@ impl Connector {
             None => format!("sts:GetCallerIdentity for aggregator {}", address.id),
         };
         let context = CallContext { operation: "GetCallerIdentity", region: address.region.as_str() };
-        let answer = sent.map_err(|error| from_sdk(&error, doing, &context, None))?;
+        let answer = sent.map_err(|error| from_sdk(&error, doing, &context, (None, &Answer::default())))?;
         Ok(answer.arn.unwrap_or_else(|| "an identity without an ARN".to_owned()))
     }
 }

@@ -62,7 +62,17 @@ pub(crate) struct Recorder {
 struct Attempt {
     sent_at: Instant,
     throttled: bool,
-    body: Bytes,
+    answer: Answer,
+}
+
+/// What came back of an attempt, as far as errors need it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Answer {
+    /// The HTTP status; 0 if there was no answer.
+    pub(crate) status: u16,
+    /// Where a redirection leads.
+    pub(crate) location: Option<String>,
+    pub(crate) body: Bytes,
 }
 
 impl Recorder {
@@ -74,9 +84,9 @@ impl Recorder {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The body of the last answer; empty if there was none.
-    pub(crate) fn body(&self) -> Bytes {
-        self.last().as_ref().map(|attempt| attempt.body.clone()).unwrap_or_default()
+    /// The last answer; an empty one if there was none.
+    pub(crate) fn answer(&self) -> Answer {
+        self.last().as_ref().map(|attempt| attempt.answer.clone()).unwrap_or_default()
     }
 }
 
@@ -92,7 +102,8 @@ impl Intercept for Recorder {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         self.counters.attempts.fetch_add(1, Relaxed);
-        let before = self.last().replace(Attempt { sent_at: Instant::now(), throttled: false, body: Bytes::new() });
+        let before =
+            self.last().replace(Attempt { sent_at: Instant::now(), throttled: false, answer: Answer::default() });
         match before {
             None => drop(self.counters.operations.fetch_add(1, Relaxed)),
             // A throttled call has waited for its turn; one that failed otherwise takes a turn from those that wait.
@@ -129,8 +140,10 @@ impl Intercept for Recorder {
         let Some(response) = context.response() else { return Ok(()) };
         let body = response.body().bytes().map(Bytes::copy_from_slice).unwrap_or_default();
         let throttled = is_throttle(response.status().as_u16(), response.headers().get("x-amzn-errortype"), &body);
+        let location = response.headers().get("location").map(str::to_owned);
+        let answer = Answer { status: response.status().as_u16(), location, body };
         if let Some(attempt) = self.last().as_mut() {
-            (attempt.throttled, attempt.body) = (throttled, body);
+            (attempt.throttled, attempt.answer) = (throttled, answer);
             if throttled {
                 self.counters.throttles.fetch_add(1, Relaxed);
             }

@@ -17,6 +17,8 @@ pub(crate) struct BodyError {
     pub(crate) field: String,
     /// What is wrong with it.
     pub(crate) reason: String,
+    /// Whether the body ends before its JSON does: the rest may come the next time.
+    pub(crate) is_cut: bool,
 }
 
 /// One page of a list and the token of the next.
@@ -187,15 +189,17 @@ fn raw(body: &[u8]) -> Result<RawAnswer, BodyError> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let Object(answer) = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
+        // A body that is empty is none, and not the beginning of one.
+        let is_cut = error.inner().is_eof() && !body.is_empty();
         let reason = excerpt(&error.inner().to_string());
-        BodyError { field: if path == "." { String::new() } else { path }, reason }
+        BodyError { field: if path == "." { String::new() } else { path }, reason, is_cut }
     })?;
-    json.end().map_err(|error| BodyError { field: String::new(), reason: error.to_string() })?;
+    json.end().map_err(|error| BodyError { field: String::new(), reason: error.to_string(), is_cut: false })?;
     Ok(answer)
 }
 
 fn missing_list(list: &str) -> BodyError {
-    BodyError { field: list.to_owned(), reason: "the list is missing".to_owned() }
+    BodyError { field: list.to_owned(), reason: "the list is missing".to_owned(), is_cut: false }
 }
 
 impl RawAnswer {
@@ -218,8 +222,11 @@ impl RawPack {
     /// The pack, if its keys are there. `at` is where it is, for the error.
     pub(crate) fn checked(self, at: &str) -> Result<PackAnswer, BodyError> {
         let key = |value: Option<String>, field: &str| required(value, || format!("{at}{field}"));
-        let invalid =
-            |error: InvalidName| BodyError { field: format!("{at}AccountId"), reason: excerpt(&error.to_string()) };
+        let invalid = |error: InvalidName| BodyError {
+            field: format!("{at}AccountId"),
+            reason: excerpt(&error.to_string()),
+            is_cut: false,
+        };
         let account_id: AccountId = key(self.account_id, "AccountId")?.parse().map_err(invalid)?;
         Ok(PackAnswer {
             account_id,
@@ -254,7 +261,7 @@ impl RawSource {
 
 /// A text that must be there; `field` is its path, for the error.
 fn required(value: Option<String>, field: impl FnOnce() -> String) -> Result<String, BodyError> {
-    let missing = || BodyError { field: field(), reason: "the value is missing or empty".to_owned() };
+    let missing = || BodyError { field: field(), reason: "the value is missing or empty".to_owned(), is_cut: false };
     value.filter(|text| !text.is_empty()).ok_or_else(missing)
 }
 
@@ -264,9 +271,13 @@ fn moment(seconds: f64) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp_millis((seconds * 1000.0).round() as i64)
 }
 
-/// At most 200 characters of a text from outside, control characters escaped.
+/// At most 200 characters of a text from outside, control characters escaped: it is shown in a line of a log.
 pub(crate) fn excerpt(text: &str) -> String {
-    let cut: String = text.chars().take(200).collect::<String>().escape_debug().collect();
+    let shown = |letter: char| match letter.is_control() {
+        true => letter.escape_debug().to_string(),
+        false => letter.to_string(),
+    };
+    let cut: String = text.chars().take(200).map(shown).collect();
     if text.chars().nth(200).is_some() { format!("{cut}…") } else { cut }
 }
 

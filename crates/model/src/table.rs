@@ -108,11 +108,11 @@ impl Table {
             Self::SourceStatus => "one row per source account and region, as the aggregator said it",
             Self::PackChanges => "one row per event: what changed since the snapshot before",
             Self::ComplianceTrends => {
-                "one row per dimension and value: totals, rates, and how they moved in 7, 30 and 90 days; a gap is not filled"
+                "one row per dimension and value: totals, rates, and how they moved in 7, 30 and 90 days (a gap is not filled)"
             }
-            Self::PackStatus => "one row per pack ever seen, as of that day; a pack that is gone stays for 400 days",
+            Self::PackStatus => "one row per pack ever seen, as of that day (a pack that is gone stays for 400 days)",
             Self::Runs => {
-                "one row per run, of those that failed too; commit_number is the order of what became of the day"
+                "one row per run, of those that failed too (commit_number is the order of what became of the day)"
             }
         }
     }

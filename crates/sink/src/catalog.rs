@@ -223,8 +223,10 @@ impl Catalog {
     {
         let doing = format!("{doing} {} of the Glue catalog", self.place(table));
         let SdkError::ServiceError(service) = error else {
-            let hint = "is the network up, and catalog.region or catalog.endpoint_url right?";
-            return SinkError::new(SinkErrorKind::Transient, doing, causes(error)).hint(Some(hint.to_owned()));
+            let reason = causes(error);
+            let hint = compline_aws::connection_hint(&reason)
+                .unwrap_or("is the network up, and catalog.region or catalog.endpoint_url right?");
+            return SinkError::new(SinkErrorKind::Transient, doing, reason).hint(Some(hint.to_owned()));
         };
         let status = service.raw().status().as_u16();
         let code = service.err().code().map_or_else(|| format!("HTTP {status}"), str::to_owned);

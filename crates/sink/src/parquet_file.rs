@@ -12,7 +12,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, Parq
 use parquet::arrow::arrow_writer::{
     ArrowColumnChunk, ArrowRowGroupWriterFactory, ArrowWriter, ArrowWriterOptions, compute_leaves,
 };
-use parquet::basic::{Compression as Codec, Encoding, GzipLevel, ZstdLevel};
+use parquet::basic::{Compression as Codec, GzipLevel, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, ParquetMetaData, ParquetMetaDataReader, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -52,21 +52,19 @@ enum Written {
     Dictionary,
     /// As they are.
     Plain,
-    /// By how far each is from the one before.
-    Delta,
 }
 
 /// Columns for which the usual way, a dictionary and hard compression, is not the smallest one. Names and times repeat in a
 /// rhythm, that of an account's regions, which the numbers of a dictionary hide from the compression since they are not whole
-/// bytes; numbers of very few bits are pressed no smaller by trying hard. Only what every reader knows: Athena's does not say
-/// that it splits the bytes of integers. tests/readers/test_files.py holds the sizes.
+/// bytes; numbers of very few bits are pressed no smaller by trying hard. Only what every reader knows, so neither differences
+/// (Spark before 3.3 reads none) nor bytes that are split (Athena does not say that it reads them). tests/readers/test_files.py holds the sizes.
 const OTHERWISE: [(&str, Written, Effort); 9] = [
     ("account_id", Written::Plain, Effort::Hard),
     ("conformance_pack_name", Written::Plain, Effort::Hard),
     ("total_rule_count", Written::Plain, Effort::Hard),
     ("collected_at", Written::Plain, Effort::Light),
-    ("source_updated_at", Written::Delta, Effort::Hard),
-    ("last_update_time", Written::Delta, Effort::Hard),
+    ("source_updated_at", Written::Plain, Effort::Hard),
+    ("last_update_time", Written::Plain, Effort::Hard),
     ("compliance_type", Written::Dictionary, Effort::Light),
     ("non_compliant_rule_count", Written::Dictionary, Effort::Light),
     ("insufficient_data_rule_count", Written::Dictionary, Effort::Light),
@@ -188,9 +186,6 @@ pub(crate) fn properties(table: Table, date: Option<SnapshotDate>, compression: 
         properties = properties
             .set_column_compression(column.clone(), compression.codec(effort))
             .set_column_dictionary_enabled(column.clone(), written == Written::Dictionary);
-        if written == Written::Delta {
-            properties = properties.set_column_encoding(column, Encoding::DELTA_BINARY_PACKED);
-        }
     }
     properties
         .set_compression(compression.codec(Effort::Hard))
@@ -200,7 +195,11 @@ pub(crate) fn properties(table: Table, date: Option<SnapshotDate>, compression: 
         .set_offset_index_disabled(true)
         .set_data_page_row_count_limit(ROW_GROUP_ROWS)
         .set_sorting_columns(Some(sorted.collect()))
-        .set_created_by(format!("compline {}", env!("CARGO_PKG_VERSION")))
+        // In the form that Java's readers parse: of another they may leave the statistics aside.
+        .set_created_by(
+            concat!("compline version ", env!("CARGO_PKG_VERSION"), " (build ", env!("CARGO_PKG_VERSION"), ")")
+                .to_owned(),
+        )
         .set_key_value_metadata(Some(said))
         .build()
 }

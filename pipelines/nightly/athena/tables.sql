@@ -9,20 +9,20 @@ CREATE EXTERNAL TABLE IF NOT EXISTS `compline`.`pack_compliance` (
     `account_id` string COMMENT 'AWS account, 12 digits as text',
     `aws_region` string COMMENT 'AWS region',
     `conformance_pack_name` string COMMENT 'full name of the conformance pack',
-    `pack_group` string COMMENT 'name shared by the copies of an organization pack; else the pack\'s own name',
+    `pack_group` string COMMENT 'name shared by the copies of an organization pack, else the pack\'s own name',
     `is_organization_pack` boolean COMMENT 'whether the name is that of an organization pack',
-    `compliance_type` string COMMENT 'as AWS Config said it: COMPLIANT, NON_COMPLIANT, INSUFFICIENT_DATA or another text; null if it said none',
+    `compliance_type` string COMMENT 'as AWS Config said it: COMPLIANT, NON_COMPLIANT, INSUFFICIENT_DATA or another text, null if it said none',
     `compliant_rule_count` int COMMENT 'rules that are compliant, as AWS Config said it',
     `non_compliant_rule_count` int COMMENT 'rules that are not compliant, as AWS Config said it',
     `insufficient_data_rule_count` int COMMENT 'rules that could not be evaluated: total less compliant less non-compliant',
     `total_rule_count` int COMMENT 'all rules of the pack, as AWS Config said it',
-    `rule_compliance_rate` double COMMENT 'compliant / (compliant + non-compliant) rules, 0..1; null if there are none',
+    `rule_compliance_rate` double COMMENT 'compliant / (compliant + non-compliant) rules, 0..1 (null if there are none)',
     `source_status` string COMMENT 'what the aggregator says of this account and region: SUCCEEDED, FAILED or OUTDATED',
     `source_updated_at` timestamp COMMENT 'when the aggregator last heard from this account and region',
-    `collected_at` timestamp COMMENT 'when the answer with this row arrived; null for imported files that do not say',
+    `collected_at` timestamp COMMENT 'when the answer with this row arrived, null for imported files that do not say',
     `run_id` string COMMENT 'the run that collected it'
 )
-COMMENT 'one row per pack, account and region in the snapshot, as AWS Config said it; partitions are projected, for Athena and Trino: Redshift Spectrum, Glue jobs, EMR and Spark see rows only with partitions = "registered" or "both"'
+COMMENT 'one row per pack, account and region in the snapshot, as AWS Config said it. Partitions are projected, for Athena and Trino: Redshift Spectrum, Glue jobs, EMR and Spark see rows only with partitions = "registered" or "both"'
 PARTITIONED BY (`snapshot_date` date, `aggregator` string)
 STORED AS PARQUET
 LOCATION 's3://example-compliance-history/compline/pack_compliance/'
@@ -49,7 +49,7 @@ CREATE EXTERNAL TABLE IF NOT EXISTS `compline`.`source_status` (
     `collected_at` timestamp COMMENT 'when the answer with this row arrived',
     `run_id` string COMMENT 'the run that collected it'
 )
-COMMENT 'one row per source account and region, as the aggregator said it; partitions are projected, for Athena and Trino: Redshift Spectrum, Glue jobs, EMR and Spark see rows only with partitions = "registered" or "both"'
+COMMENT 'one row per source account and region, as the aggregator said it. Partitions are projected, for Athena and Trino: Redshift Spectrum, Glue jobs, EMR and Spark see rows only with partitions = "registered" or "both"'
 PARTITIONED BY (`snapshot_date` date, `aggregator` string)
 STORED AS PARQUET
 LOCATION 's3://example-compliance-history/compline/source_status/'
@@ -69,14 +69,14 @@ CREATE EXTERNAL TABLE IF NOT EXISTS `compline`.`pack_changes` (
     `account_id` string COMMENT 'AWS account, 12 digits as text',
     `aws_region` string COMMENT 'AWS region',
     `conformance_pack_name` string COMMENT 'full name of the conformance pack',
-    `pack_group` string COMMENT 'name shared by the copies of an organization pack; else the pack\'s own name',
+    `pack_group` string COMMENT 'name shared by the copies of an organization pack, else the pack\'s own name',
     `change` string COMMENT 'added, removed, reappeared, regressed, remediated or changed, since the previous snapshot',
-    `from_type` string COMMENT 'compliance type before; for reappeared the last one known; null for added',
-    `to_type` string COMMENT 'compliance type now; null for removed',
-    `days_in_previous_status` int COMMENT 'days from the start of the status before to this day; for reappeared, to the day it was last seen',
+    `from_type` string COMMENT 'compliance type before: for reappeared the last one known, null for added',
+    `to_type` string COMMENT 'compliance type now, null for removed',
+    `days_in_previous_status` int COMMENT 'days from the start of the status before to this day, or for reappeared to the day it was last seen',
     `previous_snapshot_date` date COMMENT 'the snapshot this day is compared with'
 )
-COMMENT 'one row per event: what changed since the snapshot before; partitions are projected, for Athena and Trino: Redshift Spectrum, Glue jobs, EMR and Spark see rows only with partitions = "registered" or "both"'
+COMMENT 'one row per event: what changed since the snapshot before. Partitions are projected, for Athena and Trino: Redshift Spectrum, Glue jobs, EMR and Spark see rows only with partitions = "registered" or "both"'
 PARTITIONED BY (`snapshot_date` date, `aggregator` string)
 STORED AS PARQUET
 LOCATION 's3://example-compliance-history/compline/pack_changes/'
@@ -104,15 +104,15 @@ CREATE EXTERNAL TABLE IF NOT EXISTS `compline`.`compliance_trends` (
     `rules_non_compliant` bigint COMMENT 'sum of non-compliant rules',
     `rules_insufficient_data` bigint COMMENT 'sum of rules that could not be evaluated',
     `rules_total` bigint COMMENT 'sum of all rules',
-    `pack_compliance_rate` double COMMENT 'compliant / (compliant + non-compliant) packs, 0..1; null if there are none',
-    `rule_compliance_rate` double COMMENT 'sum of compliant / sum of compliant and non-compliant rules, 0..1; null if there are none',
-    `previous_snapshot_date` date COMMENT 'the snapshot the events are counted against; null on the first day',
-    `packs_added` int COMMENT 'packs never seen before; null on the first day',
-    `packs_removed` int COMMENT 'packs that are gone; null on the first day',
-    `packs_reappeared` int COMMENT 'packs that came back; null on the first day',
-    `packs_regressed` int COMMENT 'packs that went from COMPLIANT to NON_COMPLIANT; null on the first day',
-    `packs_remediated` int COMMENT 'packs that went from NON_COMPLIANT to COMPLIANT; null on the first day',
-    `remediation_days` bigint COMMENT 'sum of the days that this day\'s remediated packs had been NON_COMPLIANT; null on the first day',
+    `pack_compliance_rate` double COMMENT 'compliant / (compliant + non-compliant) packs, 0..1 (null if there are none)',
+    `rule_compliance_rate` double COMMENT 'sum of compliant / sum of compliant and non-compliant rules, 0..1 (null if there are none)',
+    `previous_snapshot_date` date COMMENT 'the snapshot the events are counted against, null on the first day',
+    `packs_added` int COMMENT 'packs never seen before, null on the first day',
+    `packs_removed` int COMMENT 'packs that are gone, null on the first day',
+    `packs_reappeared` int COMMENT 'packs that came back, null on the first day',
+    `packs_regressed` int COMMENT 'packs that went from COMPLIANT to NON_COMPLIANT, null on the first day',
+    `packs_remediated` int COMMENT 'packs that went from NON_COMPLIANT to COMPLIANT, null on the first day',
+    `remediation_days` bigint COMMENT 'sum of the days that this day\'s remediated packs had been NON_COMPLIANT, null on the first day',
     `pack_compliance_rate_change_7d` double COMMENT 'pack rate less that of the last snapshot 7 to 13 days ago',
     `rule_compliance_rate_change_7d` double COMMENT 'rule rate less that of the last snapshot 7 to 13 days ago',
     `pack_compliance_rate_mean_7d` double COMMENT 'mean of the pack rates of the snapshots in 7 days',
@@ -129,15 +129,15 @@ CREATE EXTERNAL TABLE IF NOT EXISTS `compline`.`compliance_trends` (
     `rule_compliance_rate_mean_90d` double COMMENT 'mean of the rule rates of the snapshots in 90 days',
     `days_observed_90d` int COMMENT 'snapshots in the 90 calendar days that end on this day and have packs here',
     `remediations_30d` bigint COMMENT 'packs remediated in 30 days',
-    `mean_days_to_remediate_30d` double COMMENT 'mean days those packs had been NON_COMPLIANT; open ones are not in it',
+    `mean_days_to_remediate_30d` double COMMENT 'mean days those packs had been NON_COMPLIANT (open ones are not in it)',
     `remediations_90d` bigint COMMENT 'packs remediated in 90 days',
-    `mean_days_to_remediate_90d` double COMMENT 'mean days those packs had been NON_COMPLIANT; open ones are not in it',
+    `mean_days_to_remediate_90d` double COMMENT 'mean days those packs had been NON_COMPLIANT (open ones are not in it)',
     `open_non_compliant_packs` int COMMENT 'packs that are NON_COMPLIANT now',
     `open_non_compliant_median_days` double COMMENT 'median of the days they have been so',
     `open_non_compliant_max_days` int COMMENT 'maximum of the days they have been so',
     `population_since` date COMMENT 'first snapshot since the aggregator\'s filters, include or exclude last changed: trends look back no further'
 )
-COMMENT 'one row per dimension and value: totals, rates, and how they moved in 7, 30 and 90 days; a gap is not filled; partitions are projected, for Athena and Trino: Redshift Spectrum, Glue jobs, EMR and Spark see rows only with partitions = "registered" or "both"'
+COMMENT 'one row per dimension and value: totals, rates, and how they moved in 7, 30 and 90 days (a gap is not filled). Partitions are projected, for Athena and Trino: Redshift Spectrum, Glue jobs, EMR and Spark see rows only with partitions = "registered" or "both"'
 PARTITIONED BY (`snapshot_date` date, `aggregator` string)
 STORED AS PARQUET
 LOCATION 's3://example-compliance-history/compline/compliance_trends/'
@@ -157,7 +157,7 @@ CREATE EXTERNAL TABLE IF NOT EXISTS `compline`.`pack_status` (
     `account_id` string COMMENT 'AWS account, 12 digits as text',
     `aws_region` string COMMENT 'AWS region',
     `conformance_pack_name` string COMMENT 'full name of the conformance pack',
-    `pack_group` string COMMENT 'name shared by the copies of an organization pack; else the pack\'s own name',
+    `pack_group` string COMMENT 'name shared by the copies of an organization pack, else the pack\'s own name',
     `compliance_type` string COMMENT 'compliance type when last seen',
     `previous_compliance_type` string COMMENT 'the other compliance type it had before this one',
     `status_since` date COMMENT 'first snapshot of the unbroken time in this compliance type',
@@ -167,7 +167,7 @@ CREATE EXTERNAL TABLE IF NOT EXISTS `compline`.`pack_status` (
     `is_present` boolean COMMENT 'whether this day\'s snapshot has the pack',
     `change_count` int COMMENT 'how often its compliance type changed from one snapshot to the next'
 )
-COMMENT 'one row per pack ever seen, as of that day; a pack that is gone stays for 400 days; partitions are projected, for Athena and Trino: Redshift Spectrum, Glue jobs, EMR and Spark see rows only with partitions = "registered" or "both"'
+COMMENT 'one row per pack ever seen, as of that day (a pack that is gone stays for 400 days). Partitions are projected, for Athena and Trino: Redshift Spectrum, Glue jobs, EMR and Spark see rows only with partitions = "registered" or "both"'
 PARTITIONED BY (`snapshot_date` date, `aggregator` string)
 STORED AS PARQUET
 LOCATION 's3://example-compliance-history/compline/pack_status/'
@@ -203,17 +203,17 @@ CREATE EXTERNAL TABLE IF NOT EXISTS `compline`.`runs` (
     `duplicates` bigint COMMENT 'rows dropped because an equal one was there',
     `conflicts` bigint COMMENT 'rows dropped because a later answer for the same pack differs',
     `warnings` bigint COMMENT 'rows whose numbers or type contradict each other, stored as AWS Config said them',
-    `unreconciled` bigint COMMENT 'accounts whose packs are not as many as AWS Config counts them; null if not asked',
+    `unreconciled` bigint COMMENT 'accounts whose packs are not as many as AWS Config counts them, null if not asked',
     `bytes` bigint COMMENT 'bytes written, the ledger\'s own not counted',
     `version` string COMMENT 'version of Compline',
-    `not_reconciled` string COMMENT 'why AWS Config\'s own count could not be had; null if it was, or was not asked',
+    `not_reconciled` string COMMENT 'why AWS Config\'s own count could not be had, null if it was, or was not asked',
     `snapshot_sha256` string COMMENT 'SHA-256 of the file that was committed to pack_compliance, or is held, in hexadecimal',
     `source_status_sha256` string COMMENT 'SHA-256 of the file that was committed to source_status, or is held, in hexadecimal',
-    `commit_number` bigint COMMENT 'order of what became of this day, 1 for the first: committed, held, rejected or dropped; null if the run changed nothing',
+    `commit_number` bigint COMMENT 'order of what became of this day, 1 for the first: committed, held, rejected or dropped (null if the run changed nothing)',
     `population` string COMMENT 'which packs were asked for: the filters, include and exclude of the pipeline file',
     `facts_only` boolean COMMENT 'whether the population depends on the compliance type, so that it has no trends'
 )
-COMMENT 'one row per run, of those that failed too; commit_number is the order of what became of the day; partitions are projected, for Athena and Trino: Redshift Spectrum, Glue jobs, EMR and Spark see rows only with partitions = "registered" or "both"'
+COMMENT 'one row per run, of those that failed too (commit_number is the order of what became of the day). Partitions are projected, for Athena and Trino: Redshift Spectrum, Glue jobs, EMR and Spark see rows only with partitions = "registered" or "both"'
 PARTITIONED BY (`snapshot_date` date, `aggregator` string)
 STORED AS PARQUET
 LOCATION 's3://example-compliance-history/compline/runs/'

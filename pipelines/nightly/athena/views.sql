@@ -2,7 +2,7 @@
 -- `compline catalog FILE` makes them in the Glue catalog. Those of the last snapshot look back 31 days, so that they read no
 -- more of a history of years: an aggregator whose last snapshot is older is in `coverage` alone.
 
--- The last snapshot of each aggregator, if it is of the last 31 days; the views of the last snapshot stand on it.
+-- The last snapshot of each aggregator, if it is of the last 31 days: the views of the last snapshot stand on it.
 CREATE OR REPLACE VIEW compline.latest_snapshot AS
 SELECT aggregator, max(snapshot_date) AS snapshot_date
 FROM compline.compliance_trends

@@ -11,6 +11,7 @@ use anyhow::{Context, anyhow};
 use compline_sink::{CatalogColumn, LakeDays, LakeLocation, Layout, Partitioning, TableDefinition};
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::path::Path;
 
 /// The database, unless one is named.
 const DATABASE: &str = "compline";
@@ -41,8 +42,33 @@ pub(super) async fn athena(arguments: &AthenaArguments, clock: Clock) -> Result<
     let _ = writeln!(text, "\nCREATE DATABASE IF NOT EXISTS `{database}`;");
     tables.values().for_each(|table| statement(&mut text, database, table));
     months(&mut text, database, &tables);
-    print(&format!("{text}\n{}", sql_of_views(database)))?;
+    let text = format!("{text}\n{}", sql_of_views(database));
+    match &arguments.output_dir {
+        Some(folder) => print(&written(&text, folder).map_err(Failure::Run)?)?,
+        None => print(&text)?,
+    }
     Ok(Ending::Done)
+}
+
+/// Writes each statement to a file of its own, and says which. No text or comment has a semicolon in it.
+fn written(text: &str, folder: &Path) -> anyhow::Result<String> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let mut told = String::new();
+    for (at, statement) in text.split(';').map(str::trim).filter(|statement| !statement.is_empty()).enumerate() {
+        let path = folder.join(format!("{:02}_{}.sql", at + 1, name_of(statement)));
+        std::fs::write(&path, format!("{statement}\n")).with_context(|| format!("cannot write {}", path.display()))?;
+        let _ = writeln!(told, "{}", path.display());
+    }
+    Ok(told)
+}
+
+/// What a statement makes: the last part of the first name in it.
+fn name_of(statement: &str) -> String {
+    let code = statement.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join(" ");
+    let of_name = |word: &str| !word.chars().next().is_some_and(|letter| letter.is_ascii_uppercase());
+    let name = code.split_whitespace().find(|word| of_name(word)).unwrap_or("statement");
+    let name = name.rsplit('.').next().unwrap_or(name);
+    name.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '_').collect()
 }
 
 /// What the lake has: days and aggregators that the file does not name are to be seen too.
@@ -109,7 +135,7 @@ fn months(text: &mut String, database: &str, tables: &Tables) {
     let monthly = tables.iter().filter(|((_, layout), _)| *layout == Layout::Monthly).map(|(_, table)| table);
     for (at, table) in monthly.enumerate() {
         if at == 0 {
-            text.push_str("\n-- The months that there are; to be run again after each `compline maintain --apply`.\n");
+            text.push_str("\n-- The months that there are, to be run again after each `compline maintain --apply`.\n");
         }
         let _ = writeln!(text, "MSCK REPAIR TABLE `{database}`.`{}`;", table.name);
     }

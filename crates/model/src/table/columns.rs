@@ -20,7 +20,7 @@ const ACCOUNT_ID: Column = required("account_id", Text, "AWS account, 12 digits 
 const AWS_REGION: Column = required("aws_region", Text, "AWS region");
 const PACK_NAME: Column = required("conformance_pack_name", Text, "full name of the conformance pack");
 const PACK_GROUP: Column =
-    required("pack_group", Text, "name shared by the copies of an organization pack; else the pack's own name");
+    required("pack_group", Text, "name shared by the copies of an organization pack, else the pack's own name");
 
 pub(super) const PACK_COMPLIANCE: &[Column] = &[
     ACCOUNT_ID,
@@ -31,7 +31,7 @@ pub(super) const PACK_COMPLIANCE: &[Column] = &[
     optional(
         "compliance_type",
         Text,
-        "as AWS Config said it: COMPLIANT, NON_COMPLIANT, INSUFFICIENT_DATA or another text; null if it said none",
+        "as AWS Config said it: COMPLIANT, NON_COMPLIANT, INSUFFICIENT_DATA or another text, null if it said none",
     ),
     optional("compliant_rule_count", Int32, "rules that are compliant, as AWS Config said it"),
     optional("non_compliant_rule_count", Int32, "rules that are not compliant, as AWS Config said it"),
@@ -44,7 +44,7 @@ pub(super) const PACK_COMPLIANCE: &[Column] = &[
     optional(
         "rule_compliance_rate",
         Float64,
-        "compliant / (compliant + non-compliant) rules, 0..1; null if there are none",
+        "compliant / (compliant + non-compliant) rules, 0..1 (null if there are none)",
     ),
     optional(
         "source_status",
@@ -55,7 +55,7 @@ pub(super) const PACK_COMPLIANCE: &[Column] = &[
     optional(
         "collected_at",
         Timestamp,
-        "when the answer with this row arrived; null for imported files that do not say",
+        "when the answer with this row arrived, null for imported files that do not say",
     ),
     required("run_id", Text, "the run that collected it"),
 ];
@@ -82,12 +82,12 @@ pub(super) const PACK_CHANGES: &[Column] = &[
         Text,
         "added, removed, reappeared, regressed, remediated or changed, since the previous snapshot",
     ),
-    optional("from_type", Text, "compliance type before; for reappeared the last one known; null for added"),
-    optional("to_type", Text, "compliance type now; null for removed"),
+    optional("from_type", Text, "compliance type before: for reappeared the last one known, null for added"),
+    optional("to_type", Text, "compliance type now, null for removed"),
     optional(
         "days_in_previous_status",
         Int32,
-        "days from the start of the status before to this day; for reappeared, to the day it was last seen",
+        "days from the start of the status before to this day, or for reappeared to the day it was last seen",
     ),
     required("previous_snapshot_date", Date, "the snapshot this day is compared with"),
 ];
@@ -122,23 +122,23 @@ pub(super) const COMPLIANCE_TRENDS: &[Column] = &[
     optional(
         "pack_compliance_rate",
         Float64,
-        "compliant / (compliant + non-compliant) packs, 0..1; null if there are none",
+        "compliant / (compliant + non-compliant) packs, 0..1 (null if there are none)",
     ),
     optional(
         "rule_compliance_rate",
         Float64,
-        "sum of compliant / sum of compliant and non-compliant rules, 0..1; null if there are none",
+        "sum of compliant / sum of compliant and non-compliant rules, 0..1 (null if there are none)",
     ),
-    optional("previous_snapshot_date", Date, "the snapshot the events are counted against; null on the first day"),
-    optional("packs_added", Int32, "packs never seen before; null on the first day"),
-    optional("packs_removed", Int32, "packs that are gone; null on the first day"),
-    optional("packs_reappeared", Int32, "packs that came back; null on the first day"),
-    optional("packs_regressed", Int32, "packs that went from COMPLIANT to NON_COMPLIANT; null on the first day"),
-    optional("packs_remediated", Int32, "packs that went from NON_COMPLIANT to COMPLIANT; null on the first day"),
+    optional("previous_snapshot_date", Date, "the snapshot the events are counted against, null on the first day"),
+    optional("packs_added", Int32, "packs never seen before, null on the first day"),
+    optional("packs_removed", Int32, "packs that are gone, null on the first day"),
+    optional("packs_reappeared", Int32, "packs that came back, null on the first day"),
+    optional("packs_regressed", Int32, "packs that went from COMPLIANT to NON_COMPLIANT, null on the first day"),
+    optional("packs_remediated", Int32, "packs that went from NON_COMPLIANT to COMPLIANT, null on the first day"),
     optional(
         "remediation_days",
         Int64,
-        "sum of the days that this day's remediated packs had been NON_COMPLIANT; null on the first day",
+        "sum of the days that this day's remediated packs had been NON_COMPLIANT, null on the first day",
     ),
     optional("pack_compliance_rate_change_7d", Float64, "pack rate less that of the last snapshot 7 to 13 days ago"),
     optional("rule_compliance_rate_change_7d", Float64, "rule rate less that of the last snapshot 7 to 13 days ago"),
@@ -159,13 +159,13 @@ pub(super) const COMPLIANCE_TRENDS: &[Column] = &[
     optional(
         "mean_days_to_remediate_30d",
         Float64,
-        "mean days those packs had been NON_COMPLIANT; open ones are not in it",
+        "mean days those packs had been NON_COMPLIANT (open ones are not in it)",
     ),
     required("remediations_90d", Int64, "packs remediated in 90 days"),
     optional(
         "mean_days_to_remediate_90d",
         Float64,
-        "mean days those packs had been NON_COMPLIANT; open ones are not in it",
+        "mean days those packs had been NON_COMPLIANT (open ones are not in it)",
     ),
     required("open_non_compliant_packs", Int32, "packs that are NON_COMPLIANT now"),
     optional("open_non_compliant_median_days", Float64, "median of the days they have been so"),
@@ -205,11 +205,11 @@ pub(super) const RUNS: &[Column] = &[
     optional(
         "unreconciled",
         Int64,
-        "accounts whose packs are not as many as AWS Config counts them; null if not asked",
+        "accounts whose packs are not as many as AWS Config counts them, null if not asked",
     ),
     required("bytes", Int64, "bytes written, the ledger's own not counted"),
     required("version", Text, "version of Compline"),
-    later(2, "not_reconciled", Text, "why AWS Config's own count could not be had; null if it was, or was not asked"),
+    later(2, "not_reconciled", Text, "why AWS Config's own count could not be had, null if it was, or was not asked"),
     later(
         2,
         "snapshot_sha256",
@@ -226,7 +226,7 @@ pub(super) const RUNS: &[Column] = &[
         3,
         "commit_number",
         Int64,
-        "order of what became of this day, 1 for the first: committed, held, rejected or dropped; null if the run changed nothing",
+        "order of what became of this day, 1 for the first: committed, held, rejected or dropped (null if the run changed nothing)",
     ),
     later(3, "population", Text, "which packs were asked for: the filters, include and exclude of the pipeline file"),
     later(3, "facts_only", Boolean, "whether the population depends on the compliance type, so that it has no trends"),

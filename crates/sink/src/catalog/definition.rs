@@ -48,7 +48,7 @@ pub(super) const SERDE: &str = "org.apache.hadoop.hive.ql.io.parquet.serde.Parqu
 
 /// Said in the comment of a table whose partitions are projected and not registered: the engines that do not know
 /// projection find no partition in it, and give no error.
-const PROJECTED_ALONE: &str = "; partitions are projected, for Athena and Trino: Redshift Spectrum, Glue jobs, EMR and \
+const PROJECTED_ALONE: &str = ". Partitions are projected, for Athena and Trino: Redshift Spectrum, Glue jobs, EMR and \
                                Spark see rows only with partitions = \"registered\" or \"both\"";
 
 const SNAPSHOT_DATE: CatalogColumn = CatalogColumn {
@@ -81,7 +81,7 @@ impl TableDefinition {
         let name = layout.name(table);
         let (period, of_files, more) = match layout {
             Layout::Daily => (SNAPSHOT_DATE, Vec::new(), ""),
-            Layout::Monthly => (SNAPSHOT_MONTH, vec![SNAPSHOT_DATE], "; a month in a file, for long scans"),
+            Layout::Monthly => (SNAPSHOT_MONTH, vec![SNAPSHOT_DATE], ". A month in a file, for long scans"),
         };
         let is_projected_alone = projection.as_ref().is_some_and(|projection| !projection.is_registered_too);
         let columns = table.columns().iter().map(|column| CatalogColumn {

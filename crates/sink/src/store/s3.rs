@@ -128,7 +128,10 @@ impl S3 {
     }
 
     fn doing(&self, verb: &'static str, key: &str) -> Doing {
-        Doing { verb, what: format!("s3://{}/{}", self.location.bucket, self.full(key)) }
+        let S3Location { bucket, endpoint_url, path_style, .. } = &self.location;
+        let endpoint = endpoint_url.as_deref().filter(|_| !path_style && !bucket.contains('.'));
+        let host = endpoint.and_then(|url| url.split_once("://")).map(|(_, host)| format!("{bucket}.{host}"));
+        Doing { verb, what: format!("s3://{bucket}/{}", self.full(key)), host }
     }
 
     /// Puts an object in one request if the condition holds. Whether it is there now.

@@ -14,6 +14,8 @@ use std::fmt;
 pub(super) struct Doing {
     pub(super) verb: &'static str,
     pub(super) what: String,
+    /// The host that is asked, where it is an endpoint's name with the bucket before it.
+    pub(super) host: Option<String>,
 }
 
 impl Doing {
@@ -54,9 +56,16 @@ where
         } else if reason.contains("timeout") {
             "is the network slow, or lake.attempt_timeout_secs too short?"
         } else {
-            "is the network up, and lake.endpoint_url right?"
+            compline_aws::connection_hint(&reason).unwrap_or("is the network up, and lake.endpoint_url right?")
         };
-        return SinkError::new(SinkErrorKind::Transient, doing_words, reason).hint(Some(hint.to_owned()));
+        // A server behind a name of its own rarely has one for each bucket.
+        let hint = match &doing.host {
+            Some(host) if reason.contains("dns error") => {
+                format!("the host {host} was tried: if the server knows no hosts by bucket, set lake.path_style = true")
+            }
+            _ => hint.to_owned(),
+        };
+        return SinkError::new(SinkErrorKind::Transient, doing_words, reason).hint(Some(hint));
     };
     let status = service.raw().status().as_u16();
     let code = service.err().code().map_or_else(|| format!("HTTP {status}"), str::to_owned);

@@ -178,7 +178,7 @@ impl S3 {
             [("If-None-Match", Condition::New), ("If-Match", Condition::Unchanged(Version::of_no_object()))]
         {
             if let Put::Stored(_) = self.put_document(key, &unlike, condition).await? {
-                let Doing { verb, what } = self.doing("acquire the lease", key);
+                let Doing { verb, what, .. } = self.doing("acquire the lease", key);
                 let reason = format!("this store ignores {name}, without which two runs cannot be kept apart");
                 let hint = "use a store that has conditional puts, or a folder";
                 return Err(SinkError::permanent(format!("{verb} {what}"), reason).hint(Some(hint.to_owned())));

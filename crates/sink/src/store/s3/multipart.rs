@@ -151,7 +151,7 @@ impl Drop for Upload {
             match request.send().await {
                 Ok(_) => tracing::debug!(object = what, "gave up an upload"),
                 Err(error) => {
-                    let error = from_sdk(&error, Doing { verb: "abort the upload of", what });
+                    let error = from_sdk(&error, Doing { verb: "abort the upload of", what, host: None });
                     tracing::warn!(%error, "parts of an upload may be left; compline verify --repair removes them after a day");
                 }
             }

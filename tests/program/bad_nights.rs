@@ -275,7 +275,8 @@ fn a_day_that_is_not_held_cannot_be_accepted_later() {
     let pipeline = scene.knows_only_now(scene.pipeline(""));
     let ended = run(scene.command(&["run", &pipeline, "--date", DAY, "--accept"]));
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert!(ended.stdout.contains("nothing is held of 2026-03-01, and AWS Config only knows now"), "{ended:?}");
+    assert!(ended.stderr.contains("nothing is held of 2026-03-01; "), "{ended:?}");
+    assert!(!scene.path("lake/runs").exists(), "it is no run of that day");
 }
 
 #[test]

@@ -68,6 +68,48 @@ fn a_day_that_is_accepted_is_what_the_ledger_says_was_held_with_the_filters_of_t
     }
     assert!(!held.is_held());
     is_sound(&held.scene, &held.pipeline, &[]);
+    // Once more: nothing is collected in its place, whatever there is now.
+    let committed = held.scene.rows(Table::PackCompliance, "org", DAYS[1]);
+    let again = held.small("", &["--accept"]);
+    assert_eq!(again.code, Some(1), "{again:?}");
+    assert!(again.stderr.contains("nothing is held of 2026-02-25"), "{again:?}");
+    assert_eq!(held.scene.rows(Table::PackCompliance, "org", DAYS[1]), committed);
+    assert_eq!(held.ledger("outcome").len(), 2);
+}
+
+#[test]
+fn only_the_aggregators_of_which_something_is_held_are_touched() {
+    let held = Held::new();
+    let both = held.scene.pipeline("").display().to_string();
+    for day in DAYS {
+        assert_eq!(run(held.scene.command(&["run", &both, "--only", "security", "--date", day])).code, Some(0));
+    }
+    assert_eq!(held.small("", &[]).code, Some(4));
+    let before = held.scene.rows(Table::Runs, "security", DAYS[1]);
+    let ended = run(held.scene.command(&["run", &both, "--date", DAYS[1], "--accept"]));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(held.scene.rows(Table::Runs, "security", DAYS[1]), before);
+    assert_eq!(held.ledger("outcome"), ["held", "succeeded"]);
+}
+
+#[test]
+fn a_held_day_both_files_of_which_are_gone_is_told_and_snapshots_before_one_are_not_dropped() {
+    let held = Held::new();
+    assert_eq!(held.small("", &[]).code, Some(4));
+    assert_eq!(held.night(DAYS[2]).code, Some(0));
+    let maintain = "[maintain]\ncompact = [\"pack_compliance\", \"source_status\"]\nsnapshot_days = 1";
+    let pipeline = held.scene.org_pipeline("lake", "", maintain).display().to_string();
+    assert_eq!(held.night("2026-02-27").code, Some(0));
+    let ended = run(held.scene.command(&["maintain", &pipeline, "--apply"]));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("snapshots from 2026-02-26 on are retained: 2026-02-25 is held"), "{ended:?}");
+    std::fs::remove_dir_all(held.scene.path("lake/_compline/held")).expect("removed");
+    let ended = run(held.scene.command(&["verify", &pipeline]));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stdout.contains("what is held of 2026-02-25 cannot be accepted: its files are gone"), "{ended:?}");
+    assert_eq!(held.small("", &["--accept"]).code, Some(1));
+    assert_eq!(held.small("", &["--reject"]).code, Some(0));
+    is_sound(&held.scene, &pipeline, &[]);
 }
 
 #[test]
@@ -126,7 +168,7 @@ fn what_is_held_is_not_accepted_where_it_is_damaged_or_another_file_or_the_day_w
         std::fs::write(held.file(table), b"x").expect("written");
         refused("cannot read _compline/held/");
         std::fs::write(held.file(table), &whole[&of_first]).expect("written");
-        refused("it is of 2026-02-24");
+        refused("it is of snapshot_date=2026-02-24");
         std::fs::remove_file(held.file(table)).expect("removed");
         refused("one of its two files is gone");
         held.scene.put_lake("lake", &whole);
@@ -172,7 +214,7 @@ fn a_day_that_is_rejected_is_removed_and_the_ledger_says_so() {
     // There is nothing to say a second time, and nothing that the ledger gets a row of.
     let again = held.small("", &["--reject"]);
     assert_eq!(again.code, Some(1), "{again:?}");
-    assert!(again.stdout.contains("nothing is held of 2026-02-25"), "{again:?}");
+    assert!(again.stderr.contains("nothing is held of 2026-02-25"), "{again:?}");
     assert_eq!(held.ledger("outcome").len(), 2);
     assert_eq!(held.small("", &["--reject", "--accept"]).code, Some(2));
     // The day can still be collected.

@@ -95,3 +95,28 @@ fn days_go_on_as_before_from_a_day_that_was_dropped_and_is_facts_only() {
     let again = run(scene.command(&["trends", &pipeline]));
     assert_eq!(again.stdout, "org: 2 of 2 days were as their snapshots say, 2026-02-26 to 2026-02-27\n");
 }
+
+#[test]
+fn a_day_whose_ledger_is_gone_is_taken_for_one_of_the_filters_before_it_and_that_is_said() {
+    let scene = Scene::new("");
+    for day in &DAYS[..2] {
+        assert_eq!(night(&scene, "", day).code, Some(0));
+    }
+    let path = scene.path("lake/runs").join(format!("snapshot_date={}/aggregator=org/data.parquet", DAYS[1]));
+    let whole = std::fs::read(&path).expect("read");
+    for content in [None, Some(&whole[..whole.len() - 3])] {
+        match content {
+            None => std::fs::remove_file(&path).expect("removed"),
+            Some(content) => std::fs::write(&path, content).expect("cut"),
+        }
+        let of_region = "[[aggregator.filter]]\naws_region = \"eu-west-1\"";
+        let ended = night(&scene, of_region, DAYS[2]);
+        assert_eq!(ended.code, Some(3), "{ended:?}");
+        assert!(ended.stdout.contains("the ledger of 2026-02-25, in runs, is damaged or gone"), "{ended:?}");
+        assert!(scene.rows(Table::PackChanges, "org", DAYS[2]).is_empty(), "nothing is told as removed");
+        let trends = scene.read(&scene.lake(), Table::ComplianceTrends, "org", DAYS[2]).expect("trends");
+        assert!(column(&trends, "population_since").iter().all(|value| value == DAYS[2]));
+    }
+    std::fs::write(&path, whole).expect("restored");
+    is_sound(&scene, &scene.org_pipeline("lake", "", "").display().to_string(), &[]);
+}

@@ -221,10 +221,12 @@ fn the_marker_of_a_stopped_run_of_an_older_version_is_taken_over_with_the_run_th
 }
 
 #[test]
-fn a_lake_with_nothing_in_it_has_no_problems() {
+fn a_lake_with_nothing_in_it_is_not_said_to_be_right() {
     let scene = Scene::new("");
     let pipeline = scene.pipeline("").display().to_string();
-    assert_eq!(is_sound(&scene, &pipeline, &[]), "OK: no problems found\n");
+    let ended = run(scene.command(&["verify", &pipeline]));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stdout.contains("there is no snapshot of any aggregator: is the lake's address right?"), "{ended:?}");
     let ended = run(scene.command(&["history", &pipeline]));
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "the ledger has no run of these aggregators\n"));
 }
@@ -243,7 +245,7 @@ fn b44_a_lake_of_each_version_is_read_verified_and_gone_on_with() {
         let scene = Scene::new("");
         golden(&scene, version);
         let tables = Table::ALL.map(|table| format!("{:?}", table.name())).join(", ");
-        let pipeline = scene.pipeline(&format!("[maintain]\ncompact = [{tables}]"));
+        let pipeline = scene.pipeline(&format!("[check]\nmax_loss_percent = 100\n[maintain]\ncompact = [{tables}]"));
         let before = files(&scene.path("lake"));
         let said = is_sound(&scene, &pipeline.display().to_string(), &[]);
         assert!(said.contains("org: 3 days, 2026-02-28 to 2026-03-03, 18 files, 108 rows of facts"), "{said}");
@@ -254,7 +256,7 @@ fn b44_a_lake_of_each_version_is_read_verified_and_gone_on_with() {
         assert_eq!(ended.stdout.matches("succeeded").count(), 6, "{ended:?}");
         // The next night, and one of a day that has a line of that version in its ledger.
         for day in ["2026-03-04", "2026-03-03"] {
-            let arguments = ["run", &pipeline.display().to_string(), "--date", day, "--accept"];
+            let arguments = ["run", &pipeline.display().to_string(), "--date", day];
             let ended = run(scene.command(&arguments));
             assert_eq!(ended.code, Some(0), "{ended:?}");
         }
@@ -315,9 +317,10 @@ fn a_run_that_is_at_work_is_not_repaired_under_its_hands() {
     wait_until("it has its leases", || scene.path("lake/_compline/lease/aggregator=security.json").exists());
     let ended = verify(&scene, &pipeline, &["--repair"]);
     assert_eq!(ended.code, Some(5), "{ended:?}");
-    is_sound(&scene, &pipeline, &[]);
     signal(first.id(), "-KILL");
     first.wait().expect("its end");
-    // Nobody holds the lock any more.
-    is_sound(&scene, &pipeline, &["--repair"]);
+    // Nobody holds the lock any more; and there is no day yet.
+    let ended = verify(&scene, &pipeline, &["--repair"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stdout.contains("there is no snapshot of any aggregator"), "{ended:?}");
 }

@@ -298,7 +298,7 @@ pub(crate) struct RunArguments {
     /// The snapshot date, today (UTC) unless given.
     #[arg(long, value_name = "YYYY-MM-DD")]
     pub(crate) date: Option<SnapshotDate>,
-    /// Commit a day however much it lost against the last one: the day that was held, if one was, without a call.
+    /// Commit what is held of the day, as it was collected, without a call. Nothing else is touched.
     #[arg(long)]
     pub(crate) accept: bool,
     /// Remove what is held of the day; the day is as it was, without a call.

@@ -32,7 +32,7 @@ pub(crate) async fn held(
     ledger: &Ledger,
 ) -> Result<Holding, SinkError> {
     let file = async |table: Table| match read(lake, table, id, date).await {
-        Err(error) if error.kind != compline_sink::SinkErrorKind::Transient => Ok(Err(error.to_string())),
+        Err(error) if error.kind != compline_sink::SinkErrorKind::Transient => Ok(Err(error.what())),
         read => read.map(Ok),
     };
     let (facts, sources) = (file(dataset.facts).await?, file(dataset.sources).await?);

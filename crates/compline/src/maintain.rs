@@ -298,6 +298,7 @@ async fn plan(session: &Session<'_>, inventory: &Inventory, id: &AggregatorId) -
         }
     }
     plan.drops(inventory, keep, id, today, &in_months);
+    plan.lost(&session.lake, inventory, id, &mut ledgers).await?;
     Ok(plan)
 }
 
@@ -368,17 +369,21 @@ impl Plan {
             keep.snapshots_from(today).is_some_and(|from| *date < from)
                 && snapshots.last().is_some_and(|last| date < last)
         };
+        // A day that is held could not be accepted any more once its neighbours are gone.
+        let held = inventory.held.keys().filter(|held| held.aggregator == *id).map(|held| held.date).min();
         // A day goes as a whole, and only once its month has each of its tables.
         let goes = |date: &SnapshotDate| {
             let in_month = |table: &Table| in_months.get(table).is_some_and(|days| days.contains(date));
-            old(date) && dataset.snapshot().iter().all(in_month)
+            old(date) && dataset.snapshot().iter().all(in_month) && held.is_none_or(|held| *date < held)
         };
         // From the oldest on, without a gap: what is left begins with a day whose state before it is retained.
         self.drop = snapshots.iter().copied().take_while(goes).collect();
         if let Some(first) = snapshots.iter().find(|date| old(date) && !goes(date)) {
             let missing: Vec<&str> =
                 dataset.snapshot().into_iter().filter(|table| !keep.compact.contains(table)).map(Table::name).collect();
-            self.notes.push(if missing.is_empty() {
+            self.notes.push(if let Some(held) = held.filter(|held| first >= held) {
+                format!("snapshots from {first} on are retained: {held} is held, so accept or reject that first")
+            } else if missing.is_empty() {
                 format!("snapshots from {first} on are retained until their month is compacted")
             } else {
                 format!(
@@ -389,6 +394,41 @@ impl Plan {
             });
         }
         self.drop_statuses = old_statuses(inventory, keep, id, today, &self.drop);
+    }
+
+    /// Notes months that do not have days whose own files were dropped: nothing else has them.
+    async fn lost(
+        &mut self,
+        lake: &Lake,
+        inventory: &Inventory,
+        id: &AggregatorId,
+        ledgers: &mut Ledgers,
+    ) -> anyhow::Result<()> {
+        for table in Dataset::PACKS.snapshot() {
+            let own = dates(inventory, table, id);
+            let mut without: BTreeMap<SnapshotMonth, Vec<SnapshotDate>> = BTreeMap::new();
+            for date in dates(inventory, Table::Runs, id).difference(&own) {
+                without.entry(SnapshotMonth::from(*date)).or_default().push(*date);
+            }
+            for (month, dates) in without {
+                let month = Month { table, month, aggregator: id.clone() };
+                let there = match inventory.months.get(&month) {
+                    Some(object) => lake.days_of_month(&month, object.bytes).await.unwrap_or_default(),
+                    None => MonthDays::new(),
+                };
+                for date in dates.into_iter().filter(|date| !there.contains_key(date)) {
+                    if ledgers.of_day(lake, id, date).await?.is_dropped() {
+                        let key = month.key();
+                        self.notes.push(format!(
+                            "{key} does not have {date}, which was dropped: restore an earlier version of it"
+                        ));
+                        self.is_damaged = true;
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Whether there is nothing to do.
@@ -464,6 +504,7 @@ fn dates(inventory: &Inventory, table: Table, id: &AggregatorId) -> BTreeSet<Sna
 fn complete_months(inventory: &Inventory, table: Table, id: &AggregatorId, today: SnapshotDate) -> Vec<Month> {
     let days = dates(inventory, table, id).into_iter().map(SnapshotMonth::from);
     let months: BTreeSet<SnapshotMonth> = days.collect();
-    let over = months.into_iter().filter(|month| month.first_day_after() <= today);
-    over.map(|month| Month { table, month, aggregator: id.clone() }).collect()
+    let months = months.into_iter().map(|month| Month { table, month, aggregator: id.clone() });
+    // One that was made before its time, by a clock that was ahead, is made again as well.
+    months.filter(|month| month.month.first_day_after() <= today || inventory.months.contains_key(month)).collect()
 }

@@ -14,7 +14,7 @@ use crate::history::History;
 use crate::journal::Journal;
 use crate::session::Session;
 use crate::settings::{AggregatorSettings, lake_name};
-use anyhow::Context;
+use anyhow::{Context, bail};
 use bytes::Bytes;
 use compline_aws::{Environment, Identity};
 use compline_fetcher::{Connector, FilesAre};
@@ -42,12 +42,19 @@ pub(crate) struct Night {
 pub(crate) enum Source {
     /// AWS Config, as it is now.
     AwsConfig,
-    /// Nowhere but from what is held: AWS Config does not know that date.
+    /// Nowhere but from what is held.
     HeldAlone,
     /// Nowhere: what is held of it is removed.
     Rejection,
     /// Files. `replace` says that a day that is committed may be replaced.
     Files { files: Vec<PathBuf>, files_are: FilesAre, replace: bool },
+}
+
+impl Source {
+    /// Whether only days that are held are touched.
+    fn is_of_held(&self) -> bool {
+        matches!(self, Self::HeldAlone | Self::Rejection)
+    }
 }
 
 /// What every aggregator of a run shares.
@@ -92,8 +99,17 @@ pub(crate) async fn nightly(session: &Session<'_>, night: &Night) -> anyhow::Res
         permits: Semaphore::new(settings.max_in_flight),
         computing: Semaphore::new(1),
     };
-    let each =
-        settings.aggregators.iter().zip(journals).map(|(aggregator, journal)| shared.report(aggregator, journal));
+    let mut concerned = Vec::new();
+    for (aggregator, journal) in settings.aggregators.iter().zip(journals) {
+        if night.source.is_of_held() && !shared.has_held(&aggregator.address.id, &journal).await? {
+            continue;
+        }
+        concerned.push((aggregator, journal));
+    }
+    if concerned.is_empty() {
+        bail!("nothing is held of {}; `compline history FILE` says what became of the day", night.date);
+    }
+    let each = concerned.into_iter().map(|(aggregator, journal)| shared.report(aggregator, journal));
     let aggregators = join_all(each).await;
     let mut report = Report {
         run_id: session.run_id.to_string(),

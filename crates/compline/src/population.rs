@@ -42,12 +42,14 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    /// That of a day; nothing where the ledger is damaged, so that the day is to be taken for one like those around it.
+    /// That of a day; nothing where the ledger is damaged or gone, so that the day is to be taken for one like those around it.
     ///
     /// # Errors
     /// A store that does not answer.
     pub(crate) async fn of_day(lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> anyhow::Result<Option<Self>> {
         let ledger = match Ledger::read(lake, id, date).await {
+            // A snapshot without a ledger: somebody removed it.
+            Ok(ledger) if ledger.rows().is_empty() => return Ok(None),
             Ok(ledger) => ledger,
             Err(error) if crate::journal::is_damage(&error) => {
                 tracing::warn!(error = format!("{error:#}"), %date, "taking the filters of the day for those of the days around it");

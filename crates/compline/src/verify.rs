@@ -75,7 +75,9 @@ impl Verified {
     /// How many problems there are.
     pub(crate) fn problems(&self) -> usize {
         let in_tables = self.inventory.unexpected.iter().filter(|object| object.in_a_table).count();
-        self.aggregators.iter().map(|found| found.problems.len()).sum::<usize>() + in_tables
+        // A lake that has nothing is another than the one that is meant.
+        let nothing = usize::from(self.aggregators.is_empty());
+        self.aggregators.iter().map(|found| found.problems.len()).sum::<usize>() + in_tables + nothing
     }
 }
 
@@ -275,11 +277,11 @@ impl Verifying<'_> {
     async fn trends(&self) -> Vec<Problem> {
         let Self { lake, dataset, history, id, span, pending, .. } = *self;
         let mut problems = Vec::new();
-        let next = "the next run, or `compline trends`, completes it";
+        let next = "the next run, `compline trends`, or for an aggregator that the file no longer has `compline verify --repair` completes it";
         if let Some(from) = pending.trends_from {
-            let what = format!(
-                "the trends from {from} on are out of date, since a run was stopped or a file is damaged; {next}"
-            );
+            let from = if from == SnapshotDate::FIRST { "every day".to_owned() } else { format!("{from} on") };
+            let what =
+                format!("the trends from {from} are out of date, since a run was stopped or a file is damaged; {next}");
             problems.push(Problem { date: None, is_of_trends: true, what });
         }
         for (run_id, date) in &pending.days {
@@ -343,7 +345,10 @@ impl Verifying<'_> {
         for date in dropped {
             for table in self.dataset.snapshot() {
                 if !in_months.get(&table).is_some_and(|days| days.contains(date)) {
-                    let what = format!("{} of {date} was dropped, and its month's file does not have it", table.name());
+                    let what = format!(
+                        "{} of {date} was dropped, and its month's file does not have it: restore an earlier version of that",
+                        table.name()
+                    );
                     problems.push(Problem::of(*date, what));
                 }
             }

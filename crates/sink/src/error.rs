@@ -36,6 +36,11 @@ impl SinkError {
         Self::new(SinkErrorKind::Damaged, doing, reason)
     }
 
+    /// What was being done, to what, and why it failed, without what to do about it.
+    pub fn what(&self) -> String {
+        format!("cannot {}: {}", self.doing, self.reason)
+    }
+
     /// Whether a file is not whole, or not what it must be.
     pub fn is_damage(&self) -> bool {
         self.kind == SinkErrorKind::Damaged

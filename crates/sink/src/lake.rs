@@ -66,7 +66,12 @@ pub struct Lake {
 impl Partition {
     /// Its path below the lake, in Hive's form, which Athena, Spark and DuckDB all know.
     pub fn key(&self) -> String {
-        format!("{}/snapshot_date={}/aggregator={}/data.parquet", self.table.name(), self.date, self.aggregator)
+        format!("{}/{}/data.parquet", self.table.name(), self.folder())
+    }
+
+    /// Its folder in its table's.
+    pub(crate) fn folder(&self) -> String {
+        format!("snapshot_date={}/aggregator={}", self.date, self.aggregator)
     }
 
     /// Those of a day in each of some tables.
@@ -197,7 +202,7 @@ impl Lake {
     /// # Errors
     /// The partition is then as it was, unless the error says that it is not as it was put.
     pub async fn commit(&self, partition: &Partition, rows: RecordBatch) -> Result<Committed, SinkError> {
-        let file = self.encode(partition.table, partition.date, rows).await?;
+        let file = self.encode(partition, rows).await?;
         self.put(&partition.key(), file).await
     }
 

@@ -1,12 +1,12 @@
 //! One record batch as one Parquet file, in the form that Athena reads, and back.
 
-use crate::{Layout, SinkError};
+use crate::{Layout, Partition, SinkError};
 use arrow::array::{RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{FieldRef, SchemaRef};
 use arrow::error::ArrowError;
 use bytes::Bytes;
-use compline_model::{SCHEMA_VERSION, SnapshotDate, Table, schema_of};
+use compline_model::{SCHEMA_VERSION, Table, schema_of};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::arrow_writer::{
@@ -37,9 +37,8 @@ pub enum Compression {
 /// What a file says of itself in its footer.
 const TABLE: &str = "compline.table";
 const VERSION: &str = "compline.schema_version";
-/// Of a day's file, so that it is not taken for another day's whose place it is put in. The aggregator is not said: who renames
-/// one moves its files.
-const DATE: &str = "compline.snapshot_date";
+/// Of a day's file, so that it is not taken for another's in whose place it is put.
+const PARTITION: &str = "compline.partition";
 
 /// Rows per row group, some hundred kilobytes: a reader that looks for one account skips all but one or two of them, and each
 /// is still large enough for its dictionaries to pay.
@@ -92,13 +91,9 @@ impl Compression {
     }
 }
 
-/// The file of a table's rows of a day, which must have its schema and be sorted by its key. Its footer has been read back.
-pub(crate) fn encode(
-    table: Table,
-    date: SnapshotDate,
-    rows: &RecordBatch,
-    compression: Compression,
-) -> Result<Bytes, SinkError> {
+/// The file of a partition's rows, which must have the table's schema and be sorted by its key. Its footer has been read back.
+pub(crate) fn encode(partition: &Partition, rows: &RecordBatch, compression: Compression) -> Result<Bytes, SinkError> {
+    let table = partition.table;
     let failed = |reason: &dyn std::fmt::Display| {
         SinkError::permanent(format!("write rows of {} as Parquet", table.name()), reason)
     };
@@ -107,7 +102,7 @@ pub(crate) fn encode(
     }
     // The Arrow schema is left out: it would say "view" of text columns, which are plain strings to every reader.
     let options = ArrowWriterOptions::new()
-        .with_properties(properties(table, Some(date), compression))
+        .with_properties(properties(table, Some(partition), compression))
         .with_skip_arrow_metadata(true);
     let writer =
         ArrowWriter::try_new_with_options(Vec::new(), table.schema(), options).map_err(|error| failed(&error))?;
@@ -162,11 +157,12 @@ fn row_group(
     columns.into_iter().map(|column| column.close()).collect()
 }
 
-/// How a table's file of a day is written, or of a month: there the snapshot date comes before the columns, and before the key.
-pub(crate) fn properties(table: Table, date: Option<SnapshotDate>, compression: Compression) -> WriterProperties {
+/// How the file of a partition is written, or of a table's month: there the snapshot date comes before the columns, and before
+/// the key.
+pub(crate) fn properties(table: Table, partition: Option<&Partition>, compression: Compression) -> WriterProperties {
     let column = |name: &&str| table.columns().iter().position(|column| column.name == *name);
     let key = table.sort_key().iter().filter_map(column);
-    let (layout, first, ahead) = match date {
+    let (layout, first, ahead) = match partition {
         Some(_) => (Layout::Daily, None, 0),
         None => (Layout::Monthly, Some(0), 1),
     };
@@ -174,7 +170,7 @@ pub(crate) fn properties(table: Table, date: Option<SnapshotDate>, compression: 
         KeyValue::new(TABLE.to_owned(), layout.name(table)),
         KeyValue::new(VERSION.to_owned(), SCHEMA_VERSION.to_string()),
     ];
-    said.extend(date.map(|date| KeyValue::new(DATE.to_owned(), date.to_string())));
+    said.extend(partition.map(|partition| KeyValue::new(PARTITION.to_owned(), partition.folder())));
     let sorted = first.into_iter().chain(key.map(|index| index + ahead)).map(|index| SortingColumn {
         column_idx: i32::try_from(index).unwrap_or_default(),
         descending: false,
@@ -205,7 +201,7 @@ pub(crate) fn properties(table: Table, date: Option<SnapshotDate>, compression: 
 }
 
 /// The rows of a file, all columns or the named ones; columns that came after its version are null. `key` is where it is: a file
-/// of another day than its path says is damage.
+/// of another day or aggregator than its path says is damage.
 pub(crate) fn decode(table: Table, file: Bytes, columns: Option<&[&str]>, key: &str) -> Result<RecordBatch, SinkError> {
     let damaged = |reason: &dyn std::fmt::Display| {
         SinkError::damaged(format!("read {key}"), reason).hint(Some(restore_hint(table).to_owned()))
@@ -216,8 +212,8 @@ pub(crate) fn decode(table: Table, file: Bytes, columns: Option<&[&str]>, key: &
         return Err(SinkError::of_newer(key, version));
     }
     // Files of older versions do not say it.
-    if let Some(date) = said(&footer, DATE).filter(|date| !key.contains(&format!("/snapshot_date={date}/"))) {
-        return Err(damaged(&format!("it is of {date}")));
+    if let Some(other) = said(&footer, PARTITION).filter(|own| !key.contains(&format!("/{own}/"))) {
+        return Err(damaged(&format!("it is of {other}")));
     }
     let options = ArrowReaderOptions::new().with_schema(schema_of(table.columns_of(version)));
     let metadata = ArrowReaderMetadata::try_new(Arc::new(footer), options).map_err(|error| damaged(&error))?;

@@ -103,32 +103,49 @@ pub(super) fn run(
     fault: Fault,
 ) -> Result<After, String> {
     let pipeline = world.pipeline(file);
+    let mut arguments = vec!["run", &pipeline, "--date", date, "--json"];
     let mut intents = Vec::new();
+    if accept {
+        // Nothing but what is held is touched.
+        arguments.push("--accept");
+        intents.extend(world.ids(file).into_iter().filter_map(|id| accepted(world, (id.to_owned(), date.to_owned()))));
+        if intents.is_empty() {
+            let ended = world.compline(&arguments, with_days(world, fault))?;
+            if ended.broke {
+                world.model.pending.extend(world.ids(file).into_iter().map(str::to_owned));
+                return Ok(After { is_verified: true, ..After::default() });
+            }
+            return match ended.code {
+                Some(1 | 2) => Ok(After::default()),
+                code => Err(format!("`run --accept` of a day that is not held ended with {code:?}")),
+            };
+        }
+        return perform(world, seen, &arguments, &intents, fault);
+    }
     for (id, packs) in world.ids(file).into_iter().zip(packs) {
         world.aws.say(id, date, packs.facts());
-        intents.push(collected(world, (id.to_owned(), date.to_owned()), packs.facts(), accept, fresh));
+        intents.push(collected(world, (id.to_owned(), date.to_owned()), packs.facts(), fresh));
     }
-    let mut arguments = vec!["run", &pipeline, "--date", date, "--json"];
-    arguments.extend(accept.then_some("--accept"));
     arguments.extend(fresh.then_some("--fresh"));
     perform(world, seen, &arguments, &intents, fault)
 }
 
 /// What a run collects of what AWS Config says, or has already.
-fn collected(world: &World, key: Key, says: Facts, accepts: bool, fresh: bool) -> Intent {
+fn collected(world: &World, key: Key, says: Facts, fresh: bool) -> Intent {
     let filter = filter_of(world, &key.0);
     let wanted = |facts: &Facts| -> Facts { facts.iter().filter(|fact| is_wanted(filter, fact)).cloned().collect() };
     let mut may_be = vec![wanted(&says)];
     if !fresh {
         may_be.extend(world.model.checkpoints.get(&key).into_iter().flatten().cloned());
     }
-    let (mut with, mut is_held) = (filter, false);
-    if let Some(held) = world.model.held.get(&key).filter(|_| accepts) {
-        (with, is_held) = (held.filter, !held.is_uncertain);
-        let others = if is_held { Vec::new() } else { may_be };
-        may_be = held.may_be.iter().cloned().chain(others).collect();
-    }
-    Intent { key, may_be, filter: with, command: "run", replaces: true, accepts, is_held }
+    Intent { key, may_be, filter, command: "run", replaces: true, accepts: false, is_held: false }
+}
+
+/// What is committed of what is held, if something is or may be.
+fn accepted(world: &World, key: Key) -> Option<Intent> {
+    let held = world.model.held.get(&key)?;
+    let (may_be, filter) = (held.may_be.clone(), held.filter);
+    Some(Intent { key, may_be, filter, command: "accept", replaces: true, accepts: true, is_held: !held.is_uncertain })
 }
 
 fn is_wanted(filter: Filter, fact: &crate::facts::Fact) -> bool {
@@ -181,22 +198,19 @@ fn allowed(world: &World, seen: &Seen, intent: &Intent, fault: Fault) -> BTreeSe
     use Outcome::{Failed, Held, Succeeded};
     let (model, key) = (&world.model, &intent.key);
     let (id, date) = key;
-    if fault == Fault::Source && !intent.is_held {
+    if intent.command == "accept" && !intent.is_held {
+        // It may not be held at all.
+        return [Failed, Succeeded].into();
+    }
+    if fault == Fault::Source && !intent.accepts {
         return [Failed].into();
     }
     let is_certain = model.facts(key).is_some();
     if !intent.replaces && is_certain && seen.day(FACTS, key).is_some() {
         return [Failed].into();
     }
-    // A day that was held with another filter may be refused now.
-    let is_of_another_filter = intent.is_held && intent.filter != filter_of(world, id);
     let is_refused = !intent.replaces && (model.days.contains_key(key) || model.dropped.contains_key(key));
-    if model.is_damaged(id)
-        || is_refused
-        || matches!(fault, Fault::Clock(_))
-        || is_beside_dropped(world, seen, key)
-        || is_of_another_filter
-    {
+    if model.is_damaged(id) || is_refused || matches!(fault, Fault::Clock(_)) || is_beside_dropped(world, seen, key) {
         return [Failed, Held, Succeeded].into();
     }
     let Some(last) = model.dates(id).range(..date.clone()).next_back().cloned().filter(|_| !intent.accepts) else {
@@ -228,7 +242,10 @@ fn outcomes(ended: &Ended, intents: &[Intent]) -> Option<Vec<Outcome>> {
     let report: serde_json::Value = serde_json::from_str(&ended.stdout).ok()?;
     let aggregators = report["aggregators"].as_array()?;
     let outcome = |intent: &Intent| {
-        let of = aggregators.iter().find(|one| one["aggregator"] == intent.key.0.as_str())?;
+        // Of one that has nothing held there is nothing to accept.
+        let Some(of) = aggregators.iter().find(|one| one["aggregator"] == intent.key.0.as_str()) else {
+            return (intent.command == "accept").then_some(Outcome::Failed);
+        };
         match of["outcome"].as_str()? {
             "succeeded" => Some(Outcome::Succeeded),
             "held" => Some(Outcome::Held),
@@ -303,6 +320,12 @@ fn take_in(
             }
         }
         Outcome::Held => world.model.hold(key, &intent.may_be, intent.filter, true),
+        // Nothing was held after all.
+        Outcome::Failed if intent.command == "accept" && !ended.broke && !world.model.is_damaged(&key.0) => {
+            if !intent.is_held {
+                world.model.held.remove(key);
+            }
+        }
         // It was refused before anything was done.
         Outcome::Failed if fault == Fault::Source || allowed.iter().eq([&Outcome::Failed]) => {}
         Outcome::Failed => {

@@ -114,7 +114,7 @@ pub(super) fn two_waiters(world: &mut World, date: &str, first: &Packs, second: 
     world.aws.say("gov", date, first.facts());
     let calls = world.aws.calls();
     world.aws.stall(true);
-    let run = ["run", &pipeline, "--date", date, "--accept", "--fresh", "--json"];
+    let run = ["run", &pipeline, "--date", date, "--fresh", "--json"];
     let mut children = vec![world.start(&run, Fault::Nothing)];
     let started = Instant::now();
     while world.aws.calls() == calls && started.elapsed() < BEGINS_WITHIN {
@@ -142,7 +142,8 @@ pub(super) fn two_waiters(world: &mut World, date: &str, first: &Packs, second: 
     for child in children {
         let ended = finish(child);
         let _ = writeln!(world.log, "  one of three: {:?} {}", ended.code, ended.said());
-        if ended.code != Some(0) {
+        // What the run holds, since it lost much, is overtaken by the imports.
+        if !matches!(ended.code, Some(0 | 4)) {
             return Err(format!(
                 "of a run and two imports that wait one ended with {:?}: {}",
                 ended.code, ended.stderr

@@ -2,6 +2,7 @@
 
 use crate::arguments::HistoryArguments;
 use crate::failure::{Ending, Failure};
+use crate::journal::is_damage;
 use crate::ledger::{Ledger, LedgerRow, Outcome};
 use crate::print;
 use crate::progress::log_to_stderr;
@@ -56,7 +57,14 @@ async fn last_runs(session: &Session<'_>, nights: u32) -> anyhow::Result<Vec<Run
     for aggregator in session.settings.aggregators.iter().map(|aggregator| &aggregator.address.id) {
         let Some(dates) = ledgers.get(aggregator) else { continue };
         for date in dates.iter().rev().take(nights as usize) {
-            let ledger = Ledger::read(&session.lake, aggregator, *date).await?;
+            let ledger = match Ledger::read(&session.lake, aggregator, *date).await {
+                // The other days are told all the same.
+                Err(error) if is_damage(&error) => {
+                    tracing::error!(error = format!("{error:#}"), "a day of the ledger is left out");
+                    continue;
+                }
+                ledger => ledger?,
+            };
             runs.extend(ledger.rows().iter().map(|row| Run::of(aggregator, *date, row)));
         }
     }

@@ -62,11 +62,11 @@ fn snapshot_date(
     if arguments.reject {
         return Ok((date, Source::Rejection));
     }
-    if date == today || settings.answers_any_date() {
-        return Ok((date, Source::AwsConfig));
-    }
     if arguments.accept {
         return Ok((date, Source::HeldAlone));
+    }
+    if date == today || settings.answers_any_date() {
+        return Ok((date, Source::AwsConfig));
     }
     Err(anyhow!(
         "--date {date}: AWS Config only knows how things are now, and today is {today} (UTC); \

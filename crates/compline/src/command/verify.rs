@@ -64,6 +64,9 @@ fn told(verified: &Verified) -> String {
     if let Some(error) = &inventory.unseen {
         let _ = writeln!(text, "uploads that were never finished are not looked for: {error}");
     }
+    if verified.aggregators.is_empty() {
+        text.push_str("problem: there is no snapshot of any aggregator: is the lake's address right?\n");
+    }
     let _ = match verified.problems() {
         0 => writeln!(text, "OK: no problems found"),
         1 => writeln!(text, "1 problem found"),

@@ -14,6 +14,7 @@ use crate::settings::AggregatorSettings;
 use crate::trends::{Computing, Tonight};
 use anyhow::{Context, bail};
 use compline_model::{AggregatorId, SnapshotDate, Table};
+use compline_sink::Partition;
 use std::time::Instant;
 
 /// What became of a day, as far as it came.
@@ -134,7 +135,7 @@ async fn snapshot(
     let id = &aggregator.address.id;
     if shared.night.source == Source::Rejection {
         let mut planned = day.row.clone();
-        shared.reject(id, journal, &mut planned).await?;
+        shared.reject(journal, &mut planned).await?;
         day.row = planned;
         return Ok(journal.trends_from());
     }
@@ -156,9 +157,10 @@ async fn snapshot(
     let before = Told::of_day(&shared.session.lake, id, shared.night.date).await.ok().flatten();
     let Collected { snapshot, source_status, .. } = collected;
     let lake = shared.session.lake_of(id);
+    let partition = |table| Partition { table, date: shared.night.date, aggregator: id.clone() };
     let files = SnapshotFiles {
-        facts: lake.encode(shared.dataset.facts, shared.night.date, snapshot.rows().clone()).await?,
-        sources: lake.encode(shared.dataset.sources, shared.night.date, source_status).await?,
+        facts: lake.encode(&partition(shared.dataset.facts), snapshot.rows().clone()).await?,
+        sources: lake.encode(&partition(shared.dataset.sources), source_status).await?,
     };
     day.row.rows = snapshot.rows().num_rows() as u64;
     let finished_at = (shared.session.clock)();
@@ -242,14 +244,11 @@ async fn obtain(
             import(shared, aggregator, (files, *files_are), reading).await
         }
         Source::Rejection => bail!("a day that is rejected is not collected"),
-        source => match shared.accepted(id).await? {
+        Source::HeldAlone => match shared.accepted(id).await? {
             Some(held) => Ok(held),
-            None if *source == Source::HeldAlone => {
-                let date = shared.night.date;
-                bail!(NotRecorded(format!("nothing is held of {date}, and AWS Config only knows now")))
-            }
-            None => collect(shared, aggregator, bar, reading).await,
+            None => bail!(NotRecorded(format!("nothing is held of {}", shared.night.date))),
         },
+        Source::AwsConfig => collect(shared, aggregator, bar, reading).await,
     }
 }
 
@@ -264,8 +263,9 @@ async fn refuse_dropped(shared: &Shared<'_>, id: &AggregatorId) -> anyhow::Resul
         let ledger = Ledger::read(&shared.session.lake, id, *dropped).await?;
         if ledger.is_dropped() || (ledger.is_of_older_version() && is_old(*dropped)) {
             bail!(
-                "the snapshots of {date} and of days around it were dropped, as maintain.snapshot_days says: their rows are in \
-                 the months' files, and the day is not taken in again"
+                "the snapshot of {dropped} was dropped, as maintain.snapshot_days says, so that a day at or before it cannot be compared \
+                 with the days around it: {date} is not taken in. What was committed of the days that were dropped is in their months' \
+                 files"
             );
         }
     }

@@ -3,7 +3,6 @@
 
 use super::Shared;
 use super::collect::Collected;
-use crate::failure::NotRecorded;
 use crate::held::{Held, Holding, held, hint};
 use crate::history::Span;
 use crate::journal::{Journal, is_damage};
@@ -18,16 +17,13 @@ use compline_transformer::{LOSS_COLUMNS, Loss, check};
 impl Shared<'_> {
     /// What is held of this run's day, when the run accepts it: what the ledger says was held, and nothing else.
     pub(super) async fn accepted(&self, id: &AggregatorId) -> anyhow::Result<Option<Collected>> {
-        if !self.night.accept {
-            return Ok(None);
-        }
         let (lake, date) = (&self.session.lake, self.night.date);
         let ledger = Ledger::read(lake, id, date).await?;
         let Held { row, facts, sources } = match held(lake, self.dataset, id, date, &ledger).await? {
             Holding::Nothing => return Ok(None),
             Holding::It(held) => *held,
             Holding::Unsound(why) => bail!(
-                "what is held of {date} is not committed: {why}; {}; if it is today, run again without --accept",
+                "what is held of {date} is not committed: {why}; restore it, or {}, and if it is today run again",
                 hint(id, date)
             ),
         };
@@ -38,27 +34,28 @@ impl Shared<'_> {
         Ok(Some(Collected { snapshot, source_status: sources.rows, population }))
     }
 
-    /// Removes what is held of the day, whatever its state is.
+    /// Whether something is held of the day, whatever its state is.
     ///
     /// # Errors
-    /// Nothing is held, or a store that does not answer.
-    pub(super) async fn reject(
-        &self,
-        id: &AggregatorId,
-        journal: &mut Journal,
-        row: &mut LedgerRow,
-    ) -> anyhow::Result<()> {
+    /// A store that does not answer.
+    pub(super) async fn has_held(&self, id: &AggregatorId, journal: &anyhow::Result<Journal>) -> anyhow::Result<bool> {
         let (lake, date) = (&self.session.lake, self.night.date);
+        // What the journal fails with is told of the aggregator.
+        let Ok(journal) = journal else { return Ok(true) };
         let ledger = match Ledger::read(lake, id, date).await {
-            // What is held can be removed all the same, and its row waits in the journal.
             Err(error) if is_damage(&error) => Ledger::default(),
             ledger => ledger?,
         };
         let holding = held(lake, self.dataset, id, date, &ledger).await?;
-        if matches!(holding, Holding::Nothing) && !journal.has_blocked_hold(date) {
-            bail!(NotRecorded(format!("nothing is held of {date}")));
-        }
-        journal.reject(date, row).await
+        Ok(!matches!(holding, Holding::Nothing) || journal.has_blocked_hold(date))
+    }
+
+    /// Removes what is held of the day, whatever its state is.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub(super) async fn reject(&self, journal: &mut Journal, row: &mut LedgerRow) -> anyhow::Result<()> {
+        journal.reject(self.night.date, row).await
     }
 
     /// Why a day is to be held: it lost more than the settings allow against the last snapshot of the same population before
@@ -107,7 +104,11 @@ impl Shared<'_> {
         let before: Vec<SnapshotDate> =
             self.history.days(id, Span::default()).filter(|date| *date < self.night.date).collect();
         for date in before.into_iter().rev() {
-            let theirs = Told::of_day(&self.session.lake, id, date).await?.unwrap_or_default();
+            let Some(theirs) = Told::of_day(&self.session.lake, id, date).await? else {
+                // Whether the day before was of the same filters is not known.
+                unread.get_or_insert_with(|| format!("the ledger of {date}, in runs, is damaged or gone"));
+                continue;
+            };
             if !is_comparable(theirs.population.as_ref(), Some(population)) {
                 break;
             }

@@ -6,7 +6,6 @@ use crate::parquet_file::{decode, encode};
 use crate::{SinkError, SinkErrorKind};
 use arrow::array::RecordBatch;
 use bytes::Bytes;
-use compline_model::{SnapshotDate, Table};
 
 /// Where a snapshot's file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,13 +27,13 @@ impl Place {
 }
 
 impl Lake {
-    /// The file of a table's rows of a day, as it would be committed.
+    /// The file of a partition's rows, as it would be committed.
     ///
     /// # Errors
     /// Rows that are not those of the table.
-    pub async fn encode(&self, table: Table, date: SnapshotDate, rows: RecordBatch) -> Result<Bytes, SinkError> {
-        let compression = self.compression;
-        blocking("encode", move || encode(table, date, &rows, compression)).await
+    pub async fn encode(&self, partition: &Partition, rows: RecordBatch) -> Result<Bytes, SinkError> {
+        let (partition, compression) = (partition.clone(), self.compression);
+        blocking("encode", move || encode(&partition, &rows, compression)).await
     }
 
     /// Replaces a partition by a file that is encoded, at once and whole, and makes sure that it is there as it was put.

@@ -10,8 +10,9 @@ use parquet::basic::{ConvertedType, Encoding, Type};
 /// Where a file of that day is.
 const KEY: &str = "pack_status/snapshot_date=2026-01-01/aggregator=org/data.parquet";
 
-fn day() -> SnapshotDate {
-    "2026-01-01".parse().expect("a date")
+fn day(table: Table) -> Partition {
+    let aggregator = "org".parse().expect("an id");
+    Partition { table, date: "2026-01-01".parse().expect("a date"), aggregator }
 }
 
 pub(crate) fn rows(table: Table, count: usize) -> RecordBatch {
@@ -39,7 +40,7 @@ fn b38_every_table_reads_back_as_it_was_written_in_every_compression_even_withou
         for compression in [Compression::Zstd, Compression::Snappy, Compression::Gzip, Compression::None] {
             for count in [0, 1, 100] {
                 let rows = rows(table, count);
-                let file = encode(table, day(), &rows, compression).expect("a file");
+                let file = encode(&day(table), &rows, compression).expect("a file");
                 assert_eq!(decode(table, file, None, KEY).expect("rows"), rows, "{table:?} {compression:?}");
             }
         }
@@ -49,7 +50,7 @@ fn b38_every_table_reads_back_as_it_was_written_in_every_compression_even_withou
 #[test]
 fn row_groups_that_are_written_at_once_are_read_in_order() {
     let rows = rows(Table::PackStatus, 3 * ROW_GROUP_ROWS + 1);
-    let file = encode(Table::PackStatus, day(), &rows, Compression::Zstd).expect("encoded");
+    let file = encode(&day(Table::PackStatus), &rows, Compression::Zstd).expect("encoded");
     let footer = ParquetMetaDataReader::new().parse_and_finish(&file).expect("a footer");
     let groups: Vec<i64> = footer.row_groups().iter().map(|group| group.num_rows()).collect();
     assert_eq!(groups, [ROW_GROUP_ROWS as i64, ROW_GROUP_ROWS as i64, ROW_GROUP_ROWS as i64, 1]);
@@ -59,7 +60,7 @@ fn row_groups_that_are_written_at_once_are_read_in_order() {
 #[test]
 fn b30_b31_b32_a_file_has_only_types_that_athena_reads() {
     for table in Table::ALL {
-        let file = encode(table, day(), &rows(table, 3), Compression::Zstd).expect("a file");
+        let file = encode(&day(table), &rows(table, 3), Compression::Zstd).expect("a file");
         let footer = ParquetMetaDataReader::new().parse_and_finish(&file).expect("a footer");
         for (column, field) in table.columns().iter().zip(footer.file_metadata().schema_descr().columns()) {
             let expected = match column.column_type {
@@ -79,7 +80,7 @@ fn b30_b31_b32_a_file_has_only_types_that_athena_reads() {
 #[test]
 fn a_large_file_has_row_groups_with_statistics_sort_order_and_the_encodings_that_are_smallest() {
     let table = Table::PackCompliance;
-    let file = encode(table, day(), &rows(table, ROW_GROUP_ROWS + 1), Compression::Zstd).expect("a file");
+    let file = encode(&day(table), &rows(table, ROW_GROUP_ROWS + 1), Compression::Zstd).expect("a file");
     let footer = ParquetMetaDataReader::new().parse_and_finish(&file).expect("a footer");
     assert_eq!(footer.num_row_groups(), 2);
     for group in footer.row_groups() {
@@ -162,7 +163,7 @@ fn b42_b45_a_file_whose_columns_are_not_those_of_its_version_is_an_error() {
 #[test]
 fn named_columns_alone_are_read_in_the_tables_order() {
     let table = Table::ComplianceTrends;
-    let file = encode(table, day(), &rows(table, 5), Compression::Zstd).expect("a file");
+    let file = encode(&day(table), &rows(table, 5), Compression::Zstd).expect("a file");
     let read = decode(table, file, Some(&["packs_total", "dimension"]), KEY).expect("rows");
     let names: Vec<_> = read.schema().fields().iter().map(|field| field.name().clone()).collect();
     assert_eq!((names, read.num_rows()), (vec!["dimension".to_owned(), "packs_total".to_owned()], 5));
@@ -171,13 +172,15 @@ fn named_columns_alone_are_read_in_the_tables_order() {
 #[test]
 fn b33_a_file_that_is_cut_empty_or_of_another_table_or_day_is_an_error_that_names_it() {
     let table = Table::PackStatus;
-    let file = encode(table, day(), &rows(table, 5), Compression::Zstd).expect("a file");
-    let other = encode(Table::PackChanges, day(), &rows(Table::PackChanges, 5), Compression::Zstd).expect("a file");
+    let file = encode(&day(table), &rows(table, 5), Compression::Zstd).expect("a file");
+    let other = encode(&day(Table::PackChanges), &rows(Table::PackChanges, 5), Compression::Zstd).expect("a file");
     for bad in [file.slice(..file.len() - 20), Bytes::new(), Bytes::from_static(b"PAR1"), other] {
         let error = decode(table, bad, None, KEY).expect_err("an error");
         assert!(error.is_damage() && error.to_string().starts_with(&format!("cannot read {KEY}: ")), "{error}");
     }
-    let elsewhere = KEY.replace("2026-01-01", "2026-01-02");
-    let error = decode(table, file, None, &elsewhere).expect_err("an error");
-    assert!(error.is_damage() && error.to_string().contains(": it is of 2026-01-01; "), "{error}");
+    for (own, other) in [("2026-01-01", "2026-01-02"), ("=org", "=org2")] {
+        let error = decode(table, file.clone(), None, &KEY.replace(own, other)).expect_err("an error");
+        assert!(error.is_damage(), "{error}");
+        assert!(error.to_string().contains(": it is of snapshot_date=2026-01-01/aggregator=org; "), "{error}");
+    }
 }

@@ -217,6 +217,24 @@ fn f05_a_journal_entry_or_an_old_marker_that_is_damaged_is_made_good_by_looking_
 }
 
 #[test]
+fn a_ledger_that_is_damaged_is_made_again_from_the_documents_of_its_runs() {
+    let (scene, pipeline) = three_days();
+    assert_eq!(night(&scene, &pipeline, DAYS[1]).code, Some(0));
+    let path = file(&scene, Table::Runs, DAYS[1]);
+    let began = |scene: &Scene| {
+        column(&scene.read(&scene.lake(), Table::Runs, "org", DAYS[1]).expect("a ledger"), "started_at")
+    };
+    let before = (scene.rows(Table::Runs, "org", DAYS[1]), began(&scene));
+    std::fs::write(&path, b"PAR1 no more").expect("written");
+    let ended = run(scene.command(&["verify", &pipeline]));
+    assert!(ended.stdout.contains("`compline verify FILE --repair` makes it again from _compline/runs"), "{ended:?}");
+    is_sound(&scene, &pipeline, &["--repair"]);
+    assert_eq!((scene.rows(Table::Runs, "org", DAYS[1]), began(&scene)), before);
+    let aside = files(&scene.path("lake/_compline/damaged"));
+    assert_eq!(aside.into_values().collect::<Vec<_>>(), [b"PAR1 no more"], "the damaged file is set aside");
+}
+
+#[test]
 fn a_ledger_that_is_damaged_gets_its_row_once_it_is_restored() {
     let (scene, pipeline) = three_days();
     let path = file(&scene, Table::Runs, DAYS[2]);

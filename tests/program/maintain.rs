@@ -263,6 +263,58 @@ fn a_month_that_is_damaged_is_made_again_from_its_days_unless_one_of_them_is_now
 }
 
 #[test]
+fn a_day_that_was_dropped_can_be_imported_again_where_its_month_is_lost() {
+    let scene = Scene::new("");
+    let maintain_lines = "[maintain]\ncompact = [\"pack_compliance\", \"source_status\"]";
+    let plain = scene.org_pipeline("lake", "", maintain_lines).display().to_string();
+    let import = |day: &str| {
+        let pack = |number: u32, kind: &str| {
+            format!(
+                r#"{{"ConformancePackName":"p{number}","AccountId":"000000000001","AwsRegion":"eu-west-1","Compliance":{{"ComplianceType":"{kind}"}}}}"#
+            )
+        };
+        let kind = if day == DAYS[1] { "NON_COMPLIANT" } else { "COMPLIANT" };
+        let list =
+            format!(r#"{{"AggregateComplianceByConformancePacks":[{},{}]}}"#, pack(1, kind), pack(2, "COMPLIANT"));
+        std::fs::write(scene.path("day.json"), list).expect("written");
+        let import = ["import", &plain, "--aggregator", "org", "--date", day, "--accept", "--replace", "day.json"];
+        run(scene.command(&import))
+    };
+    DAYS[..5].iter().for_each(|day| assert_eq!(import(day).code, Some(0)));
+    let age = chrono::Utc::now().date_naive() - DAYS[3].parse::<chrono::NaiveDate>().expect("a day");
+    let drops = scene.org_pipeline("lake", "", &format!("{maintain_lines}\nsnapshot_days = {}", age.num_days()));
+    let drops = drops.display().to_string();
+    let ended = maintain(&scene, &drops, &["--apply"]);
+    assert!(ended.stdout.contains("dropped pack_compliance of 3 days, 2026-01-02 to 2026-01-31"), "{ended:?}");
+    is_sound(&scene, &drops, &[]);
+    let trends = |scene: &Scene| crate::support::reading::of_trends(tables(scene));
+    let before = trends(&scene);
+    // While its month has it, nobody can bring another.
+    assert_eq!(import(DAYS[1]).code, Some(1));
+
+    for table in ["pack_compliance", "source_status"] {
+        std::fs::remove_file(month_file(&scene, table, "2026-01")).expect("removed");
+    }
+    let ended = run(scene.command(&["maintain", &drops, "--apply"]));
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(
+        ended.stdout.contains("/snapshot_month=2026-01/aggregator=org/data.parquet does not have 2026-01-02"),
+        "{ended:?}"
+    );
+    for day in [DAYS[1], DAYS[0], DAYS[2]] {
+        let ended = import(day);
+        assert_eq!(ended.code, Some(0), "{day}: {ended:?}");
+        assert_eq!(trends(&scene), before, "{day}: what was computed of it is still so");
+    }
+    let again = run(scene.command(&["trends", &drops]));
+    assert_eq!(again.code, Some(0), "{again:?}");
+    let ended = maintain(&scene, &drops, &["--apply"]);
+    assert!(ended.stdout.contains("dropped pack_compliance of 3 days, 2026-01-02 to 2026-01-31"), "{ended:?}");
+    is_sound(&scene, &drops, &[]);
+    assert_eq!(trends(&scene), before);
+}
+
+#[test]
 fn a_lake_whose_trends_are_out_of_date_is_left_as_it_is() {
     let (scene, pipeline) = kept("snapshot_days = 5");
     std::fs::create_dir_all(scene.path("lake/_compline/redo")).expect("made");

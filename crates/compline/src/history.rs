@@ -1,8 +1,9 @@
 //! The days that a lake has.
 
+use crate::ledger::Ledger;
 use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
 use compline_sink::{Inventory, Lake, Partitions};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The days that a lake has of what trends are computed from, and of the trends themselves.
 #[derive(Debug, Clone)]
@@ -11,6 +12,8 @@ pub(crate) struct History {
     trends: Partitions,
     statuses: Partitions,
     ledgers: Partitions,
+    /// The last day of each aggregator that was dropped though a snapshot before it is there, as one that was restored.
+    dropped_to: BTreeMap<AggregatorId, SnapshotDate>,
     /// `pack_status` of earlier days is not retained.
     pub(crate) statuses_from: Option<SnapshotDate>,
 }
@@ -38,17 +41,47 @@ impl History {
         dataset: &Dataset,
         statuses_from: Option<SnapshotDate>,
     ) -> anyhow::Result<Self> {
-        Ok(Self {
+        let listed = Self {
             snapshots: lake.partitions(dataset.facts).await?,
             trends: lake.partitions(dataset.trends).await?,
             statuses: lake.partitions(dataset.status).await?,
             ledgers: lake.partitions(Table::Runs).await?,
+            dropped_to: BTreeMap::new(),
             statuses_from,
-        })
+        };
+        listed.with_restored(lake).await
+    }
+
+    /// Looks for days that were dropped and come after a snapshot. There are none unless such a snapshot was restored.
+    async fn with_restored(mut self, lake: &Lake) -> anyhow::Result<Self> {
+        let none = BTreeSet::new();
+        for (id, snapshots) in &self.snapshots {
+            let Some(first) = snapshots.first() else { continue };
+            let trends = self.trends.get(id).unwrap_or(&none);
+            for date in trends.range(first..).rev().filter(|date| !snapshots.contains(date)) {
+                let is_dropped = match Ledger::read(lake, id, *date).await {
+                    Err(error) if crate::journal::is_damage(&error) => false,
+                    ledger => ledger?.is_dropped(),
+                };
+                if is_dropped {
+                    self.dropped_to.insert(id.clone(), *date);
+                    break;
+                }
+            }
+        }
+        Ok(self)
     }
 
     /// Those of an inventory.
-    pub(crate) fn of(inventory: &Inventory, dataset: &Dataset, statuses_from: Option<SnapshotDate>) -> Self {
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub(crate) async fn of(
+        lake: &Lake,
+        inventory: &Inventory,
+        dataset: &Dataset,
+        statuses_from: Option<SnapshotDate>,
+    ) -> anyhow::Result<Self> {
         let of = |table: Table| {
             let mut partitions = Partitions::new();
             for partition in inventory.partitions.keys().filter(|partition| partition.table == table) {
@@ -57,7 +90,8 @@ impl History {
             partitions
         };
         let (snapshots, trends) = (of(dataset.facts), of(dataset.trends));
-        Self { snapshots, trends, statuses: of(dataset.status), ledgers: of(Table::Runs), statuses_from }
+        let (statuses, ledgers, dropped_to) = (of(dataset.status), of(Table::Runs), BTreeMap::new());
+        Self { snapshots, trends, statuses, ledgers, dropped_to, statuses_from }.with_restored(lake).await
     }
 
     /// The days of an aggregator's snapshots, from one to another, in order.
@@ -96,10 +130,14 @@ impl History {
         dates
     }
 
-    /// The days before the first snapshot that have trends.
+    /// The days before the first snapshot that have trends. A snapshot that was restored among days that were dropped counts with
+    /// them: nothing is there that its trends could be computed from.
     pub(crate) fn dropped(&self, id: &AggregatorId) -> BTreeSet<SnapshotDate> {
         let first = self.snapshots.get(id).and_then(BTreeSet::first);
         let (Some(first), Some(trends)) = (first, self.trends.get(id)) else { return BTreeSet::new() };
-        trends.range(..*first).copied().collect()
+        match self.dropped_to.get(id) {
+            Some(last) => trends.range(..=*last).copied().collect(),
+            None => trends.range(..*first).copied().collect(),
+        }
     }
 }

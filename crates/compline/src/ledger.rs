@@ -3,6 +3,8 @@
 //! A day's rows are in order of when their runs began; what was committed last is told by `commit_number`, which counts what
 //! became of the day (committed, held, rejected, dropped) and owes nothing to any clock.
 
+mod rebuild;
+
 use anyhow::Context;
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, RecordBatch, StringViewArray,

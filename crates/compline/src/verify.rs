@@ -63,6 +63,8 @@ pub(crate) struct Found {
     pub(crate) dropped: Vec<SnapshotDate>,
     /// Days that are held.
     pub(crate) held: Vec<SnapshotDate>,
+    /// Days whose ledger cannot be read.
+    damaged_ledgers: Vec<SnapshotDate>,
 }
 
 impl Problem {
@@ -98,7 +100,7 @@ pub(crate) async fn verify(
     for id in known.iter().filter(|id| only.is_none_or(|only| only.contains(id))) {
         for attempt in 1.. {
             let pending = Journal::peek(lake, id).await?;
-            let history = History::of(&inventory, &Dataset::PACKS, retained_from.statuses);
+            let history = History::of(lake, &inventory, &Dataset::PACKS, retained_from.statuses).await?;
             let progress = &session.progress;
             let verifying = Verifying {
                 lake,
@@ -172,6 +174,10 @@ async fn set_apart(session: &Session<'_>, found: &mut Found, before: &Pending) -
 pub(crate) async fn repair(session: &Session<'_>, verified: &Verified) -> anyhow::Result<()> {
     for found in verified.aggregators.iter().filter(|found| !found.problems.is_empty()) {
         let id = &found.aggregator;
+        for date in &found.damaged_ledgers {
+            let rebuilt = session.guarded(id, Ledger::rebuild(&session.lake_of(id), id, *date)).await?;
+            tracing::info!(aggregator = %id, %date, rebuilt, "made the ledger again from the documents of its runs");
+        }
         let done = match session.guarded(id, recompute(session, id, Span::default(), &|_| {})).await {
             // What cannot be repaired is told of by the next look, and the others are repaired.
             Err(error) if crate::journal::is_damage(&error) => {
@@ -221,6 +227,7 @@ impl Verifying<'_> {
             gaps: Vec::new(),
             dropped: Vec::new(),
             held: held.into_iter().collect(),
+            damaged_ledgers: Vec::new(),
             days,
         };
 
@@ -248,6 +255,7 @@ impl Verifying<'_> {
             found.rows += day.snapshot_rows;
             found.problems.extend(day.problems);
             found.dropped.extend(day.is_dropped.then_some(day.date));
+            found.damaged_ledgers.extend(day.ledger_is_damaged.then_some(day.date));
             ledgers.insert(day.date, day.ledger);
         }
         found.gaps = gaps(&found.days.iter().chain(&found.dropped).copied().collect());

@@ -243,8 +243,8 @@ pub(crate) const fn restore_hint(table: Table) -> &'static str {
              the day's pages from _compline/raw, or take its rows from the month's file; until then leave it where it is"
         }
         Table::Runs => {
-            "the file is damaged or not of Compline: restore an earlier version of the object; what each run did is also in \
-             _compline/runs"
+            "the file is damaged or not of Compline: restore an earlier version of the object, or `compline verify FILE --repair` \
+             makes it again from _compline/runs"
         }
     }
 }

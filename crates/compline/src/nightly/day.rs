@@ -13,8 +13,8 @@ use crate::progress::Bar;
 use crate::settings::AggregatorSettings;
 use crate::trends::{Computing, Tonight};
 use anyhow::{Context, bail};
-use compline_model::{AggregatorId, SnapshotDate, Table};
-use compline_sink::Partition;
+use compline_model::{AggregatorId, SnapshotDate, SnapshotMonth, Table};
+use compline_sink::{Month, Partition};
 use std::time::Instant;
 
 /// What became of a day, as far as it came.
@@ -261,6 +261,10 @@ async fn refuse_dropped(shared: &Shared<'_>, id: &AggregatorId) -> anyhow::Resul
     for dropped in shared.history.dropped(id).range(date..) {
         // Before the ledger said so, the settings alone told a day that was dropped from one that is lost.
         let ledger = Ledger::read(&shared.session.lake, id, *dropped).await?;
+        if *dropped == date && ledger.is_dropped() && is_lost(shared, id).await? {
+            // Its month does not have it any more, so this is the only place where it would be.
+            return Ok(());
+        }
         if ledger.is_dropped() || (ledger.is_of_older_version() && is_old(*dropped)) {
             bail!(
                 "the snapshot of {dropped} was dropped, as maintain.snapshot_days says, so that a day at or before it cannot be compared \
@@ -270,6 +274,18 @@ async fn refuse_dropped(shared: &Shared<'_>, id: &AggregatorId) -> anyhow::Resul
         }
     }
     Ok(())
+}
+
+/// Whether no month's file has the day.
+async fn is_lost(shared: &Shared<'_>, id: &AggregatorId) -> anyhow::Result<bool> {
+    let (lake, date) = (&shared.session.lake, shared.night.date);
+    let month = Month { table: shared.dataset.facts, month: SnapshotMonth::from(date), aggregator: id.clone() };
+    let inventory = lake.inventory(shared.session.started_at).await?;
+    let Some(object) = inventory.months.get(&month) else { return Ok(true) };
+    match lake.days_of_month(&month, object.bytes).await {
+        Err(error) if error.is_damage() => Ok(true),
+        days => Ok(!days?.contains_key(&date)),
+    }
 }
 
 /// A day that is committed is not lost to an import by mistake.

@@ -29,6 +29,8 @@ pub(super) struct Verified {
     pub(super) problems: Vec<Problem>,
     pub(super) is_dropped: bool,
     pub(super) ledger: Ledger,
+    /// Whether there is a ledger that cannot be read.
+    pub(super) ledger_is_damaged: bool,
 }
 
 /// What one file says that others must agree with.
@@ -81,6 +83,7 @@ impl Day<'_> {
                 .collect(),
             is_dropped,
             ledger,
+            ledger_is_damaged: tables.contains(&Table::Runs) && !ledger_is_read,
         })
     }
 

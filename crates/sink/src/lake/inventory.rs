@@ -58,7 +58,7 @@ enum Own {
     Checkpoint,
     /// An object that `check` put there to see whether it may.
     Probe,
-    /// Leases, markers of older versions, raw pages.
+    /// Leases, markers of older versions, raw pages, damaged files that were made again.
     InUse,
 }
 
@@ -185,7 +185,7 @@ fn own(key: &str) -> Option<Own> {
         }
         "checkpoints" => Some(Own::Checkpoint),
         "probe" => Some(Own::Probe),
-        "lease" | "redo" | "raw" => Some(Own::InUse),
+        "lease" | "redo" | "raw" | "damaged" => Some(Own::InUse),
         _ => None,
     }
 }

@@ -143,7 +143,10 @@ impl Inventory {
             Some(Own::Checkpoint) if age > CHECKPOINTS_SERVE => self.leave(key),
             Some(Own::Probe) if age > PROBES_SERVE => self.leave(key),
             Some(Own::Checkpoint | Own::Probe | Own::InUse) => {}
-            None => self.unexpected.push(Unexpected { in_a_table: of_table.is_some() || is_of_months(&key), key }),
+            None => {
+                let in_a_table = (of_table.is_some() || is_of_months(&key)) && !is_ignored(&key);
+                self.unexpected.push(Unexpected { in_a_table, key });
+            }
         }
     }
 
@@ -151,6 +154,12 @@ impl Inventory {
         self.orphaned.push(key.clone());
         self.keys.push(key);
     }
+}
+
+/// Whether readers of tables pass an object over: markers that other tools leave, and names that begin like hidden ones.
+fn is_ignored(key: &str) -> bool {
+    let name = key.rsplit('/').next().unwrap_or_default();
+    name.is_empty() || name.starts_with(['.', '_']) || name.ends_with("_$folder$")
 }
 
 /// Whether an object is in the folder of a table's months.

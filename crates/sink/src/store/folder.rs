@@ -151,14 +151,17 @@ impl Folder {
             if path == self.root.join(TEMPORARY) {
                 continue;
             }
-            if path.is_dir() {
+            // Every file system has one of its own at its root, which only root may read.
+            let is_foreign = entry.file_name() == "lost+found" && fs::read_dir(&path).is_err();
+            if path.is_dir() && !is_foreign && !self.leads_back(&entry)? {
                 self.files_below(&path, files)?;
                 continue;
             }
-            let Some(key) = path.strip_prefix(&self.root).ok().and_then(Path::to_str) else { continue };
+            let Ok(below) = path.strip_prefix(&self.root) else { continue };
             match entry.metadata() {
                 Ok(about) => files.push(Listed {
-                    key: key.to_owned(),
+                    // A name that is not UTF-8 is none of ours; it is seen all the same.
+                    key: below.to_string_lossy().into_owned(),
                     bytes: about.len(),
                     modified: about.modified().map(DateTime::from).unwrap_or_default(),
                 }),
@@ -168,6 +171,15 @@ impl Folder {
             }
         }
         Ok(())
+    }
+
+    /// Whether something is a link to a folder that has the lake in it, or to one in the lake: it would be listed again and again.
+    fn leads_back(&self, entry: &fs::DirEntry) -> io::Result<bool> {
+        if !entry.file_type()?.is_symlink() {
+            return Ok(false);
+        }
+        let (target, root) = (fs::canonicalize(entry.path())?, fs::canonicalize(&self.root)?);
+        Ok(target.starts_with(&root) || root.starts_with(&target))
     }
 
     async fn blocking<T: Send + 'static>(

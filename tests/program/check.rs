@@ -3,6 +3,7 @@
 use crate::support::answers::serve;
 use crate::support::reading::files;
 use crate::support::{Scene, run};
+use std::process::Command;
 
 #[test]
 fn a_set_up_that_works_is_all_ticks_and_leaves_nothing_behind() {
@@ -50,12 +51,7 @@ fn f08_a_clock_that_is_off_is_a_cross_though_the_sdk_corrects_itself() {
     for (offset, said) in [(26 * 3600, "behind"), (-1200, "ahead"), (0, "")] {
         let scene = Scene::new(&format!("clock_offset_secs = {offset}"));
         let pipeline = scene.knows_only_now(scene.org_pipeline("lake", "", ""));
-        let identity = "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:iam::000000000001:role/x</Arn>\
-                        </GetCallerIdentityResult></GetCallerIdentityResponse>";
-        let (sts, _) = serve(move |_, _| ("200 OK", "text/xml", identity.to_owned()));
-        let mut command = scene.command_with_keys(&["check", &pipeline]);
-        command.env("AWS_ENDPOINT_URL_STS", sts);
-        let ended = run(command);
+        let ended = run(as_account_1(&scene, &["check", &pipeline]));
         if offset == 0 {
             assert_eq!(ended.code, Some(0), "{ended:?}");
             assert!(ended.stdout.contains("✓ org: clock"), "{ended:?}");
@@ -64,5 +60,39 @@ fn f08_a_clock_that_is_off_is_a_cross_though_the_sdk_corrects_itself() {
         assert_eq!(ended.code, Some(1), "{ended:?}");
         let cross = ended.stdout.split_once("✗ org: clock\n").map(|(_, rest)| rest).unwrap_or_default();
         assert!(cross.contains(&format!(" {said} of AWS Config's; set the clock (NTP)")), "{ended:?}");
+    }
+}
+
+/// A command whose caller identity is of the account 000000000001.
+fn as_account_1(scene: &Scene, arguments: &[&str]) -> Command {
+    let identity = "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:iam::000000000001:role/x</Arn>\
+                    </GetCallerIdentityResult></GetCallerIdentityResponse>";
+    let (sts, _) = serve(move |_, _| ("200 OK", "text/xml", identity.to_owned()));
+    let mut command = scene.command_with_keys(arguments);
+    command.env("AWS_ENDPOINT_URL_STS", sts);
+    command
+}
+
+#[test]
+fn w6_a_caller_of_another_account_than_is_expected_asks_for_nothing() {
+    for (expected, code) in [("000000000001", 0), ("000000000002", 1)] {
+        let scene = Scene::of_accounts(4);
+        let lines = format!("expected_account = \"{expected}\"");
+        let pipeline = scene.knows_only_now(scene.org_pipeline("lake", &lines, ""));
+        let checked = run(as_account_1(&scene, &["check", &pipeline]));
+        assert_eq!(checked.code, Some(code), "{checked:?}");
+        let asked = scene.requests().len();
+        let ended = run(as_account_1(&scene, &["run", &pipeline, "--json"]));
+        assert_eq!(ended.code, Some(code), "{ended:?}");
+        let report: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+        let aggregator = &report["aggregators"][0];
+        if code == 0 {
+            assert_eq!(aggregator["caller"], "arn:aws:iam::000000000001:role/x");
+            continue;
+        }
+        assert!(checked.stdout.contains("✗ org: expected_account"), "{checked:?}");
+        let said = aggregator["error"].as_str().expect("an error");
+        assert!(said.contains("the caller identity is arn:aws:iam::000000000001:role/x"), "{said}");
+        assert_eq!(scene.requests().len(), asked, "AWS Config is asked for nothing");
     }
 }

@@ -15,7 +15,7 @@ mod value;
 use anyhow::{Context, bail, ensure};
 use compline_aws::Identity;
 use compline_fetcher::{AggregatorAddress, FanOut, FetchOptions, FilterLists};
-use compline_model::{AggregatorId, SnapshotDate, Table};
+use compline_model::{AccountId, AggregatorId, SnapshotDate, Table};
 use compline_sink::{CatalogLocation, Compression, LakeLocation, Partitioning};
 use compline_transformer::RowFilter;
 use document::{Document, Problem};
@@ -111,10 +111,29 @@ pub(crate) enum Reconcile {
 #[derive(Debug, Clone)]
 pub(crate) struct AggregatorSettings {
     pub(crate) address: AggregatorAddress,
+    /// The account whose identity asks; another one is nobody's that was meant.
+    pub(crate) expected_account: Option<AccountId>,
     pub(crate) filters: Vec<FilterLists>,
     pub(crate) fan_out: FanOut,
     /// Which rows are wanted of those that come.
     pub(crate) row_filter: RowFilter,
+}
+
+impl AggregatorSettings {
+    /// Compares the ARN of the caller identity with the account that it must be of.
+    ///
+    /// # Errors
+    /// It is of another one.
+    pub(crate) fn check_caller(&self, caller: &str) -> Result<(), String> {
+        let account = caller.split(':').nth(4).unwrap_or_default();
+        match &self.expected_account {
+            Some(expected) if expected.as_str() != account => Err(format!(
+                "the caller identity is {caller}, and expected_account is {expected}: are the role, AWS_PROFILE and AWS_ROLE_ARN right, \
+                 and is AWS_WEB_IDENTITY_TOKEN_FILE set beside the last? nothing was asked of AWS Config"
+            )),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What in an endpoint URL stands for the date that is asked for: only a simulator answers for any date.

@@ -60,7 +60,14 @@ async fn aggregator(aggregator: &AggregatorSettings, settings: &Settings, connec
     if settings.identity() == Identity::DefaultChain {
         let found = connector.identity_for(&aggregator.address).await;
         let nobody = found.as_ref().is_err_and(FetchError::is_of_credentials);
+        let of_account = match &found {
+            Ok(arn) => aggregator.check_caller(arn),
+            Err(_) => Ok(()),
+        };
         all.push(tried(format!("{id}: caller identity"), found, |arn| arn));
+        if let Err(other) = of_account {
+            all.push(Tried { what: format!("{id}: expected_account"), found: Err(other) });
+        }
         if nobody {
             return all;
         }

@@ -37,6 +37,8 @@ pub(super) struct Reading {
     pub(super) left_out: u64,
     /// Accounts that are not as AWS Config counts them; nothing if it was not asked.
     pub(super) unreconciled: Option<Named>,
+    /// The caller identity, where it was asked for.
+    pub(super) caller: Option<String>,
     /// Why AWS Config's count could not be had.
     pub(super) not_reconciled: Option<String>,
 }
@@ -112,6 +114,7 @@ async fn read_all(
     bar: &Bar,
     reading: &mut Reading,
 ) -> anyhow::Result<Collected> {
+    reading.caller = check_caller(shared, aggregator).await?;
     check_clock(shared, client).await?;
     bar.stage("asking for its sources");
     let checkpoints = Checkpoints::open(shared, aggregator).await?;
@@ -145,6 +148,21 @@ async fn read_all(
         reading.not_reconciled = failed.map(|error| error.to_string());
     }
     Ok(Collected { snapshot, source_status, population: None })
+}
+
+/// The caller identity, where the settings say of which account it must be: variables that are half set make it another's.
+///
+/// # Errors
+/// It is of another account, or STS does not say.
+async fn check_caller(shared: &Shared<'_>, aggregator: &AggregatorSettings) -> anyhow::Result<Option<String>> {
+    let Some(expected) = &aggregator.expected_account else { return Ok(None) };
+    if shared.session.settings.answers_any_date() {
+        return Ok(None);
+    }
+    let caller = shared.connector.identity_for(&aggregator.address).await?;
+    aggregator.check_caller(&caller).map_err(anyhow::Error::msg)?;
+    tracing::info!(caller, %expected, "caller identity");
+    Ok(Some(caller))
 }
 
 /// Compares this machine's date with that of AWS Config, before anything is written. Where the lake's server has said already

@@ -34,6 +34,8 @@ pub(crate) struct AggregatorReport {
     pub(crate) aggregator: String,
     pub(crate) outcome: Outcome,
     pub(crate) error: Option<String>,
+    /// The caller identity, where `expected_account` is set.
+    pub(crate) caller: Option<String>,
     /// Which packs were asked for.
     pub(crate) population: Option<String>,
     /// Whether that depends on the compliance type, so that there are no trends.
@@ -121,6 +123,7 @@ impl AggregatorReport {
             aggregator: aggregator.to_string(),
             outcome: row.outcome,
             error,
+            caller: reading.caller,
             population: row.population,
             facts_only: row.facts_only.unwrap_or_default(),
             shards: row.shards,

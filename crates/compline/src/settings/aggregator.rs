@@ -17,6 +17,7 @@ pub(super) struct Aggregator {
     pub(super) id: Spanned<Text<AggregatorId>>,
     name: Text<AggregatorName>,
     region: Text<Region>,
+    expected_account: Option<Text<AccountId>>,
     fan_out: Option<Spanned<Text<WrittenFanOut>>>,
     role_arn: Option<Text<RoleArn>>,
     external_id: Option<Spanned<Text<ExternalId>>>,
@@ -86,9 +87,10 @@ impl Aggregator {
             None => self.no_role(document)?,
         };
         let filters = self.filter.into_iter().map(|filter| filter.0.0).collect();
+        let expected_account = self.expected_account.map(|account| account.0);
         let (id, name, region) = (self.id.into_inner().0, self.name.0, self.region.0);
         let address = AggregatorAddress { id, name, region, role };
-        Ok(AggregatorSettings { address, filters, fan_out, row_filter })
+        Ok(AggregatorSettings { address, expected_account, filters, fan_out, row_filter })
     }
 
     fn fan_out(&self, document: &Document<'_>, warnings: &mut Vec<String>) -> FanOut {

@@ -124,9 +124,9 @@ fn b14_b16_every_call_goes_through_the_proxy_to_its_own_aws_partition_and_no_sec
 fn b16_hosts_that_are_not_for_the_proxy_are_asked_directly() {
     let scene = Scene::new("");
     let proxy = Proxy::start();
-    let pipeline = scene.org_pipeline("lake", "", "max_attempts = 1").display().to_string();
+    let pipeline = scene.knows_only_now(scene.org_pipeline("lake", "", "max_attempts = 1"));
     let night = |no_proxy: &str| {
-        let mut command = scene.command(&["run", &pipeline, "--date", "2026-03-01"]);
+        let mut command = scene.command_with_keys(&["run", &pipeline]);
         command.env("HTTP_PROXY", format!("http://{}", proxy.address)).env("NO_PROXY", no_proxy);
         run(command)
     };
@@ -135,6 +135,17 @@ fn b16_hosts_that_are_not_for_the_proxy_are_asked_directly() {
     let before = proxy.asked();
     assert_eq!(night("127.0.0.1,.internal").code, Some(0));
     assert_eq!(proxy.asked(), before);
+}
+
+#[test]
+fn f12_the_simulator_is_asked_directly_whatever_proxies_the_environment_names() {
+    let scene = Scene::new("");
+    let proxy = Proxy::start();
+    let pipeline = scene.org_pipeline("lake", "", "max_attempts = 1").display().to_string();
+    let mut command = scene.command(&["run", &pipeline, "--date", "2026-03-01"]);
+    command.env("HTTP_PROXY", format!("http://{}", proxy.address)).env("HTTPS_PROXY", "http://127.0.0.1:9");
+    assert_eq!(run(command).code, Some(0));
+    assert!(proxy.asked().is_empty(), "{}", proxy.asked());
 }
 
 /// Credentials that seem to have ended a day before they are given, by a clock that is 26 hours fast.

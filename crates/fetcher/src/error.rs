@@ -119,7 +119,7 @@ impl Error for FetchError {}
 impl FetchError {
     /// Whether there were no credentials to ask with, so that every other call would fail as well.
     pub fn is_of_credentials(&self) -> bool {
-        matches!(&*self.cause, Cause::NotSent { hint, .. } if [MAY_ASSUME, SIGN_IN, REACH_STS].contains(hint))
+        matches!(&*self.cause, Cause::NotSent { hint, .. } if [MAY_ASSUME, TOO_LONG, SIGN_IN, REACH_STS].contains(hint))
     }
 
     /// Whether AWS refuses this operation to this identity, whatever else it may do.
@@ -204,7 +204,9 @@ fn hint(code: &str, context: &CallContext<'_>, response: &HttpResponse) -> Optio
         }
         "ExpiredTokenException" | "ExpiredToken" => "the credentials have ended: sign in again".to_owned(),
         "UnrecognizedClientException" | "InvalidClientTokenId" => {
-            "the credentials are not known in this region's partition".to_owned()
+            "the credentials are not known here: are they of this AWS partition, and is the region, if it is an opt-in one, switched on \
+             for the account?"
+                .to_owned()
         }
         "InvalidSignatureException" | "SignatureDoesNotMatch" | "RequestExpired" => {
             "is this machine's clock right?".to_owned()
@@ -222,6 +224,8 @@ fn hint(code: &str, context: &CallContext<'_>, response: &HttpResponse) -> Optio
 
 const MAY_ASSUME: &str =
     "may this identity assume the role (sts:AssumeRole), and does the role's trust policy name it and the external id?";
+const TOO_LONG: &str =
+    "role_duration_secs is longer than the role allows; a role that is assumed by a role has one hour at most";
 const SIGN_IN: &str = "sign in, or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
 const REACH_STS: &str = "credentials are fetched over the network, those of a role from STS: is it up, and HTTPS_PROXY set if \
     this machine needs it?";
@@ -231,6 +235,7 @@ fn connection_hint(reason: &str) -> &'static str {
     let reason = reason.to_lowercase();
     let says = |words: &str| reason.contains(words);
     match says("credential") {
+        true if says("durationseconds") => TOO_LONG,
         true if says("accessdenied") || says("assumerole") => MAY_ASSUME,
         true if says("io error") || says("timeout") => REACH_STS,
         true => SIGN_IN,

@@ -69,12 +69,14 @@ where
     };
     let status = service.raw().status().as_u16();
     let code = service.err().code().map_or_else(|| format!("HTTP {status}"), str::to_owned);
-    let message: String = service.err().message().unwrap_or("no message").chars().take(200).collect();
+    // Who is refused what on which resource stands at the end of S3's sentence.
+    let message: String = service.err().message().unwrap_or("no message").chars().take(600).collect();
     let reason = format!("{code}: {message} (request id {})", error.request_id().unwrap_or("none"));
     let kind = if status >= 500 { SinkErrorKind::Transient } else { SinkErrorKind::Permanent };
     let region = service.raw().headers().get("x-amz-bucket-region").map(str::to_owned);
     let region = region.or_else(|| region_in(service.raw().body().bytes()?));
-    SinkError::new(kind, doing_words, reason).hint(hint(&code, status, region, doing.verb))
+    let hint = hint_of_message(&code, &message).map(str::to_owned).or_else(|| hint(&code, status, region, doing.verb));
+    SinkError::new(kind, doing_words, reason).hint(hint)
 }
 
 impl S3 {
@@ -100,6 +102,33 @@ fn region_in(body: &[u8]) -> Option<String> {
     let (region, _) = body.split_once("<Region>")?.1.split_once("</Region>")?;
     let sound = !region.is_empty() && region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     sound.then(|| region.to_owned())
+}
+
+/// What to do where S3's own sentence says more than its code.
+fn hint_of_message(code: &str, message: &str) -> Option<&'static str> {
+    let says = |words: &str| message.contains(words);
+    match code {
+        "AccessDenied" if says("kms:") => Some(
+            "allow kms:GenerateDataKey and kms:Decrypt on the key of the lake to this identity, as pipelines/nightly/iam-policy.json has \
+             it under UseTheKeyOfTheLake, and in the key's own policy where it is of another account",
+        ),
+        "AccessDenied" if says("explicit deny") => Some(
+            "a policy refuses it whatever else allows it: the bucket's may want lake.encryption or lake.kms_key_id, lake.acl, or \
+             requests from a VPC endpoint",
+        ),
+        "InvalidRequest" if says("Content-MD5") || says("checksum") => Some(
+            "the bucket wants a checksum with each put (as with Object Lock): leave lake.checksums at when_supported",
+        ),
+        "InvalidObjectState" => Some(
+            "the object is in an archive class: restore it (`aws s3api restore-object`) and run again; lifecycle rules must leave the \
+             tables in a class that is read at once",
+        ),
+        "InvalidAccessKeyId" => Some(
+            "this S3 does not know the access key id: is it of this endpoint and AWS partition, and is the region, if it is an opt-in \
+             one, switched on for the account?",
+        ),
+        _ => None,
+    }
 }
 
 fn hint(code: &str, status: u16, region: Option<String>, verb: &str) -> Option<String> {
@@ -137,4 +166,34 @@ fn hint(code: &str, status: u16, region: Option<String>, verb: &str) -> Option<S
         }
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn w7_f15_the_hint_fits_what_s3_said() {
+        let denied = "User: arn:aws:sts::1:assumed-role/x/y is not authorized to perform: kms:GenerateDataKey on resource: k because";
+        for (code, message, hint) in [
+            ("AccessDenied", denied, Some("kms:GenerateDataKey and kms:Decrypt")),
+            (
+                "AccessDenied",
+                "x is not authorized to perform: s3:PutObject with an explicit deny in a resource-based policy",
+                Some("lake.encryption"),
+            ),
+            ("AccessDenied", "Access Denied", None),
+            (
+                "InvalidRequest",
+                "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock",
+                Some("lake.checksums"),
+            ),
+            ("InvalidObjectState", "The operation is not valid for the object's storage class", Some("restore-object")),
+            ("InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records.", Some("opt-in")),
+        ] {
+            let found = hint_of_message(code, message);
+            assert_eq!(found.is_some(), hint.is_some(), "{code}: {message}");
+            assert!(found.is_none_or(|found| found.contains(hint.unwrap_or_default())), "{code}: {message}");
+        }
+    }
 }

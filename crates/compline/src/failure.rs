@@ -1,7 +1,6 @@
 //! How a command ends when it does not end well.
 
 use crate::leases::Busy;
-use crate::session::Panicked;
 use compline_aws::EnvironmentError;
 use std::fmt;
 
@@ -29,6 +28,18 @@ impl fmt::Display for NotRecorded {
 }
 
 impl std::error::Error for NotRecorded {}
+
+/// The work panicked, which has been told.
+#[derive(Debug)]
+pub(crate) struct Panicked;
+
+impl fmt::Display for Panicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the work panicked")
+    }
+}
+
+impl std::error::Error for Panicked {}
 
 /// A panic, as a line for an operator.
 pub(crate) fn words_of_panic(panic: &std::panic::PanicHookInfo<'_>) -> String {

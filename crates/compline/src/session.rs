@@ -3,7 +3,7 @@
 //! Everything that reads or writes a lake goes through here: the lake is opened, leases are acquired, the date is fixed once
 //! they are held, a signal or a lost lease ends the work, what is being cleaned up gets its time, and leases are released.
 
-use crate::failure::{Ending, Failure, NotRecorded, Signal};
+use crate::failure::{Ending, Failure, NotRecorded, Panicked, Signal};
 use crate::journal::Journal;
 use crate::leases::Leases;
 use crate::progress::Progress;
@@ -51,18 +51,6 @@ pub(crate) enum Access {
     /// The same for every aggregator that the lake has as well.
     WriteAll { wait: Duration },
 }
-
-/// The work panicked, which has been told.
-#[derive(Debug)]
-pub(crate) struct Panicked;
-
-impl std::fmt::Display for Panicked {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the work panicked")
-    }
-}
-
-impl std::error::Error for Panicked {}
 
 /// How a session ended.
 #[derive(Debug)]

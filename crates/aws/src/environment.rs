@@ -7,6 +7,8 @@ use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
+use aws_smithy_async::time::SystemTimeSource;
 use aws_types::os_shim_internal::{Env, Fs};
 use compline_model::causes;
 use std::time::Duration;
@@ -85,6 +87,9 @@ fn simulated() -> SdkConfig {
             "simulated",
         )))
         .http_client(trust::without_proxy())
+        // A role is assumed by these: without a clock the SDK panics.
+        .time_source(SystemTimeSource::new())
+        .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
         .build()
 }
 

@@ -59,11 +59,7 @@ impl History {
             let Some(first) = snapshots.first() else { continue };
             let trends = self.trends.get(id).unwrap_or(&none);
             for date in trends.range(first..).rev().filter(|date| !snapshots.contains(date)) {
-                let is_dropped = match Ledger::read(lake, id, *date).await {
-                    Err(error) if crate::journal::is_damage(&error) => false,
-                    ledger => ledger?.is_dropped(),
-                };
-                if is_dropped {
+                if Ledger::sound(lake, id, *date).await?.is_some_and(|ledger| ledger.is_dropped()) {
                     self.dropped_to.insert(id.clone(), *date);
                     break;
                 }

@@ -126,6 +126,17 @@ impl Ledger {
         Ok(rows.map_or_else(Self::default, |rows| Self::of(&rows)))
     }
 
+    /// The same, where a damaged file costs no more than what it says: nothing then.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub(crate) async fn sound(lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> anyhow::Result<Option<Self>> {
+        match lake.read(&Self::partition(id, date), None).await {
+            Err(error) if error.is_damage() => Ok(None),
+            rows => Ok(Some(rows?.map_or_else(Self::default, |rows| Self::of(&rows)))),
+        }
+    }
+
     /// Adds a row to a day's ledger, or replaces the one of its run.
     ///
     /// # Errors

@@ -229,10 +229,9 @@ async fn proven(
     }
     let inventory = lake.inventory(chrono::DateTime::UNIX_EPOCH).await?;
     for date in dates {
-        let ledger = match Ledger::read(lake, id, *date).await {
+        let Some(ledger) = Ledger::sound(lake, id, *date).await? else {
             // Its row could not say that the day was dropped.
-            Err(error) if crate::journal::is_damage(&error) => return Ok((proven, Some(*date))),
-            ledger => ledger?,
+            return Ok((proven, Some(*date)));
         };
         for table in Dataset::PACKS.snapshot() {
             let month = Month { table, month: SnapshotMonth::from(*date), aggregator: id.clone() };
@@ -466,10 +465,7 @@ impl Ledgers {
     async fn of_day(&mut self, lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> anyhow::Result<&Ledger> {
         Ok(match self.0.entry(date) {
             Entry::Occupied(read) => read.into_mut(),
-            Entry::Vacant(unread) => unread.insert(match Ledger::read(lake, id, date).await {
-                Err(error) if crate::journal::is_damage(&error) => Ledger::default(),
-                ledger => ledger?,
-            }),
+            Entry::Vacant(unread) => unread.insert(Ledger::sound(lake, id, date).await?.unwrap_or_default()),
         })
     }
 

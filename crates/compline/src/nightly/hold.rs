@@ -5,7 +5,7 @@ use super::Shared;
 use super::collect::Collected;
 use crate::held::{Held, Holding, held, hint};
 use crate::history::Span;
-use crate::journal::{Journal, is_damage};
+use crate::journal::Journal;
 use crate::ledger::{Ledger, LedgerRow};
 use crate::population::{Population, Told, is_comparable};
 use anyhow::{Context, bail};
@@ -42,10 +42,7 @@ impl Shared<'_> {
         let (lake, date) = (&self.session.lake, self.night.date);
         // What the journal fails with is told of the aggregator.
         let Ok(journal) = journal else { return Ok(true) };
-        let ledger = match Ledger::read(lake, id, date).await {
-            Err(error) if is_damage(&error) => Ledger::default(),
-            ledger => ledger?,
-        };
+        let ledger = Ledger::sound(lake, id, date).await?.unwrap_or_default();
         let holding = held(lake, self.dataset, id, date, &ledger).await?;
         Ok(!matches!(holding, Holding::Nothing) || journal.has_blocked_hold(date))
     }

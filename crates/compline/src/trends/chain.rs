@@ -168,10 +168,7 @@ impl<'a> Chain<'a> {
         first: SnapshotDate,
     ) -> anyhow::Result<Option<Population>> {
         for date in self.history.ledgers_between(self.id, after, first) {
-            let ledger = match Ledger::read(self.lake, self.id, date).await {
-                Err(error) if crate::journal::is_damage(&error) => continue,
-                ledger => ledger?,
-            };
+            let Some(ledger) = Ledger::sound(self.lake, self.id, date).await? else { continue };
             if ledger.is_dropped() {
                 let population = ledger.last_commit().and_then(Population::of_row);
                 return Ok(population.filter(|population| population.facts_only));

@@ -1,6 +1,6 @@
 //! Months: a table's days of a month in one object, for scans over years. The days' own objects stay as they are.
 
-use super::snapshot::another_file;
+use super::snapshot::as_committed;
 use super::{Lake, Partition, Place, Stored, blocking};
 use crate::month_file::{Footer, MonthDays, MonthReader, MonthWriter, days_in, first_guess};
 use crate::{Layout, SinkError, SinkErrorKind};
@@ -176,21 +176,17 @@ impl<'a> Sources<'a> {
     /// The rows of a day, which comes after those that were asked for.
     async fn day(&mut self, date: SnapshotDate) -> Result<Stored, SinkError> {
         let month = &self.plan.month;
-        let committed = self.plan.committed.get(&date);
+        let committed = self.plan.committed.get(&date).map(String::as_str);
         if self.plan.days.contains(&date) {
             let partition = month.day(date);
             let key = partition.key();
             let stored = self.lake.stored(&partition, Place::Table, None).await?.ok_or_else(|| gone(&key))?;
-            return match committed.filter(|committed| **committed != stored.sha256) {
-                None => Ok(stored),
-                Some(committed) => Err(another_file(&key, committed, &stored.sha256)),
-            };
+            as_committed(&key, committed, &stored.sha256)?;
+            return Ok(stored);
         }
         let Some((mut reader, mut order)) = self.present.take() else { return Err(gone(&month.key())) };
         let sha256 = reader.days.get(&date).cloned().unwrap_or_default();
-        if let Some(committed) = committed.filter(|committed| **committed != sha256) {
-            return Err(another_file(&format!("{} of {date}", month.key()), committed, &sha256));
-        }
+        as_committed(&format!("{} of {date}", month.key()), committed, &sha256)?;
         let (reader, order, rows) = blocking("decode", move || {
             while let Some(next) = order.pop() {
                 let rows = reader.take_day(next)?;

@@ -2,8 +2,8 @@
 //! aside until a person accepts it.
 
 use super::{Committed, Lake, Partition, Stored, blocking, sha256};
+use crate::SinkError;
 use crate::parquet_file::{decode, encode};
-use crate::{SinkError, SinkErrorKind};
 use arrow::array::RecordBatch;
 use bytes::Bytes;
 
@@ -80,10 +80,8 @@ impl Lake {
         columns: Option<&'static [&'static str]>,
     ) -> Result<Option<RecordBatch>, SinkError> {
         let Some(stored) = self.stored(partition, Place::Table, columns).await? else { return Ok(None) };
-        match hash.filter(|hash| *hash != stored.sha256) {
-            None => Ok(Some(stored.rows)),
-            Some(hash) => Err(another_file(&partition.key(), hash, &stored.sha256)),
-        }
+        as_committed(&partition.key(), hash, &stored.sha256)?;
+        Ok(Some(stored.rows))
     }
 
     /// Removes what is held of partitions.
@@ -95,11 +93,12 @@ impl Lake {
     }
 }
 
-/// A sound file is where another one was committed.
-pub(super) fn another_file(key: &str, committed: &str, there: &str) -> SinkError {
+/// Compares the file that is there with the one that was committed, as far as that is known.
+pub(super) fn as_committed(key: &str, committed: Option<&str>, there: &str) -> Result<(), SinkError> {
+    let Some(committed) = committed.filter(|committed| *committed != there) else { return Ok(()) };
     let reason =
         format!("it is not the file that was committed: its SHA-256 is {there}, and the ledger says {committed}");
     let hint = "restore the file that was committed (an earlier version of the object, or a copy); a day of which there is an \
                 archive can be imported again with --replace";
-    SinkError::new(SinkErrorKind::Damaged, format!("read {key}"), reason).hint(Some(hint.to_owned()))
+    Err(SinkError::damaged(format!("read {key}"), reason).hint(Some(hint.to_owned())))
 }

@@ -57,6 +57,8 @@ fn a_day_that_is_accepted_is_what_the_ledger_says_was_held_with_the_filters_of_t
     let ended = held.small("", &[]);
     assert_eq!(ended.code, Some(4), "{ended:?}");
     is_sound(&held.scene, &held.pipeline, &[]);
+    let history = run(held.scene.command(&["history", &held.pipeline])).stdout;
+    assert!(history.contains("--accept"), "{history}");
     // Accepted with a file that says otherwise by now.
     let ended = held.small("exclude = { account_id = [\"000000000001\"] }", &["--accept"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -68,6 +70,8 @@ fn a_day_that_is_accepted_is_what_the_ledger_says_was_held_with_the_filters_of_t
     }
     assert!(!held.is_held());
     is_sound(&held.scene, &held.pipeline, &[]);
+    let history = run(held.scene.command(&["history", &held.pipeline])).stdout;
+    assert!(history.contains("was held; a later run decided that") && !history.contains("--accept"), "{history}");
     // Once more: nothing is collected in its place, whatever there is now.
     let committed = held.scene.rows(Table::PackCompliance, "org", DAYS[1]);
     let again = held.small("", &["--accept"]);

@@ -138,6 +138,28 @@ fn old_states_are_dropped_but_never_what_the_next_night_goes_on_from() {
 }
 
 #[test]
+fn what_was_dropped_is_known_to_a_pipeline_file_that_says_nothing_of_it_and_what_is_lost_is_told() {
+    let (scene, pipeline) = kept("pack_status_days = 5");
+    maintain(&scene, &pipeline, &["--apply"]);
+    let other = scene.org_pipeline("lake", "", "").display().to_string();
+    is_sound(&scene, &other, &[]);
+    let before = tables(&scene);
+    let ended = run(scene.command(&["trends", &other]));
+    assert_eq!(ended.stdout, "org: 7 of 7 days were as their snapshots say, 2026-01-02 to 2026-03-01\n");
+    assert_eq!(tables(&scene), before);
+
+    for day in ["2026-03-02", "2026-03-03"] {
+        scene.night(Path::new(&other), day);
+    }
+    let last = scene.path("lake/pack_status/snapshot_date=2026-03-02/aggregator=org/data.parquet");
+    std::fs::remove_file(last).expect("removed");
+    let ended = run(scene.command(&["verify", &other]));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stdout.contains("problem: pack_status of 2026-03-02 is not there\n"), "{ended:?}");
+    assert!(ended.stdout.ends_with("2 problems found\n"), "its trend tables too: {ended:?}");
+}
+
+#[test]
 fn snapshots_are_dropped_only_when_told_after_their_months_are_verified_and_trends_go_on() {
     let (scene, pipeline) =
         kept("snapshot_days = 5\npack_status_days = 5\ncompact = [\"pack_compliance\", \"source_status\"]");

@@ -1,6 +1,7 @@
 //! Variables that are wrong in ways which the SDK does not say, or panics at.
 
 use crate::EnvironmentError;
+use std::sync::Once;
 
 /// Looks through them. `variable` gives the value of one, if it is set.
 pub(crate) fn check(variable: impl Fn(&str) -> Option<String>) -> Result<(), EnvironmentError> {
@@ -18,12 +19,16 @@ pub(crate) fn check(variable: impl Fn(&str) -> Option<String>) -> Result<(), Env
     match variable("AWS_WEB_IDENTITY_TOKEN_FILE").filter(|path| !path.is_empty()) {
         Some(path) => token_file(&path),
         None => {
+            // Each service loads the environment, and one warning says it.
+            static SAID: Once = Once::new();
             if let Some(role) = role {
-                tracing::warn!(
-                    role,
-                    "AWS_ROLE_ARN is ignored, since AWS_WEB_IDENTITY_TOKEN_FILE is not set: whoever else the environment names is \
-                     asked as; `compline check` says who that is"
-                );
+                SAID.call_once(|| {
+                    tracing::warn!(
+                        role,
+                        "AWS_ROLE_ARN is ignored, since AWS_WEB_IDENTITY_TOKEN_FILE is not set: whoever else the environment names is \
+                         asked as; `compline check` says who that is"
+                    );
+                });
             }
             Ok(())
         }

@@ -14,8 +14,10 @@ pub(crate) struct History {
     ledgers: Partitions,
     /// The last day of each aggregator that was dropped though a snapshot before it is there, as one that was restored.
     dropped_to: BTreeMap<AggregatorId, SnapshotDate>,
-    /// `pack_status` of earlier days is not retained.
-    pub(crate) statuses_from: Option<SnapshotDate>,
+    /// The states of earlier days are not retained, as the settings say.
+    statuses_from: Option<SnapshotDate>,
+    /// The same, as it was noted when they were dropped, whose settings ever that were.
+    noted: BTreeMap<AggregatorId, SnapshotDate>,
 }
 
 /// Days from one to another, both included; from the first or to the last unless given.
@@ -48,8 +50,27 @@ impl History {
             ledgers: lake.partitions(Table::Runs).await?,
             dropped_to: BTreeMap::new(),
             statuses_from,
+            noted: BTreeMap::new(),
         };
-        listed.with_restored(lake).await
+        listed.with_dropped_statuses(lake, dataset).await?.with_restored(lake).await
+    }
+
+    /// Looks for what is noted of states that were dropped, where one is missing.
+    async fn with_dropped_statuses(mut self, lake: &Lake, dataset: &Dataset) -> anyhow::Result<Self> {
+        let none = BTreeSet::new();
+        for (id, trends) in &self.trends {
+            if !trends.is_subset(self.statuses.get(id).unwrap_or(&none))
+                && let Some(from) = lake.retained_from(id, dataset.status).await?
+            {
+                self.noted.insert(id.clone(), from);
+            }
+        }
+        Ok(self)
+    }
+
+    /// The first day whose state is retained, if earlier ones are dropped.
+    pub(crate) fn statuses_from(&self, id: &AggregatorId) -> Option<SnapshotDate> {
+        self.statuses_from.max(self.noted.get(id).copied())
     }
 
     /// Looks for days that were dropped and come after a snapshot. There are none unless such a snapshot was restored.
@@ -86,8 +107,10 @@ impl History {
             partitions
         };
         let (snapshots, trends) = (of(dataset.facts), of(dataset.trends));
-        let (statuses, ledgers, dropped_to) = (of(dataset.status), of(Table::Runs), BTreeMap::new());
-        Self { snapshots, trends, statuses, ledgers, dropped_to, statuses_from }.with_restored(lake).await
+        let (statuses, ledgers) = (of(dataset.status), of(Table::Runs));
+        let (dropped_to, noted) = (BTreeMap::new(), BTreeMap::new());
+        let listed = Self { snapshots, trends, statuses, ledgers, dropped_to, statuses_from, noted };
+        listed.with_dropped_statuses(lake, dataset).await?.with_restored(lake).await
     }
 
     /// The days of an aggregator's snapshots, from one to another, in order.

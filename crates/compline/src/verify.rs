@@ -9,7 +9,6 @@ use crate::ledger::Ledger;
 use crate::progress::Progress;
 use crate::session::Session;
 use crate::trends::{Computing, recompute};
-use chrono::TimeDelta;
 use compline_model::{AggregatorId, Dataset, RunId, SnapshotDate, SnapshotMonth, Table};
 use compline_sink::{Inventory, Lake, Month, Object, Partition};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -20,13 +19,6 @@ const CONCURRENCY: usize = 2;
 
 /// How often an aggregator is looked at that another run changes meanwhile.
 const MAX_ATTEMPTS: u32 = 3;
-
-/// What is no longer retained, as the settings say.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct RetainedFrom {
-    pub(crate) statuses: Option<SnapshotDate>,
-    pub(crate) snapshots: Option<SnapshotDate>,
-}
 
 /// What was found in a lake.
 #[derive(Debug)]
@@ -93,14 +85,13 @@ pub(crate) async fn verify(
     span: Span,
 ) -> anyhow::Result<Verified> {
     let (keep, today, lake) = (&session.settings.keep, session.today(), &session.lake);
-    let retained_from = RetainedFrom { statuses: keep.statuses_from(today), snapshots: keep.snapshots_from(today) };
     let mut inventory = lake.inventory((session.clock)()).await?;
     let known = inventory.aggregators();
     let mut aggregators = Vec::new();
     for id in known.iter().filter(|id| only.is_none_or(|only| only.contains(id))) {
         for attempt in 1.. {
             let pending = Journal::peek(lake, id).await?;
-            let history = History::of(lake, &inventory, &Dataset::PACKS, retained_from.statuses).await?;
+            let history = History::of(lake, &inventory, &Dataset::PACKS, keep.statuses_from(today)).await?;
             let progress = &session.progress;
             let verifying = Verifying {
                 lake,
@@ -109,7 +100,7 @@ pub(crate) async fn verify(
                 history: &history,
                 id,
                 span,
-                retained_from,
+                snapshots_from: keep.snapshots_from(today),
                 pending: &pending,
                 progress,
             };
@@ -200,58 +191,18 @@ struct Verifying<'a> {
     history: &'a History,
     id: &'a AggregatorId,
     span: Span,
-    retained_from: RetainedFrom,
+    /// The first day whose snapshot is retained, as the settings say.
+    snapshots_from: Option<SnapshotDate>,
     pending: &'a Pending,
     progress: &'a Progress,
 }
 
 impl Verifying<'_> {
     async fn aggregator(&self) -> anyhow::Result<Found> {
-        let Self { lake, inventory, history, id, span, retained_from, .. } = *self;
-        let mut tables: BTreeMap<SnapshotDate, BTreeMap<Table, u64>> = BTreeMap::new();
-        for (partition, object) in &inventory.partitions {
-            if partition.aggregator == *id && span.has(partition.date) {
-                tables.entry(partition.date).or_default().insert(partition.table, object.bytes);
-            }
-        }
-        let days: Vec<SnapshotDate> = history.days(id, span).collect();
-        let held = inventory.held.keys().filter(|held| held.aggregator == *id && span.has(held.date));
-        let held: BTreeSet<SnapshotDate> = held.map(|held| held.date).collect();
-        let mut found = Found {
-            aggregator: id.clone(),
-            files: tables.values().map(|tables| tables.len() as u64).sum(),
-            bytes: tables.values().flat_map(BTreeMap::values).sum(),
-            rows: 0,
-            problems: Vec::new(),
-            in_progress: Vec::new(),
-            gaps: Vec::new(),
-            dropped: Vec::new(),
-            held: held.into_iter().collect(),
-            damaged_ledgers: Vec::new(),
-            days,
-        };
-
-        let bar = self.progress.steps(tables.len() as u64, "days");
-        bar.set_message(id.to_string());
-        let dropped = history.dropped(id);
-        let each = tables.iter().map(async |(date, tables)| {
-            let day = day::Day {
-                lake,
-                dataset: self.dataset,
-                id,
-                date: *date,
-                status_is_dropped: retained_from.statuses.is_some_and(|from| *date < from),
-                was_dropped_before_the_ledger_said_so: dropped.contains(date)
-                    && retained_from.snapshots.is_some_and(|from| *date < from),
-            };
-            let day = day.verify(tables.keys().copied().collect()).await;
-            bar.inc(1);
-            day
-        });
-        let each: Vec<day::Verified> = stream::iter(each).buffered(CONCURRENCY).try_collect().await?;
-        bar.finish_and_clear();
+        let tables = self.tables();
+        let mut found = self.listed(&tables);
         let mut ledgers = BTreeMap::new();
-        for day in each {
+        for day in self.days(&tables).await? {
             found.rows += day.snapshot_rows;
             found.problems.extend(day.problems);
             found.dropped.extend(day.is_dropped.then_some(day.date));
@@ -269,6 +220,62 @@ impl Verifying<'_> {
             }
         }
         Ok(found)
+    }
+
+    /// The tables of each day, with their sizes.
+    fn tables(&self) -> BTreeMap<SnapshotDate, BTreeMap<Table, u64>> {
+        let mut tables: BTreeMap<SnapshotDate, BTreeMap<Table, u64>> = BTreeMap::new();
+        for (partition, object) in &self.inventory.partitions {
+            if partition.aggregator == *self.id && self.span.has(partition.date) {
+                tables.entry(partition.date).or_default().insert(partition.table, object.bytes);
+            }
+        }
+        tables
+    }
+
+    /// What the inventory alone says.
+    fn listed(&self, tables: &BTreeMap<SnapshotDate, BTreeMap<Table, u64>>) -> Found {
+        let Self { inventory, history, id, span, .. } = *self;
+        let held = inventory.held.keys().filter(|held| held.aggregator == *id && span.has(held.date));
+        let held: BTreeSet<SnapshotDate> = held.map(|held| held.date).collect();
+        Found {
+            aggregator: id.clone(),
+            days: history.days(id, span).collect(),
+            files: tables.values().map(|tables| tables.len() as u64).sum(),
+            rows: 0,
+            bytes: tables.values().flat_map(BTreeMap::values).sum(),
+            problems: Vec::new(),
+            in_progress: Vec::new(),
+            gaps: Vec::new(),
+            dropped: Vec::new(),
+            held: held.into_iter().collect(),
+            damaged_ledgers: Vec::new(),
+        }
+    }
+
+    /// Reads the days.
+    async fn days(&self, tables: &BTreeMap<SnapshotDate, BTreeMap<Table, u64>>) -> anyhow::Result<Vec<day::Verified>> {
+        let Self { lake, dataset, history, id, .. } = *self;
+        let bar = self.progress.steps(tables.len() as u64, "days");
+        bar.set_message(id.to_string());
+        let dropped = history.dropped(id);
+        let each = tables.iter().map(async |(date, tables)| {
+            let day = day::Day {
+                lake,
+                dataset,
+                id,
+                date: *date,
+                status_is_dropped: history.statuses_from(id).is_some_and(|from| *date < from),
+                was_dropped_before_the_ledger_said_so: dropped.contains(date)
+                    && self.snapshots_from.is_some_and(|from| *date < from),
+            };
+            let day = day.verify(tables.keys().copied().collect()).await;
+            bar.inc(1);
+            day
+        });
+        let each: Vec<day::Verified> = stream::iter(each).buffered(CONCURRENCY).try_collect().await?;
+        bar.finish_and_clear();
+        Ok(each)
     }
 
     /// What is wrong with what is held of a day: it is both files that the ledger says, or nobody can accept it.
@@ -377,7 +384,6 @@ pub(crate) fn days_of(inventory: &Inventory, month: &Month) -> BTreeSet<Snapshot
 
 /// The calendar days between the first and the last that are not among them.
 fn gaps(days: &BTreeSet<SnapshotDate>) -> Vec<(SnapshotDate, SnapshotDate)> {
-    let next = |date: SnapshotDate| SnapshotDate::from(date.day() + TimeDelta::days(1));
     let pairs = days.iter().copied().zip(days.iter().copied().skip(1));
-    pairs.filter(|(one, other)| next(*one) != *other).map(|(one, other)| (next(one), other.minus_days(1))).collect()
+    pairs.filter(|(one, other)| one.next() != *other).map(|(one, other)| (one.next(), other.minus_days(1))).collect()
 }

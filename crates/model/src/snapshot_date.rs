@@ -32,6 +32,12 @@ impl SnapshotDate {
     pub fn minus_days(self, days: u32) -> Self {
         Self(self.0.checked_sub_days(Days::new(u64::from(days))).unwrap_or(NaiveDate::MIN))
     }
+
+    /// The day after this one (the last possible day where there is none).
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.succ_opt().unwrap_or(NaiveDate::MAX))
+    }
 }
 
 impl From<NaiveDate> for SnapshotDate {

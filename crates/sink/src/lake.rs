@@ -4,6 +4,7 @@ mod checkpoints;
 mod inventory;
 mod journal;
 mod months;
+mod retention;
 mod runs;
 mod snapshot;
 

@@ -33,6 +33,9 @@ struct Run {
     unreconciled: Option<u64>,
     commit_number: Option<u64>,
     error: Option<String>,
+    /// Whether it set the day aside, and something became of that since.
+    #[serde(skip)]
+    is_decided: bool,
 }
 
 pub(super) async fn history(arguments: &HistoryArguments, clock: Clock) -> Result<Ending, Failure> {
@@ -65,14 +68,16 @@ async fn last_runs(session: &Session<'_>, nights: u32) -> anyhow::Result<Vec<Run
                 }
                 ledger => ledger?,
             };
-            runs.extend(ledger.rows().iter().map(|row| Run::of(aggregator, *date, row)));
+            let held = ledger.held();
+            let is_decided = |row: &LedgerRow| row.outcome == Outcome::Held && held != Some(row);
+            runs.extend(ledger.rows().iter().map(|row| Run::of(aggregator, *date, row, is_decided(row))));
         }
     }
     Ok(runs)
 }
 
 impl Run {
-    fn of(aggregator: &AggregatorId, date: SnapshotDate, row: &LedgerRow) -> Self {
+    fn of(aggregator: &AggregatorId, date: SnapshotDate, row: &LedgerRow, is_decided: bool) -> Self {
         let row = row.clone();
         Self {
             snapshot_date: date.to_string(),
@@ -90,6 +95,7 @@ impl Run {
             unreconciled: row.unreconciled,
             commit_number: row.commit_number,
             error: row.error,
+            is_decided,
         }
     }
 }
@@ -135,6 +141,8 @@ fn told(runs: &[Run]) -> String {
     let mut text = format!("{table}\n");
     for run in runs {
         if let Some(error) = &run.error {
+            // What was to be done about it is done.
+            let error = if run.is_decided { "was held; a later run decided that" } else { error };
             let _ = writeln!(text, "{} {}: {error}", run.snapshot_date, run.aggregator);
         }
     }

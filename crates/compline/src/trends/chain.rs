@@ -312,7 +312,7 @@ impl<'a> Chain<'a> {
     fn retains(&self, table: Table, date: SnapshotDate) -> bool {
         // The last one stays, however old: the next day goes on from it. One that is there stays until it is dropped.
         table != self.dataset.status
-            || self.history.statuses_from.is_none_or(|from| date >= from)
+            || self.history.statuses_from(self.id).is_none_or(|from| date >= from)
             || self.dates.last() == Some(&date)
             || self.statuses.contains(&date)
     }

@@ -16,7 +16,7 @@ pub(super) struct Day<'a> {
     pub(super) dataset: &'static Dataset,
     pub(super) id: &'a AggregatorId,
     pub(super) date: SnapshotDate,
-    /// Whether the settings say that such a day's `pack_status` is no longer retained.
+    /// Whether such a day's `pack_status` is no longer retained.
     pub(super) status_is_dropped: bool,
     /// Whether a version whose ledger did not say so may have dropped the snapshot, as the settings have it.
     pub(super) was_dropped_before_the_ledger_said_so: bool,

@@ -58,7 +58,7 @@ enum Own {
     Checkpoint,
     /// An object that `check` put there to see whether it may.
     Probe,
-    /// Leases, markers of older versions, raw pages, damaged files that were made again.
+    /// Leases, markers of older versions, raw pages, damaged files that were made again, notes of what was dropped.
     InUse,
 }
 
@@ -194,7 +194,7 @@ fn own(key: &str) -> Option<Own> {
         }
         "checkpoints" => Some(Own::Checkpoint),
         "probe" => Some(Own::Probe),
-        "lease" | "redo" | "raw" | "damaged" => Some(Own::InUse),
+        "lease" | "redo" | "raw" | "damaged" | "retention" => Some(Own::InUse),
         _ => None,
     }
 }

@@ -1,0 +1,247 @@
+//! What is to be done for an aggregator, worked out without changing anything.
+
+use crate::ledger::{Ledger, LedgerRow};
+use crate::session::Session;
+use crate::settings::KeepSettings;
+use crate::verify::days_of;
+use compline_model::{AggregatorId, Dataset, SnapshotDate, SnapshotMonth, Table};
+use compline_sink::{Inventory, Lake, Month, MonthDays, MonthPlan, Object, Partition};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What is to be done for an aggregator, in this order.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    /// Months to be compacted, or compacted again.
+    pub(super) compact: Vec<MonthPlan>,
+    /// Days whose own snapshot files are dropped, the oldest first.
+    pub(super) drop: Vec<SnapshotDate>,
+    /// `pack_status` that is dropped, the oldest first.
+    pub(super) drop_statuses: Vec<(Partition, Object)>,
+    /// What is left alone that one would expect to be done, and why.
+    pub(super) notes: Vec<String>,
+    /// Whether that is for a month that is damaged.
+    pub(super) is_damaged: bool,
+}
+
+/// Works out what is to be done for an aggregator.
+pub(super) async fn plan(session: &Session<'_>, inventory: &Inventory, id: &AggregatorId) -> anyhow::Result<Plan> {
+    let (keep, today) = (&session.settings.keep, session.today());
+    let mut plan = Plan::default();
+    // The days that will be in a month's object once the plan is done.
+    let mut in_months: BTreeMap<Table, BTreeSet<SnapshotDate>> = BTreeMap::new();
+    let mut ledgers = Ledgers::default();
+    for table in &keep.compact {
+        for month in complete_months(inventory, *table, id, today) {
+            let days = plan.month(&session.lake, inventory, month, &mut ledgers).await?;
+            in_months.entry(*table).or_default().extend(days);
+        }
+    }
+    plan.drops(inventory, keep, id, today, &in_months);
+    plan.lost(&session.lake, inventory, id, &mut ledgers).await?;
+    Ok(plan)
+}
+
+impl Plan {
+    pub(super) fn none(note: String) -> Self {
+        Self { notes: vec![note], ..Self::default() }
+    }
+
+    /// Plans a month, if it is not there as it must be. Gives the days that its object will have.
+    async fn month(
+        &mut self,
+        lake: &Lake,
+        inventory: &Inventory,
+        month: Month,
+        ledgers: &mut Ledgers,
+    ) -> anyhow::Result<BTreeSet<SnapshotDate>> {
+        let days = days_of(inventory, &month);
+        let object = inventory.months.get(&month);
+        let there = match object {
+            None => MonthDays::new(),
+            Some(object) => match lake.days_of_month(&month, object.bytes).await {
+                Err(error) if error.is_damage() => {
+                    if let Some(lacking) = ledgers.committed_elsewhere(lake, inventory, &month, &days).await? {
+                        self.notes.push(format!("left as it is, since {lacking} may be in no other file: {error}"));
+                        self.is_damaged = true;
+                        return Ok(BTreeSet::new());
+                    }
+                    tracing::warn!(%error, "compacting the month again: each of its days has a file of its own");
+                    MonthDays::new()
+                }
+                there => there?,
+            },
+        };
+        let in_month: BTreeSet<SnapshotDate> = there.keys().copied().collect();
+        let only_in_month: BTreeSet<SnapshotDate> = in_month.difference(&days).copied().collect();
+        let all: BTreeSet<SnapshotDate> = in_month.union(&days).copied().collect();
+        let mut is_out_of_date = !days.is_subset(&in_month);
+        let mut sha256s = BTreeMap::new();
+        for date in &all {
+            let day = Partition { table: month.table, date: *date, aggregator: month.aggregator.clone() };
+            let modified = inventory.partitions.get(&day).map(|day| day.modified);
+            is_out_of_date |= modified.zip(object).is_some_and(|(modified, object)| modified > object.modified);
+            // The ledger knows it whatever the clocks of the stores say.
+            let ledger = ledgers.of_day(lake, &day.aggregator, *date).await?;
+            if let Some(sha256) = ledger.committed_sha256(month.table) {
+                is_out_of_date |= days.contains(date) && there.get(date) != Some(sha256);
+                sha256s.insert(*date, sha256.clone());
+            }
+        }
+        if is_out_of_date {
+            self.compact.push(MonthPlan { month, days, only_in_month, committed: sha256s });
+        }
+        Ok(all)
+    }
+
+    fn drops(
+        &mut self,
+        inventory: &Inventory,
+        keep: &KeepSettings,
+        id: &AggregatorId,
+        today: SnapshotDate,
+        in_months: &BTreeMap<Table, BTreeSet<SnapshotDate>>,
+    ) {
+        let dataset = &Dataset::PACKS;
+        let snapshots = dates(inventory, dataset.facts, id);
+        // The last snapshot stays, however old it is: the next one goes on from it.
+        let old = |date: &SnapshotDate| {
+            keep.snapshots_from(today).is_some_and(|from| *date < from)
+                && snapshots.last().is_some_and(|last| date < last)
+        };
+        // A day that is held could not be accepted any more once its neighbours are gone.
+        let held = inventory.held.keys().filter(|held| held.aggregator == *id).map(|held| held.date).min();
+        // A day goes as a whole, and only once its month has each of its tables.
+        let goes = |date: &SnapshotDate| {
+            let in_month = |table: &Table| in_months.get(table).is_some_and(|days| days.contains(date));
+            old(date) && dataset.snapshot().iter().all(in_month) && held.is_none_or(|held| *date < held)
+        };
+        // From the oldest on, without a gap: what is left begins with a day whose state before it is retained.
+        self.drop = snapshots.iter().copied().take_while(goes).collect();
+        if let Some(first) = snapshots.iter().find(|date| old(date) && !goes(date)) {
+            let missing: Vec<&str> =
+                dataset.snapshot().into_iter().filter(|table| !keep.compact.contains(table)).map(Table::name).collect();
+            self.notes.push(if let Some(held) = held.filter(|held| first >= held) {
+                format!("snapshots from {first} on are retained: {held} is held, so accept or reject that first")
+            } else if missing.is_empty() {
+                format!("snapshots from {first} on are retained until their month is compacted")
+            } else {
+                format!(
+                    "snapshots from {first} on are retained: they are dropped only once their month has them, so add {} to \
+                     maintain.compact",
+                    missing.join(" and ")
+                )
+            });
+        }
+        self.drop_statuses = old_statuses(inventory, keep, id, today, &self.drop);
+    }
+
+    /// Notes months that do not have days whose own files were dropped: nothing else has them.
+    async fn lost(
+        &mut self,
+        lake: &Lake,
+        inventory: &Inventory,
+        id: &AggregatorId,
+        ledgers: &mut Ledgers,
+    ) -> anyhow::Result<()> {
+        for table in Dataset::PACKS.snapshot() {
+            let own = dates(inventory, table, id);
+            let mut without: BTreeMap<SnapshotMonth, Vec<SnapshotDate>> = BTreeMap::new();
+            for date in dates(inventory, Table::Runs, id).difference(&own) {
+                without.entry(SnapshotMonth::from(*date)).or_default().push(*date);
+            }
+            for (month, dates) in without {
+                let month = Month { table, month, aggregator: id.clone() };
+                let there = match inventory.months.get(&month) {
+                    Some(object) => lake.days_of_month(&month, object.bytes).await.unwrap_or_default(),
+                    None => MonthDays::new(),
+                };
+                for date in dates.into_iter().filter(|date| !there.contains_key(date)) {
+                    if ledgers.of_day(lake, id, date).await?.is_dropped() {
+                        let key = month.key();
+                        self.notes.push(format!(
+                            "{key} does not have {date}, which was dropped: restore an earlier version of it"
+                        ));
+                        self.is_damaged = true;
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is nothing to do.
+    pub(super) fn is_empty(&self) -> bool {
+        self.compact.is_empty() && self.drop.is_empty() && self.drop_statuses.is_empty()
+    }
+}
+
+/// `pack_status` that is old enough to be dropped, the oldest first, once these snapshots are: not what the first snapshot that
+/// is left, and the next one, go on from.
+pub(super) fn old_statuses(
+    inventory: &Inventory,
+    keep: &KeepSettings,
+    id: &AggregatorId,
+    today: SnapshotDate,
+    dropped: &[SnapshotDate],
+) -> Vec<(Partition, Object)> {
+    let dataset = &Dataset::PACKS;
+    let statuses = dates(inventory, dataset.status, id);
+    let snapshots = dates(inventory, dataset.facts, id);
+    let first_left = snapshots.iter().find(|date| !dropped.contains(date));
+    let base = first_left.and_then(|first| statuses.range(..*first).next_back());
+    let needed = [base, statuses.last()];
+    let old = |date: &&SnapshotDate| keep.statuses_from(today).is_some_and(|from| **date < from);
+    let partition = |date: &SnapshotDate| Partition { table: dataset.status, date: *date, aggregator: id.clone() };
+    let old = statuses.iter().filter(old).filter(|date| !needed.contains(&Some(date))).map(partition);
+    old.filter_map(|day| inventory.partitions.get(&day).map(|object| (day.clone(), *object))).collect()
+}
+
+/// The ledgers of days, each read once. One that is damaged says nothing.
+#[derive(Default)]
+struct Ledgers(BTreeMap<SnapshotDate, Ledger>);
+
+impl Ledgers {
+    async fn of_day(&mut self, lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> anyhow::Result<&Ledger> {
+        Ok(match self.0.entry(date) {
+            Entry::Occupied(read) => read.into_mut(),
+            Entry::Vacant(unread) => unread.insert(Ledger::sound(lake, id, date).await?.unwrap_or_default()),
+        })
+    }
+
+    /// A day of a month that was committed, or may have been, and has no file of its own.
+    async fn committed_elsewhere(
+        &mut self,
+        lake: &Lake,
+        inventory: &Inventory,
+        month: &Month,
+        days: &BTreeSet<SnapshotDate>,
+    ) -> anyhow::Result<Option<SnapshotDate>> {
+        let ledgers = days_of(inventory, &Month { table: Table::Runs, ..month.clone() });
+        for date in ledgers.difference(days) {
+            let ledger = self.of_day(lake, &month.aggregator, *date).await?;
+            // A day that is facts only has no derived table anywhere.
+            let has_none = |row: &LedgerRow| month.table.is_derived() && row.facts_only == Some(true);
+            if ledger.rows().is_empty() || ledger.last_commit().is_some_and(|last| !has_none(last)) {
+                return Ok(Some(*date));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The days that a table has.
+pub(super) fn dates(inventory: &Inventory, table: Table, id: &AggregatorId) -> BTreeSet<SnapshotDate> {
+    let of = |partition: &&Partition| partition.table == table && partition.aggregator == *id;
+    inventory.partitions.keys().filter(of).map(|partition| partition.date).collect()
+}
+
+/// The months of a table that are over, and of which there is a day.
+fn complete_months(inventory: &Inventory, table: Table, id: &AggregatorId, today: SnapshotDate) -> Vec<Month> {
+    let days = dates(inventory, table, id).into_iter().map(SnapshotMonth::from);
+    let months: BTreeSet<SnapshotMonth> = days.collect();
+    let months = months.into_iter().map(|month| Month { table, month, aggregator: id.clone() });
+    // One that was made before its time, by a clock that was ahead, is made again as well.
+    months.filter(|month| month.month.first_day_after() <= today || inventory.months.contains_key(month)).collect()
+}

@@ -104,6 +104,7 @@ impl Journal {
         now: DateTime<Utc>,
     ) -> anyhow::Result<Rolled> {
         let ledger = Ledger::read(&self.lake, &self.id, date).await?;
+        let stopped = Stopped { journal: self, run_id, date, intent };
         let own = ledger.rows().iter().find(|row| row.run_id == intent.row.run_id);
         if own.is_some_and(|row| row.outcome == intent.row.outcome) {
             // In the catalog it may not be yet.
@@ -112,69 +113,84 @@ impl Journal {
         }
         let is_overtaken = intent.is_overtaken(&ledger);
         let is_in_place = match intent.place() {
-            Some(place) => self.has_facts(date, intent, place).await?,
+            Some(place) => stopped.has_facts(place).await?,
             None => false,
         };
         // Where its facts are in place it is the last commit, whatever number it could give itself without its ledger.
         if is_overtaken && !is_in_place {
-            let why = "stopped before its snapshot was in place, and overtaken by a later run of the day";
-            self.note_failed(date, intent, why).await?;
+            stopped
+                .note_failed("stopped before its snapshot was in place, and overtaken by a later run of the day")
+                .await?;
             return Ok(Rolled::Done);
         }
         let number = intent.row.commit_number.filter(|_| !is_overtaken).unwrap_or(ledger.last_number() + 1);
+        let held = self.snapshot_of(date);
         match intent.place() {
-            Some(place) => match self.missing(run_id, date, intent, place).await? {
-                Ok(missing) => {
-                    for (partition, file) in missing {
-                        self.lake.commit_file(&partition, place, file).await?;
-                    }
+            Some(place) => {
+                if let Some(lost) = stopped.put(place).await? {
+                    return Ok(lost);
                 }
-                Err(table) => {
-                    let why = format!(
-                        "stopped, and cannot be completed: the file of {table} that it staged is gone or damaged"
-                    );
-                    self.note_failed(date, intent, &why).await?;
-                    let facts = self.partition(Dataset::PACKS.facts, date);
-                    if place == Place::Table && self.lake.sha256_of(&facts, place).await?.is_none() {
-                        // Of a day that never was.
-                        self.lake.remove(&[self.partition(Dataset::PACKS.sources, date)]).await?;
-                    }
-                    return Ok(Rolled::Lost(format!("run {run_id} of {date} was {why}; the day is as it was")));
-                }
-            },
-            None => self.lake.remove_held(&self.snapshot_of(date)).await?,
+            }
+            None => self.lake.remove_held(&held).await?,
         }
         // What was held before the commit is of the past.
         let is_committed = intent.row.outcome == Outcome::Succeeded;
         if is_committed && ledger.held().is_none_or(|held| held.commit_number < Some(number)) {
-            self.lake.remove_held(&self.snapshot_of(date)).await?;
+            self.lake.remove_held(&held).await?;
         }
-        self.note_completed(run_id, date, intent, number, now).await?;
-        Ok(Rolled::Done)
-    }
-
-    async fn note_completed(
-        &mut self,
-        run_id: RunId,
-        date: SnapshotDate,
-        intent: &Intent,
-        number: u64,
-        now: DateTime<Utc>,
-    ) -> anyhow::Result<()> {
-        let note =
-            format!("the run was stopped; completed from the journal by run {} at {}", self.run_id, now.to_rfc3339());
-        let error = intent.row.error.iter().cloned().chain([note]).collect::<Vec<_>>().join("; ");
-        let row = LedgerRow { finished_at: now, error: Some(error), commit_number: Some(number), ..intent.row.clone() };
-        Ledger::write(&self.lake, &self.id, date, row).await?;
+        stopped.note_completed(number, now).await?;
         self.completed.push(date);
         if intent.row.outcome == Outcome::Held {
             let why = intent.row.error.as_deref().unwrap_or_default();
             self.told.push(format!("run {run_id} of {date}, which was stopped, is {why}"));
         }
-        Ok(())
+        Ok(Rolled::Done)
+    }
+}
+
+/// What a stopped run intended with a day, about to be completed.
+struct Stopped<'a> {
+    /// Whose lake it is completed in, by its run.
+    journal: &'a Journal,
+    run_id: RunId,
+    date: SnapshotDate,
+    intent: &'a Intent,
+}
+
+impl Stopped<'_> {
+    /// Puts what is not in place yet, the facts last. Gives what became of it where that is not to be had any more.
+    async fn put(&self, place: Place) -> anyhow::Result<Option<Rolled>> {
+        let Self { journal, run_id, date, .. } = *self;
+        let table = match self.missing(place).await? {
+            Ok(missing) => {
+                for (partition, file) in missing {
+                    journal.lake.commit_file(&partition, place, file).await?;
+                }
+                return Ok(None);
+            }
+            Err(table) => table,
+        };
+        let why = format!("stopped, and cannot be completed: the file of {table} that it staged is gone or damaged");
+        self.note_failed(&why).await?;
+        let facts = journal.partition(Dataset::PACKS.facts, date);
+        if place == Place::Table && journal.lake.sha256_of(&facts, place).await?.is_none() {
+            // Of a day that never was.
+            journal.lake.remove(&[journal.partition(Dataset::PACKS.sources, date)]).await?;
+        }
+        Ok(Some(Rolled::Lost(format!("run {run_id} of {date} was {why}; the day is as it was"))))
     }
 
-    async fn note_failed(&self, date: SnapshotDate, intent: &Intent, why: &str) -> anyhow::Result<()> {
+    async fn note_completed(&self, number: u64, now: DateTime<Utc>) -> anyhow::Result<()> {
+        let Self { journal, date, intent, .. } = *self;
+        let by = journal.run_id;
+        let note = format!("the run was stopped; completed from the journal by run {by} at {}", now.to_rfc3339());
+        let error = intent.row.error.iter().cloned().chain([note]).collect::<Vec<_>>().join("; ");
+        let row = LedgerRow { finished_at: now, error: Some(error), commit_number: Some(number), ..intent.row.clone() };
+        Ledger::write(&journal.lake, &journal.id, date, row).await
+    }
+
+    async fn note_failed(&self, why: &str) -> anyhow::Result<()> {
+        let Self { journal, date, intent, .. } = *self;
         let row = LedgerRow {
             outcome: Outcome::Failed,
             error: Some(why.to_owned()),
@@ -184,31 +200,27 @@ impl Journal {
             rows: 0,
             ..intent.row.clone()
         };
-        Ledger::write(&self.lake, &self.id, date, row).await
+        Ledger::write(&journal.lake, &journal.id, date, row).await
     }
 
-    async fn has_facts(&self, date: SnapshotDate, intent: &Intent, place: Place) -> anyhow::Result<bool> {
-        let facts = self.lake.sha256_of(&self.partition(Dataset::PACKS.facts, date), place).await?;
-        Ok(facts.as_ref() == Some(&intent.facts_sha256))
+    async fn has_facts(&self, place: Place) -> anyhow::Result<bool> {
+        let facts = self.journal.partition(Dataset::PACKS.facts, self.date);
+        let there = self.journal.lake.sha256_of(&facts, place).await?;
+        Ok(there.as_ref() == Some(&self.intent.facts_sha256))
     }
 
     /// The staged files of what is not in place yet, the facts last; or the table whose file is not there to be put. Both are at
     /// hand before one is put: otherwise the day would have the sources of another run than its facts.
-    async fn missing(
-        &self,
-        run_id: RunId,
-        date: SnapshotDate,
-        intent: &Intent,
-        place: Place,
-    ) -> anyhow::Result<Result<Vec<(Partition, Bytes)>, &'static str>> {
+    async fn missing(&self, place: Place) -> anyhow::Result<Result<Vec<(Partition, Bytes)>, &'static str>> {
+        let Self { journal, run_id, date, intent } = *self;
         let dataset = &Dataset::PACKS;
         let mut missing = Vec::new();
         for (table, sha256) in [(dataset.sources, &intent.sources_sha256), (dataset.facts, &intent.facts_sha256)] {
-            let partition = self.partition(table, date);
-            if self.lake.sha256_of(&partition, place).await?.as_ref() == Some(sha256) {
+            let partition = journal.partition(table, date);
+            if journal.lake.sha256_of(&partition, place).await?.as_ref() == Some(sha256) {
                 continue;
             }
-            match self.lake.staged(run_id, &partition, place, sha256).await? {
+            match journal.lake.staged(run_id, &partition, place, sha256).await? {
                 Some(file) => missing.push((partition, file)),
                 None => return Ok(Err(table.name())),
             }

@@ -152,37 +152,71 @@ async fn snapshot(
     day.undone.extend(unchecked);
     bar.stage("writing the snapshot and its trends");
     let _one_at_a_time = shared.computing.acquire().await?;
-    let was_pending = journal.trends_from();
-    // Where it cannot be told, later days are computed.
-    let before = Told::of_day(&shared.session.lake, id, shared.night.date).await.ok().flatten();
-    let Collected { snapshot, source_status, .. } = collected;
+    match held {
+        Some(why) => hold(shared, id, journal, collected, why, day).await,
+        None => Box::pin(commit(shared, id, journal, collected, population, day)).await,
+    }
+}
+
+/// The files of what was collected.
+async fn files(shared: &Shared<'_>, id: &AggregatorId, collected: &Collected) -> anyhow::Result<SnapshotFiles> {
     let lake = shared.session.lake_of(id);
     let partition = |table| Partition { table, date: shared.night.date, aggregator: id.clone() };
-    let files = SnapshotFiles {
-        facts: lake.encode(&partition(shared.dataset.facts), snapshot.rows().clone()).await?,
-        sources: lake.encode(&partition(shared.dataset.sources), source_status).await?,
-    };
-    day.row.rows = snapshot.rows().num_rows() as u64;
-    let finished_at = (shared.session.clock)();
-    let mut planned = LedgerRow { finished_at, ..day.row.clone() };
-    if let Some(why) = held {
-        planned.error = Some(why);
-        journal.hold_snapshot(shared.dataset, shared.night.date, files, &mut planned).await?;
-        day.row = planned;
-        shared.end_collection(id).await?;
-        return Ok(journal.trends_from());
-    }
-    journal.commit_snapshot(shared.dataset, shared.night.date, files, &mut planned).await?;
-    day.row = planned;
+    let (facts, sources) = (collected.snapshot.rows().clone(), collected.source_status.clone());
+    Ok(SnapshotFiles {
+        facts: lake.encode(&partition(shared.dataset.facts), facts).await?,
+        sources: lake.encode(&partition(shared.dataset.sources), sources).await?,
+    })
+}
 
+/// What the ledger is to say of a day that was collected.
+fn planned(shared: &Shared<'_>, day: &Day, collected: &Collected) -> LedgerRow {
+    let rows = collected.snapshot.rows().num_rows() as u64;
+    LedgerRow { finished_at: (shared.session.clock)(), rows, ..day.row.clone() }
+}
+
+/// Sets the day aside. Gives the first day whose trends were out of date before.
+async fn hold(
+    shared: &Shared<'_>,
+    id: &AggregatorId,
+    journal: &mut Journal,
+    collected: Collected,
+    why: String,
+    day: &mut Day,
+) -> anyhow::Result<Option<SnapshotDate>> {
+    let mut row = LedgerRow { error: Some(why), ..planned(shared, day, &collected) };
+    let files = files(shared, id, &collected).await?;
+    journal.hold_snapshot(shared.dataset, shared.night.date, files, &mut row).await?;
+    day.row = row;
+    shared.end_collection(id).await?;
+    Ok(journal.trends_from())
+}
+
+/// Commits the day and computes the trends that it changes. Gives the first day whose trends are still out of date.
+async fn commit(
+    shared: &Shared<'_>,
+    id: &AggregatorId,
+    journal: &mut Journal,
+    collected: Collected,
+    population: Population,
+    day: &mut Day,
+) -> anyhow::Result<Option<SnapshotDate>> {
+    let date = shared.night.date;
+    let was_pending = journal.trends_from();
+    // Where it cannot be told, later days are computed.
+    let before = Told::of_day(&shared.session.lake, id, date).await.ok().flatten();
+    let mut row = planned(shared, day, &collected);
+    let files = files(shared, id, &collected).await?;
+    journal.commit_snapshot(shared.dataset, date, files, &mut row).await?;
+    day.row = row;
     // Later days are compared with it or not by its population, which its tables need not show.
     let is_same = before.is_some_and(|before| before.population.is_none_or(|before| before == population));
     let tonight = Tonight {
-        date: shared.night.date,
-        rows: Some(snapshot.into_trend_rows()?),
+        date,
+        rows: Some(collected.snapshot.into_trend_rows()?),
         snapshot_sha256: day.row.snapshot_sha256.clone(),
         // Where there was no snapshot before, later days have been computed without it.
-        is_all: was_pending.is_none() && shared.history.has_snapshot(id, shared.night.date) && is_same,
+        is_all: was_pending.is_none() && shared.history.has_snapshot(id, date) && is_same,
         population,
     };
     let pending = trends(shared, id, journal, tonight, day).await;

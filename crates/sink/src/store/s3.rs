@@ -9,6 +9,7 @@ mod location;
 mod multipart;
 mod read;
 mod retry;
+mod whole;
 
 use super::{Condition, Holder, LeaseOutcome, Listed, Store, Unfinished, Version};
 use crate::{SinkError, SinkErrorKind};

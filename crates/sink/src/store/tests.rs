@@ -1,5 +1,6 @@
 //! What both stores promise, tried on a folder and on S3 servers that are not ours, over TCP.
 
+mod deletes;
 mod fencing;
 mod leases;
 #[path = "../../../../tests/program/support/moto.rs"]

@@ -1,6 +1,7 @@
 //! What is there: objects, and uploads that nobody finished.
 
 use super::S3;
+use super::delete::is_emptied;
 use super::error::from_sdk;
 use crate::SinkError;
 use crate::store::{Listed, Unfinished};
@@ -22,7 +23,8 @@ impl S3 {
             let request = request
                 .set_continuation_token(tokens.last.clone())
                 .set_expected_bucket_owner(self.location.expected_bucket_owner.clone());
-            let page = request.send().await.map_err(|error| from_sdk(&error, self.doing("list", prefix)))?;
+            let send = |whole| request.clone().customize().interceptor(whole).send();
+            let page = self.whole(|| self.doing("list", prefix), send).await?;
             objects.extend(page.contents().iter().filter_map(|object| self.listed(object)));
             let next = page.next_continuation_token().filter(|token| !token.is_empty()).map(str::to_owned);
             match tokens.go_on(page.is_truncated(), next) {
@@ -36,11 +38,10 @@ impl S3 {
     }
 
     fn listed(&self, object: &Object) -> Option<Listed> {
-        Some(Listed {
-            key: self.below(object.key()?)?,
-            bytes: object.size().and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or_default(),
-            modified: moment(object.last_modified()),
-        })
+        let key = self.below(object.key()?)?;
+        let bytes = object.size().and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or_default();
+        let modified = moment(object.last_modified());
+        (!is_emptied(&key, bytes)).then_some(Listed { key, bytes, modified })
     }
 
     /// Uploads in parts that were begun long ago and are neither complete nor given up.
@@ -54,7 +55,8 @@ impl S3 {
                 .set_key_marker(after_key)
                 .set_upload_id_marker(after_id.flatten())
                 .set_expected_bucket_owner(self.location.expected_bucket_owner.clone());
-            let page = request.send().await.map_err(|error| from_sdk(&error, self.doing("list uploads to", "")))?;
+            let send = |whole| request.clone().customize().interceptor(whole).send();
+            let page = self.whole(|| self.doing("list uploads to", ""), send).await?;
             for upload in page.uploads() {
                 let (Some(key), Some(id)) = (upload.key(), upload.upload_id()) else { continue };
                 let Some(name) = self.below(key) else { continue };

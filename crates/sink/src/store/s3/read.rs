@@ -1,11 +1,13 @@
 //! Getting objects: whole, in part, and held against what was put.
 
 use super::S3;
+use super::delete::is_emptied;
 use super::error::{Doing, from_sdk, status_of};
 use super::list::moment;
 use crate::SinkError;
 use crate::store::Version;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::ByteStreamError;
 use aws_sdk_s3::types::ChecksumMode;
 use base64::Engine;
@@ -16,7 +18,7 @@ use compline_model::causes;
 use std::ops::Range;
 
 /// How often a body that breaks off is asked for. The SDK's own attempts end where a body begins.
-const BODY_ATTEMPTS: u32 = 4;
+pub(super) const BODY_ATTEMPTS: u32 = 4;
 
 /// An object as it was read.
 pub(super) struct Read {
@@ -41,16 +43,24 @@ impl S3 {
 
     /// The version of an object, or nothing if there is none.
     pub(super) async fn head(&self, key: &str) -> Result<Option<Version>, SinkError> {
-        let request = self.client.head_object().bucket(&self.location.bucket).key(self.full(key));
-        let request = request.set_expected_bucket_owner(self.location.expected_bucket_owner.clone());
-        let head = match request.send().await {
-            Err(error) if status_of(&error) == Some(404) => return Ok(None),
-            sent => sent.map_err(|error| from_sdk(&error, self.doing("look at", key)))?,
-        };
-        match head.e_tag() {
-            Some(etag) if !etag.is_empty() => Ok(Some(Version(etag.to_owned()))),
-            _ => Err(self.doing("look at", key).failed(&"the answer has no ETag")),
+        Ok(self.look_at(key).await?.map(|head| Version(head.e_tag.unwrap_or_default())))
+    }
+
+    /// What S3 says of an object, or nothing if there is none. An answer without an ETag says nothing: it is asked for again.
+    async fn look_at(&self, key: &str) -> Result<Option<HeadObjectOutput>, SinkError> {
+        for _ in 0..BODY_ATTEMPTS {
+            let request = self.client.head_object().bucket(&self.location.bucket).key(self.full(key));
+            let request = request
+                .set_checksum_mode((!self.location.checksums_when_required).then_some(ChecksumMode::Enabled))
+                .set_expected_bucket_owner(self.location.expected_bucket_owner.clone());
+            match request.send().await {
+                Err(error) if status_of(&error) == Some(404) => return Ok(None),
+                Err(error) => return Err(from_sdk(&error, self.doing("look at", key))),
+                Ok(head) if head.e_tag().is_some_and(|etag| !etag.is_empty()) => return Ok(Some(head)),
+                Ok(_) => tracing::debug!(key, "an answer without an ETag, asking again"),
+            }
         }
+        Err(self.doing("look at", key).failed(&"the answer has no ETag"))
     }
 
     /// Some bytes of an object, as far as it has them.
@@ -73,7 +83,8 @@ impl S3 {
                 // The object ends before the range begins.
                 Err(error) if range.is_some() && status_of(&error) == Some(416) => {
                     let version = Version::of_no_object();
-                    return Ok(Some(Read { body: Bytes::new(), version, modified: DateTime::default() }));
+                    let read = Read { body: Bytes::new(), version, modified: DateTime::default() };
+                    return Ok(Some(read).filter(|_| !is_emptied(key, 0)));
                 }
                 sent => sent.map_err(|error| from_sdk(&error, self.doing("read", key)))?,
             };
@@ -82,14 +93,17 @@ impl S3 {
                     tracing::debug!(%error, attempt, "reading it again");
                     attempt += 1;
                 }
-                read => return read.map(Some),
+                read => return Ok(Some(read?).filter(|read| !is_emptied(key, read.body.len() as u64))),
             }
         }
     }
 
     async fn body(&self, key: &str, answer: GetObjectOutput) -> Result<Read, SinkError> {
         let (length, modified) = (answer.content_length(), moment(answer.last_modified()));
-        let version = Version(answer.e_tag().unwrap_or_default().to_owned());
+        let version = match answer.e_tag() {
+            Some(etag) if !etag.is_empty() => Version(etag.to_owned()),
+            _ => return Err(self.doing("read", key).failed(&"the answer has no ETag")),
+        };
         let body = answer.body.collect().await.map_err(|error| broken(self.doing("read", key), &error))?.into_bytes();
         if length.is_some_and(|length| usize::try_from(length) != Ok(body.len())) {
             return Err(self.doing("read", key).failed(&format!("only {} bytes came", body.len())));
@@ -99,20 +113,11 @@ impl S3 {
 
     /// Whether an object is as it was put: by its size and the checksum that S3 stored, or else byte for byte.
     pub(super) async fn compare(&self, key: &str, body: &Bytes) -> Result<(), SinkError> {
-        let head = self
-            .client
-            .head_object()
-            .bucket(&self.location.bucket)
-            .key(self.full(key))
-            .set_checksum_mode((!self.location.checksums_when_required).then_some(ChecksumMode::Enabled))
-            .set_expected_bucket_owner(self.location.expected_bucket_owner.clone())
-            .send()
-            .await
-            .map_err(|error| from_sdk(&error, self.doing("look at", key)))?;
         let wrong = |what: String| {
             let hint = "something else writes to this lake, or the store is not sound; run again";
             Err(self.doing("confirm", key).failed(&what).hint(Some(hint.to_owned())))
         };
+        let Some(head) = self.look_at(key).await? else { return wrong("it is not there".to_owned()) };
         let size = head.content_length().unwrap_or_default();
         if usize::try_from(size) != Ok(body.len()) {
             return wrong(format!("{} bytes were put and {size} are there", body.len()));

@@ -7,17 +7,17 @@ use compline_model::Table;
 use std::path::PathBuf;
 
 /// Days in order, the last two of which are run after the damage.
-const DAYS: [&str; 5] = ["2026-02-24", "2026-02-25", "2026-02-26", "2026-02-27", "2026-02-28"];
+pub(crate) const DAYS: [&str; 5] = ["2026-02-24", "2026-02-25", "2026-02-26", "2026-02-27", "2026-02-28"];
 
 /// A lake of the first three days.
-fn three_days() -> (Scene, String) {
+pub(crate) fn three_days() -> (Scene, String) {
     let scene = Scene::of_accounts(12);
     let pipeline = scene.org_pipeline("lake", "", "");
     DAYS[..3].iter().for_each(|day| drop(scene.night(&pipeline, day)));
     (scene, pipeline.display().to_string())
 }
 
-fn file(scene: &Scene, table: Table, day: &str) -> PathBuf {
+pub(crate) fn file(scene: &Scene, table: Table, day: &str) -> PathBuf {
     scene.path("lake").join(table.name()).join(format!("snapshot_date={day}/aggregator=org/data.parquet"))
 }
 
@@ -25,7 +25,7 @@ fn key(table: Table, day: &str) -> String {
     format!("{}/snapshot_date={day}/aggregator=org/data.parquet", table.name())
 }
 
-fn night(scene: &Scene, pipeline: &str, day: &str) -> Ended {
+pub(crate) fn night(scene: &Scene, pipeline: &str, day: &str) -> Ended {
     run(scene.command(&["run", pipeline, "--date", day]))
 }
 
@@ -214,46 +214,4 @@ fn f05_a_journal_entry_or_an_old_marker_that_is_damaged_is_made_good_by_looking_
             assert!(!path.exists(), "{key} {content:?}");
         }
     }
-}
-
-#[test]
-fn a_ledger_that_is_damaged_is_made_again_from_the_documents_of_its_runs() {
-    let (scene, pipeline) = three_days();
-    assert_eq!(night(&scene, &pipeline, DAYS[1]).code, Some(0));
-    let path = file(&scene, Table::Runs, DAYS[1]);
-    // Everything but the time of the end: the document's is that of the whole run.
-    let told = |scene: &Scene| {
-        let ledger = scene.read(&scene.lake(), Table::Runs, "org", DAYS[1]).expect("a ledger");
-        let names = ledger.schema().fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
-        let names = names.into_iter().filter(|name| name != "finished_at");
-        names.map(|name| column(&ledger, &name)).collect::<Vec<_>>()
-    };
-    let before = told(&scene);
-    std::fs::write(&path, b"PAR1 no more").expect("written");
-    let ended = run(scene.command(&["verify", &pipeline]));
-    assert!(ended.stdout.contains("`compline verify FILE --repair` makes it again from _compline/runs"), "{ended:?}");
-    is_sound(&scene, &pipeline, &["--repair"]);
-    assert_eq!(told(&scene), before);
-    let aside = files(&scene.path("lake/_compline/damaged"));
-    assert_eq!(aside.into_values().collect::<Vec<_>>(), [b"PAR1 no more"], "the damaged file is set aside");
-}
-
-#[test]
-fn a_ledger_that_is_damaged_gets_its_row_once_it_is_restored() {
-    let (scene, pipeline) = three_days();
-    let path = file(&scene, Table::Runs, DAYS[2]);
-    let whole = std::fs::read(&path).expect("read");
-    std::fs::write(&path, b"x").expect("written");
-    let ended = night(&scene, &pipeline, DAYS[2]);
-    assert_eq!(ended.code, Some(3), "{ended:?}");
-    assert!(ended.stdout.contains("the run is not in the ledger yet"), "{ended:?}");
-    assert_eq!(std::fs::read(&path).expect("read"), b"x", "the only copy is left where it is");
-    // Another day is not the worse for it, and says what waits.
-    let ended = night(&scene, &pipeline, DAYS[3]);
-    assert_eq!(ended.code, Some(3), "{ended:?}");
-    assert!(ended.stdout.contains("a stopped run could not be completed yet"), "{ended:?}");
-    std::fs::write(&path, whole).expect("restored");
-    assert_eq!(night(&scene, &pipeline, DAYS[4]).code, Some(0));
-    assert_eq!(scene.rows(Table::Runs, "org", DAYS[2]).len(), 2);
-    is_sound(&scene, &pipeline, &[]);
 }

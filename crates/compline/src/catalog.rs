@@ -129,6 +129,10 @@ impl Cataloguing {
             }
             let mut found = self.catalog.partition_differences(definition, of_lake).await?;
             if !found.gone.is_empty() {
+                // A run names its ledger before it writes it.
+                if *table == Table::Runs {
+                    found.gone = without_leased(lake, found.gone).await?;
+                }
                 // A run may have put and named them since the lake was listed: an object comes before its partition.
                 let now = partitions(&lake.inventory(DateTime::UNIX_EPOCH).await?, *table, *layout);
                 found.gone.retain(|values| !now.contains(values));
@@ -175,6 +179,22 @@ impl Cataloguing {
     fn tables(&self, days: &LakeDays) -> Tables {
         tables(&self.lake, &self.compacted, &self.partitioning, days)
     }
+}
+
+/// Of partitions, each by its day and aggregator, those of aggregators whose lease nobody holds.
+async fn without_leased(
+    lake: &Lake,
+    values: BTreeSet<PartitionValues>,
+) -> Result<BTreeSet<PartitionValues>, SinkError> {
+    let mut others = BTreeSet::new();
+    for values in values {
+        let holder = match values.last().and_then(|id| id.parse::<AggregatorId>().ok()) {
+            Some(id) => lake.lease_holder(&id).await?,
+            None => None,
+        };
+        others.extend(holder.is_none().then_some(values));
+    }
+    Ok(others)
 }
 
 /// The tables of a lake with these days, as Athena is told of them.

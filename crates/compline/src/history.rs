@@ -2,7 +2,7 @@
 
 use crate::ledger::Ledger;
 use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
-use compline_sink::{Inventory, Lake, Partitions};
+use compline_sink::{Inventory, Lake, Month, Partitions};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The days that a lake has of what trends are computed from, and of the trends themselves.
@@ -18,6 +18,8 @@ pub(crate) struct History {
     statuses_from: Option<SnapshotDate>,
     /// The same, as it was noted when they were dropped, whose settings ever that were.
     noted: BTreeMap<AggregatorId, SnapshotDate>,
+    /// The months that have states, where there is a state that was dropped.
+    months_of_statuses: BTreeSet<Month>,
 }
 
 /// Days from one to another, both included; from the first or to the last unless given.
@@ -51,6 +53,7 @@ impl History {
             dropped_to: BTreeMap::new(),
             statuses_from,
             noted: BTreeMap::new(),
+            months_of_statuses: BTreeSet::new(),
         };
         listed.with_dropped_statuses(lake, dataset).await?.with_restored(lake).await
     }
@@ -59,18 +62,31 @@ impl History {
     async fn with_dropped_statuses(mut self, lake: &Lake, dataset: &Dataset) -> anyhow::Result<Self> {
         let none = BTreeSet::new();
         for (id, trends) in &self.trends {
-            if !trends.is_subset(self.statuses.get(id).unwrap_or(&none))
-                && let Some(from) = lake.retained_from(id, dataset.status).await?
-            {
-                self.noted.insert(id.clone(), from);
+            if !trends.is_subset(self.statuses.get(id).unwrap_or(&none)) {
+                let from = lake.retained_from(id, dataset.status).await?;
+                self.noted.extend(from.map(|from| (id.clone(), from)));
+                if self.months_of_statuses.is_empty() {
+                    self.months_of_statuses = lake.months(dataset.status).await?;
+                }
             }
         }
         Ok(self)
     }
 
-    /// The first day whose state is retained, if earlier ones are dropped.
-    pub(crate) fn statuses_from(&self, id: &AggregatorId) -> Option<SnapshotDate> {
-        self.statuses_from.max(self.noted.get(id).copied())
+    /// Whether the state of a day may be missing, since it was dropped.
+    pub(crate) fn status_is_dropped(&self, id: &AggregatorId, date: SnapshotDate) -> bool {
+        self.statuses_from.max(self.noted.get(id).copied()).is_some_and(|from| date < from)
+    }
+
+    /// Whether the settings say that the state of a day is retained.
+    pub(crate) fn retains_status(&self, date: SnapshotDate) -> bool {
+        self.statuses_from.is_none_or(|from| date >= from)
+    }
+
+    /// Whether there is a file of the month that may have the state of a day.
+    pub(crate) fn has_month_of_status(&self, dataset: &Dataset, id: &AggregatorId, date: SnapshotDate) -> bool {
+        let month = Month { table: dataset.status, month: date.into(), aggregator: id.clone() };
+        self.months_of_statuses.contains(&month)
     }
 
     /// Looks for days that were dropped and come after a snapshot. There are none unless such a snapshot was restored.
@@ -108,8 +124,9 @@ impl History {
         };
         let (snapshots, trends) = (of(dataset.facts), of(dataset.trends));
         let (statuses, ledgers) = (of(dataset.status), of(Table::Runs));
-        let (dropped_to, noted) = (BTreeMap::new(), BTreeMap::new());
-        let listed = Self { snapshots, trends, statuses, ledgers, dropped_to, statuses_from, noted };
+        let (dropped_to, noted, months_of_statuses) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        let listed =
+            Self { snapshots, trends, statuses, ledgers, dropped_to, statuses_from, noted, months_of_statuses };
         listed.with_dropped_statuses(lake, dataset).await?.with_restored(lake).await
     }
 

@@ -146,6 +146,20 @@ impl Journal {
         Ok(pending)
     }
 
+    /// Completes the ledger of a day that was made again: of versions whose runs did not write each row down, the row of one that
+    /// the journal completed may be missing.
+    ///
+    /// # Errors
+    /// A store that does not answer, or a file of the day that is damaged.
+    pub(crate) async fn adopt(
+        lake: &Lake,
+        id: &AggregatorId,
+        date: SnapshotDate,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<()> {
+        adopt::day(lake, id, date, adopt::Mix::Stopped, now).await
+    }
+
     /// The first day whose trends earlier runs left out of date.
     pub(crate) fn trends_from(&self) -> Option<SnapshotDate> {
         self.trends_from

@@ -7,8 +7,9 @@ mod columns;
 mod rebuild;
 
 use anyhow::Context;
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
+use compline_model::{AggregatorId, Dataset, RunId, SnapshotDate, Table};
 use compline_sink::{Lake, Partition, Place};
 use serde::{Deserialize, Serialize};
 
@@ -149,6 +150,11 @@ impl Ledger {
             // It was not known while the ledger could not be read.
             row.commit_number = Some(ledger.last_number() + 1);
         }
+        // First, so that a ledger that is made again from these lacks none.
+        if let Ok(run_id) = row.run_id.parse::<RunId>() {
+            let document = serde_json::to_vec_pretty(&row).context("cannot write the row as JSON")?;
+            lake.note_row(id, date, run_id, Bytes::from(document)).await?;
+        }
         ledger.0.push(row);
         lake.commit(&partition, ledger.batch().context("cannot make the rows of the ledger")?).await?;
         Ok(())
@@ -186,6 +192,11 @@ impl Ledger {
         } else {
             None
         }
+    }
+
+    /// Whether the day has no such table since it is facts only: one that is computed is nowhere then.
+    pub(crate) fn has_no(&self, table: Table) -> bool {
+        table.is_derived() && self.last_commit().is_some_and(|last| last.facts_only == Some(true))
     }
 
     /// Whether the last commit is of a version whose ledger does not say what was dropped since.

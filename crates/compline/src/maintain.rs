@@ -12,11 +12,10 @@ use crate::ledger::{Ledger, LedgerRow};
 use crate::session::Session;
 use crate::summary::counted;
 use crate::trends::Computing;
-use crate::verify::days_of;
 use compline_model::{AggregatorId, Dataset, SnapshotDate, SnapshotMonth, Table};
 use compline_sink::{Inventory, Lake, Month, MonthPlan, Object, Partition, Place};
 use indicatif::HumanBytes;
-use plan::{Plan, dates, old_statuses, plan};
+use plan::{Plan, old_statuses, plan};
 use std::collections::BTreeMap;
 
 /// What was done, or would be.
@@ -107,12 +106,20 @@ async fn applied_for(session: &Session<'_>, id: &AggregatorId) -> anyhow::Result
     let is_damaged = plan.is_damaged || !undone.is_empty();
     let mut applying = Applying { session, id, lake, lines: Vec::new(), is_damaged };
     plan.notes.iter().chain(&undone).for_each(|what| applying.tell(what));
-    applying.compact(&plan.compact).await?;
+    // Days that are dropped get a row in their ledger, so its months come after that.
+    let is_of_ledger = |one: &MonthPlan| one.month.table == Table::Runs;
+    let (of_ledger, others): (Vec<_>, Vec<_>) = plan.compact.iter().cloned().partition(is_of_ledger);
+    applying.compact(&others).await?;
     let proven = applying.proven(&plan.drop).await?;
     let Some(inventory) = applying.with_state(inventory, &proven).await? else {
         return Ok((Progress::Part, applying.lines));
     };
     let dropped = applying.drop_days(&mut journal, &proven).await?;
+    let of_ledger = match dropped.is_empty() {
+        true => of_ledger,
+        false => ledger_months(session, &applying.lake, id).await?,
+    };
+    applying.compact(&of_ledger).await?;
     let drop_statuses = applying.drop_statuses(&inventory, &dropped).await?;
     let plan = Plan { drop_statuses, ..plan };
     applying.lines.extend(drops(id, &plan, &dropped, &inventory, "dropped"));
@@ -123,6 +130,14 @@ async fn applied_for(session: &Session<'_>, id: &AggregatorId) -> anyhow::Result
         (false, false) => Progress::All,
     };
     Ok((done, applying.lines))
+}
+
+/// The months of the ledger that are out of date, if it is compacted at all.
+async fn ledger_months(session: &Session<'_>, lake: &Lake, id: &AggregatorId) -> anyhow::Result<Vec<MonthPlan>> {
+    let inventory = lake.inventory(session.started_at).await?;
+    let mut plan = plan(session, &inventory, id).await?;
+    plan.compact.retain(|one| one.month.table == Table::Runs);
+    Ok(plan.compact)
 }
 
 /// A plan that is being applied.
@@ -230,7 +245,7 @@ impl Applying<'_> {
 /// The last of the days to be dropped, if its `pack_status` is not there: it was dropped before, as old enough by itself, and
 /// the first snapshot that is left goes on from it.
 fn lacking_state(inventory: &Inventory, id: &AggregatorId, dropped: &[SnapshotDate]) -> Option<SnapshotDate> {
-    let statuses = dates(inventory, Dataset::PACKS.status, id);
+    let statuses = inventory.days(Dataset::PACKS.status, id);
     dropped.last().copied().filter(|last| !statuses.contains(last))
 }
 
@@ -290,7 +305,7 @@ async fn proven(
                 return Ok((proven, Some(*date)));
             }
             if !months.contains_key(&month) {
-                match lake.verify_month(&month, &days_of(&inventory, &month)).await {
+                match lake.verify_month(&month, &inventory.days_of(&month)).await {
                     Ok(there) => drop(months.insert(month.clone(), there)),
                     Err(error) if error.is_damage() => {
                         tracing::warn!(%error, "nothing of this month is dropped");

@@ -184,6 +184,11 @@ impl Session<'_> {
         SnapshotDate::from(self.started_at.date_naive())
     }
 
+    /// Whether this session may write an aggregator's days.
+    pub(crate) fn may_write(&self, id: &AggregatorId) -> bool {
+        self.leases.has(id)
+    }
+
     /// The lake as this session may write it for an aggregator.
     pub(crate) fn lake_of(&self, id: &AggregatorId) -> Lake {
         self.leases.fenced(&self.lake, id)

@@ -85,7 +85,9 @@ pub(crate) async fn recompute(
     let history = History::read(&session.lake, dataset, session.settings.keep.statuses_from(session.today())).await?;
     let was_pending = journal.trends_from();
     let Some(first) = history.days(id, span).next() else {
-        journal.finish(was_pending).await?;
+        // Of no snapshot there are no trends that could be out of date.
+        let is_empty = history.days(id, Span::default()).next().is_none();
+        journal.finish(was_pending.filter(|_| !is_empty)).await?;
         return Ok(Computed { undone, ..Computed::default() });
     };
     let from = was_pending.map_or(first, |pending| pending.min(first));
@@ -114,7 +116,8 @@ impl Computing<'_> {
     ) -> anyhow::Result<Computed> {
         let mut lacking: BTreeSet<(Table, SnapshotDate)> = BTreeSet::new();
         loop {
-            let mut chain = Chain::new(self, &lacking, tonight.as_ref().map(|tonight| tonight.date));
+            let mut chain =
+                Chain::new(self, &lacking, tonight.as_ref().map(|tonight| tonight.date), journal.as_deref());
             match self.days(&mut chain, &mut tonight, journal.as_deref_mut()).await {
                 Err(error) => match chain.damaged.take() {
                     // Each time another file, so this ends.

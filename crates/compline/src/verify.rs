@@ -9,8 +9,8 @@ use crate::ledger::Ledger;
 use crate::progress::Progress;
 use crate::session::Session;
 use crate::trends::{Computing, recompute};
-use compline_model::{AggregatorId, Dataset, RunId, SnapshotDate, SnapshotMonth, Table};
-use compline_sink::{Inventory, Lake, Month, Object, Partition};
+use compline_model::{AggregatorId, Dataset, RunId, SnapshotDate, Table};
+use compline_sink::{Inventory, Lake, Object};
 use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -161,13 +161,17 @@ async fn set_apart(session: &Session<'_>, found: &mut Found, before: &Pending) -
 /// Repairs what can be computed again, and removes orphaned objects.
 ///
 /// # Errors
-/// A lake that does not answer, or a snapshot that cannot be read.
+/// A clock that is another day's, by which what is in use would seem orphaned; a lake that does not answer, or a snapshot that cannot be read.
 pub(crate) async fn repair(session: &Session<'_>, verified: &Verified) -> anyhow::Result<()> {
+    session.check_date(session.today(), "S3", session.clock_offset())?;
     for found in verified.aggregators.iter().filter(|found| !found.problems.is_empty()) {
         let id = &found.aggregator;
+        if !session.may_write(id) {
+            tracing::warn!(aggregator = %id, "not repaired: it came into the lake after this began; run it again");
+            continue;
+        }
         for date in &found.damaged_ledgers {
-            let rebuilt = session.guarded(id, Ledger::rebuild(&session.lake_of(id), id, *date)).await?;
-            tracing::info!(aggregator = %id, %date, rebuilt, "made the ledger again from the documents of its runs");
+            session.guarded(id, rebuild(session, found, *date)).await?;
         }
         let done = match session.guarded(id, recompute(session, id, Span::default(), &|_| {})).await {
             // What cannot be repaired is told of by the next look, and the others are repaired.
@@ -181,6 +185,21 @@ pub(crate) async fn repair(session: &Session<'_>, verified: &Verified) -> anyhow
         tracing::info!(aggregator = %id, days = done.days.len(), rewritten = done.differed.len(), "recomputed trends");
     }
     Ok(session.lake.remove_orphaned(&verified.inventory).await?)
+}
+
+/// Makes the ledger of a day again.
+async fn rebuild(session: &Session<'_>, found: &Found, date: SnapshotDate) -> anyhow::Result<()> {
+    let (lake, id) = (session.lake_of(&found.aggregator), &found.aggregator);
+    if !Ledger::rebuild(&lake, id, date, found.days.contains(&date)).await? {
+        tracing::warn!(aggregator = %id, %date, "the ledger is not made again: the documents of its runs do not say enough; restore it");
+        return Ok(());
+    }
+    match Journal::adopt(&lake, id, date, (session.clock)()).await {
+        Err(error) if crate::journal::is_damage(&error) => {}
+        done => done?,
+    }
+    tracing::info!(aggregator = %id, %date, "made the ledger again from the documents of its runs");
+    Ok(())
 }
 
 /// An aggregator that is verified.
@@ -211,7 +230,7 @@ impl Verifying<'_> {
         }
         found.gaps = gaps(&found.days.iter().chain(&found.dropped).copied().collect());
         found.problems.extend(self.trends().await);
-        found.problems.extend(self.months(&ledgers, &found.dropped).await);
+        found.problems.extend(self.months(&ledgers, &found.dropped).await?);
         let told = ledgers.iter().filter(|(_, ledger)| ledger.held().is_some()).map(|(date, _)| *date);
         for date in found.held.iter().copied().chain(told).collect::<BTreeSet<_>>() {
             // A ledger that is damaged is told already, and says nothing of what is held.
@@ -265,7 +284,7 @@ impl Verifying<'_> {
                 dataset,
                 id,
                 date: *date,
-                status_is_dropped: history.statuses_from(id).is_some_and(|from| *date < from),
+                status_is_dropped: history.status_is_dropped(id, *date),
                 was_dropped_before_the_ledger_said_so: dropped.contains(date)
                     && self.snapshots_from.is_some_and(|from| *date < from),
             };
@@ -328,23 +347,35 @@ impl Verifying<'_> {
     }
 
     /// What of the months is not what their days are, or what the ledger says of days whose own files were dropped.
-    async fn months(&self, ledgers: &BTreeMap<SnapshotDate, Ledger>, dropped: &[SnapshotDate]) -> Vec<Problem> {
+    async fn months(
+        &self,
+        ledgers: &BTreeMap<SnapshotDate, Ledger>,
+        dropped: &[SnapshotDate],
+    ) -> anyhow::Result<Vec<Problem>> {
         let mut problems = Vec::new();
         let mut in_months: BTreeMap<Table, BTreeSet<SnapshotDate>> = BTreeMap::new();
         for month in self.inventory.months.keys().filter(|month| month.aggregator == *self.id) {
-            let days = days_of(self.inventory, month);
+            let days = self.inventory.days_of(month);
             let there = match self.lake.verify_month(month, &days).await {
                 Ok(there) => there,
                 Err(error) => {
                     problems.push(Problem { date: days.last().copied(), is_of_trends: false, what: error.to_string() });
                     // A day of it that differs says nothing of those that only it has; where its end cannot be read they are lost.
-                    let bytes = self.inventory.months[month].bytes;
-                    self.lake.days_of_month(month, bytes).await.unwrap_or_default()
+                    self.lake.days_within(self.inventory, month).await?
                 }
             };
             in_months.entry(month.table).or_default().extend(there.keys());
             for (date, sha256) in there.iter().filter(|(date, _)| self.span.has(**date)) {
-                let committed = ledgers.get(date).and_then(|ledger| ledger.committed_sha256(month.table));
+                let ledger = ledgers.get(date);
+                if ledger.is_some_and(|ledger| ledger.has_no(month.table)) {
+                    let key = month.key();
+                    let what = format!(
+                        "{key} has {date}, which is facts only; `compline maintain FILE --apply` makes it again"
+                    );
+                    problems.push(Problem::of(*date, what));
+                    continue;
+                }
+                let committed = ledger.and_then(|ledger| ledger.committed_sha256(month.table));
                 if committed.is_some_and(|committed| committed != sha256) {
                     let how = if days.contains(date) {
                         "`compline maintain FILE --apply` makes it again"
@@ -368,18 +399,8 @@ impl Verifying<'_> {
                 }
             }
         }
-        problems
+        Ok(problems)
     }
-}
-
-/// The days of a month that have an object of their own.
-pub(crate) fn days_of(inventory: &Inventory, month: &Month) -> BTreeSet<SnapshotDate> {
-    let Month { table, aggregator, .. } = month;
-    let of_month = |partition: &&Partition| {
-        (partition.table, &partition.aggregator, SnapshotMonth::from(partition.date))
-            == (*table, aggregator, month.month)
-    };
-    inventory.partitions.keys().filter(of_month).map(|partition| partition.date).collect()
 }
 
 /// The calendar days between the first and the last that are not among them.

@@ -260,6 +260,15 @@ impl Lake {
         Ok(partitions)
     }
 
+    /// The months that a table has.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub async fn months(&self, table: Table) -> Result<BTreeSet<Month>, SinkError> {
+        let listed = self.store.list(&format!("{}/", crate::Layout::Monthly.name(table))).await?;
+        Ok(listed.iter().filter_map(|object| Month::of_key(&object.key)).collect())
+    }
+
     /// Waits for what is still being cleaned up, such as uploads given up half way.
     pub async fn settle(&self) {
         self.store.settle().await;

@@ -43,7 +43,17 @@ pub(super) async fn adopt(
     Ok(())
 }
 
-async fn day(lake: &Lake, id: &AggregatorId, date: SnapshotDate, mix: Mix, now: DateTime<Utc>) -> anyhow::Result<()> {
+/// Completes the ledger of one day.
+///
+/// # Errors
+/// A lake that does not answer, or a file that is damaged.
+pub(super) async fn day(
+    lake: &Lake,
+    id: &AggregatorId,
+    date: SnapshotDate,
+    mix: Mix,
+    now: DateTime<Utc>,
+) -> anyhow::Result<()> {
     let dataset = &Dataset::PACKS;
     let partition = |table| Partition { table, date, aggregator: id.clone() };
     let ledger = Ledger::read(lake, id, date).await?;

@@ -106,7 +106,7 @@ impl Journal {
         let ledger = Ledger::read(&self.lake, &self.id, date).await?;
         let stopped = Stopped { journal: self, run_id, date, intent };
         let own = ledger.rows().iter().find(|row| row.run_id == intent.row.run_id);
-        if own.is_some_and(|row| row.outcome == intent.row.outcome) {
+        if own.is_some_and(|row| row.outcome == intent.row.outcome && row.commit_number.is_some()) {
             // In the catalog it may not be yet.
             self.completed.push(date);
             return Ok(Rolled::Done);

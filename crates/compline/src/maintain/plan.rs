@@ -1,9 +1,8 @@
 //! What is to be done for an aggregator, worked out without changing anything.
 
-use crate::ledger::{Ledger, LedgerRow};
+use crate::ledger::Ledger;
 use crate::session::Session;
 use crate::settings::KeepSettings;
-use crate::verify::days_of;
 use compline_model::{AggregatorId, Dataset, SnapshotDate, SnapshotMonth, Table};
 use compline_sink::{Inventory, Lake, Month, MonthDays, MonthPlan, Object, Partition};
 use std::collections::btree_map::Entry;
@@ -55,7 +54,7 @@ impl Plan {
         month: Month,
         ledgers: &mut Ledgers,
     ) -> anyhow::Result<BTreeSet<SnapshotDate>> {
-        let days = days_of(inventory, &month);
+        let days = inventory.days_of(&month);
         let object = inventory.months.get(&month);
         let there = match object {
             None => MonthDays::new(),
@@ -73,9 +72,16 @@ impl Plan {
             },
         };
         let in_month: BTreeSet<SnapshotDate> = there.keys().copied().collect();
-        let only_in_month: BTreeSet<SnapshotDate> = in_month.difference(&days).copied().collect();
-        let all: BTreeSet<SnapshotDate> = in_month.union(&days).copied().collect();
+        let mut only_in_month: BTreeSet<SnapshotDate> = in_month.difference(&days).copied().collect();
         let mut is_out_of_date = !days.is_subset(&in_month);
+        for date in only_in_month.clone() {
+            // Of a day that is facts only by now there is nothing to be computed.
+            if ledgers.of_day(lake, &month.aggregator, date).await?.has_no(month.table) {
+                only_in_month.remove(&date);
+                is_out_of_date = true;
+            }
+        }
+        let all: BTreeSet<SnapshotDate> = only_in_month.union(&days).copied().collect();
         let mut sha256s = BTreeMap::new();
         for date in &all {
             let day = Partition { table: month.table, date: *date, aggregator: month.aggregator.clone() };
@@ -103,7 +109,7 @@ impl Plan {
         in_months: &BTreeMap<Table, BTreeSet<SnapshotDate>>,
     ) {
         let dataset = &Dataset::PACKS;
-        let snapshots = dates(inventory, dataset.facts, id);
+        let snapshots = inventory.days(dataset.facts, id);
         // The last snapshot stays, however old it is: the next one goes on from it.
         let old = |date: &SnapshotDate| {
             keep.snapshots_from(today).is_some_and(|from| *date < from)
@@ -145,17 +151,14 @@ impl Plan {
         ledgers: &mut Ledgers,
     ) -> anyhow::Result<()> {
         for table in Dataset::PACKS.snapshot() {
-            let own = dates(inventory, table, id);
+            let own = inventory.days(table, id);
             let mut without: BTreeMap<SnapshotMonth, Vec<SnapshotDate>> = BTreeMap::new();
-            for date in dates(inventory, Table::Runs, id).difference(&own) {
+            for date in inventory.days(Table::Runs, id).difference(&own) {
                 without.entry(SnapshotMonth::from(*date)).or_default().push(*date);
             }
             for (month, dates) in without {
                 let month = Month { table, month, aggregator: id.clone() };
-                let there = match inventory.months.get(&month) {
-                    Some(object) => lake.days_of_month(&month, object.bytes).await.unwrap_or_default(),
-                    None => MonthDays::new(),
-                };
+                let there = lake.days_within(inventory, &month).await?;
                 for date in dates.into_iter().filter(|date| !there.contains_key(date)) {
                     if ledgers.of_day(lake, id, date).await?.is_dropped() {
                         let key = month.key();
@@ -187,8 +190,8 @@ pub(super) fn old_statuses(
     dropped: &[SnapshotDate],
 ) -> Vec<(Partition, Object)> {
     let dataset = &Dataset::PACKS;
-    let statuses = dates(inventory, dataset.status, id);
-    let snapshots = dates(inventory, dataset.facts, id);
+    let statuses = inventory.days(dataset.status, id);
+    let snapshots = inventory.days(dataset.facts, id);
     let first_left = snapshots.iter().find(|date| !dropped.contains(date));
     let base = first_left.and_then(|first| statuses.range(..*first).next_back());
     let needed = [base, statuses.last()];
@@ -218,12 +221,11 @@ impl Ledgers {
         month: &Month,
         days: &BTreeSet<SnapshotDate>,
     ) -> anyhow::Result<Option<SnapshotDate>> {
-        let ledgers = days_of(inventory, &Month { table: Table::Runs, ..month.clone() });
+        let ledgers = inventory.days_of(&Month { table: Table::Runs, ..month.clone() });
         for date in ledgers.difference(days) {
             let ledger = self.of_day(lake, &month.aggregator, *date).await?;
-            // A day that is facts only has no derived table anywhere.
-            let has_none = |row: &LedgerRow| month.table.is_derived() && row.facts_only == Some(true);
-            if ledger.rows().is_empty() || ledger.last_commit().is_some_and(|last| !has_none(last)) {
+            let was_committed = ledger.last_commit().is_some() && !ledger.has_no(month.table);
+            if ledger.rows().is_empty() || was_committed {
                 return Ok(Some(*date));
             }
         }
@@ -231,15 +233,9 @@ impl Ledgers {
     }
 }
 
-/// The days that a table has.
-pub(super) fn dates(inventory: &Inventory, table: Table, id: &AggregatorId) -> BTreeSet<SnapshotDate> {
-    let of = |partition: &&Partition| partition.table == table && partition.aggregator == *id;
-    inventory.partitions.keys().filter(of).map(|partition| partition.date).collect()
-}
-
 /// The months of a table that are over, and of which there is a day.
 fn complete_months(inventory: &Inventory, table: Table, id: &AggregatorId, today: SnapshotDate) -> Vec<Month> {
-    let days = dates(inventory, table, id).into_iter().map(SnapshotMonth::from);
+    let days = inventory.days(table, id).into_iter().map(SnapshotMonth::from);
     let months: BTreeSet<SnapshotMonth> = days.collect();
     let months = months.into_iter().map(|month| Month { table, month, aggregator: id.clone() });
     // One that was made before its time, by a clock that was ahead, is made again as well.

@@ -274,7 +274,7 @@ async fn obtain(
     refuse_dropped(shared, id).await?;
     match &shared.night.source {
         Source::Files { files, files_are, replace } => {
-            refuse_replacing(shared, id, *replace)?;
+            refuse_replacing(shared, id, *replace).await?;
             import(shared, aggregator, (files, *files_are), reading).await
         }
         Source::Rejection => bail!("a day that is rejected is not collected"),
@@ -315,18 +315,22 @@ async fn is_lost(shared: &Shared<'_>, id: &AggregatorId) -> anyhow::Result<bool>
     let (lake, date) = (&shared.session.lake, shared.night.date);
     let month = Month { table: shared.dataset.facts, month: SnapshotMonth::from(date), aggregator: id.clone() };
     let inventory = lake.inventory(shared.session.started_at).await?;
-    let Some(object) = inventory.months.get(&month) else { return Ok(true) };
-    match lake.days_of_month(&month, object.bytes).await {
-        Err(error) if error.is_damage() => Ok(true),
-        days => Ok(!days?.contains_key(&date)),
-    }
+    Ok(!lake.days_within(&inventory, &month).await?.contains_key(&date))
 }
 
 /// A day that is committed is not lost to an import by mistake.
-fn refuse_replacing(shared: &Shared<'_>, id: &AggregatorId, replace: bool) -> anyhow::Result<()> {
+async fn refuse_replacing(shared: &Shared<'_>, id: &AggregatorId, replace: bool) -> anyhow::Result<()> {
     let date = shared.night.date;
-    if shared.history.has_snapshot(id, date) && !replace {
+    if replace {
+        return Ok(());
+    }
+    if shared.history.has_snapshot(id, date) {
         bail!("the lake has a snapshot of {date} already, and it is left as it was; --replace replaces it");
+    }
+    if !is_lost(shared, id).await? {
+        bail!(
+            "the lake has a snapshot of {date} already, in its month's file alone, and it is left as it was; --replace replaces it"
+        );
     }
     Ok(())
 }

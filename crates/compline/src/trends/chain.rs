@@ -2,6 +2,7 @@
 
 use super::{Computing, Tonight, damage, is_same};
 use crate::history::{History, Span};
+use crate::journal::Journal;
 use crate::ledger::Ledger;
 use crate::memory;
 use crate::population::{Population, Told, is_comparable};
@@ -35,6 +36,10 @@ pub(super) struct Chain<'a> {
     trends: BTreeSet<SnapshotDate>,
     /// The earliest day of which a table could not be read.
     earliest_lacking: Option<SnapshotDate>,
+    /// Whether what is computed is written, and not only compared.
+    is_writing: bool,
+    /// Whether a day is another than it was, so that the states of later ones may be too that are in a month's file alone.
+    is_changed: bool,
     /// What the day before left.
     before: Option<Before>,
     /// Trend rows of days before the current one, as far as they are needed again.
@@ -55,6 +60,7 @@ impl<'a> Chain<'a> {
         computing: &Computing<'a>,
         lacking: &BTreeSet<(Table, SnapshotDate)>,
         tonight: Option<SnapshotDate>,
+        journal: Option<&Journal>,
     ) -> Self {
         let Computing { lake, dataset, history, id, .. } = *computing;
         let mut dates = history.with_dropped(id);
@@ -75,6 +81,8 @@ impl<'a> Chain<'a> {
             statuses: has(dataset.status),
             trends: has(dataset.trends),
             earliest_lacking: lacking.iter().map(|(_, date)| *date).min(),
+            is_writing: journal.is_some(),
+            is_changed: journal.is_some_and(|journal| journal.trends_from().is_some()),
             before: None,
             recent: BTreeMap::new(),
             damaged: None,
@@ -310,11 +318,16 @@ impl<'a> Chain<'a> {
 
     /// Whether a day has a table.
     fn retains(&self, table: Table, date: SnapshotDate) -> bool {
-        // The last one stays, however old: the next day goes on from it. One that is there stays until it is dropped.
+        let in_month = || self.history.has_month_of_status(self.dataset, self.id, date);
+        // The last one stays, however old: the next day goes on from it. One that is there stays until it is dropped. One that is
+        // in its month's file alone is written again, so that the month is made again from it.
         table != self.dataset.status
-            || self.history.statuses_from(self.id).is_none_or(|from| date >= from)
             || self.dates.last() == Some(&date)
             || self.statuses.contains(&date)
+            || match self.is_writing {
+                true => self.history.retains_status(date) || (self.is_changed && in_month()),
+                false => !self.history.status_is_dropped(self.id, date),
+            }
     }
 
     /// Whether the lake has these trends of a day. A file that is damaged is not them.
@@ -335,6 +348,7 @@ impl<'a> Chain<'a> {
     /// Commits the trends of a day, the state last: where it is, the others are. Gives the bytes written.
     pub(super) async fn commit(&mut self, date: SnapshotDate, trends: &Trends) -> anyhow::Result<u64> {
         let mut bytes = 0;
+        self.is_changed = true;
         for (table, rows) in self.tables(trends) {
             if self.retains(table, date) {
                 bytes += self.lake.commit(&self.partition(table, date), rows.clone()).await?.bytes;

@@ -29,7 +29,7 @@ pub(super) struct Verified {
     pub(super) problems: Vec<Problem>,
     pub(super) is_dropped: bool,
     pub(super) ledger: Ledger,
-    /// Whether there is a ledger that cannot be read.
+    /// Whether there is a ledger that is damaged.
     pub(super) ledger_is_damaged: bool,
 }
 
@@ -49,6 +49,7 @@ impl Day<'_> {
         // Each with whether it is of what is computed.
         let mut problems: Vec<(bool, String)> = Vec::new();
         let mut said = Said::default();
+        let mut ledger_is_damaged = false;
         for table in &tables {
             let (table, partition) =
                 (*table, Partition { table: *table, date: self.date, aggregator: self.id.clone() });
@@ -64,7 +65,11 @@ impl Day<'_> {
                     said.note(table, stored);
                 }
                 Ok(None) => problems.push((table.is_derived(), format!("{} was there and is gone", partition.key()))),
-                Err(error) => problems.push((table.is_derived(), error.to_string())),
+                Err(error) => {
+                    // One of a newer version, or that cannot be read for the moment, is not to be made again.
+                    ledger_is_damaged |= table == Table::Runs && error.is_damage();
+                    problems.push((table.is_derived(), error.to_string()));
+                }
             }
         }
         let ledger_is_read = said.ledger.is_some();
@@ -83,7 +88,7 @@ impl Day<'_> {
                 .collect(),
             is_dropped,
             ledger,
-            ledger_is_damaged: tables.contains(&Table::Runs) && !ledger_is_read,
+            ledger_is_damaged,
         })
     }
 

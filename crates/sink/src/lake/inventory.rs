@@ -4,7 +4,7 @@ use super::{Lake, Month, Partition};
 use crate::store::{Listed, OWN, Unfinished};
 use crate::{Layout, SinkError};
 use chrono::{DateTime, TimeDelta, Utc};
-use compline_model::{AggregatorId, RunId, SnapshotDate, Table};
+use compline_model::{AggregatorId, RunId, SnapshotDate, SnapshotMonth, Table};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is in a lake.
@@ -58,7 +58,8 @@ enum Own {
     Checkpoint,
     /// An object that `check` put there to see whether it may.
     Probe,
-    /// Leases, markers of older versions, raw pages, damaged files that were made again, notes of what was dropped.
+    /// Leases, markers of older versions, raw pages, damaged files that were made again, notes of what was dropped, rows of the
+    /// ledger.
     InUse,
 }
 
@@ -111,6 +112,19 @@ impl Inventory {
         let months = self.months.keys().map(|month| &month.aggregator);
         let journals = self.journals.iter().map(|(aggregator, _)| aggregator);
         tables.chain(months).chain(journals).cloned().collect()
+    }
+
+    /// The days that a table has.
+    pub fn days(&self, table: Table, aggregator: &AggregatorId) -> BTreeSet<SnapshotDate> {
+        let of = |partition: &&Partition| partition.table == table && partition.aggregator == *aggregator;
+        self.partitions.keys().filter(of).map(|partition| partition.date).collect()
+    }
+
+    /// The days of a month that have an object of their own.
+    pub fn days_of(&self, month: &Month) -> BTreeSet<SnapshotDate> {
+        let mut days = self.days(month.table, &month.aggregator);
+        days.retain(|date| SnapshotMonth::from(*date) == month.month);
+        days
     }
 
     fn add(&mut self, object: Listed, now: DateTime<Utc>) {
@@ -194,7 +208,7 @@ fn own(key: &str) -> Option<Own> {
         }
         "checkpoints" => Some(Own::Checkpoint),
         "probe" => Some(Own::Probe),
-        "lease" | "redo" | "raw" | "damaged" | "retention" => Some(Own::InUse),
+        "lease" | "redo" | "raw" | "damaged" | "retention" | "ledger" => Some(Own::InUse),
         _ => None,
     }
 }

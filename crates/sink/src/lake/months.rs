@@ -1,7 +1,7 @@
 //! Months: a table's days of a month in one object, for scans over years. The days' own objects stay as they are.
 
 use super::snapshot::as_committed;
-use super::{Lake, Partition, Place, Stored, blocking};
+use super::{Inventory, Lake, Partition, Place, Stored, blocking};
 use crate::month_file::{Footer, MonthDays, MonthReader, MonthWriter, days_in, first_guess};
 use crate::{Layout, SinkError, SinkErrorKind};
 use bytes::Bytes;
@@ -77,6 +77,18 @@ impl Lake {
                 Footer::Days(days) => return Ok(days),
                 Footer::Needs(more) => length = more.min(bytes),
             }
+        }
+    }
+
+    /// The days that can be had from a month's object: none where there is no object, or one that is damaged.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub async fn days_within(&self, inventory: &Inventory, month: &Month) -> Result<MonthDays, SinkError> {
+        let Some(object) = inventory.months.get(month) else { return Ok(MonthDays::new()) };
+        match self.days_of_month(month, object.bytes).await {
+            Err(error) if error.is_damage() => Ok(MonthDays::new()),
+            days => days,
         }
     }
 

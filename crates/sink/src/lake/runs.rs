@@ -1,12 +1,17 @@
-//! The ledger as documents: what each run did, one JSON file a run, written once and never again.
+//! The ledger as documents: what each run did, one JSON file a run, written once and never again; and each row of the ledger as
+//! a file of its own, which a ledger that is damaged is made again from.
 
 use super::{Lake, Partition, sha256};
 use crate::SinkError;
 use bytes::Bytes;
-use compline_model::{RunId, SnapshotDate};
+use compline_model::{AggregatorId, RunId, SnapshotDate};
 
 fn folder(date: SnapshotDate) -> String {
     format!("_compline/runs/snapshot_date={date}/")
+}
+
+fn rows(aggregator: &AggregatorId, date: SnapshotDate) -> String {
+    format!("_compline/ledger/snapshot_date={date}/aggregator={aggregator}/")
 }
 
 fn key(date: SnapshotDate, run_id: RunId) -> String {
@@ -31,8 +36,33 @@ impl Lake {
     /// # Errors
     /// A store that does not answer.
     pub async fn run_documents(&self, date: SnapshotDate) -> Result<Vec<Bytes>, SinkError> {
-        let mut keys: Vec<String> =
-            self.store.list(&folder(date)).await?.into_iter().map(|object| object.key).collect();
+        self.documents(&folder(date)).await
+    }
+
+    /// Writes or replaces a row of a day's ledger as a document.
+    ///
+    /// # Errors
+    /// A store that does not take it.
+    pub async fn note_row(
+        &self,
+        aggregator: &AggregatorId,
+        date: SnapshotDate,
+        run_id: RunId,
+        document: Bytes,
+    ) -> Result<(), SinkError> {
+        self.put(&format!("{}{run_id}.json", rows(aggregator, date)), document).await.map(drop)
+    }
+
+    /// The rows of a day's ledger as documents, in order of their runs' ids.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub async fn row_documents(&self, aggregator: &AggregatorId, date: SnapshotDate) -> Result<Vec<Bytes>, SinkError> {
+        self.documents(&rows(aggregator, date)).await
+    }
+
+    async fn documents(&self, folder: &str) -> Result<Vec<Bytes>, SinkError> {
+        let mut keys: Vec<String> = self.store.list(folder).await?.into_iter().map(|object| object.key).collect();
         keys.sort_unstable();
         let mut documents = Vec::with_capacity(keys.len());
         for key in keys {

@@ -1,0 +1,146 @@
+//! A ledger that is damaged: what waits for it, and what it is made again from.
+
+use crate::damage::{DAYS, file, night, three_days};
+use crate::support::reading::{column, files};
+use crate::support::{Scene, run};
+use crate::verify::is_sound;
+use compline_model::Table;
+use std::path::{Path, PathBuf};
+
+/// A column of the ledger of the second day.
+fn ledger(scene: &Scene, name: &str) -> Vec<String> {
+    column(&scene.read(&scene.lake(), Table::Runs, "org", DAYS[1]).expect("a ledger"), name)
+}
+
+fn damage(scene: &Scene) {
+    std::fs::write(file(scene, Table::Runs, DAYS[1]), b"PAR1 no more").expect("written");
+}
+
+#[test]
+fn a_ledger_that_is_damaged_is_made_again_from_the_documents_of_its_runs() {
+    let (scene, pipeline) = three_days();
+    assert_eq!(night(&scene, &pipeline, DAYS[1]).code, Some(0));
+    let told = || scene.rows(Table::Runs, "org", DAYS[1]);
+    let before = told();
+    damage(&scene);
+    let ended = run(scene.command(&["verify", &pipeline]));
+    assert!(ended.stdout.contains("`compline verify FILE --repair` makes it again from _compline/runs"), "{ended:?}");
+    is_sound(&scene, &pipeline, &["--repair"]);
+    assert_eq!(told(), before);
+    let aside = files(&scene.path("lake/_compline/damaged"));
+    assert_eq!(aside.into_values().collect::<Vec<_>>(), [b"PAR1 no more"], "the damaged file is set aside");
+}
+
+#[test]
+fn a_ledger_that_is_damaged_gets_its_row_once_it_is_restored() {
+    let (scene, pipeline) = three_days();
+    let path = file(&scene, Table::Runs, DAYS[2]);
+    let whole = std::fs::read(&path).expect("read");
+    std::fs::write(&path, b"x").expect("written");
+    let ended = night(&scene, &pipeline, DAYS[2]);
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.stdout.contains("the run is not in the ledger yet"), "{ended:?}");
+    assert_eq!(std::fs::read(&path).expect("read"), b"x", "the only copy is left where it is");
+    // Another day is not the worse for it, and says what waits.
+    let ended = night(&scene, &pipeline, DAYS[3]);
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.stdout.contains("a stopped run could not be completed yet"), "{ended:?}");
+    std::fs::write(&path, whole).expect("restored");
+    assert_eq!(night(&scene, &pipeline, DAYS[4]).code, Some(0));
+    assert_eq!(scene.rows(Table::Runs, "org", DAYS[2]).len(), 2);
+    is_sound(&scene, &pipeline, &[]);
+}
+
+#[test]
+fn a_ledger_made_again_has_the_runs_that_were_made_while_it_was_damaged_or_were_completed_later() {
+    let (scene, pipeline) = three_days();
+    damage(&scene);
+    // Its row waits in the journal.
+    let ended = night(&scene, &pipeline, DAYS[1]);
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    is_sound(&scene, &pipeline, &["--repair"]);
+    assert_eq!(ledger(&scene, "outcome"), ["succeeded", "succeeded"]);
+    assert_eq!(ledger(&scene, "commit_number"), ["1", "2"]);
+
+    // A run whose facts could not be put is completed by the next session, and is in no report as that.
+    let facts = file(&scene, Table::PackCompliance, DAYS[1]);
+    let aside = scene.path("aside");
+    std::fs::rename(facts.parent().expect("a folder"), &aside).expect("moved");
+    std::fs::write(facts.parent().expect("a folder"), "").expect("written");
+    assert_eq!(night(&scene, &pipeline, DAYS[1]).code, Some(1));
+    std::fs::remove_file(facts.parent().expect("a folder")).expect("removed");
+    std::fs::rename(&aside, facts.parent().expect("a folder")).expect("moved back");
+    assert_eq!(night(&scene, &pipeline, DAYS[3]).code, Some(0));
+    is_sound(&scene, &pipeline, &[]);
+    let before = scene.rows(Table::Runs, "org", DAYS[1]);
+    assert_eq!(before.len(), 3);
+    damage(&scene);
+    is_sound(&scene, &pipeline, &["--repair"]);
+    assert_eq!(scene.rows(Table::Runs, "org", DAYS[1]), before);
+
+    // The same on a lake of a version that wrote no rows down: the file that is there names its run.
+    std::fs::remove_dir_all(scene.path("lake/_compline/ledger")).expect("removed");
+    damage(&scene);
+    is_sound(&scene, &pipeline, &["--repair"]);
+    assert_eq!(ledger(&scene, "outcome"), ["succeeded"; 3]);
+}
+
+#[test]
+fn a_ledger_of_a_newer_version_is_not_made_again() {
+    let (scene, pipeline) = three_days();
+    let path = file(&scene, Table::Runs, DAYS[1]);
+    let mut newer = std::fs::read(&path).expect("read");
+    let name = b"compline.schema_version";
+    let at = newer.windows(name.len()).position(|bytes| bytes == name).expect("its key") + name.len();
+    let digit = at + newer[at..].iter().position(u8::is_ascii_digit).expect("its value");
+    newer[digit] = b'9';
+    std::fs::write(&path, &newer).expect("written");
+    let ended = run(scene.command(&["verify", &pipeline, "--repair"]));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("a newer compline wrote it"), "{ended:?}");
+    assert_eq!(std::fs::read(&path).expect("read"), newer);
+}
+
+/// A lake whose days but the last are in their months alone.
+fn dropped() -> (Scene, String) {
+    let (scene, _) = three_days();
+    let drops = "[maintain]\nsnapshot_days = 5\ncompact = [\"pack_compliance\", \"source_status\"]";
+    let pipeline = scene.org_pipeline("lake", "", drops).display().to_string();
+    scene.night(Path::new(&pipeline), "2026-03-01");
+    let ended = run(scene.command(&["maintain", &pipeline, "--apply"]));
+    assert!(ended.stdout.contains("dropped pack_compliance of 3 days"), "{ended:?}");
+    (scene, pipeline)
+}
+
+/// An import of the second day that has one pack.
+fn import(scene: &Scene, pipeline: &str) -> crate::support::Ended {
+    let one = r#"{"ConformancePackName":"one","AccountId":"000000000001","AwsRegion":"eu-west-1","Compliance":{"ComplianceType":"COMPLIANT"}}"#;
+    std::fs::write(scene.path("one.json"), one).expect("written");
+    run(scene.command(&["import", pipeline, "--aggregator", "org", "--date", DAYS[1], "one.json", "--accept"]))
+}
+
+#[test]
+fn a_ledger_made_again_knows_that_its_day_was_dropped_and_nothing_takes_the_place_of_what_its_month_has() {
+    let (scene, pipeline) = dropped();
+    let month: PathBuf = scene.path("lake/pack_compliance_monthly/snapshot_month=2026-02/aggregator=org/data.parquet");
+    let rows = std::fs::read(&month).expect("read");
+    assert_eq!(ledger(&scene, "outcome"), ["succeeded", "dropped"]);
+    damage(&scene);
+    is_sound(&scene, &pipeline, &["--repair"]);
+    assert_eq!(ledger(&scene, "outcome"), ["succeeded", "dropped"]);
+    assert_eq!(import(&scene, &pipeline).code, Some(1));
+
+    // On a lake of a version that wrote no rows down nothing says that it was dropped: the ledger stays as it is.
+    std::fs::remove_dir_all(scene.path("lake/_compline/ledger")).expect("removed");
+    damage(&scene);
+    let ended = run(scene.command(&["verify", &pipeline, "--repair"]));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("the ledger is not made again"), "{ended:?}");
+    assert_eq!(std::fs::read(file(&scene, Table::Runs, DAYS[1])).expect("read"), b"PAR1 no more");
+    // Nor does anybody who makes a ledger of the run alone, by hand, open the day for another snapshot.
+    std::fs::remove_file(file(&scene, Table::Runs, DAYS[1])).expect("removed");
+    let ended = import(&scene, &pipeline);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert_eq!(std::fs::read(&month).expect("read"), rows);
+    assert!(files(&scene.path("lake/pack_compliance")).keys().all(|name| !name.contains(DAYS[1])));
+}

@@ -1,0 +1,73 @@
+//! Months of tables that are computed, and of the ledger: they are what their days are by now.
+
+use crate::maintain::{DAYS, kept, maintain, month_file};
+use crate::support::reading::column;
+use crate::support::{Ended, Scene, run};
+use crate::verify::is_sound;
+use std::path::Path;
+
+/// A column of a month's file.
+fn of_month(path: &Path, name: &str) -> Vec<String> {
+    let file = bytes::Bytes::from(std::fs::read(path).expect("read"));
+    let batches = parquet::arrow::arrow_reader::ParquetRecordBatchReader::try_new(file, 1024).expect("Parquet");
+    batches.flat_map(|batch| column(&batch.expect("rows"), name)).collect()
+}
+
+/// Replaces a day by a snapshot of one pack.
+fn replace(scene: &Scene, pipeline: &str, day: &str) -> Ended {
+    let one = r#"{"ConformancePackName":"one","AccountId":"000000000001","AwsRegion":"eu-west-1","Compliance":{"ComplianceType":"COMPLIANT"}}"#;
+    std::fs::write(scene.path("one.json"), one).expect("written");
+    let import = ["import", pipeline, "--aggregator", "org", "--date", day, "one.json", "--accept", "--replace"];
+    let ended = run(scene.command(&import));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    ended
+}
+
+#[test]
+fn f01_a_month_of_states_whose_own_files_were_dropped_follows_a_day_that_is_replaced() {
+    let (scene, pipeline) = kept("compact = [\"pack_status\"]\npack_status_days = 5");
+    maintain(&scene, &pipeline, &["--apply"]);
+    is_sound(&scene, &pipeline, &[]);
+    let month = month_file(&scene, "pack_status", "2026-01");
+    assert!(!of_month(&month, "conformance_pack_name").contains(&"one".to_owned()));
+    replace(&scene, &pipeline, DAYS[0]);
+    let behind = run(scene.command(&["verify", &pipeline]));
+    assert_eq!(behind.code, Some(1), "{behind:?}");
+    assert!(behind.stdout.contains("`compline maintain FILE --apply` makes it again"), "{behind:?}");
+    maintain(&scene, &pipeline, &["--apply"]);
+    is_sound(&scene, &pipeline, &[]);
+    // The pack is in every state from there on: three days of January, though only one has it present.
+    let named = of_month(&month, "conformance_pack_name").iter().filter(|name| *name == "one").count();
+    assert_eq!(named, 3);
+    assert_eq!(maintain(&scene, &pipeline, &["--apply"]).stdout, "nothing to do\n");
+}
+
+#[test]
+fn f01_a_month_of_trends_loses_a_day_that_is_facts_only_by_now() {
+    let maintained = "[maintain]\ncompact = [\"compliance_trends\", \"pack_changes\"]";
+    let scene = Scene::new("");
+    let pipeline = scene.org_pipeline("lake", "", maintained).display().to_string();
+    DAYS.iter().for_each(|day| drop(scene.night(Path::new(&pipeline), day)));
+    maintain(&scene, &pipeline, &["--apply"]);
+    let failing = scene.org_pipeline("lake", "[[aggregator.filter]]\ncompliance_type = \"NON_COMPLIANT\"", maintained);
+    scene.night(&failing, DAYS[1]);
+    let failing = failing.display().to_string();
+    let behind = run(scene.command(&["verify", &failing]));
+    assert_eq!(behind.code, Some(1), "{behind:?}");
+    assert!(behind.stdout.contains("has 2026-01-05, which is facts only"), "{behind:?}");
+    maintain(&scene, &failing, &["--apply"]);
+    is_sound(&scene, &failing, &[]);
+    let days = of_month(&month_file(&scene, "compliance_trends", "2026-01"), "snapshot_date");
+    assert!(!days.is_empty() && !days.contains(&DAYS[1].to_owned()), "{days:?}");
+}
+
+#[test]
+fn the_month_of_a_ledger_has_the_rows_of_days_that_are_dropped_with_it() {
+    let (scene, pipeline) = kept("compact = [\"pack_compliance\", \"source_status\", \"runs\"]\nsnapshot_days = 5");
+    let ended = maintain(&scene, &pipeline, &["--apply"]);
+    assert!(ended.stdout.contains("org: dropped pack_compliance of 6 days"), "{ended:?}");
+    let outcomes = of_month(&month_file(&scene, "runs", "2026-01"), "outcome");
+    assert_eq!(outcomes.iter().filter(|outcome| *outcome == "dropped").count(), 3, "{outcomes:?}");
+    is_sound(&scene, &pipeline, &[]);
+    assert_eq!(maintain(&scene, &pipeline, &["--apply"]).stdout, "nothing to do\n");
+}

@@ -11,6 +11,7 @@ use s3s::service::S3Service;
 use std::io;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -18,6 +19,17 @@ use tokio::task::JoinHandle;
 
 /// All servers of a test run.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
+
+/// How many commands had a call that was to break, and how many a call that did.
+static ARMED: AtomicU64 = AtomicU64::new(0);
+static BROKEN: AtomicU64 = AtomicU64::new(0);
+
+/// Makes sure that calls broke that were to: a good share, since some commands make fewer calls than the number of theirs.
+pub(crate) fn assert_broken() {
+    let (armed, broken) = (ARMED.load(Ordering::Relaxed), BROKEN.load(Ordering::Relaxed));
+    eprintln!("{broken} of {armed} calls to S3 that were to break did");
+    assert!(armed < 8 || broken * 4 > armed, "{broken} of {armed}");
+}
 
 /// A running server; it stops when it is dropped.
 pub(crate) struct S3 {
@@ -76,7 +88,12 @@ impl S3 {
 
     /// Lets every call through again; says whether one was broken.
     pub(crate) fn disarm(&self) -> bool {
-        std::mem::take(&mut *self.calls.state()).fired
+        let state = std::mem::take(&mut *self.calls.state());
+        if state.fired || state.armed.is_some() {
+            BROKEN.fetch_add(u64::from(state.fired), Ordering::Relaxed);
+            ARMED.fetch_add(1, Ordering::Relaxed);
+        }
+        state.fired
     }
 }
 

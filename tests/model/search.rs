@@ -55,6 +55,9 @@ pub(crate) fn search(place: Place, share: u64, moto: Option<&Arc<Moto>>) {
     let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
     eprintln!("{place:?}: {cases} sequences in {:.0?}, {} failed", started.elapsed(), failed.len());
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
+    if place == Place::S3 {
+        crate::s3::assert_broken();
+    }
 }
 
 /// Does the sequence of a number; gives what it breaks, of the shortest sequence if it is looked for.

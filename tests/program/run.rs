@@ -179,14 +179,9 @@ fn the_demo_ends_with_the_trend_who_regressed_and_a_query() {
     let scene = Scene::new("");
     let ended = run(scene.command(&["demo", "--days", "9", "--accounts", "40"]));
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    for words in [
-        "9 nights of a made-up organization",
-        "the lake is in lake",
-        "org\n",
-        "security\n",
-        "who regressed",
-        "ask next",
-    ] {
+    for words in
+        ["9 days of a made-up organization", "the lake is in lake", "org\n", "security\n", "who regressed", "ask next"]
+    {
         assert!(ended.stdout.contains(words), "{words}: {}", ended.stdout);
     }
     assert_eq!(ended.stdout.matches(" packs  compliant").count(), 2);

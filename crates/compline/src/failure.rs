@@ -11,7 +11,7 @@ pub(crate) enum Failure {
     Usage(anyhow::Error),
     /// The command failed.
     Run(anyhow::Error),
-    /// Another run is at work: nothing was done.
+    /// Another run holds a lease: nothing was done.
     Busy(Busy),
     /// A mistake of ours or of a library's, which has been told.
     Panicked,
@@ -47,8 +47,8 @@ pub(crate) fn words_of_panic(panic: &std::panic::PanicHookInfo<'_>) -> String {
     let place = panic.location().map_or_else(String::new, |place| format!(" ({}:{})", place.file(), place.line()));
     let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
     format!(
-        "compline stopped at something that it does not know{place}: {what}; what is committed stays committed, and the next run \
-         completes what was begun; please report it"
+        "compline stopped at something that it does not know{place}: {what}; what is committed stays committed, and what was \
+         begun is completed by the next run; please report it"
     )
 }
 

@@ -9,6 +9,7 @@
 mod adopt;
 mod replay;
 
+use crate::failure::NotRecorded;
 use crate::ledger::{Ledger, LedgerRow, Outcome};
 use anyhow::Context;
 use bytes::Bytes;
@@ -38,6 +39,9 @@ struct Document {
 /// is held that is removed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Intent {
+    /// By name; earlier versions knew packs alone.
+    #[serde(default = "packs")]
+    dataset: String,
     snapshot_date: String,
     facts_sha256: String,
     sources_sha256: String,
@@ -48,8 +52,24 @@ struct Intent {
 /// A day whose own files are about to be removed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Drop {
+    #[serde(default = "packs")]
+    dataset: String,
     snapshot_date: String,
     row: LedgerRow,
+}
+
+fn packs() -> String {
+    Dataset::PACKS.name.to_owned()
+}
+
+/// The dataset of an entry.
+///
+/// # Errors
+/// One of a newer version: nothing may be changed.
+fn dataset(name: &str) -> anyhow::Result<&'static Dataset> {
+    let newer =
+        || NotRecorded(format!("the journal names the dataset {name:?}, of a newer compline: use that version"));
+    Ok(Dataset::named(name).ok_or_else(newer)?)
 }
 
 /// The two files of a snapshot.
@@ -220,10 +240,15 @@ impl Journal {
     ///
     /// # Errors
     /// Those of [`Journal::commit_snapshot`].
-    pub(crate) async fn reject(&mut self, date: SnapshotDate, row: &mut LedgerRow) -> anyhow::Result<()> {
+    pub(crate) async fn reject(
+        &mut self,
+        dataset: &Dataset,
+        date: SnapshotDate,
+        row: &mut LedgerRow,
+    ) -> anyhow::Result<()> {
         row.outcome = Outcome::Rejected;
-        self.intend(date, [String::new(), String::new()], row).await?;
-        let removed = self.lake.remove_held(&self.snapshot_of(date)).await;
+        self.intend(dataset, date, [String::new(), String::new()], row).await?;
+        let removed = self.lake.remove_held(&self.snapshot_of(dataset, date)).await;
         removed.context("it is in the journal that what is held is removed; the next session on this lake does it")
     }
 
@@ -247,7 +272,7 @@ impl Journal {
         row.snapshot_sha256 = Some(staged_facts.sha256.clone());
         row.source_status_sha256 = Some(staged_sources.sha256.clone());
         row.bytes = staged_facts.bytes + staged_sources.bytes;
-        self.intend(date, [staged_facts.sha256, staged_sources.sha256], row).await?;
+        self.intend(dataset, date, [staged_facts.sha256, staged_sources.sha256], row).await?;
 
         // The facts last: where they are, the sources are.
         let put = async {
@@ -262,14 +287,15 @@ impl Journal {
     /// Writes the entry that says what is about to become of a day.
     async fn intend(
         &mut self,
+        dataset: &Dataset,
         date: SnapshotDate,
         [facts_sha256, sources_sha256]: [String; 2],
         row: &mut LedgerRow,
     ) -> anyhow::Result<()> {
         row.commit_number = self.next_number(date).await?;
-        let (snapshot_date, row) = (date.to_string(), row.clone());
+        let (dataset, snapshot_date, row) = (dataset.name.to_owned(), date.to_string(), row.clone());
         let outcome = row.outcome;
-        self.document.snapshot = Some(Intent { snapshot_date, facts_sha256, sources_sha256, row });
+        self.document.snapshot = Some(Intent { dataset, snapshot_date, facts_sha256, sources_sha256, row });
         self.write().await?;
         // What another run intended for this day is overtaken by what this one does; but a commit by another commit alone.
         let is_overtaken = |blocked: &mut Blocked| {
@@ -321,6 +347,7 @@ impl Journal {
     /// A store that does not take it.
     pub(crate) async fn drop_days(
         &mut self,
+        dataset: &Dataset,
         dates: &[SnapshotDate],
         row: &LedgerRow,
     ) -> anyhow::Result<Vec<SnapshotDate>> {
@@ -328,7 +355,7 @@ impl Journal {
         for date in dates {
             let Some(number) = self.next_number(*date).await? else { return Ok(Vec::new()) };
             let row = LedgerRow { commit_number: Some(number), outcome: Outcome::Dropped, ..row.clone() };
-            drops.push(Drop { snapshot_date: date.to_string(), row });
+            drops.push(Drop { dataset: dataset.name.to_owned(), snapshot_date: date.to_string(), row });
             dropped.push(*date);
         }
         self.document.drops.clone_from(&drops);
@@ -341,13 +368,13 @@ impl Journal {
     }
 
     async fn drop_day(&self, drop: &Drop) -> anyhow::Result<()> {
-        let date = drop.snapshot_date.parse()?;
+        let (dataset, date) = (dataset(&drop.dataset)?, drop.snapshot_date.parse()?);
         Ledger::write(&self.lake, &self.id, date, drop.row.clone()).await?;
-        Ok(self.lake.remove(&self.snapshot_of(date)).await?)
+        Ok(self.lake.remove(&self.snapshot_of(dataset, date)).await?)
     }
 
-    fn snapshot_of(&self, date: SnapshotDate) -> Vec<Partition> {
-        Partition::of_tables(&Dataset::PACKS.snapshot(), date, &self.id)
+    fn snapshot_of(&self, dataset: &Dataset, date: SnapshotDate) -> Vec<Partition> {
+        Partition::of_tables(&dataset.snapshot(), date, &self.id)
     }
 
     /// The number of the next change to a day's snapshot.

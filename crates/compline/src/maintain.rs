@@ -218,7 +218,7 @@ impl Applying<'_> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ..LedgerRow::default()
         };
-        let dropped = journal.drop_days(dates, &row).await?;
+        let dropped = journal.drop_days(&Dataset::PACKS, dates, &row).await?;
         self.is_damaged |= dropped.len() < dates.len();
         Ok(dropped)
     }

@@ -1,4 +1,4 @@
-//! A session: one command at work on one lake, from opening it to its exit code.
+//! A session: one command and the lake that it reads or writes, from opening it to its exit code.
 //!
 //! Everything that reads or writes a lake goes through here: the lake is opened, leases are acquired, the date is fixed once
 //! they are held, a signal or a lost lease ends the work, what is being cleaned up gets its time, and leases are released.
@@ -71,7 +71,7 @@ impl<T> Ended<T> {
     }
 }
 
-/// A command at work on a lake.
+/// A command with its lake.
 pub(crate) struct Session<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) lake: Lake,
@@ -84,7 +84,7 @@ pub(crate) struct Session<'a> {
     leases: Leases,
 }
 
-/// Opens the lake of the settings. Nothing else does.
+/// Opens the lake of the settings: for a session, and for `check`, which only probes it.
 ///
 /// # Errors
 /// A folder that cannot be made.

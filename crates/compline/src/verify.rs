@@ -153,7 +153,7 @@ async fn set_apart(session: &Session<'_>, found: &mut Found, before: &Pending) -
         date => problem.is_of_trends && (is_behind(before, date) || is_behind(&after, date)),
     };
     for problem in found.problems.extract_if(.., |problem| is_written(problem)) {
-        found.in_progress.push(format!("{} (at work: {holder})", problem.what));
+        found.in_progress.push(format!("{} (being written by {holder})", problem.what));
     }
     Ok(())
 }

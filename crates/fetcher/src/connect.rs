@@ -137,7 +137,7 @@ impl Connection {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Makes the client anew, so that every credential is asked for again, unless somebody else has since.
+    /// Makes the client again, so that every credential is asked for again, unless somebody else has since.
     pub(crate) async fn renew(&self, which: u64) {
         let _one_at_a_time = self.renewing.lock().await;
         if self.client().1 != which {

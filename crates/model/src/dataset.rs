@@ -37,6 +37,12 @@ impl Dataset {
     /// Every dataset.
     pub const ALL: [Self; 1] = [Self::PACKS];
 
+    /// The dataset of a name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        const ALL: &[Dataset] = &Dataset::ALL;
+        ALL.iter().find(|dataset| dataset.name == name)
+    }
+
     /// The tables of a snapshot: what was collected.
     pub const fn snapshot(&self) -> [Table; 2] {
         [self.facts, self.sources]

@@ -11,6 +11,7 @@ use chrono::TimeDelta;
 use compline_aws::{EnvironmentError, Identity};
 use compline_fetcher::{Connector, FetchError, FetchOptions, Probe};
 use compline_model::RunId;
+use compline_sink::Lake;
 use futures::future::join_all;
 use std::error::Error;
 use std::time::Duration;
@@ -37,14 +38,11 @@ pub(super) async fn check(arguments: &PipelineArguments, clock: Clock) -> Result
     };
     let connector = Connector::new(environment(&settings).await?, options);
     let aggregators = join_all(settings.aggregators.iter().map(|one| aggregator(one, &settings, &connector))).await;
-    let lake = lake(&settings, RunId::new(now)).await;
-    let tried: Vec<Tried> = aggregators
-        .into_iter()
-        .flatten()
-        .chain(lake)
-        .chain(catalog(&settings).await?)
-        .chain(hidden_days(&settings).await?)
-        .collect();
+    // Not in a session: a lake that cannot be opened is a result like the others.
+    let opened = open_lake(&settings).await;
+    let lake = lake(&settings, &opened, RunId::new(now)).await;
+    let tried: Vec<Tried> =
+        aggregators.into_iter().flatten().chain(lake).chain(catalog(&settings, opened.ok().as_ref()).await?).collect();
     print(&told(&tried))?;
     Ok(if tried.iter().all(|tried| tried.found.is_ok()) { Ending::Done } else { Ending::Failed })
 }
@@ -93,9 +91,9 @@ fn clock(of: impl std::fmt::Display, server: &str, ahead: TimeDelta) -> Tried {
     Tried { what: format!("{of}: clock"), found: check_clock(server, ahead).map(|()| format!("that of {server}")) }
 }
 
-async fn lake(settings: &Settings, run_id: RunId) -> Vec<Tried> {
+async fn lake(settings: &Settings, opened: &anyhow::Result<Lake>, run_id: RunId) -> Vec<Tried> {
     let name = lake_name(&settings.lake);
-    match open_lake(settings).await {
+    match opened {
         Ok(lake) => {
             let steps = lake.probe(&run_id.to_string()).await;
             let steps = steps.into_iter().map(|(step, found)| tried(format!("lake: {step}"), found, |()| name.clone()));
@@ -106,21 +104,21 @@ async fn lake(settings: &Settings, run_id: RunId) -> Vec<Tried> {
     }
 }
 
-async fn catalog(settings: &Settings) -> Result<Option<Tried>, EnvironmentError> {
-    let Some(cataloguing) = Cataloguing::open(settings).await? else { return Ok(None) };
+/// The catalog's database, and days that Athena does not show since `first_day` is set.
+async fn catalog(settings: &Settings, lake: Option<&Lake>) -> Result<Vec<Tried>, EnvironmentError> {
+    let Some(cataloguing) = Cataloguing::open(settings).await? else { return Ok(Vec::new()) };
     let words =
         |is_there| if is_there { "it is there" } else { "it is not there yet; the first run makes it" }.to_owned();
-    Ok(Some(tried("catalog: the database".to_owned(), cataloguing.has_database().await, words)))
-}
-
-/// Days that Athena does not show, since `first_day` is set.
-async fn hidden_days(settings: &Settings) -> Result<Option<Tried>, EnvironmentError> {
-    let Some(cataloguing) = Cataloguing::open(settings).await? else { return Ok(None) };
+    let mut all = vec![tried("catalog: the database".to_owned(), cataloguing.has_database().await, words)];
     // A lake that cannot be listed has been told by then.
-    let Ok(lake) = open_lake(settings).await else { return Ok(None) };
-    let Ok(days) = days_of_lake(&lake).await else { return Ok(None) };
-    let hidden = cataloguing.hidden_days(&days);
-    Ok(hidden.map(|hidden| Tried { what: "catalog: first_day".to_owned(), found: Err(hidden) }))
+    let days = match lake {
+        Some(lake) => days_of_lake(lake).await.ok(),
+        None => None,
+    };
+    if let Some(hidden) = days.and_then(|days| cataloguing.hidden_days(&days)) {
+        all.push(Tried { what: "catalog: first_day".to_owned(), found: Err(hidden) });
+    }
+    Ok(all)
 }
 
 /// A line for each thing that was tried. What went wrong has a line of its own, since it says what to do.

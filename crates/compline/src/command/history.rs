@@ -110,17 +110,8 @@ fn told(runs: &[Run]) -> String {
     if runs.is_empty() {
         return "the ledger has no run of these aggregators\n".to_owned();
     }
-    let mut table = plain_table(&[
-        "night",
-        "aggregator",
-        "command",
-        "outcome",
-        "rows",
-        "calls",
-        "throttled",
-        "seconds",
-        "warnings",
-    ]);
+    let mut table =
+        plain_table(&["date", "aggregator", "command", "outcome", "rows", "calls", "throttled", "seconds", "warnings"]);
     let count = |count: u64| HumanCount(count).to_string();
     for run in runs {
         table.add_row(vec![

@@ -51,6 +51,10 @@ impl Journal {
                 self.id
             )));
         }
+        let named = document.snapshot.iter().map(|intent| &intent.dataset);
+        named
+            .chain(document.drops.iter().map(|drop| &drop.dataset))
+            .try_for_each(|name| super::dataset(name).map(drop))?;
         tracing::warn!(aggregator = %self.id, %run_id, command = document.command, "completing what a stopped run left");
         if let Some(from) = &document.trends_from {
             self.add_trends(from.parse().unwrap_or(FIRST_DAY));
@@ -80,10 +84,10 @@ impl Journal {
     /// Completes a drop that a stopped run began: where the ledger says that the day was dropped, its files go. Where it does not
     /// yet, the day stays, and the next `maintain` proves again that its month has it.
     async fn finish_drop(&self, drop: &Drop) -> anyhow::Result<()> {
-        let date = drop.snapshot_date.parse()?;
+        let (dataset, date) = (super::dataset(&drop.dataset)?, drop.snapshot_date.parse()?);
         match Ledger::read(&self.lake, &self.id, date).await {
             Ok(ledger) if ledger.last_change().is_some_and(|last| last.run_id == drop.row.run_id) => {
-                Ok(self.lake.remove(&self.snapshot_of(date)).await?)
+                Ok(self.lake.remove(&self.snapshot_of(dataset, date)).await?)
             }
             Ok(_) => Ok(()),
             // A damaged ledger costs its own day: the files stay.
@@ -104,7 +108,8 @@ impl Journal {
         now: DateTime<Utc>,
     ) -> anyhow::Result<Rolled> {
         let ledger = Ledger::read(&self.lake, &self.id, date).await?;
-        let stopped = Stopped { journal: self, run_id, date, intent };
+        let dataset = super::dataset(&intent.dataset)?;
+        let stopped = Stopped { journal: self, dataset, run_id, date, intent };
         let own = ledger.rows().iter().find(|row| row.run_id == intent.row.run_id);
         if own.is_some_and(|row| row.outcome == intent.row.outcome && row.commit_number.is_some()) {
             // In the catalog it may not be yet.
@@ -124,7 +129,7 @@ impl Journal {
             return Ok(Rolled::Done);
         }
         let number = intent.row.commit_number.filter(|_| !is_overtaken).unwrap_or(ledger.last_number() + 1);
-        let held = self.snapshot_of(date);
+        let held = self.snapshot_of(dataset, date);
         match intent.place() {
             Some(place) => {
                 if let Some(lost) = stopped.put(place).await? {
@@ -152,6 +157,7 @@ impl Journal {
 struct Stopped<'a> {
     /// Whose lake it is completed in, by its run.
     journal: &'a Journal,
+    dataset: &'static Dataset,
     run_id: RunId,
     date: SnapshotDate,
     intent: &'a Intent,
@@ -160,7 +166,7 @@ struct Stopped<'a> {
 impl Stopped<'_> {
     /// Puts what is not in place yet, the facts last. Gives what became of it where that is not to be had any more.
     async fn put(&self, place: Place) -> anyhow::Result<Option<Rolled>> {
-        let Self { journal, run_id, date, .. } = *self;
+        let Self { journal, dataset, run_id, date, .. } = *self;
         let table = match self.missing(place).await? {
             Ok(missing) => {
                 for (partition, file) in missing {
@@ -172,10 +178,10 @@ impl Stopped<'_> {
         };
         let why = format!("stopped, and cannot be completed: the file of {table} that it staged is gone or damaged");
         self.note_failed(&why).await?;
-        let facts = journal.partition(Dataset::PACKS.facts, date);
+        let facts = journal.partition(dataset.facts, date);
         if place == Place::Table && journal.lake.sha256_of(&facts, place).await?.is_none() {
             // Of a day that never was.
-            journal.lake.remove(&[journal.partition(Dataset::PACKS.sources, date)]).await?;
+            journal.lake.remove(&[journal.partition(dataset.sources, date)]).await?;
         }
         Ok(Some(Rolled::Lost(format!("run {run_id} of {date} was {why}; the day is as it was"))))
     }
@@ -204,7 +210,7 @@ impl Stopped<'_> {
     }
 
     async fn has_facts(&self, place: Place) -> anyhow::Result<bool> {
-        let facts = self.journal.partition(Dataset::PACKS.facts, self.date);
+        let facts = self.journal.partition(self.dataset.facts, self.date);
         let there = self.journal.lake.sha256_of(&facts, place).await?;
         Ok(there.as_ref() == Some(&self.intent.facts_sha256))
     }
@@ -212,8 +218,7 @@ impl Stopped<'_> {
     /// The staged files of what is not in place yet, the facts last; or the table whose file is not there to be put. Both are at
     /// hand before one is put: otherwise the day would have the sources of another run than its facts.
     async fn missing(&self, place: Place) -> anyhow::Result<Result<Vec<(Partition, Bytes)>, &'static str>> {
-        let Self { journal, run_id, date, intent } = *self;
-        let dataset = &Dataset::PACKS;
+        let Self { journal, dataset, run_id, date, intent } = *self;
         let mut missing = Vec::new();
         for (table, sha256) in [(dataset.sources, &intent.sources_sha256), (dataset.facts, &intent.facts_sha256)] {
             let partition = journal.partition(table, date);

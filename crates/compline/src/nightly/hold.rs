@@ -52,7 +52,7 @@ impl Shared<'_> {
     /// # Errors
     /// A store that does not answer.
     pub(super) async fn reject(&self, journal: &mut Journal, row: &mut LedgerRow) -> anyhow::Result<()> {
-        journal.reject(self.night.date, row).await
+        journal.reject(self.dataset, self.night.date, row).await
     }
 
     /// Why a day is to be held: it lost more than the settings allow against the last snapshot of the same population before

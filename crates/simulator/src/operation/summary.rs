@@ -30,6 +30,9 @@ pub(super) fn answer(context: &Context<'_>, fields: &Fields) -> Result<Value, Ap
             Kind::InsufficientData => {}
         }
     }
+    if context.faults.faults.summary_off_by > 0 && !groups.is_empty() {
+        context.faults.note("summary_off_by");
+    }
     let groups: Vec<_> = groups.into_iter().collect();
     let fingerprint = token::fingerprint(&(context.date, &query, &group_by));
     let list = "AggregateConformancePackComplianceSummaries";

@@ -61,7 +61,7 @@ impl Lake {
             let (date, run_id) = (snapshot_date.parse().ok()?, run_id.parse().ok()?);
             Some(Collection { aggregator: aggregator.clone(), date, run_id, started_at, plan })
         };
-        // One that this version does not know is as good as none: it is collected anew.
+        // One that this version does not know is as good as none: it is collected again.
         Ok(read())
     }
 
@@ -100,8 +100,8 @@ impl Lake {
     /// A store that does not answer.
     pub async fn checkpoints(&self, collection: &Collection) -> Result<BTreeSet<String>, SinkError> {
         let folder = collection.key("");
-        let kept = self.store.list(&folder).await?;
-        Ok(kept.iter().filter_map(|object| object.key.strip_prefix(&folder)).map(str::to_owned).collect())
+        let listed = self.store.list(&folder).await?;
+        Ok(listed.iter().filter_map(|object| object.key.strip_prefix(&folder)).map(str::to_owned).collect())
     }
 
     /// Writes a checkpoint.

@@ -74,7 +74,7 @@ impl Folder {
         self.make_durable_folder(self.above(path))?;
         let mut file = tempfile::Builder::new().prefix("put-").tempfile_in(self.root.join(TEMPORARY))?;
         // The system drops the lock with the process, and so what nobody writes any more can be told from what is written. Where
-        // files cannot be locked nothing is told to be left over.
+        // files cannot be locked nothing is told to be orphaned.
         let _ = file.as_file().lock();
         file.write_all(body)?;
         // Temporary files are private to their owner; a table's files are as readable as the folder lets new files be.

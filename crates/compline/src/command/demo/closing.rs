@@ -31,7 +31,7 @@ pub(super) async fn closing(
     let bytes: u64 = all().map(|night| night.bytes).sum();
     let name = lake_name(&settings.lake);
     let mut text = format!(
-        "{} nights of a made-up organization, {} rows from {} calls, in {:.0} s\n",
+        "{} days of a made-up organization, {} rows from {} calls, in {:.0} s\n",
         nights.len(),
         HumanCount(rows),
         HumanCount(calls),

@@ -38,7 +38,7 @@ const MIN_ATTEMPT: Duration = Duration::from_secs(1);
 /// Attempts of one such call. What fails beyond them is called again, as long as the lease lasts.
 const MAX_CALL_ATTEMPTS: u32 = 3;
 
-/// How often a lease is tried that changes hands between two of our requests.
+/// How often a lease is tried that another run acquires or releases between two of our requests.
 const MAX_ACQUIRE_ATTEMPTS: u32 = 8;
 
 /// Of a lease's time, how often it is looked at while it is watched.

@@ -22,7 +22,7 @@ pub struct S3Location {
     pub encryption: Option<Encryption>,
     /// Who may read objects, one of [`S3Location::ACLS`]; nothing for the bucket's own setting.
     pub acl: Option<String>,
-    /// The account that the bucket must belong to, so that nothing is given to a stranger's bucket.
+    /// The account that the bucket must belong to, so that nothing is given to another's bucket.
     pub expected_bucket_owner: Option<String>,
     /// One of [`S3Location::STORAGE_CLASSES`], for the tables' files.
     pub storage_class: Option<String>,

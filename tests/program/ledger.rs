@@ -144,3 +144,73 @@ fn a_ledger_made_again_knows_that_its_day_was_dropped_and_nothing_takes_the_plac
     assert_eq!(std::fs::read(&month).expect("read"), rows);
     assert!(files(&scene.path("lake/pack_compliance")).keys().all(|name| !name.contains(DAYS[1])));
 }
+
+#[test]
+fn a_ledger_that_is_gone_is_told_and_made_again_and_no_run_begins_another() {
+    let (scene, pipeline) = three_days();
+    let path = file(&scene, Table::Runs, DAYS[1]);
+    let before = scene.rows(Table::Runs, "org", DAYS[1]);
+    std::fs::remove_file(&path).expect("removed");
+    let ended = run(scene.command(&["verify", &pipeline]));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stdout.contains("runs of 2026-02-25 is not there, and the documents of its runs are"), "{ended:?}");
+    assert!(ended.stdout.contains("1 problem found"), "{ended:?}");
+    is_sound(&scene, &pipeline, &["--repair"]);
+    assert_eq!(scene.rows(Table::Runs, "org", DAYS[1]), before);
+    // Also where a run comes first, and on a lake of a version that wrote no rows down.
+    for older in [false, true] {
+        std::fs::remove_file(&path).expect("removed");
+        if older {
+            std::fs::remove_dir_all(scene.path("lake/_compline/ledger")).expect("removed");
+        }
+        let rows = ledger_after(&scene, &pipeline);
+        // A report says when its whole run ended, and not one aggregator's part of it.
+        let told = |rows: &[String]| -> Vec<String> {
+            let without_end = |row: &String| {
+                let mut fields: Vec<&str> = row.split('|').collect();
+                fields.remove(1);
+                fields.join("|")
+            };
+            rows[..before.len()].iter().map(without_end).collect()
+        };
+        assert_eq!(told(&rows), told(&before));
+        is_sound(&scene, &pipeline, &[]);
+    }
+    assert_eq!(ledger(&scene, "commit_number"), ["1", "2", "3"]);
+}
+
+/// The rows of the second day's ledger after it was run once more.
+fn ledger_after(scene: &Scene, pipeline: &str) -> Vec<String> {
+    assert_eq!(night(scene, pipeline, DAYS[1]).code, Some(0));
+    scene.rows(Table::Runs, "org", DAYS[1])
+}
+
+#[test]
+fn a_day_all_of_whose_objects_are_gone_is_told_by_the_documents_of_its_runs() {
+    for older in [false, true] {
+        let (scene, pipeline) = three_days();
+        for table in Table::ALL {
+            std::fs::remove_file(file(&scene, table, DAYS[2])).expect("removed");
+        }
+        if older {
+            std::fs::remove_dir_all(scene.path("lake/_compline/ledger")).expect("removed");
+        }
+        let ended = run(scene.command(&["verify", &pipeline]));
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.stdout.contains("runs of 2026-02-26 is not there"), "{ended:?}");
+        let ended = run(scene.command(&["verify", &pipeline, "--repair"]));
+        assert_eq!(ended.code, Some(1), "it cannot be made up: {ended:?}");
+        assert!(ended.stdout.contains("2026-02-26 is not there"), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_dropped_day_whose_ledger_is_gone_is_told() {
+    let (scene, pipeline) = dropped();
+    std::fs::remove_file(file(&scene, Table::Runs, DAYS[1])).expect("removed");
+    let ended = run(scene.command(&["verify", &pipeline]));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stdout.contains("runs of 2026-02-25 is not there"), "{ended:?}");
+    is_sound(&scene, &pipeline, &["--repair"]);
+    assert_eq!(ledger(&scene, "outcome"), ["succeeded", "dropped"]);
+}

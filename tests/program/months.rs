@@ -71,3 +71,36 @@ fn the_month_of_a_ledger_has_the_rows_of_days_that_are_dropped_with_it() {
     is_sound(&scene, &pipeline, &[]);
     assert_eq!(maintain(&scene, &pipeline, &["--apply"]).stdout, "nothing to do\n");
 }
+
+#[test]
+fn a_month_that_lacks_a_dropped_day_is_not_written_over_and_takes_no_day_until_it_is_restored() {
+    let (scene, pipeline) = kept("compact = [\"pack_compliance\", \"source_status\"]\nsnapshot_days = 5");
+    maintain(&scene, &pipeline, &["--apply"]);
+    let month = month_file(&scene, "pack_compliance", "2026-02");
+    let whole = std::fs::read(&month).expect("read");
+    std::fs::remove_file(&month).expect("removed");
+    // A day that is filled in, of the month that is lost.
+    let plain = scene.org_pipeline("lake", "", "").display().to_string();
+    assert_eq!(run(scene.command(&["verify", &plain])).code, Some(1));
+    let january = month_file(&scene, "pack_compliance", "2026-01");
+    let before = std::fs::read(&january).expect("read");
+    let pipeline = scene
+        .org_pipeline("lake", "", "[maintain]\ncompact = [\"pack_compliance\", \"source_status\"]\nsnapshot_days = 5")
+        .display()
+        .to_string();
+    replace(&scene, &pipeline, DAYS[5]);
+    for _ in 0..2 {
+        let ended = run(scene.command(&["maintain", &pipeline, "--apply"]));
+        assert_eq!(ended.code, Some(3), "{ended:?}");
+        assert!(ended.stdout.contains("does not have 2026-02-01, which was dropped: restore"), "{ended:?}");
+        assert!(!month.exists(), "{ended:?}");
+        let own = scene.path("lake/pack_compliance/snapshot_date=2026-02-28/aggregator=org/data.parquet");
+        assert!(own.exists(), "nothing else has it: {ended:?}");
+    }
+    std::fs::write(&month, whole).expect("restored");
+    let ended = maintain(&scene, &pipeline, &["--apply"]);
+    assert!(ended.stdout.contains("compacted 3 days into pack_compliance_monthly/snapshot_month=2026-02"), "{ended:?}");
+    is_sound(&scene, &pipeline, &[]);
+    assert!(of_month(&month, "conformance_pack_name").contains(&"one".to_owned()));
+    assert_eq!(std::fs::read(&january).expect("read"), before);
+}

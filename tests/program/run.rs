@@ -175,6 +175,23 @@ fn the_outcome_as_json_has_a_report_per_aggregator_on_stdout_alone() {
 }
 
 #[test]
+fn the_demo_writes_no_made_up_day_among_real_ones() {
+    let scene = Scene::of_accounts(4);
+    let pipeline = scene.org_pipeline("lake", "", "");
+    scene.night(&pipeline, "2026-02-28");
+    let before = files(&scene.path("lake"));
+    let ended = run(scene.command(&["demo", "--lake", "lake", "--days", "3", "--accounts", "5"]));
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stderr.contains("has 2026-02-28 of org, which no demo wrote"), "{ended:?}");
+    assert_eq!(files(&scene.path("lake")), before);
+    // Over its own days it may go as often as one likes.
+    for _ in 0..2 {
+        let ended = run(scene.command(&["demo", "--lake", "demo", "--days", "2", "--accounts", "5"]));
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+    }
+}
+
+#[test]
 fn the_demo_ends_with_the_trend_who_regressed_and_a_query() {
     let scene = Scene::new("");
     let ended = run(scene.command(&["demo", "--days", "9", "--accounts", "40"]));

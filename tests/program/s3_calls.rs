@@ -16,6 +16,7 @@ use s3s::Body;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -156,15 +157,20 @@ impl Night {
         Self { before: files(&night.scene.path("base")), ..night }
     }
 
-    /// A command on a server's lake.
-    fn compline(&self, name: &str, url: &str, command: &[&str], day: &str) -> Ended {
+    /// Writes a pipeline file of a server's lake.
+    fn pipeline(&self, name: &str, url: &str) -> String {
         let pipeline = self.scene.org_pipeline(name, "", "");
         let text = std::fs::read_to_string(&pipeline).expect("read");
         let folder = format!("url = {:?}", self.scene.path(name).display().to_string());
         let lake =
             format!("url = \"s3://bucket/lake\"\nregion = \"us-east-1\"\nendpoint_url = \"{url}\"\npath_style = true");
         std::fs::write(&pipeline, text.replace(&folder, &lake)).expect("written");
-        let pipeline = pipeline.display().to_string();
+        pipeline.display().to_string()
+    }
+
+    /// A command on a server's lake.
+    fn compline(&self, name: &str, url: &str, command: &[&str], day: &str) -> Ended {
+        let pipeline = self.pipeline(name, url);
         let date = ["--date", day];
         let date = if command[0] == "run" { &date[..] } else { &[] };
         let mut command = self.scene.command(&[command, &[&pipeline], date].concat());
@@ -269,4 +275,54 @@ fn w7_a_bucket_in_which_deletes_are_denied_gets_the_same_days_and_they_are_sound
     }
     assert!(calls.denied.load(Ordering::Relaxed) > 5);
     assert_eq!(night.rows("denied"), night.rows("clean"));
+}
+
+#[test]
+fn f08_an_import_of_a_day_that_has_not_begun_by_the_clock_of_s3_is_refused_and_a_day_ahead_is_told() {
+    // Without it there is no wrong clock.
+    if Command::new("faketime").arg("--version").output().is_err() {
+        eprintln!("no faketime, so nothing is tried");
+        return;
+    }
+    let night = Night::new();
+    night.scene.put_lake("ahead", &night.before);
+    let (url, _) = night.scene.runtime.block_on(serve(&night.scene.path("ahead"), Calls::default()));
+    night.pipeline("ahead", &url);
+    let one = r#"{"ConformancePackName":"one","AccountId":"000000000001","AwsRegion":"eu-west-1","Compliance":{"ComplianceType":"COMPLIANT"}}"#;
+    std::fs::write(night.scene.path("one.json"), one).expect("written");
+    let by_clock = |clock: &str, arguments: &[&str]| {
+        let ours = night.scene.command(&[]);
+        let mut command = Command::new("faketime");
+        command
+            .args(["-f", clock])
+            .arg(ours.get_program())
+            .args(arguments)
+            .current_dir(night.scene.folder.path())
+            .env_clear();
+        command.env("HOME", night.scene.folder.path()).env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
+        run(command)
+    };
+    let tomorrow = chrono::Utc::now().date_naive() + chrono::TimeDelta::days(2);
+    let import = |date: chrono::NaiveDate| {
+        let date = date.to_string();
+        by_clock("+50h", &["import", "ahead.toml", "--aggregator", "org", "--date", &date, "one.json", "--accept"])
+    };
+    let ended = import(tomorrow);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("so nothing can be of") && ended.stderr.contains("ahead of S3's"), "{ended:?}");
+    // Days of the past have begun, whatever this clock says.
+    let ended = import("2026-03-01".parse().expect("a date"));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    // A day that such a clock committed: by that of S3 it has not begun.
+    let verified = night.compline("ahead", &url, &["verify"], DAYS[1]);
+    assert_eq!(verified.code, Some(0), "{verified:?}");
+    let from = night.scene.path("ahead/bucket/lake");
+    for (name, body) in files(&from).into_iter().filter(|(name, _)| name.contains("2026-03-01")) {
+        let moved = from.join(name.replace("2026-03-01", &tomorrow.to_string()));
+        std::fs::create_dir_all(moved.parent().expect("a folder")).expect("made");
+        std::fs::write(moved, body).expect("written");
+    }
+    let verified = night.compline("ahead", &url, &["verify"], DAYS[1]);
+    assert!(verified.stdout.contains(&format!("{tomorrow} has not begun yet (UTC)")), "{verified:?}");
 }

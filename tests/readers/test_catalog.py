@@ -353,11 +353,10 @@ def test_f25_partitions_follow_a_lake_that_moved_and_those_of_dropped_days_go(sc
     for item in scene.s3.list_objects_v2(Bucket=scene.name, Prefix="compline/")["Contents"]:
         scene.s3.copy_object(Bucket=moved, Key=item["Key"], CopySource={"Bucket": scene.name, "Key": item["Key"]})
     scene.rewrite(f"s3://{scene.name}/", f"s3://{moved}/")
-    # A run moves its own day, `catalog` the others.
+    # The next run moves every day.
     scene.night(DAYS[2])
     locations = lambda table: {values: files["Location"] for values, files in scene.partitions(table).items()}
-    assert {location.split("/")[2] for (day, _), location in locations("runs").items() if day == DAYS[2]} == {moved}
-    assert f"update 4 partitions of runs, {DAYS[0]}/org first" in scene.catalog()
+    assert scene.catalog() == ["the catalog is up to date"]
     for table in TABLES:
         assert {location.split("/")[2] for location in locations(table).values()} == {moved}
     # Columns that came since, or have another type.
@@ -437,6 +436,50 @@ def test_registered_partitions_are_those_of_the_lake_and_each_night_adds_its_own
     assert scene.catalog("--dry-run") == [f"would add 1 partition to runs, {DAYS[0]}/org first"]
     scene.catalog()
     assert set(scene.partitions("runs")) == expected
+
+
+def test_a_run_names_every_day_that_another_mode_or_a_catalog_that_was_down_left_out(scene):
+    scene = scene()
+    scene.night(DAYS[0])
+    scene.rewrite(f'database = "{scene.name}"', f'database = "{scene.name}"\n            partitions = "registered"')
+    scene.file.write_text(scene.text.replace('partitions = "registered"\n            endpoint_url = "', 'partitions = "registered"\n            endpoint_url = "http://127.0.0.1:9/#'))
+    scene.night(DAYS[1], code=3)
+    scene.file.write_text(scene.text)
+    scene.night(DAYS[2])
+    expected = {(day, aggregator) for day in DAYS for aggregator in ("org", "security")}
+    for table in TABLES:
+        assert set(scene.partitions(table)) == expected, table
+    assert scene.catalog() == ["the catalog is up to date"]
+
+
+def test_trends_and_repair_name_what_they_made_again(scene):
+    scene = scene('partitions = "registered"')
+    for day in DAYS:
+        scene.night(day)
+    derived = ["pack_changes", "compliance_trends", "pack_status"]
+    for command in (["trends", scene.file], ["verify", scene.file, "--repair"]):
+        for table in derived:
+            scene.s3.delete_object(Bucket=scene.name, Key=f"compline/{table}/snapshot_date={DAYS[1]}/aggregator=org/data.parquet")
+        scene.catalog()
+        assert all((DAYS[1], "org") not in scene.partitions(table) for table in derived)
+        scene.compline(*command)
+        assert all((DAYS[1], "org") in scene.partitions(table) for table in derived), command
+        assert scene.catalog() == ["the catalog is up to date"]
+
+
+def test_maintain_says_what_it_did_though_the_catalog_is_down_and_the_next_run_names_its_months(scene):
+    scene = scene('partitions = "registered"', '[maintain]\ncompact = ["pack_compliance", "source_status"]\nsnapshot_days = 5')
+    for day in DAYS:
+        scene.night(day)
+    scene.file.write_text(scene.text.replace('partitions = "registered"', '').replace(
+        f'database = "{scene.name}"\n            endpoint_url = "', f'database = "{scene.name}"\n            endpoint_url = "http://127.0.0.1:9/#'))
+    said = scene.compline("maintain", scene.file, "--apply", code=3)
+    assert "org: dropped pack_compliance of 2 days" in said and "`compline catalog FILE` completes it" in said
+    scene.file.write_text(scene.text)
+    scene.night(DAYS[2])
+    assert {month for month, _ in scene.partitions("pack_compliance_monthly")} == {"2026-02", "2026-03"}
+    assert {day for day, _ in scene.partitions("pack_compliance")} == {DAYS[2]}
+    assert scene.catalog() == ["the catalog is up to date"]
 
 
 def test_months_are_tables_of_their_own(scene):

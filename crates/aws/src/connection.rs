@@ -17,9 +17,13 @@ pub fn connection_hint(reason: &str) -> Option<&'static str> {
         return Some("its certificate is of another host: is the endpoint right?");
     }
     if says("connection refused") {
-        return Some(
-            "nothing listens there: is the endpoint right, and what it names up? a proxy is named by HTTPS_PROXY",
-        );
+        let names_a_proxy = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]
+            .into_iter()
+            .any(|name| std::env::var_os(name).is_some_and(|url| !url.is_empty()));
+        return Some(match names_a_proxy {
+            true => "nothing listens there: is the endpoint right, and the proxy that HTTPS_PROXY or HTTP_PROXY names?",
+            false => "nothing listens there: is the endpoint right, and what it names up?",
+        });
     }
     if says("dns error") {
         return Some("that host's name is not known here: are the region and the endpoint right, and is DNS up?");

@@ -2,13 +2,13 @@
 
 mod views;
 
+use crate::session::Session;
 use crate::settings::{CatalogSettings, Settings, lake_name};
-use chrono::DateTime;
 use compline_aws::EnvironmentError;
 use compline_model::{AggregatorId, SnapshotDate, Table};
 use compline_sink::{
-    Catalog, Change, Inventory, Lake, LakeDays, Layout, Month, Partition, PartitionValues, Partitioning, Partitions,
-    SinkError, TableDefinition, ViewDefinition,
+    Catalog, Change, Inventory, Lake, LakeDays, Layout, Month, PartitionValues, Partitioning, Partitions, SinkError,
+    TableDefinition, ViewDefinition,
 };
 use futures::future::try_join_all;
 use std::collections::{BTreeMap, BTreeSet};
@@ -96,32 +96,57 @@ impl Cataloguing {
         Ok(())
     }
 
+    /// Everything, as `compline catalog` does it, with the day of a run whose ledger may be yet to be written: whatever an earlier
+    /// run could not name, another file named otherwise, or the lake's move left behind.
     async fn bring_up_to_date(&self, lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> Result<Tables, SinkError> {
-        let mut days = days_of_lake(lake).await?;
-        // Its ledger may be yet to be written.
+        let there = self.listed(lake).await?;
+        let mut days = there.days();
         days.days.insert(date);
         days.aggregators.insert(id.clone());
         if let Some(hidden) = self.hidden_days(&days) {
             tracing::warn!("catalog: {hidden}");
         }
         let tables = self.tables(&days);
-        for change in self.differences_of_definitions(&tables).await? {
+        for change in self.differences_from(lake, &there, &tables).await? {
             tracing::info!(%change, "catalog");
             self.catalog.apply(&change).await?;
         }
         Ok(tables)
     }
 
+    /// What is in a lake, as far as the catalog is told of it.
+    ///
+    /// # Errors
+    /// A lake that does not answer.
+    pub(crate) async fn listed(&self, lake: &Lake) -> Result<Listed, SinkError> {
+        Listed::of(lake, &self.compacted).await
+    }
+
+    /// Makes the catalog what the lake is. Gives what was changed.
+    ///
+    /// # Errors
+    /// A lake or a catalog that does not answer, or a catalog that does not take it.
+    pub(crate) async fn complete(&self, lake: &Lake) -> Result<Vec<Change>, SinkError> {
+        let changes = self.differences(lake, &self.listed(lake).await?).await?;
+        for change in &changes {
+            self.catalog.apply(change).await?;
+        }
+        Ok(changes)
+    }
+
     /// Everything in the catalog that is out of date with a lake, in the order in which it must be changed.
     ///
     /// # Errors
     /// A lake or a catalog that does not answer.
-    pub(crate) async fn differences(&self, lake: &Lake, inventory: &Inventory) -> Result<Vec<Change>, SinkError> {
-        let tables = self.tables(&days_of_inventory(inventory));
-        let mut changes = self.differences_of_definitions(&tables).await?;
+    pub(crate) async fn differences(&self, lake: &Lake, there: &Listed) -> Result<Vec<Change>, SinkError> {
+        self.differences_from(lake, there, &self.tables(&there.days())).await
+    }
+
+    async fn differences_from(&self, lake: &Lake, there: &Listed, tables: &Tables) -> Result<Vec<Change>, SinkError> {
+        let mut changes = self.differences_of_definitions(tables).await?;
         let has_database = !changes.iter().any(|change| matches!(change, Change::CreateDatabase));
         for ((table, layout), definition) in tables.iter().filter(|(_, definition)| definition.is_registered()) {
-            let of_lake = partitions(inventory, *table, *layout);
+            let of_lake = there.values(*table, *layout);
             if !has_database {
                 let all: Vec<PartitionValues> = of_lake.into_iter().collect();
                 changes.extend((!all.is_empty()).then(|| Change::AddPartitions(definition.clone(), all)));
@@ -134,7 +159,7 @@ impl Cataloguing {
                     found.gone = without_leased(lake, found.gone).await?;
                 }
                 // A run may have put and named them since the lake was listed: an object comes before its partition.
-                let now = partitions(&lake.inventory(DateTime::UNIX_EPOCH).await?, *table, *layout);
+                let now = self.listed(lake).await?.values(*table, *layout);
                 found.gone.retain(|values| !now.contains(values));
             }
             changes.extend(found.changes(definition));
@@ -181,6 +206,23 @@ impl Cataloguing {
     }
 }
 
+/// Makes the catalog of a pipeline, if it has one, what the lake is by now. Gives why it could not, in words.
+///
+/// # Errors
+/// An environment that AWS cannot be asked from.
+pub(crate) async fn completed(session: &Session<'_>) -> anyhow::Result<Option<String>> {
+    let Some(cataloguing) = Cataloguing::open(session.settings).await? else { return Ok(None) };
+    match cataloguing.complete(&session.lake).await {
+        Ok(changes) => {
+            changes.iter().for_each(|change| tracing::info!(%change, "catalog"));
+            Ok(None)
+        }
+        Err(error) => {
+            Ok(Some(format!("the catalog does not know of it: {error}; `compline catalog FILE` completes it")))
+        }
+    }
+}
+
 /// Of partitions, each by its day and aggregator, those of aggregators whose lease nobody holds.
 async fn without_leased(
     lake: &Lake,
@@ -207,18 +249,56 @@ pub(crate) fn tables(lake: &str, compacted: &BTreeSet<Table>, partitioning: &Par
     daily.chain(monthly).map(definition).collect()
 }
 
-/// The days and aggregators of a lake, by a list of each table.
-///
-/// # Errors
-/// A lake that does not answer.
-pub(crate) async fn days_of_lake(lake: &Lake) -> Result<LakeDays, SinkError> {
-    let mut found = LakeDays::default();
-    for (aggregator, days) in try_join_all(Table::ALL.map(|table| lake.partitions(table))).await?.into_iter().flatten()
-    {
-        found.aggregators.insert(aggregator);
-        found.days.extend(days);
+/// What is in a lake, as far as a catalog is told of it.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    partitions: BTreeMap<Table, Partitions>,
+    months: BTreeSet<Month>,
+}
+
+impl Listed {
+    /// Lists the tables, and the months of those that have any.
+    ///
+    /// # Errors
+    /// A lake that does not answer.
+    pub(crate) async fn of(lake: &Lake, compacted: &BTreeSet<Table>) -> Result<Self, SinkError> {
+        let partitions = try_join_all(Table::ALL.map(|table| lake.partitions(table))).await?;
+        let months = try_join_all(compacted.iter().map(|table| lake.months(*table))).await?;
+        Ok(Self {
+            partitions: Table::ALL.into_iter().zip(partitions).collect(),
+            months: months.into_iter().flatten().collect(),
+        })
     }
-    Ok(found)
+
+    /// The days and aggregators.
+    pub(crate) fn days(&self) -> LakeDays {
+        let mut found = LakeDays::default();
+        for (aggregator, days) in self.partitions.values().flatten() {
+            found.aggregators.insert(aggregator.clone());
+            found.days.extend(days);
+        }
+        found
+    }
+
+    /// The partitions that a table has, each by its values.
+    fn values(&self, table: Table, layout: Layout) -> BTreeSet<PartitionValues> {
+        match layout {
+            Layout::Daily => {
+                let of_table = self.partitions.get(&table).into_iter().flatten();
+                of_table
+                    .flat_map(|(aggregator, days)| {
+                        days.iter().map(|date| vec![date.to_string(), aggregator.to_string()])
+                    })
+                    .collect()
+            }
+            Layout::Monthly => {
+                let of_table = self.months.iter().filter(|month| month.table == table);
+                of_table
+                    .map(|Month { month, aggregator, .. }| vec![month.to_string(), aggregator.to_string()])
+                    .collect()
+            }
+        }
+    }
 }
 
 /// The days and aggregators of a lake that has been listed.
@@ -226,20 +306,6 @@ pub(crate) fn days_of_inventory(inventory: &Inventory) -> LakeDays {
     LakeDays {
         days: inventory.partitions.keys().map(|partition| partition.date).collect(),
         aggregators: inventory.partitions.keys().map(|partition| partition.aggregator.clone()).collect(),
-    }
-}
-
-/// The partitions that a table has in the lake, each by its values.
-fn partitions(inventory: &Inventory, table: Table, layout: Layout) -> BTreeSet<PartitionValues> {
-    match layout {
-        Layout::Daily => {
-            let of_table = inventory.partitions.keys().filter(|partition| partition.table == table);
-            of_table.map(|Partition { date, aggregator, .. }| vec![date.to_string(), aggregator.to_string()]).collect()
-        }
-        Layout::Monthly => {
-            let of_table = inventory.months.keys().filter(|month| month.table == table);
-            of_table.map(|Month { month, aggregator, .. }| vec![month.to_string(), aggregator.to_string()]).collect()
-        }
     }
 }
 

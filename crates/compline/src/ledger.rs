@@ -112,13 +112,15 @@ impl Ledger {
         Partition { table: Table::Runs, date, aggregator: id.clone() }
     }
 
-    /// The ledger of a day, without rows where there is none.
+    /// The ledger of a day, without rows where there is none. Where its file is gone it is what the documents of its runs say.
     ///
     /// # Errors
     /// A store that does not answer, or a file that is damaged.
     pub(crate) async fn read(lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> anyhow::Result<Self> {
-        let rows = lake.read(&Self::partition(id, date), None).await?;
-        Ok(rows.map_or_else(Self::default, |rows| Self::of(&rows)))
+        match lake.read(&Self::partition(id, date), None).await? {
+            Some(rows) => Ok(Self::of(&rows)),
+            None => Ok(Self::of_documents(lake, id, date).await?.ledger),
+        }
     }
 
     /// The same, where a damaged file costs no more than what it says: nothing then.
@@ -128,7 +130,10 @@ impl Ledger {
     pub(crate) async fn sound(lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> anyhow::Result<Option<Self>> {
         match lake.read(&Self::partition(id, date), None).await {
             Err(error) if error.is_damage() => Ok(None),
-            rows => Ok(Some(rows?.map_or_else(Self::default, |rows| Self::of(&rows)))),
+            rows => match rows? {
+                Some(rows) => Ok(Some(Self::of(&rows))),
+                None => Ok(Some(Self::of_documents(lake, id, date).await?.ledger)),
+            },
         }
     }
 

@@ -82,10 +82,13 @@ pub(crate) async fn applied(session: &Session<'_>) -> anyhow::Result<Maintained>
         lines.push("nothing to do".to_owned());
     }
     if let Some(cataloguing) = Cataloguing::open(session.settings).await? {
-        let inventory = session.lake.inventory(session.started_at).await?;
-        for change in cataloguing.differences(&session.lake, &inventory).await? {
-            cataloguing.apply(&change).await?;
-            lines.push(format!("catalog: {change}"));
+        match cataloguing.complete(&session.lake).await {
+            Ok(changes) => lines.extend(changes.iter().map(|change| format!("catalog: {change}"))),
+            // What was done to the lake is done, and said.
+            Err(error) => {
+                is_complete = false;
+                lines.push(format!("the catalog does not know of it: {error}; `compline catalog FILE` completes it"));
+            }
         }
     }
     Ok(Maintained { lines, is_complete })

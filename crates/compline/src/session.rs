@@ -233,6 +233,27 @@ impl Session<'_> {
         }
     }
 
+    /// The UTC day by the clock of the lake's server, where that is far from this machine's.
+    pub(crate) fn today_there(&self) -> SnapshotDate {
+        let ahead = self.clock_offset().filter(|ahead| ahead.abs() > CLOCK_TOLERANCE).unwrap_or_default();
+        SnapshotDate::from((self.started_at + ahead).date_naive())
+    }
+
+    /// Compares a day that was given with the clock of the lake's server.
+    ///
+    /// # Errors
+    /// It has not begun there.
+    pub(crate) fn check_begun(&self, date: SnapshotDate) -> anyhow::Result<()> {
+        let there = self.today_there();
+        if date <= there {
+            return Ok(());
+        }
+        let clock = clock_is_off("S3", self.clock_offset().unwrap_or_default());
+        bail!(NotRecorded(format!(
+            "{clock}: there it is {there} (UTC), so nothing can be of {date} yet; set the clock (NTP); nothing was written"
+        )))
+    }
+
     /// Compares the session's date with a server's clock, which is that much ahead of this machine's.
     ///
     /// # Errors
@@ -245,8 +266,8 @@ impl Session<'_> {
         }
         let clock = clock_is_off(server, ahead);
         bail!(NotRecorded(format!(
-            "{clock}: here it is {date} (UTC) and there {there}, so the day would be \
-             committed under a wrong date; set the clock (NTP) and run again; nothing was written"
+            "{clock}: here it is {date} (UTC) and there {there}, and a day would be \
+             taken for another; set the clock (NTP) and run again; nothing was written"
         )))
     }
 }

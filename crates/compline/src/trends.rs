@@ -5,7 +5,6 @@ mod chain;
 #[cfg(test)]
 mod tests;
 
-use crate::catalog::Cataloguing;
 use crate::history::{History, Span};
 use crate::journal::Journal;
 use crate::population::Population;
@@ -76,11 +75,6 @@ pub(crate) async fn recompute(
     let dataset = &Dataset::PACKS;
     let mut journal = session.journal(id).await?;
     let undone = journal.undone();
-    if let Some(cataloguing) = Cataloguing::open(session.settings).await?
-        && let Err(error) = cataloguing.add_completed(&session.lake, id, journal.completed()).await
-    {
-        tracing::warn!(%error, "the catalog does not know of a day that was completed; `compline catalog FILE` completes it");
-    }
     // After the journal is completed, which may add a day.
     let history = History::read(&session.lake, dataset, session.settings.keep.statuses_from(session.today())).await?;
     let was_pending = journal.trends_from();

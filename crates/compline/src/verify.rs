@@ -2,6 +2,7 @@
 
 mod day;
 
+use crate::catalog::completed;
 use crate::held::{Holding, held, hint};
 use crate::history::{History, Span};
 use crate::journal::{Journal, Pending};
@@ -105,6 +106,13 @@ pub(crate) async fn verify(
                 progress,
             };
             let mut found = Box::pin(verifying.aggregator()).await?;
+            for date in found.days.iter().filter(|date| **date > session.today_there()) {
+                let what = format!(
+                    "{date} has not begun yet (UTC): it was committed by a clock that was ahead, and is of another day; move its objects \
+                     away, then `compline trends`"
+                );
+                found.problems.push(Problem::of(*date, what));
+            }
             if found.problems.is_empty() {
                 aggregators.push(found);
                 break;
@@ -184,6 +192,9 @@ pub(crate) async fn repair(session: &Session<'_>, verified: &Verified) -> anyhow
         done.undone.iter().for_each(|what| tracing::warn!(aggregator = %id, what, "not everything can be completed"));
         tracing::info!(aggregator = %id, days = done.days.len(), rewritten = done.differed.len(), "recomputed trends");
     }
+    if let Some(why) = completed(session).await? {
+        tracing::warn!("{why}");
+    }
     Ok(session.lake.remove_orphaned(&verified.inventory).await?)
 }
 
@@ -221,12 +232,20 @@ impl Verifying<'_> {
         let tables = self.tables();
         let mut found = self.listed(&tables);
         let mut ledgers = BTreeMap::new();
-        for day in self.days(&tables).await? {
+        let gone = self.ledgers_that_are_gone().await?;
+        for day in self.days(&tables, &gone).await? {
             found.rows += day.snapshot_rows;
             found.problems.extend(day.problems);
             found.dropped.extend(day.is_dropped.then_some(day.date));
             found.damaged_ledgers.extend(day.ledger_is_damaged.then_some(day.date));
             ledgers.insert(day.date, day.ledger);
+        }
+        for date in gone {
+            let what = format!(
+                "runs of {date} is not there, and the documents of its runs are: `compline verify FILE --repair` makes it again"
+            );
+            found.problems.push(Problem::of(date, what));
+            found.damaged_ledgers.push(date);
         }
         found.gaps = gaps(&found.days.iter().chain(&found.dropped).copied().collect());
         found.problems.extend(self.trends().await);
@@ -239,6 +258,29 @@ impl Verifying<'_> {
             }
         }
         Ok(found)
+    }
+
+    /// Days of which there are documents of runs and no ledger.
+    async fn ledgers_that_are_gone(&self) -> anyhow::Result<BTreeSet<SnapshotDate>> {
+        let Self { lake, inventory, id, span, .. } = *self;
+        let there = inventory.days(Table::Runs, id);
+        let of_rows = inventory.ledgers.iter().filter(|(of, _)| of == id).map(|(_, date)| *date);
+        let mut gone: BTreeSet<SnapshotDate> =
+            of_rows.filter(|date| span.has(*date) && !there.contains(date)).collect();
+        // Versions before these wrote a report of each run alone, of all its aggregators.
+        let first = there.first().copied();
+        let of_runs =
+            inventory.runs.iter().map(|(date, _)| *date).filter(|date| first.is_some_and(|first| *date > first));
+        for date in of_runs.collect::<BTreeSet<_>>() {
+            if span.has(date)
+                && !there.contains(&date)
+                && !gone.contains(&date)
+                && Ledger::is_told(lake, id, date).await?
+            {
+                gone.insert(date);
+            }
+        }
+        Ok(gone)
     }
 
     /// The tables of each day, with their sizes.
@@ -273,7 +315,11 @@ impl Verifying<'_> {
     }
 
     /// Reads the days.
-    async fn days(&self, tables: &BTreeMap<SnapshotDate, BTreeMap<Table, u64>>) -> anyhow::Result<Vec<day::Verified>> {
+    async fn days(
+        &self,
+        tables: &BTreeMap<SnapshotDate, BTreeMap<Table, u64>>,
+        gone: &BTreeSet<SnapshotDate>,
+    ) -> anyhow::Result<Vec<day::Verified>> {
         let Self { lake, dataset, history, id, .. } = *self;
         let bar = self.progress.steps(tables.len() as u64, "days");
         bar.set_message(id.to_string());
@@ -284,6 +330,7 @@ impl Verifying<'_> {
                 dataset,
                 id,
                 date: *date,
+                ledger_is_told: gone.contains(date),
                 status_is_dropped: history.status_is_dropped(id, *date),
                 was_dropped_before_the_ledger_said_so: dropped.contains(date)
                     && self.snapshots_from.is_some_and(|from| *date < from),

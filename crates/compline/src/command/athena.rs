@@ -1,7 +1,7 @@
 //! `compline athena`: the tables and views of a lake, as Athena takes them.
 
 use crate::arguments::AthenaArguments;
-use crate::catalog::{Tables, days_of_lake, sql_of_views, tables};
+use crate::catalog::{Listed, Tables, sql_of_views, tables};
 use crate::failure::{Ending, Failure};
 use crate::print;
 use crate::progress::log_to_stderr;
@@ -9,6 +9,7 @@ use crate::session::{Access, Clock, Ended, Opening, Session, session};
 use crate::settings::{Settings, is_database, lake_name};
 use anyhow::{Context, anyhow};
 use compline_sink::{CatalogColumn, LakeDays, LakeLocation, Layout, Partitioning, TableDefinition};
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::path::Path;
@@ -76,7 +77,7 @@ async fn listed(settings: &Settings, clock: Clock) -> Result<Ended<LakeDays>, Fa
     let (progress, when_stopped) = (log_to_stderr("error"), "nothing was changed");
     let opening = Opening { settings, command: "athena", access: Access::Read, clock, progress, when_stopped };
     let ended = session(opening, async |session: &Session<'_>| {
-        let listed = days_of_lake(&session.lake).await;
+        let listed = Listed::of(&session.lake, &BTreeSet::new()).await.map(|there| there.days());
         listed.context("the lake is listed for its first day and its aggregators; --offline leaves it out")
     });
     ended.await

@@ -1,7 +1,7 @@
 //! `compline catalog`: the tables and views of the lake in the Glue catalog.
 
 use crate::arguments::CatalogArguments;
-use crate::catalog::{Cataloguing, days_of_inventory};
+use crate::catalog::Cataloguing;
 use crate::failure::{Ending, Failure};
 use crate::progress::log_to_stderr;
 use crate::session::{Access, Clock, Opening, Session, session};
@@ -21,8 +21,8 @@ pub(super) async fn catalog(arguments: &CatalogArguments, clock: Clock) -> Resul
     let access = Access::Read;
     let opening = Opening { settings: &settings, command: "catalog", access, clock, progress, when_stopped };
     let ended = session(opening, async |session: &Session<'_>| {
-        let inventory = session.lake.inventory(session.started_at).await?;
-        let changes = cataloguing.differences(&session.lake, &inventory).await?;
+        let there = cataloguing.listed(&session.lake).await?;
+        let changes = cataloguing.differences(&session.lake, &there).await?;
         let mut lines = Vec::new();
         for change in &changes {
             if !arguments.dry_run {
@@ -31,7 +31,7 @@ pub(super) async fn catalog(arguments: &CatalogArguments, clock: Clock) -> Resul
             let would = if arguments.dry_run && change.changes_the_catalog() { "would " } else { "" };
             lines.push(format!("{would}{change}\n"));
         }
-        lines.extend(cataloguing.hidden_days(&days_of_inventory(&inventory)).map(|hidden| format!("{hidden}\n")));
+        lines.extend(cataloguing.hidden_days(&there.days()).map(|hidden| format!("{hidden}\n")));
         if !changes.iter().any(Change::changes_the_catalog) {
             lines.push("the catalog is up to date\n".to_owned());
         }

@@ -2,7 +2,7 @@
 
 use super::day_of;
 use crate::arguments::PipelineArguments;
-use crate::catalog::{Cataloguing, days_of_lake};
+use crate::catalog::Cataloguing;
 use crate::failure::{Ending, Failure};
 use crate::print;
 use crate::session::{Clock, check_clock, environment, open_lake};
@@ -112,10 +112,10 @@ async fn catalog(settings: &Settings, lake: Option<&Lake>) -> Result<Vec<Tried>,
     let mut all = vec![tried("catalog: the database".to_owned(), cataloguing.has_database().await, words)];
     // A lake that cannot be listed has been told by then.
     let days = match lake {
-        Some(lake) => days_of_lake(lake).await.ok(),
+        Some(lake) => cataloguing.listed(lake).await.ok(),
         None => None,
     };
-    if let Some(hidden) = days.and_then(|days| cataloguing.hidden_days(&days)) {
+    if let Some(hidden) = days.and_then(|there| cataloguing.hidden_days(&there.days())) {
         all.push(Tried { what: "catalog: first_day".to_owned(), found: Err(hidden) });
     }
     Ok(all)

@@ -5,16 +5,17 @@ mod closing;
 use super::{day_of, organization};
 use crate::arguments::DemoArguments;
 use crate::failure::{Ending, Failure};
-use crate::ledger::Outcome;
+use crate::ledger::{Ledger, Outcome};
 use crate::nightly::{Night, Report, Source, nightly};
 use crate::print_done;
 use crate::progress::{Progress, log_to_stderr};
 use crate::session::{Access, Clock, Ended, Opening, Session, session};
-use crate::settings::Settings;
+use crate::settings::{Settings, lake_name};
 use anyhow::{Context, anyhow};
 use compline_model::SnapshotDate;
 use compline_simulator::{Faults, Simulator};
 use compline_sink::LakeLocation;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// The demo is the pipeline that is shipped with it, at another port and lake.
@@ -31,6 +32,11 @@ pub(super) async fn demo(arguments: DemoArguments, clock: Clock) -> Result<Endin
     settings.lake = LakeLocation::Folder(arguments.lake.clone());
     settings.fetch.endpoint_url = Some(format!("{}/{{date}}", simulator.url()));
 
+    match session(opening(&settings, Access::Read, clock), async |session| others(session).await).await? {
+        Ended::Done(None) => {}
+        Ended::Done(Some(what)) => return Err(Failure::Usage(anyhow!(what))),
+        Ended::Stopped(signal) => return Ok(Ending::Stopped(signal)),
+    }
     let dates: Vec<SnapshotDate> = (0..arguments.days).rev().map(|ago| today.minus_days(ago)).collect();
     let bar = progress.steps(dates.len() as u64, "days");
     let mut runs = Vec::with_capacity(dates.len());
@@ -55,6 +61,23 @@ pub(super) async fn demo(arguments: DemoArguments, clock: Clock) -> Result<Endin
         print_done(&text);
         Ok(Ending::Done)
     })
+}
+
+/// What a lake has that no demo wrote, in words: made-up days would take the place of real ones.
+async fn others(session: &Session<'_>) -> anyhow::Result<Option<String>> {
+    let inventory = session.lake.inventory(session.started_at).await?;
+    let days = inventory.partitions.keys().map(|partition| (&partition.aggregator, partition.date));
+    for (id, date) in days.collect::<BTreeSet<_>>() {
+        let ledger = Ledger::sound(&session.lake, id, date).await?.unwrap_or_default();
+        if ledger.rows().is_empty() || ledger.rows().iter().any(|row| row.command != session.command) {
+            let lake = lake_name(&session.settings.lake);
+            return Ok(Some(format!(
+                "{lake} has {date} of {id}, which no demo wrote, and the demo would write its made-up days there: give --lake a \
+                 folder of its own"
+            )));
+        }
+    }
+    Ok(None)
 }
 
 fn opening(settings: &Settings, access: Access, clock: Clock) -> Opening<'_> {

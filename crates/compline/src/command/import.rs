@@ -22,5 +22,9 @@ pub(super) async fn import(arguments: ImportArguments, clock: Clock) -> Result<E
     let source = Source::Files { files, files_are, replace };
     let night = Night { date, source, accept, ignore_checkpoints: false };
     let access = Access::Write { wait: wait.or_none() };
-    perform(&settings, "import", access, clock, json, async |session| nightly(session, &night).await).await
+    perform(&settings, "import", access, clock, json, async |session| {
+        session.check_begun(night.date)?;
+        nightly(session, &night).await
+    })
+    .await
 }

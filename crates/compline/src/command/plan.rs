@@ -7,6 +7,7 @@ use crate::population::Population;
 use crate::print;
 use crate::session::{Clock, environment};
 use crate::settings::{AggregatorSettings, Settings, lake_name};
+use anyhow::anyhow;
 use compline_fetcher::{Connector, FanOut, Shard, Split, Wanted, plan_shards, split_needed};
 use compline_model::{RunId, SnapshotDate, Table};
 use compline_sink::Partition;
@@ -17,7 +18,12 @@ pub(super) async fn plan(arguments: &PlanArguments, clock: Clock) -> Result<Endi
     let PlanArguments { pipeline, date, discover } = arguments;
     let settings = pipeline.settings()?;
     let now = clock();
-    let date = date.unwrap_or_else(|| day_of(now));
+    let today = day_of(now);
+    let date = date.unwrap_or(today);
+    if date > today {
+        let what = anyhow!("--date {date}: it is {today} (UTC), so nothing can be of that day yet");
+        return Err(Failure::Usage(what));
+    }
     let mut text = format!("snapshot {date} to {}\n", lake_name(&settings.lake));
     let connector = match discover {
         true => Some(Connector::new(environment(&settings).await?, settings.fetch_options(date))),

@@ -1,6 +1,7 @@
 //! `compline trends`.
 
 use crate::arguments::TrendsArguments;
+use crate::catalog::completed;
 use crate::failure::{Ending, Failure};
 use crate::print_done;
 use crate::progress::log_to_stderr;
@@ -26,9 +27,10 @@ pub(super) async fn trends(arguments: &TrendsArguments, clock: Clock) -> Result<
             done.push((id.clone(), session.guarded(id, recompute(session, id, span, &on_day)).await));
             bar.finish_and_clear();
         }
-        anyhow::Ok(done)
+        // Files that are there again after the catalog lost them, and days that were completed.
+        anyhow::Ok((done, completed(session).await?))
     });
-    ended.await?.then(|done| {
+    ended.await?.then(|(done, not_in_catalog)| {
         let failed = done.iter().filter(|(_, done)| done.is_err()).count();
         let is_undone =
             |done: &anyhow::Result<Computed>| done.as_ref().is_ok_and(|computed| !computed.undone.is_empty());
@@ -40,9 +42,10 @@ pub(super) async fn trends(arguments: &TrendsArguments, clock: Clock) -> Result<
             }
             Err(error) => format!("{id}: FAILED: {error:#}; the next run completes the days that are left\n"),
         };
-        print_done(&done.iter().map(line).collect::<String>());
+        let waits = not_in_catalog.iter().map(|why| format!("{why}\n"));
+        print_done(&done.iter().map(line).chain(waits).collect::<String>());
         Ok(match failed {
-            0 if undone => Ending::Partial,
+            0 if undone || not_in_catalog.is_some() => Ending::Partial,
             0 => Ending::Done,
             _ if failed == done.len() => Ending::Failed,
             _ => Ending::Partial,

@@ -6,11 +6,56 @@ use chrono::DateTime;
 use compline_model::{AggregatorId, SnapshotDate};
 use compline_sink::Lake;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A ledger as documents say it.
+#[derive(Default)]
+pub(super) struct OfDocuments {
+    pub(super) ledger: Ledger,
+    /// Whether its last change is written down as a row, and not known from the report of its run alone, which says nothing of
+    /// what `maintain` dropped later.
+    is_sure: bool,
+}
 
 impl Ledger {
-    /// Writes the ledger of a day again that is damaged; the file that is there is set aside. Whether that was done: where there
-    /// is no document, or where they do not say that the day was dropped whose snapshot is not there, nothing is changed.
+    /// The rows that there are as documents.
+    pub(super) async fn of_documents(
+        lake: &Lake,
+        id: &AggregatorId,
+        date: SnapshotDate,
+    ) -> anyhow::Result<OfDocuments> {
+        let (of_runs, of_rows) = (lake.run_documents(date).await?, lake.row_documents(id, date).await?);
+        if of_runs.is_empty() && of_rows.is_empty() {
+            return Ok(OfDocuments::default());
+        }
+        let of_runs = of_runs.iter().filter_map(|document| of_run(document, id));
+        let of_rows = of_rows.iter().filter_map(|document| serde_json::from_slice::<LedgerRow>(document).ok());
+        let of_rows: Vec<LedgerRow> = of_rows.collect();
+        let written: BTreeSet<String> = of_rows.iter().map(|row| row.run_id.clone()).collect();
+        let mut rows: BTreeMap<String, LedgerRow> =
+            of_runs.chain(of_rows).map(|row| (row.run_id.clone(), row)).collect();
+        // A row that did not get its number while the ledger could not be read is in the journal still, and gets it there.
+        for entry in lake.journal(id).await? {
+            let run_id = entry.run_id.to_string();
+            if rows.get(&run_id).is_some_and(|row| row.outcome != Outcome::Failed && row.commit_number.is_none()) {
+                rows.remove(&run_id);
+            }
+        }
+        let ledger = Self(rows.into_values().collect());
+        let is_sure = ledger.last_change().is_none_or(|last| written.contains(&last.run_id));
+        Ok(OfDocuments { ledger, is_sure })
+    }
+
+    /// Whether documents tell of runs of a day.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub(crate) async fn is_told(lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> anyhow::Result<bool> {
+        Ok(!Self::of_documents(lake, id, date).await?.ledger.0.is_empty())
+    }
+
+    /// Writes the ledger of a day again that is damaged or gone; a file that is there is set aside. Whether that was done: where
+    /// there is no document, or where they may not say that the day was dropped whose snapshot is not there, nothing is changed.
     ///
     /// # Errors
     /// A store that does not answer.
@@ -20,27 +65,17 @@ impl Ledger {
         date: SnapshotDate,
         has_snapshot: bool,
     ) -> anyhow::Result<bool> {
-        // Whatever was wrong when it was looked at last.
-        if Self::sound(lake, id, date).await?.is_some() {
-            return Ok(false);
-        }
-        let (of_runs, of_rows) = (lake.run_documents(date).await?, lake.row_documents(id, date).await?);
-        let of_runs = of_runs.iter().filter_map(|document| of_run(document, id));
-        let of_rows = of_rows.iter().filter_map(|document| serde_json::from_slice(document).ok());
-        let mut rows: BTreeMap<String, LedgerRow> =
-            of_runs.chain(of_rows).map(|row: LedgerRow| (row.run_id.clone(), row)).collect();
-        // A row that did not get its number while the ledger could not be read is in the journal still, and gets it there.
-        for entry in lake.journal(id).await? {
-            let run_id = entry.run_id.to_string();
-            if rows.get(&run_id).is_some_and(|row| row.outcome != Outcome::Failed && row.commit_number.is_none()) {
-                rows.remove(&run_id);
-            }
-        }
-        let ledger = Self(rows.into_values().collect());
-        if ledger.0.is_empty() || (!has_snapshot && ledger.last_commit().is_some() && !ledger.is_dropped()) {
-            return Ok(false);
-        }
         let partition = Self::partition(id, date);
+        // Whatever was wrong when it was looked at last.
+        match lake.read(&partition, None).await {
+            Ok(None) => {}
+            Err(error) if error.is_damage() => {}
+            read => return read.map(|_| false).map_err(Into::into),
+        }
+        let OfDocuments { ledger, is_sure } = Self::of_documents(lake, id, date).await?;
+        if ledger.0.is_empty() || !(has_snapshot || is_sure) {
+            return Ok(false);
+        }
         lake.set_aside(&partition).await?;
         lake.commit(&partition, ledger.batch()?).await?;
         Ok(true)

@@ -30,14 +30,19 @@ pub(super) async fn plan(session: &Session<'_>, inventory: &Inventory, id: &Aggr
     // The days that will be in a month's object once the plan is done.
     let mut in_months: BTreeMap<Table, BTreeSet<SnapshotDate>> = BTreeMap::new();
     let mut ledgers = Ledgers::default();
+    // A month that lacks a day which is nowhere else is restored, and not written over, and no day goes into it.
+    let lost = plan.lost(&session.lake, inventory, id, &mut ledgers).await?;
     for table in &keep.compact {
+        let of_snapshot = Dataset::PACKS.snapshot().contains(table);
         for month in complete_months(inventory, *table, id, today) {
+            if of_snapshot && lost.contains(&month.month) {
+                continue;
+            }
             let days = plan.month(&session.lake, inventory, month, &mut ledgers).await?;
             in_months.entry(*table).or_default().extend(days);
         }
     }
     plan.drops(inventory, keep, id, today, &in_months);
-    plan.lost(&session.lake, inventory, id, &mut ledgers).await?;
     Ok(plan)
 }
 
@@ -142,14 +147,15 @@ impl Plan {
         self.drop_statuses = old_statuses(inventory, keep, id, today, &self.drop);
     }
 
-    /// Notes months that do not have days whose own files were dropped: nothing else has them.
+    /// Notes months that do not have days whose own files were dropped: nothing else has them. Gives them.
     async fn lost(
         &mut self,
         lake: &Lake,
         inventory: &Inventory,
         id: &AggregatorId,
         ledgers: &mut Ledgers,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<BTreeSet<SnapshotMonth>> {
+        let mut lost = BTreeSet::new();
         for table in Dataset::PACKS.snapshot() {
             let own = inventory.days(table, id);
             let mut without: BTreeMap<SnapshotMonth, Vec<SnapshotDate>> = BTreeMap::new();
@@ -166,12 +172,13 @@ impl Plan {
                             "{key} does not have {date}, which was dropped: restore an earlier version of it"
                         ));
                         self.is_damaged = true;
+                        lost.insert(month.month);
                         break;
                     }
                 }
             }
         }
-        Ok(())
+        Ok(lost)
     }
 
     /// Whether there is nothing to do.

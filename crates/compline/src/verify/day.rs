@@ -18,6 +18,8 @@ pub(super) struct Day<'a> {
     pub(super) date: SnapshotDate,
     /// Whether such a day's `pack_status` is no longer retained.
     pub(super) status_is_dropped: bool,
+    /// Whether that its ledger is gone is told already.
+    pub(super) ledger_is_told: bool,
     /// Whether a version whose ledger did not say so may have dropped the snapshot, as the settings have it.
     pub(super) was_dropped_before_the_ledger_said_so: bool,
 }
@@ -101,7 +103,9 @@ impl Day<'_> {
             // Whether a day has trends is not known where its ledger cannot be read.
             let facts_only = last.map_or(ledger.is_none(), |row| row.facts_only.unwrap_or_default());
             let may_be_missing = |table: &Table| {
-                (*table == self.dataset.status && self.status_is_dropped) || (facts_only && table.is_derived())
+                (*table == self.dataset.status && self.status_is_dropped)
+                    || (facts_only && table.is_derived())
+                    || (*table == Table::Runs && self.ledger_is_told)
             };
             let missing = Table::ALL.into_iter().filter(|table| !tables.contains(table) && !may_be_missing(table));
             let words = |table: Table| (table.is_derived(), format!("{} of {date} is not there", table.name()));

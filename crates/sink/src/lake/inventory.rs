@@ -20,6 +20,8 @@ pub struct Inventory {
     pub journals: BTreeSet<(AggregatorId, RunId)>,
     /// Documents of runs.
     pub runs: BTreeSet<(SnapshotDate, RunId)>,
+    /// Days of which the rows of the ledger are there as documents.
+    pub ledgers: BTreeSet<(AggregatorId, SnapshotDate)>,
     /// Objects that Compline did not put there.
     pub unexpected: Vec<Unexpected>,
     /// Objects of runs that were stopped, which no later one needs.
@@ -52,14 +54,15 @@ pub struct Unexpected {
 enum Own {
     Held(Partition),
     Run(SnapshotDate, RunId),
+    /// A row of the ledger.
+    Row(AggregatorId, SnapshotDate),
     /// An entry of the journal, or a file staged beside one.
     Journal(AggregatorId, RunId, bool),
     /// A part of a collection that was stopped.
     Checkpoint,
     /// An object that `check` put there to see whether it may.
     Probe,
-    /// Leases, markers of older versions, raw pages, damaged files that were made again, notes of what was dropped, rows of the
-    /// ledger.
+    /// Leases, markers of older versions, raw pages, damaged files that were made again, notes of what was dropped.
     InUse,
 }
 
@@ -111,7 +114,8 @@ impl Inventory {
         let tables = self.partitions.keys().chain(self.held.keys()).map(|partition| &partition.aggregator);
         let months = self.months.keys().map(|month| &month.aggregator);
         let journals = self.journals.iter().map(|(aggregator, _)| aggregator);
-        tables.chain(months).chain(journals).cloned().collect()
+        let ledgers = self.ledgers.iter().map(|(aggregator, _)| aggregator);
+        tables.chain(months).chain(journals).chain(ledgers).cloned().collect()
     }
 
     /// The days that a table has.
@@ -153,6 +157,9 @@ impl Inventory {
             Some(Own::Held(partition)) => drop(self.held.insert(partition, Object { bytes, modified })),
             Some(Own::Run(date, run_id)) => {
                 self.runs.insert((date, run_id));
+            }
+            Some(Own::Row(aggregator, date)) => {
+                self.ledgers.insert((aggregator, date));
             }
             Some(Own::Checkpoint) if age > CHECKPOINTS_SERVE => self.leave(key),
             Some(Own::Probe) if age > PROBES_SERVE => self.leave(key),
@@ -206,9 +213,15 @@ fn own(key: &str) -> Option<Own> {
             };
             Some(Own::Journal(aggregator.parse().ok()?, run_id.parse().ok()?, is_entry))
         }
+        "ledger" => {
+            let (date, rest) = rest.strip_prefix("snapshot_date=")?.split_once('/')?;
+            let (aggregator, name) = rest.strip_prefix("aggregator=")?.split_once('/')?;
+            name.strip_suffix(".json")?.parse::<RunId>().ok()?;
+            Some(Own::Row(aggregator.parse().ok()?, date.parse().ok()?))
+        }
         "checkpoints" => Some(Own::Checkpoint),
         "probe" => Some(Own::Probe),
-        "lease" | "redo" | "raw" | "damaged" | "retention" | "ledger" => Some(Own::InUse),
+        "lease" | "redo" | "raw" | "damaged" | "retention" => Some(Own::InUse),
         _ => None,
     }
 }

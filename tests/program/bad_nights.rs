@@ -309,8 +309,8 @@ fn b27_a_day_that_is_not_as_aws_config_counts_it_is_told_or_fails() {
         assert_eq!(ended.code, Some(code), "{faults} {check} {ended:?}");
         assert_eq!(ended.stdout.contains("accounts are not as"), !words.is_empty(), "{faults} {check} {ended:?}");
         assert!(ended.stdout.contains(words), "{ended:?}");
-        let is_asked = !faults.is_empty() && !check.contains("\"off\"");
-        assert_eq!(scene.fired("summary_off_by") > 0, is_asked, "{faults} {check}");
+        // The count is asked for to find the shards as well, whatever is made of it.
+        assert_eq!(scene.fired("summary_off_by") > 0, !faults.is_empty(), "{faults} {check}");
     }
 }
 

@@ -145,3 +145,21 @@ fn w9_f15_what_other_tools_leave_in_a_lake_is_named_and_is_not_wrong_and_links_d
     assert!(said.contains("1 problem found"), "a link to a table in a table is read by others: {said}");
     assert_eq!(run(scene.command(&["run", &pipeline, "--date", "2026-03-02"])).code, Some(0));
 }
+
+#[test]
+fn f19_attempts_that_fail_are_told_of_aws_config_and_of_s3() {
+    let scene = Scene::of_accounts(4);
+    let path = scene.org_pipeline("lake", "", "max_attempts = 2");
+    let text = std::fs::read_to_string(&path).expect("read");
+    let endpoint = text.lines().find(|line| line.starts_with("endpoint_url")).expect("an endpoint").to_owned();
+    let url = text.lines().find(|line| line.starts_with("url")).expect("a lake").to_owned();
+    let nowhere = "endpoint_url = \"http://127.0.0.1:9\"";
+    let lake = format!("url = \"s3://bucket\"\nregion = \"us-east-1\"\nmax_attempts = 2\n{nowhere}");
+    for (file, service) in [(text.replace(&endpoint, nowhere), "AWS Config"), (text.replace(&url, &lake), "S3")] {
+        std::fs::write(&path, file).expect("written");
+        let ended = run(scene.command_with_keys(&["run", &path.display().to_string()]));
+        assert_eq!(ended.code, Some(1), "{service}: {ended:?}");
+        let told = format!("{service} is not reached; trying again");
+        assert_eq!(ended.stderr.matches(&told).count(), 1, "{service}: {ended:?}");
+    }
+}

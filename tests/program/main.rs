@@ -20,6 +20,7 @@ mod months;
 mod plan;
 mod policy;
 mod populations;
+mod retention;
 mod run;
 mod s3;
 mod s3_calls;

@@ -16,13 +16,16 @@ fn b60_a_second_run_of_a_day_leaves_the_same_files_with_the_same_content_but_for
     let all = files(&scene.path("lake"));
     scene.night(&pipeline, "2026-02-28");
     let again = files(&scene.path("lake"));
-    // Each run has a document of its own; beside that nothing is left of it.
-    let is_document = |name: &str| name.starts_with("_compline/runs/snapshot_date=") && name.ends_with(".json");
+    // Each run has a document of its own, and one of each of its rows; beside those nothing is left of it.
+    let is_document = |name: &str| {
+        let folders = ["_compline/runs/snapshot_date=", "_compline/ledger/snapshot_date="];
+        folders.iter().any(|folder| name.starts_with(folder)) && name.ends_with(".json")
+    };
     let (documents, others): (Vec<&str>, Vec<&str>) =
         again.keys().map(String::as_str).partition(|name| is_document(name));
     assert_eq!(all.keys().map(String::as_str).filter(|name| !is_document(name)).collect::<Vec<_>>(), others);
     assert!(others.iter().all(|name| !name.starts_with("_compline/")), "{others:?}");
-    assert_eq!(documents.len(), 4);
+    assert_eq!(documents.len(), 4 + 4 * 2);
     assert_eq!(of_trends(all), of_trends(again));
     assert_eq!((rows(Table::PackCompliance), rows(Table::SourceStatus)), before);
     assert_eq!(rows(Table::Runs).len(), 2, "the ledger has both runs");

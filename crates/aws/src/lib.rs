@@ -3,11 +3,13 @@
 //! It is loaded in one place for every service, so that what is wrong with it is one sentence before anything is done, and so
 //! that no setting of the environment which a pipeline file makes moot stands in the way.
 
+mod attempts;
 mod connection;
 mod credentials;
 mod environment;
 mod trust;
 mod variables;
 
+pub use attempts::FailedAttempts;
 pub use connection::connection_hint;
 pub use environment::{Environment, EnvironmentError, Identity};

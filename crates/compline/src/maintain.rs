@@ -3,18 +3,20 @@
 //! A snapshot's own files are dropped only once its month's file is verified to have these very rows, by checksum: what was
 //! visible stays visible, in another place.
 
+mod own;
 mod plan;
 
 use crate::catalog::Cataloguing;
 use crate::history::{History, Span};
 use crate::journal::Journal;
-use crate::ledger::{Ledger, LedgerRow};
+use crate::ledger::Ledger;
 use crate::session::Session;
 use crate::summary::counted;
 use crate::trends::Computing;
 use compline_model::{AggregatorId, Dataset, SnapshotDate, SnapshotMonth, Table};
 use compline_sink::{Inventory, Lake, Month, MonthPlan, Object, Partition, Place};
 use indicatif::HumanBytes;
+use own::Old;
 use plan::{Plan, old_statuses, plan};
 use std::collections::BTreeMap;
 
@@ -59,7 +61,13 @@ pub(crate) async fn planned(session: &Session<'_>) -> anyhow::Result<Maintained>
             lines.push(format!("{id}: would compute {}", state_of(date)));
         }
         lines.extend(drops(id, &plan, &plan.drop, &inventory, "would drop"));
+        let old = Old::of(&inventory, &session.settings.keep, Some(id), session.today());
+        nothing &= old.is_empty();
+        lines.extend(old.lines("would remove").into_iter().map(|line| format!("{id}: {line}")));
     }
+    let old = Old::of(&inventory, &session.settings.keep, None, session.today());
+    nothing &= old.is_empty();
+    lines.extend(old.lines("would remove"));
     lines.push(if nothing { "nothing to do" } else { "dry run: nothing was changed, use --apply" }.to_owned());
     Ok(Maintained { lines, is_complete: true })
 }
@@ -78,7 +86,12 @@ pub(crate) async fn applied(session: &Session<'_>) -> anyhow::Result<Maintained>
         is_complete &= done != Progress::Part;
         lines.extend(told);
     }
-    if nothing {
+    // Reports of whole runs are of no one aggregator.
+    let inventory = session.lake.inventory(session.started_at).await?;
+    let old = Old::of(&inventory, &session.settings.keep, None, session.today());
+    old.remove(&session.lake).await?;
+    lines.extend(old.lines("removed"));
+    if nothing && old.is_empty() {
         lines.push("nothing to do".to_owned());
     }
     if let Some(cataloguing) = Cataloguing::open(session.settings).await? {
@@ -109,6 +122,10 @@ async fn applied_for(session: &Session<'_>, id: &AggregatorId) -> anyhow::Result
     let is_damaged = plan.is_damaged || !undone.is_empty();
     let mut applying = Applying { session, id, lake, lines: Vec::new(), is_damaged };
     plan.notes.iter().chain(&undone).for_each(|what| applying.tell(what));
+    let old = Old::of(&inventory, &session.settings.keep, Some(id), session.today());
+    old.reject(&mut journal, &applying.lake, &own::row(session), id).await?;
+    old.remove(&applying.lake).await?;
+    old.lines("removed").into_iter().for_each(|line| applying.tell(line));
     // Days that are dropped get a row in their ledger, so its months come after that.
     let is_of_ledger = |one: &MonthPlan| one.month.table == Table::Runs;
     let (of_ledger, others): (Vec<_>, Vec<_>) = plan.compact.iter().cloned().partition(is_of_ledger);
@@ -127,7 +144,7 @@ async fn applied_for(session: &Session<'_>, id: &AggregatorId) -> anyhow::Result
     let plan = Plan { drop_statuses, ..plan };
     applying.lines.extend(drops(id, &plan, &dropped, &inventory, "dropped"));
     journal.finish(None).await?;
-    let done = match (applying.is_damaged, plan.is_empty()) {
+    let done = match (applying.is_damaged, plan.is_empty() && old.is_empty()) {
         (true, _) => Progress::Part,
         (false, true) => Progress::Nothing,
         (false, false) => Progress::All,
@@ -213,15 +230,7 @@ impl Applying<'_> {
             return Ok(Vec::new());
         }
         let session = self.session;
-        let row = LedgerRow {
-            run_id: session.run_id.to_string(),
-            started_at: session.started_at,
-            finished_at: (session.clock)(),
-            command: session.command.to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            ..LedgerRow::default()
-        };
-        let dropped = journal.drop_days(&Dataset::PACKS, dates, &row).await?;
+        let dropped = journal.drop_days(&Dataset::PACKS, dates, &own::row(session)).await?;
         self.is_damaged |= dropped.len() < dates.len();
         Ok(dropped)
     }

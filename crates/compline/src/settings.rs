@@ -78,6 +78,15 @@ pub(crate) struct KeepSettings {
     /// After how many days snapshots are dropped, if at all.
     #[serde(deserialize_with = "catalog::days")]
     pub(crate) snapshot_days: Option<u32>,
+    /// After how many days the archive's pages are removed, if at all.
+    #[serde(deserialize_with = "catalog::days")]
+    pub(crate) raw_days: Option<u32>,
+    /// After how many days the documents of runs are removed, if at all.
+    #[serde(deserialize_with = "catalog::days")]
+    pub(crate) runs_days: Option<u32>,
+    /// After how many days what is held is rejected, if at all.
+    #[serde(deserialize_with = "catalog::days")]
+    pub(crate) held_days: Option<u32>,
     /// The tables whose complete months get a file of their own.
     #[serde(deserialize_with = "value::one_or_many::<Table, _, _>")]
     pub(crate) compact: BTreeSet<Table>,

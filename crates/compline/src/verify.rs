@@ -359,7 +359,9 @@ impl Verifying<'_> {
         let Self { lake, dataset, history, id, span, pending, .. } = *self;
         let mut problems = Vec::new();
         let next = "the next run, `compline trends`, or for an aggregator that the file no longer has `compline verify --repair` completes it";
-        if let Some(from) = pending.trends_from {
+        // Of no snapshot there are no trends.
+        let has_days = |from: SnapshotDate| history.days(id, Span { from: Some(from), to: None }).next().is_some();
+        if let Some(from) = pending.trends_from.filter(|from| has_days(*from)) {
             let from = if from == SnapshotDate::FIRST { "every day".to_owned() } else { format!("{from} on") };
             let what =
                 format!("the trends from {from} are out of date, since a run was stopped or a file is damaged; {next}");

@@ -7,7 +7,7 @@ use aws_sdk_config::Client;
 use aws_sdk_config::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_config::config::timeout::TimeoutConfig;
 use aws_sdk_config::config::{IdentityCache, SharedCredentialsProvider};
-use compline_aws::Environment;
+use compline_aws::{Environment, FailedAttempts};
 use compline_model::{AggregatorId, AggregatorName, Region};
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -173,6 +173,7 @@ async fn client(
         .retry_config(retries)
         .retry_classifier(InTurn(pace.clone()))
         .retry_partition(partition.clone())
+        .interceptor(FailedAttempts::of("AWS Config"))
         .timeout_config(timeouts(options))
         .identity_cache(IdentityCache::lazy().build());
     if let Some(role) = role {

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use tokio::time::Instant;
 
 /// What one aggregator's client has sent so far.
@@ -31,8 +30,6 @@ pub(crate) struct Counters {
     attempts: AtomicU64,
     throttles: AtomicU64,
     endpoint_logged: AtomicBool,
-    /// When it was told last that attempts fail.
-    told_at: Mutex<Option<Instant>>,
     /// The server's time less this machine's, when the last answer came.
     clock_offset: Mutex<Option<TimeDelta>>,
 }
@@ -47,27 +44,10 @@ impl Counters {
         *self.clock_offset.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says that an attempt failed, the first time and then once in a while: minutes of silence look like a hang.
-    fn tell_failed(&self, status: Option<u16>) {
-        let mut told_at = self.told_at.lock().unwrap_or_else(PoisonError::into_inner);
-        if told_at.is_some_and(|at| at.elapsed() < TELL_INTERVAL) {
-            return;
-        }
-        *told_at = Some(Instant::now());
-        let attempts = self.attempts.load(Relaxed);
-        match status {
-            Some(status) => tracing::warn!(status, attempts, "AWS Config answers with an error; trying again"),
-            None => tracing::warn!(attempts, "AWS Config is not reached; trying again"),
-        }
-    }
-
     fn note_clock_offset(&self, offset: TimeDelta) {
         *self.clock_offset.lock().unwrap_or_else(PoisonError::into_inner) = Some(offset);
     }
 }
-
-/// How often it is told that attempts fail.
-const TELL_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Watches one call: an interceptor that counts its attempts, tells the pace how each went and keeps the last.
 #[derive(Debug, Clone)]
@@ -157,13 +137,7 @@ impl Intercept for Recorder {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let Some(response) = context.response() else {
-            self.counters.tell_failed(None);
-            return Ok(());
-        };
-        if response.status().as_u16() >= 500 {
-            self.counters.tell_failed(Some(response.status().as_u16()));
-        }
+        let Some(response) = context.response() else { return Ok(()) };
         let body = response.body().bytes().map(Bytes::copy_from_slice).unwrap_or_default();
         let throttled = is_throttle(response.status().as_u16(), response.headers().get("x-amzn-errortype"), &body);
         let location = response.headers().get("location").map(str::to_owned);

@@ -21,7 +21,7 @@ use aws_sdk_glue::error::{BuildError, ProvideErrorMetadata, SdkError};
 use aws_sdk_glue::operation::RequestId;
 use aws_sdk_glue::types::{DatabaseInput, Table as GlueTable, TableInput};
 pub use change::Change;
-use compline_aws::{Environment, EnvironmentError, Identity};
+use compline_aws::{Environment, EnvironmentError, FailedAttempts, Identity};
 use compline_model::causes;
 pub use definition::{CatalogColumn, Layout, TableDefinition};
 pub use partitions::{PartitionDifferences, PartitionValues};
@@ -71,6 +71,7 @@ impl Catalog {
         let environment = Environment::load(Identity::DefaultChain).await?;
         let mut config = aws_sdk_glue::config::Builder::from(environment.shared())
             .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS))
+            .interceptor(FailedAttempts::of("Glue"))
             .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build());
         if let Some(region) = &location.region {
             config = config.region(Region::new(region.clone()));

@@ -12,7 +12,7 @@ use crate::parquet_file::decode;
 use crate::store::{self, Condition, Fenced, Store, Version};
 use crate::{Compression, Holder, LakeLocation, Lease, LeaseOutcome, SinkError};
 pub use checkpoints::Collection;
-pub use inventory::{Inventory, Object, Unexpected};
+pub use inventory::{Inventory, Object, OfDay, Unexpected};
 pub use journal::JournalEntry;
 pub use months::{Month, MonthPlan};
 pub use snapshot::Place;

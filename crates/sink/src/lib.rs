@@ -16,8 +16,8 @@ pub use catalog::{
 };
 pub use error::{SinkError, SinkErrorKind};
 pub use lake::{
-    Collection, Committed, Inventory, JournalEntry, Lake, Month, MonthPlan, Object, Partition, Partitions, Place,
-    Stored, Unexpected,
+    Collection, Committed, Inventory, JournalEntry, Lake, Month, MonthPlan, Object, OfDay, Partition, Partitions,
+    Place, Stored, Unexpected,
 };
 pub use month_file::MonthDays;
 pub use parquet_file::Compression;

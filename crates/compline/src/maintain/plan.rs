@@ -164,7 +164,14 @@ impl Plan {
             }
             for (month, dates) in without {
                 let month = Month { table, month, aggregator: id.clone() };
-                let there = lake.days_within(inventory, &month).await?;
+                let there = match inventory.months.get(&month) {
+                    Some(object) => match lake.days_of_month(&month, object.bytes).await {
+                        // One that is damaged is told where it would be compacted.
+                        Err(error) if error.is_damage() => continue,
+                        days => days?,
+                    },
+                    None => MonthDays::new(),
+                };
                 for date in dates.into_iter().filter(|date| !there.contains_key(date)) {
                     if ledgers.of_day(lake, id, date).await?.is_dropped() {
                         let key = month.key();

@@ -22,6 +22,10 @@ pub struct Inventory {
     pub runs: BTreeSet<(SnapshotDate, RunId)>,
     /// Days of which the rows of the ledger are there as documents.
     pub ledgers: BTreeSet<(AggregatorId, SnapshotDate)>,
+    /// The archive's pages, by day and aggregator.
+    pub raw: Vec<OfDay>,
+    /// Documents of runs, and of rows of the ledger.
+    pub documents: Vec<OfDay>,
     /// Objects that Compline did not put there.
     pub unexpected: Vec<Unexpected>,
     /// Objects of runs that were stopped, which no later one needs.
@@ -41,6 +45,19 @@ pub struct Object {
     pub modified: DateTime<Utc>,
 }
 
+/// An object of Compline's own that is of a day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfDay {
+    /// Its path below the lake.
+    pub key: String,
+    /// The day.
+    pub date: SnapshotDate,
+    /// The aggregator, if it is of one.
+    pub aggregator: Option<AggregatorId>,
+    /// Its size.
+    pub bytes: u64,
+}
+
 /// An object that Compline did not put there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unexpected {
@@ -56,13 +73,15 @@ enum Own {
     Run(SnapshotDate, RunId),
     /// A row of the ledger.
     Row(AggregatorId, SnapshotDate),
+    /// Pages of the archive.
+    Raw(AggregatorId, SnapshotDate),
     /// An entry of the journal, or a file staged beside one.
     Journal(AggregatorId, RunId, bool),
     /// A part of a collection that was stopped.
     Checkpoint,
     /// An object that `check` put there to see whether it may.
     Probe,
-    /// Leases, markers of older versions, raw pages, damaged files that were made again, notes of what was dropped.
+    /// Leases, markers of older versions, damaged files that were made again, notes of what was dropped.
     InUse,
 }
 
@@ -93,6 +112,15 @@ impl Lake {
             Err(error) => inventory.unseen = Some(error),
         }
         Ok(inventory)
+    }
+
+    /// Removes objects of Compline's own that are old enough.
+    ///
+    /// # Errors
+    /// A store that does not remove them.
+    pub async fn remove_old(&self, objects: &[OfDay]) -> Result<(), SinkError> {
+        let keys: Vec<String> = objects.iter().map(|object| object.key.clone()).collect();
+        self.store.delete(&keys).await
     }
 
     /// Removes what an inventory names as orphaned.
@@ -157,9 +185,14 @@ impl Inventory {
             Some(Own::Held(partition)) => drop(self.held.insert(partition, Object { bytes, modified })),
             Some(Own::Run(date, run_id)) => {
                 self.runs.insert((date, run_id));
+                self.documents.push(OfDay { key, date, aggregator: None, bytes });
+            }
+            Some(Own::Raw(aggregator, date)) => {
+                self.raw.push(OfDay { key, date, aggregator: Some(aggregator), bytes });
             }
             Some(Own::Row(aggregator, date)) => {
-                self.ledgers.insert((aggregator, date));
+                self.ledgers.insert((aggregator.clone(), date));
+                self.documents.push(OfDay { key, date, aggregator: Some(aggregator), bytes });
             }
             Some(Own::Checkpoint) if age > CHECKPOINTS_SERVE => self.leave(key),
             Some(Own::Probe) if age > PROBES_SERVE => self.leave(key),
@@ -221,7 +254,12 @@ fn own(key: &str) -> Option<Own> {
         }
         "checkpoints" => Some(Own::Checkpoint),
         "probe" => Some(Own::Probe),
-        "lease" | "redo" | "raw" | "damaged" | "retention" => Some(Own::InUse),
+        "raw" => {
+            let (date, rest) = rest.strip_prefix("snapshot_date=")?.split_once('/')?;
+            let (aggregator, _) = rest.strip_prefix("aggregator=")?.split_once('/')?;
+            Some(Own::Raw(aggregator.parse().ok()?, date.parse().ok()?))
+        }
+        "lease" | "redo" | "damaged" | "retention" => Some(Own::InUse),
         _ => None,
     }
 }

@@ -23,7 +23,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use chrono::TimeDelta;
 use clock::ServerClock;
-use compline_aws::{Environment, Identity};
+use compline_aws::{Environment, FailedAttempts, Identity};
 use error::{Doing, status_of};
 use lease::Leasing;
 pub use location::{Encryption, S3Location};
@@ -92,6 +92,7 @@ impl S3 {
             .retry_config(RetryConfig::standard().with_max_attempts(location.max_attempts))
             .retry_classifier(AgainAfterThese)
             .interceptor(clock.clone())
+            .interceptor(FailedAttempts::of("S3"))
             .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(location.attempt_timeout).build());
         if let Some(region) = &location.region {
             config = config.region(aws_config::Region::new(region.clone()));

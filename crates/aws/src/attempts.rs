@@ -1,0 +1,75 @@
+//! Telling of attempts that fail while the SDK tries again: minutes of silence look like a hang.
+
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::Intercept;
+use aws_smithy_runtime_api::client::interceptors::context::FinalizerInterceptorContextRef;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::ConfigBag;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How often it is told that attempts fail.
+const TELL_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Warns of attempts without an answer, or with one of a server in trouble: of the first, and then once in a while. Cheap to
+/// clone; the clones are one.
+#[derive(Debug, Clone)]
+pub struct FailedAttempts {
+    service: &'static str,
+    told_at: Arc<Mutex<Option<Instant>>>,
+}
+
+impl FailedAttempts {
+    /// One for the clients of a service, by the name that it is told by.
+    pub fn of(service: &'static str) -> Self {
+        Self { service, told_at: Arc::default() }
+    }
+
+    fn is_to_be_told(&self) -> bool {
+        let mut told_at = self.told_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = told_at.is_none_or(|at| at.elapsed() >= TELL_INTERVAL);
+        if is_due {
+            *told_at = Some(Instant::now());
+        }
+        is_due
+    }
+}
+
+impl Intercept for FailedAttempts {
+    fn name(&self) -> &'static str {
+        "FailedAttempts"
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let status = context.response().map(|response| response.status().as_u16());
+        if status.is_some_and(|status| status < 500) || !self.is_to_be_told() {
+            return Ok(());
+        }
+        let service = self.service;
+        match status {
+            Some(status) => tracing::warn!(status, "{service} answers with an error; trying again"),
+            None => tracing::warn!("{service} is not reached; trying again"),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f19_failed_attempts_are_told_once_and_then_only_after_a_while() {
+        let attempts = FailedAttempts::of("S3");
+        assert!(attempts.is_to_be_told());
+        assert!(!attempts.clone().is_to_be_told());
+        let earlier = Instant::now().checked_sub(TELL_INTERVAL);
+        *attempts.told_at.lock().expect("no panic") = earlier;
+        assert_eq!(attempts.is_to_be_told(), earlier.is_some());
+    }
+}

@@ -1,0 +1,103 @@
+//! What Compline has for itself, and for how long: the archive's pages, the documents of runs, and days that are held.
+
+use crate::journal::Journal;
+use crate::ledger::{Ledger, LedgerRow};
+use crate::session::Session;
+use crate::settings::KeepSettings;
+use crate::summary::counted;
+use compline_model::{AggregatorId, Dataset, SnapshotDate};
+use compline_sink::{Inventory, Lake, OfDay};
+use indicatif::HumanBytes;
+use std::collections::BTreeSet;
+
+/// What is old enough, of one aggregator or, of the reports of whole runs, of none.
+#[derive(Debug, Default)]
+pub(super) struct Old {
+    raw: Vec<OfDay>,
+    documents: Vec<OfDay>,
+    held: BTreeSet<SnapshotDate>,
+}
+
+impl Old {
+    pub(super) fn of(
+        inventory: &Inventory,
+        keep: &KeepSettings,
+        id: Option<&AggregatorId>,
+        today: SnapshotDate,
+    ) -> Self {
+        let is_old = |days: Option<u32>, date: SnapshotDate| days.is_some_and(|days| date < today.minus_days(days));
+        let of = |objects: &[OfDay], days: Option<u32>| -> Vec<OfDay> {
+            let old = objects.iter().filter(|one| one.aggregator.as_ref() == id && is_old(days, one.date));
+            old.cloned().collect()
+        };
+        let held =
+            inventory.held.keys().filter(|held| Some(&held.aggregator) == id && is_old(keep.held_days, held.date));
+        Self {
+            raw: of(&inventory.raw, keep.raw_days),
+            documents: of(&inventory.documents, keep.runs_days),
+            held: held.map(|held| held.date).collect(),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.raw.is_empty() && self.documents.is_empty() && self.held.is_empty()
+    }
+
+    /// Lines of what is done, or would be.
+    pub(super) fn lines(&self, would: &str) -> Vec<String> {
+        let of = |objects: &[OfDay], what: &str| {
+            let days: BTreeSet<SnapshotDate> = objects.iter().map(|one| one.date).collect();
+            let bytes = HumanBytes(objects.iter().map(|one| one.bytes).sum());
+            let (first, last) = days.first().zip(days.last())?;
+            Some(format!("{would} {what} of {}, {first} to {last}, {bytes}", counted(days.len(), "day")))
+        };
+        let reject = if would == "removed" { "rejected" } else { "would reject" };
+        let held = self.held.iter().map(|date| format!("{reject} what is held of {date}"));
+        of(&self.raw, "archived pages")
+            .into_iter()
+            .chain(of(&self.documents, "documents of runs"))
+            .chain(held)
+            .collect()
+    }
+
+    /// Rejects what is held, as a person would.
+    ///
+    /// # Errors
+    /// A store that does not take it.
+    pub(super) async fn reject(
+        &self,
+        journal: &mut Journal,
+        lake: &Lake,
+        row: &LedgerRow,
+        id: &AggregatorId,
+    ) -> anyhow::Result<()> {
+        for date in &self.held {
+            let why = "held for longer than maintain.held_days".to_owned();
+            let mut row = LedgerRow { error: Some(why), ..row.clone() };
+            journal.reject(&Dataset::PACKS, *date, &mut row).await?;
+            Ledger::write(lake, id, *date, row).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes pages and documents.
+    ///
+    /// # Errors
+    /// A store that does not remove them.
+    pub(super) async fn remove(&self, lake: &Lake) -> anyhow::Result<()> {
+        lake.remove_old(&self.raw).await?;
+        Ok(lake.remove_old(&self.documents).await?)
+    }
+}
+
+/// What the ledger says of a day that this session changes.
+pub(super) fn row(session: &Session<'_>) -> LedgerRow {
+    LedgerRow {
+        run_id: session.run_id.to_string(),
+        started_at: session.started_at,
+        finished_at: (session.clock)(),
+        command: session.command.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        ..LedgerRow::default()
+    }
+}

@@ -49,11 +49,11 @@ def test_the_same_nights_on_moto_have_the_same_data_byte_for_byte(both, moto_ser
     leases, keys = [key for key in keys if "/lease/" in key], [key for key in keys if "/lease/" not in key]
     assert len(leases) == 2
     files = sorted(str(path.relative_to(lake)) for path in lake.rglob("*") if path.is_file())
-    # Each run has a document by its own id; nothing else of Compline's own is left.
-    document = re.compile(r"_compline/runs/snapshot_date=[-0-9]{10}/[-0-9a-f]{36}\.json")
+    # Each run has a document by its own id, and each of its rows in the ledger; nothing else of Compline's own is left.
+    document = re.compile(r"_compline/(runs/snapshot_date=[-0-9]{10}|ledger/snapshot_date=[-0-9]{10}/aggregator=[a-z]+)/[-0-9a-f]{36}\.json")
     documents, keys = [key for key in keys if document.fullmatch(key)], [key for key in keys if not document.fullmatch(key)]
     assert keys == [file for file in files if not document.fullmatch(file)]
-    assert len(documents) == len(DAYS)
+    assert len(documents) == len(DAYS) * 3
     assert len(keys) == len(TABLES) * len(DAYS) * 2, "a partition is one object, and nothing else is left"
     for key in keys:
         if key.split("/")[0] in ("pack_changes", "compliance_trends", "pack_status"):

@@ -214,3 +214,36 @@ fn a_dropped_day_whose_ledger_is_gone_is_told() {
     is_sound(&scene, &pipeline, &["--repair"]);
     assert_eq!(ledger(&scene, "outcome"), ["succeeded", "dropped"]);
 }
+
+#[test]
+fn a_document_of_another_day_or_of_nobody_is_no_row() {
+    let (scene, pipeline) = three_days();
+    let folder = |day: &str| scene.path("lake/_compline/ledger").join(format!("snapshot_date={day}/aggregator=org"));
+    let before = scene.rows(Table::Runs, "org", DAYS[1]);
+    for entry in std::fs::read_dir(folder(DAYS[0])).expect("documents").flatten() {
+        std::fs::copy(entry.path(), folder(DAYS[1]).join(entry.file_name())).expect("copied");
+    }
+    std::fs::write(folder(DAYS[1]).join("zz.json"), r#"{"run_id":"zz","outcome":"succeeded","commit_number":99}"#)
+        .expect("written");
+    std::fs::remove_file(file(&scene, Table::Runs, DAYS[1])).expect("removed");
+    let ended = run(scene.command(&["verify", &pipeline, "--repair"]));
+    assert!(
+        ended.stderr.contains("a document of the ledger's rows, below _compline/ledger, cannot be read"),
+        "{ended:?}"
+    );
+    assert_eq!(scene.rows(Table::Runs, "org", DAYS[1]), before);
+}
+
+#[test]
+fn rows_whose_documents_were_removed_or_never_were_are_written_down_with_the_next_row() {
+    let (scene, pipeline) = three_days();
+    for folder in ["ledger", "runs"] {
+        std::fs::remove_dir_all(scene.path("lake/_compline").join(folder)).expect("removed");
+    }
+    assert_eq!(night(&scene, &pipeline, DAYS[1]).code, Some(0));
+    let before = scene.rows(Table::Runs, "org", DAYS[1]);
+    assert_eq!(before.len(), 2);
+    damage(&scene);
+    is_sound(&scene, &pipeline, &["--repair"]);
+    assert_eq!(scene.rows(Table::Runs, "org", DAYS[1]), before);
+}

@@ -27,3 +27,4 @@ mod s3_calls;
 mod support;
 mod trends;
 mod verify;
+mod wrong_answers;

@@ -1,7 +1,7 @@
 //! Each call of a run to S3, failing once in each way that S3, or what is between, is known to fail; and a bucket where nothing can
 //! be removed.
 
-use crate::support::reading::{files, texts};
+use crate::support::reading::{column, files, texts};
 use crate::support::{Ended, Scene, run};
 use compline_model::Table;
 use http_body_util::BodyExt;
@@ -66,6 +66,8 @@ struct Calls {
     armed: Option<(usize, Fault)>,
     /// Whether a policy denies deletes.
     denies_deletes: bool,
+    /// Whether the ledger cannot be put.
+    denies_ledger: bool,
     denied: AtomicUsize,
     seen: AtomicUsize,
     fired: Mutex<Option<String>>,
@@ -88,9 +90,17 @@ impl Calls {
             self.denied.fetch_add(1, Ordering::Relaxed);
             return said(403, "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>".to_owned());
         }
+        if self.denies_ledger && request.method() == Method::PUT && request.uri().path().contains("/lake/runs/") {
+            self.denied.fetch_add(1, Ordering::Relaxed);
+            return said(403, "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>".to_owned());
+        }
+        if self.denies_deletes && request.uri().query().is_some_and(|query| query.contains("delete")) {
+            self.denied.fetch_add(1, Ordering::Relaxed);
+            return said(403, "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>".to_owned());
+        }
         match fault {
-            // Of a body that did not come: there is none.
-            Some(Fault::Answered(400, _)) if request.method() != Method::PUT => {}
+            // Only of a body that was sent it can be said that it did not come.
+            Some(Fault::Answered(400, _)) if request.method() != Method::PUT => return said(500, String::new()),
             Some(Fault::Closed) => return Err(io::Error::other("the test closes the connection")),
             Some(Fault::Answered(status, code)) if is_head || code.is_empty() => return said(status, String::new()),
             Some(Fault::Answered(status, code)) => {
@@ -275,6 +285,28 @@ fn w7_a_bucket_in_which_deletes_are_denied_gets_the_same_days_and_they_are_sound
     }
     assert!(calls.denied.load(Ordering::Relaxed) > 5);
     assert_eq!(night.rows("denied"), night.rows("clean"));
+    // A drop that cannot be made stops no run, and is not said to be made.
+    let path = night.scene.path("denied.toml");
+    let text = std::fs::read_to_string(&path).expect("read");
+    let drops =
+        "[maintain]\ncompact = [\"pack_compliance\", \"source_status\"]\nsnapshot_days = 5\npack_status_days = 5\n";
+    std::fs::write(&path, format!("{text}{drops}")).expect("written");
+    let with_keys = |arguments: &[&str]| {
+        let mut command = night.scene.command(arguments);
+        command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
+        run(command)
+    };
+    let ended = with_keys(&["maintain", "denied.toml", "--apply"]);
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.stdout.contains("nothing is dropped: cannot remove"), "{ended:?}");
+    let check = with_keys(&["check", "denied.toml"]).stdout;
+    assert!(check.contains("delete: denied, so that own objects are emptied and `maintain` drops nothing"), "{check}");
+    let ended = with_keys(&["run", "denied.toml", "--date", "2026-03-02"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    // The month of the new day is made again, and nothing else is to be told.
+    assert_eq!(with_keys(&["maintain", "denied.toml", "--apply"]).code, Some(3));
+    let verified = with_keys(&["verify", "denied.toml"]);
+    assert!(verified.stdout.contains("OK: no problems found"), "{verified:?}");
 }
 
 #[test]
@@ -325,4 +357,27 @@ fn f08_an_import_of_a_day_that_has_not_begun_by_the_clock_of_s3_is_refused_and_a
     }
     let verified = night.compline("ahead", &url, &["verify"], DAYS[1]);
     assert!(verified.stdout.contains(&format!("{tomorrow} has not begun yet (UTC)")), "{verified:?}");
+}
+
+#[test]
+fn a_run_that_was_stopped_between_the_document_of_its_row_and_its_ledger_is_in_the_ledger_after_the_next() {
+    let night = Night::new();
+    night.scene.put_lake("stopped", &night.before);
+    let folder = night.scene.path("stopped");
+    let (url, calls) = night.scene.runtime.block_on(serve(&folder, Calls { denies_ledger: true, ..Calls::default() }));
+    let ended = night.compline("stopped", &url, &["run"], DAYS[1]);
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(calls.denied.load(Ordering::Relaxed) > 0);
+    let documents = files(&folder.join("bucket/lake/_compline/ledger"));
+    assert!(documents.keys().any(|name| name.contains(DAYS[1])), "the fault came after the document");
+    // Nobody runs that day again.
+    let (url, _) = night.scene.runtime.block_on(serve(&folder, Calls::default()));
+    let ended = night.compline("stopped", &url, &["run"], "2026-03-02");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let lake = night.scene.lake_at("stopped/bucket/lake");
+    let ledger = night.scene.read(&lake, Table::Runs, "org", DAYS[1]).expect("a ledger");
+    assert_eq!(column(&ledger, "outcome"), ["succeeded"]);
+    assert_eq!(column(&ledger, "commit_number"), ["1"]);
+    let verified = night.compline("stopped", &url, &["verify"], DAYS[1]);
+    assert_eq!(verified.code, Some(0), "{verified:?}");
 }

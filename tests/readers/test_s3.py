@@ -84,3 +84,24 @@ def test_zeros_nulls_and_days_without_an_event_are_what_they_are_on_s3(both, spa
         assert first.num_rows == first["packs_added"].null_count > 0
         days = {str(day) for day in changes["snapshot_date"].to_pylist()}
         assert DAYS[0] not in days and days
+
+
+def test_f15_a_file_in_an_archive_class_is_told_before_the_reading_and_costs_no_day(simulator, moto_server, tmp_path):
+    client = boto3.client("s3", region_name="us-east-1", endpoint_url=moto_server)
+    client.create_bucket(Bucket="archive")
+    text = PIPELINE.replace("http://127.0.0.1:4599", simulator.url).replace(
+        'url = "lake"', f'url = "s3://archive/a"\nregion = "us-east-1"\nendpoint_url = "{moto_server}"\npath_style = true')
+    run(tmp_path, text, DAYS[0])
+    key = f"a/pack_status/snapshot_date={DAYS[0]}/aggregator=org/data.parquet"
+    whole = client.get_object(Bucket="archive", Key=key)["Body"].read()
+    client.put_object(Bucket="archive", Key=key, Body=whole, StorageClass="GLACIER")
+    night = lambda day: subprocess.run([COMPLINE, "run", tmp_path / "pipeline.toml", "--date", day], capture_output=True, text=True,
+                                       timeout=120, cwd=tmp_path)
+    done = night(DAYS[1])
+    assert done.returncode == 3 and "in an archive class: restore it" in done.stderr and key.removeprefix("a/") in done.stderr, done
+    assert done.stderr.index("in an archive class") < done.stderr.index("planned"), "before it reads"
+    assert "InvalidObjectState" in done.stdout and "restore-object" in done.stdout, done
+    assert client.head_object(Bucket="archive", Key=f"a/pack_compliance/snapshot_date={DAYS[1]}/aggregator=org/data.parquet")
+    client.put_object(Bucket="archive", Key=key, Body=whole)
+    done = night(DAYS[1])
+    assert done.returncode == 0 and "archive class" not in done.stderr, done

@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 /// How often it is told that attempts fail.
 const TELL_INTERVAL: Duration = Duration::from_secs(60);
 
+/// Statuses of servers in trouble, which the SDK tries again.
+const TRIED_AGAIN: [u16; 4] = [500, 502, 503, 504];
+
 /// Warns of attempts without an answer, or with one of a server in trouble: of the first, and then once in a while. Cheap to
 /// clone; the clones are one.
 #[derive(Debug, Clone)]
@@ -47,7 +50,12 @@ impl Intercept for FailedAttempts {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let status = context.response().map(|response| response.status().as_u16());
-        if status.is_some_and(|status| status < 500) || !self.is_to_be_told() {
+        // No response is also what there is of a call that nobody could sign.
+        let is_lost = || {
+            let error = context.output_or_error().and_then(Result::err);
+            error.is_some_and(|error| error.is_connector_error() || error.is_timeout_error())
+        };
+        if !status.map_or_else(is_lost, |status| TRIED_AGAIN.contains(&status)) || !self.is_to_be_told() {
             return Ok(());
         }
         let service = self.service;

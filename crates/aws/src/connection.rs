@@ -10,10 +10,14 @@ pub fn connection_hint(reason: &str) -> Option<&'static str> {
              AWS_CA_BUNDLE to the file of the company's certificates",
         );
     }
-    if says("notvalidyet") || says("invalid peer certificate: expired") {
+    // Each in the two ways in which the TLS library says it.
+    if ["notvalidyet", "certificate not valid yet", "peer certificate: expired", "certificate expired"]
+        .into_iter()
+        .any(says)
+    {
         return Some("its certificate is not valid at this machine's time: is the clock right?");
     }
-    if says("notvalidforname") {
+    if says("notvalidforname") || says("certificate not valid for name") {
         return Some("its certificate is of another host: is the endpoint right?");
     }
     if says("connection refused") {
@@ -40,6 +44,11 @@ mod tests {
         for (reason, hint) in [
             ("client error (Connect): invalid peer certificate: UnknownIssuer", Some("AWS_CA_BUNDLE")),
             ("invalid peer certificate: Expired", Some("clock")),
+            ("invalid peer certificate: certificate expired: verification time 1 (UNIX), but", Some("clock")),
+            (
+                "invalid peer certificate: certificate not valid for name \"x\"; certificate is only",
+                Some("another host"),
+            ),
             ("tcp connect error: Connection refused (os error 111)", Some("nothing listens there")),
             ("dns error: failed to lookup address information", Some("not known here")),
             ("connection reset by peer", None),

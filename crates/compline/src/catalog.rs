@@ -207,20 +207,17 @@ impl Cataloguing {
 }
 
 /// Makes the catalog of a pipeline, if it has one, what the lake is by now. Gives why it could not, in words.
-///
-/// # Errors
-/// An environment that AWS cannot be asked from.
-pub(crate) async fn completed(session: &Session<'_>) -> anyhow::Result<Option<String>> {
-    let Some(cataloguing) = Cataloguing::open(session.settings).await? else { return Ok(None) };
-    match cataloguing.complete(&session.lake).await {
-        Ok(changes) => {
-            changes.iter().for_each(|change| tracing::info!(%change, "catalog"));
-            Ok(None)
-        }
-        Err(error) => {
-            Ok(Some(format!("the catalog does not know of it: {error}; `compline catalog FILE` completes it")))
-        }
-    }
+pub(crate) async fn completed(session: &Session<'_>) -> Option<String> {
+    let words = |error: &dyn std::fmt::Display| {
+        format!("the catalog does not know of it: {error}; `compline catalog FILE` completes it")
+    };
+    let cataloguing = match Cataloguing::open(session.settings).await {
+        Ok(cataloguing) => cataloguing?,
+        Err(error) => return Some(words(&error)),
+    };
+    let done = cataloguing.complete(&session.lake).await;
+    done.iter().flatten().for_each(|change| tracing::info!(%change, "catalog"));
+    done.err().map(|error| words(&error))
 }
 
 /// Of partitions, each by its day and aggregator, those of aggregators whose lease nobody holds.

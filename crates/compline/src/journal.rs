@@ -17,6 +17,7 @@ use chrono::{DateTime, Utc};
 use compline_model::{AggregatorId, Dataset, RunId, SnapshotDate, Table};
 use compline_sink::{Lake, Partition, Place, SinkError, SinkErrorKind};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// The form of an entry. A newer one is refused, and nothing is changed.
 const VERSION: u32 = 2;
@@ -155,6 +156,7 @@ impl Journal {
                 pending.add_trends(FIRST_DAY);
                 continue;
             };
+            pending.commands.insert(document.command.clone());
             let snapshot = document.snapshot.as_ref().map(|intent| &intent.snapshot_date);
             let days = snapshot.into_iter().chain(document.drops.iter().map(|drop| &drop.snapshot_date));
             let days = days.filter_map(|day| day.parse::<SnapshotDate>().ok()).map(|day| (entry.run_id, day));
@@ -428,6 +430,8 @@ pub(crate) struct Pending {
     pub(crate) days: Vec<(RunId, SnapshotDate)>,
     /// The runs that wrote entries.
     pub(crate) runs: Vec<RunId>,
+    /// The commands that they were of, as far as that can be read.
+    pub(crate) commands: BTreeSet<String>,
 }
 
 impl Pending {

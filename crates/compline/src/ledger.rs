@@ -7,7 +7,6 @@ mod columns;
 mod rebuild;
 
 use anyhow::Context;
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use compline_model::{AggregatorId, Dataset, RunId, SnapshotDate, Table};
 use compline_sink::{Lake, Partition, Place};
@@ -123,7 +122,21 @@ impl Ledger {
         }
     }
 
-    /// The same, where a damaged file costs no more than what it says: nothing then.
+    /// What its file says, if it is there: what readers of the table see.
+    ///
+    /// # Errors
+    /// A store that does not answer, or a file that is damaged.
+    pub(crate) async fn in_file(lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> anyhow::Result<Option<Self>> {
+        Ok(lake.read(&Self::partition(id, date), None).await?.map(|rows| Self::of(&rows)))
+    }
+
+    /// The same without the row of a run.
+    pub(crate) fn without(mut self, run_id: &str) -> Self {
+        self.0.retain(|row| row.run_id != run_id);
+        self
+    }
+
+    /// The ledger of a day, where a damaged file costs no more than what it says: nothing then.
     ///
     /// # Errors
     /// A store that does not answer.
@@ -155,12 +168,17 @@ impl Ledger {
             // It was not known while the ledger could not be read.
             row.commit_number = Some(ledger.last_number() + 1);
         }
-        // First, so that a ledger that is made again from these lacks none.
-        if let Ok(run_id) = row.run_id.parse::<RunId>() {
-            let document = serde_json::to_vec_pretty(&row).context("cannot write the row as JSON")?;
-            lake.note_row(id, date, run_id, Bytes::from(document)).await?;
-        }
         ledger.0.push(row);
+        // First, so that a ledger that is made again from these lacks none: also none of versions that did not write them down.
+        let noted = lake.noted_rows(id, date).await?;
+        let own = ledger.0.len() - 1;
+        for (at, row) in ledger.0.iter().enumerate() {
+            if let Ok(run_id) = row.run_id.parse::<RunId>()
+                && (at == own || !noted.contains(&run_id))
+            {
+                lake.note_row(id, date, run_id, rebuild::document(id, date, row)?).await?;
+            }
+        }
         lake.commit(&partition, ledger.batch().context("cannot make the rows of the ledger")?).await?;
         Ok(())
     }

@@ -62,10 +62,12 @@ pub(crate) async fn planned(session: &Session<'_>) -> anyhow::Result<Maintained>
         }
         lines.extend(drops(id, &plan, &plan.drop, &inventory, "would drop"));
         let old = Old::of(&inventory, &session.settings.keep, Some(id), session.today());
+        let old = old.decided(&session.lake, &inventory, session.started_at).await?;
         nothing &= old.is_empty();
         lines.extend(old.lines("would remove").into_iter().map(|line| format!("{id}: {line}")));
     }
     let old = Old::of(&inventory, &session.settings.keep, None, session.today());
+    let old = old.decided(&session.lake, &inventory, session.started_at).await?;
     nothing &= old.is_empty();
     lines.extend(old.lines("would remove"));
     lines.push(if nothing { "nothing to do" } else { "dry run: nothing was changed, use --apply" }.to_owned());
@@ -89,6 +91,7 @@ pub(crate) async fn applied(session: &Session<'_>) -> anyhow::Result<Maintained>
     // Reports of whole runs are of no one aggregator.
     let inventory = session.lake.inventory(session.started_at).await?;
     let old = Old::of(&inventory, &session.settings.keep, None, session.today());
+    let old = old.decided(&session.lake, &inventory, session.started_at).await?;
     old.remove(&session.lake).await?;
     lines.extend(old.lines("removed"));
     if nothing && old.is_empty() {
@@ -123,6 +126,7 @@ async fn applied_for(session: &Session<'_>, id: &AggregatorId) -> anyhow::Result
     let mut applying = Applying { session, id, lake, lines: Vec::new(), is_damaged };
     plan.notes.iter().chain(&undone).for_each(|what| applying.tell(what));
     let old = Old::of(&inventory, &session.settings.keep, Some(id), session.today());
+    let old = old.decided(&applying.lake, &inventory, session.started_at).await?;
     old.reject(&mut journal, &applying.lake, &own::row(session), id).await?;
     old.remove(&applying.lake).await?;
     old.lines("removed").into_iter().for_each(|line| applying.tell(line));
@@ -132,10 +136,11 @@ async fn applied_for(session: &Session<'_>, id: &AggregatorId) -> anyhow::Result
     applying.compact(&others).await?;
     let proven = applying.proven(&plan.drop).await?;
     let Some(inventory) = applying.with_state(inventory, &proven).await? else {
+        journal.finish(None).await?;
         return Ok((Progress::Part, applying.lines));
     };
     let dropped = applying.drop_days(&mut journal, &proven).await?;
-    let of_ledger = match dropped.is_empty() {
+    let of_ledger = match dropped.is_empty() && !old.rejects() {
         true => of_ledger,
         false => ledger_months(session, &applying.lake, id).await?,
     };
@@ -226,7 +231,7 @@ impl Applying<'_> {
     }
 
     async fn drop_days(&mut self, journal: &mut Journal, dates: &[SnapshotDate]) -> anyhow::Result<Vec<SnapshotDate>> {
-        if dates.is_empty() {
+        if dates.is_empty() || !self.may_remove().await {
             return Ok(Vec::new());
         }
         let session = self.session;
@@ -235,15 +240,31 @@ impl Applying<'_> {
         Ok(dropped)
     }
 
+    /// Whether objects of tables may be removed, before anything says that they are: tried on one that is not there.
+    async fn may_remove(&mut self) -> bool {
+        let none = Partition { table: Dataset::PACKS.facts, date: SnapshotDate::FIRST, aggregator: self.id.clone() };
+        match self.session.lake.remove(&[none]).await {
+            Ok(()) => true,
+            Err(error) => {
+                self.is_damaged = true;
+                self.tell(format_args!("nothing is dropped: {error}"));
+                false
+            }
+        }
+    }
+
     /// Drops what is old enough of the states. Which, is worked out once more, since fewer days may have been dropped than were
     /// planned, and more of their states be there.
     async fn drop_statuses(
-        &self,
+        &mut self,
         inventory: &Inventory,
         dropped: &[SnapshotDate],
     ) -> anyhow::Result<Vec<(Partition, Object)>> {
         let session = self.session;
         let statuses = old_statuses(inventory, &session.settings.keep, self.id, session.today(), dropped);
+        if statuses.is_empty() || !self.may_remove().await {
+            return Ok(Vec::new());
+        }
         if let Some((last, _)) = statuses.last() {
             // First, so that nobody takes them for lost.
             self.lake.note_retained_from(self.id, last.table, last.date.next()).await?;

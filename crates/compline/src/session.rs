@@ -236,7 +236,7 @@ impl Session<'_> {
     /// The UTC day by the clock of the lake's server, where that is far from this machine's.
     pub(crate) fn today_there(&self) -> SnapshotDate {
         let ahead = self.clock_offset().filter(|ahead| ahead.abs() > CLOCK_TOLERANCE).unwrap_or_default();
-        SnapshotDate::from((self.started_at + ahead).date_naive())
+        SnapshotDate::from(((self.clock)() + ahead).date_naive())
     }
 
     /// Compares a day that was given with the clock of the lake's server.

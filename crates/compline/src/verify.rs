@@ -109,7 +109,7 @@ pub(crate) async fn verify(
             for date in found.days.iter().filter(|date| **date > session.today_there()) {
                 let what = format!(
                     "{date} has not begun yet (UTC): it was committed by a clock that was ahead, and is of another day; move its objects \
-                     away, then `compline trends`"
+                     away, those of _compline/ledger and _compline/runs as well, then `compline trends`"
                 );
                 found.problems.push(Problem::of(*date, what));
             }
@@ -166,11 +166,11 @@ async fn set_apart(session: &Session<'_>, found: &mut Found, before: &Pending) -
     Ok(())
 }
 
-/// Repairs what can be computed again, and removes orphaned objects.
+/// Repairs what can be computed again, and removes orphaned objects. Gives why the catalog does not know of it, if it should.
 ///
 /// # Errors
 /// A clock that is another day's, by which what is in use would seem orphaned; a lake that does not answer, or a snapshot that cannot be read.
-pub(crate) async fn repair(session: &Session<'_>, verified: &Verified) -> anyhow::Result<()> {
+pub(crate) async fn repair(session: &Session<'_>, verified: &Verified) -> anyhow::Result<Option<String>> {
     session.check_date(session.today(), "S3", session.clock_offset())?;
     for found in verified.aggregators.iter().filter(|found| !found.problems.is_empty()) {
         let id = &found.aggregator;
@@ -192,17 +192,19 @@ pub(crate) async fn repair(session: &Session<'_>, verified: &Verified) -> anyhow
         done.undone.iter().for_each(|what| tracing::warn!(aggregator = %id, what, "not everything can be completed"));
         tracing::info!(aggregator = %id, days = done.days.len(), rewritten = done.differed.len(), "recomputed trends");
     }
-    if let Some(why) = completed(session).await? {
-        tracing::warn!("{why}");
-    }
-    Ok(session.lake.remove_orphaned(&verified.inventory).await?)
+    session.lake.remove_orphaned(&verified.inventory).await?;
+    Ok(completed(session).await)
 }
 
 /// Makes the ledger of a day again.
 async fn rebuild(session: &Session<'_>, found: &Found, date: SnapshotDate) -> anyhow::Result<()> {
     let (lake, id) = (session.lake_of(&found.aggregator), &found.aggregator);
-    if !Ledger::rebuild(&lake, id, date, found.days.contains(&date)).await? {
+    let Some(is_whole) = Ledger::rebuild(&lake, id, date, found.days.contains(&date)).await? else {
         tracing::warn!(aggregator = %id, %date, "the ledger is not made again: the documents of its runs do not say enough; restore it");
+        return Ok(());
+    };
+    if is_whole {
+        tracing::info!(aggregator = %id, %date, "made the ledger again from its rows");
         return Ok(());
     }
     match Journal::adopt(&lake, id, date, (session.clock)()).await {
@@ -240,10 +242,12 @@ impl Verifying<'_> {
             found.damaged_ledgers.extend(day.ledger_is_damaged.then_some(day.date));
             ledgers.insert(day.date, day.ledger);
         }
-        for date in gone {
-            let what = format!(
-                "runs of {date} is not there, and the documents of its runs are: `compline verify FILE --repair` makes it again"
-            );
+        for (date, can_be_made) in gone {
+            let how = match can_be_made {
+                true => "`compline verify FILE --repair` makes it again",
+                false => "restore it, and the day's other objects",
+            };
+            let what = format!("runs of {date} is not there, and the documents of its runs are: {how}");
             found.problems.push(Problem::of(date, what));
             found.damaged_ledgers.push(date);
         }
@@ -260,24 +264,20 @@ impl Verifying<'_> {
         Ok(found)
     }
 
-    /// Days of which there are documents of runs and no ledger.
-    async fn ledgers_that_are_gone(&self) -> anyhow::Result<BTreeSet<SnapshotDate>> {
-        let Self { lake, inventory, id, span, .. } = *self;
+    /// Days of which there are documents of runs and no ledger, each with whether it can be made again.
+    async fn ledgers_that_are_gone(&self) -> anyhow::Result<BTreeMap<SnapshotDate, bool>> {
+        let Self { lake, inventory, history, id, span, .. } = *self;
         let there = inventory.days(Table::Runs, id);
         let of_rows = inventory.ledgers.iter().filter(|(of, _)| of == id).map(|(_, date)| *date);
-        let mut gone: BTreeSet<SnapshotDate> =
-            of_rows.filter(|date| span.has(*date) && !there.contains(date)).collect();
         // Versions before these wrote a report of each run alone, of all its aggregators.
         let first = there.first().copied();
         let of_runs =
             inventory.runs.iter().map(|(date, _)| *date).filter(|date| first.is_some_and(|first| *date > first));
-        for date in of_runs.collect::<BTreeSet<_>>() {
-            if span.has(date)
-                && !there.contains(&date)
-                && !gone.contains(&date)
-                && Ledger::is_told(lake, id, date).await?
-            {
-                gone.insert(date);
+        let mut gone = BTreeMap::new();
+        for date in of_rows.chain(of_runs).collect::<BTreeSet<_>>() {
+            if span.has(date) && !there.contains(&date) {
+                let told = Ledger::is_told(lake, id, date, history.has_snapshot(id, date)).await?;
+                gone.extend(told.map(|can_be_made| (date, can_be_made)));
             }
         }
         Ok(gone)
@@ -318,7 +318,7 @@ impl Verifying<'_> {
     async fn days(
         &self,
         tables: &BTreeMap<SnapshotDate, BTreeMap<Table, u64>>,
-        gone: &BTreeSet<SnapshotDate>,
+        gone: &BTreeMap<SnapshotDate, bool>,
     ) -> anyhow::Result<Vec<day::Verified>> {
         let Self { lake, dataset, history, id, .. } = *self;
         let bar = self.progress.steps(tables.len() as u64, "days");
@@ -330,7 +330,7 @@ impl Verifying<'_> {
                 dataset,
                 id,
                 date: *date,
-                ledger_is_told: gone.contains(date),
+                ledger_is_told: gone.contains_key(date),
                 status_is_dropped: history.status_is_dropped(id, *date),
                 was_dropped_before_the_ledger_said_so: dropped.contains(date)
                     && self.snapshots_from.is_some_and(|from| *date < from),
@@ -414,6 +414,13 @@ impl Verifying<'_> {
                 }
             };
             in_months.entry(month.table).or_default().extend(there.keys());
+            if month.table == self.dataset.facts {
+                let lacks = |date: &&SnapshotDate| self.span.has(**date) && !ledgers.contains_key(date);
+                let gone = there.keys().filter(lacks).map(|date| {
+                    Problem::of(*date, format!("runs of {date}, which {} has, is not there: restore it", month.key()))
+                });
+                problems.extend(gone);
+            }
             for (date, sha256) in there.iter().filter(|(date, _)| self.span.has(**date)) {
                 let ledger = ledgers.get(date);
                 if ledger.is_some_and(|ledger| ledger.has_no(month.table)) {

@@ -77,12 +77,14 @@ impl fmt::Display for FetchError {
                 if let Some(location) = location {
                     write!(f, " to {}", excerpt(location))?;
                 }
-                if body.is_empty() {
-                    return write!(f, ": the answer is empty; {NOT_AWS_CONFIG}");
-                }
                 let start = excerpt(&String::from_utf8_lossy(&body[..body.len().min(800)]));
+                // One that is in trouble says no more than its status; a page is a proxy's, whatever the status.
+                let hint = if *status >= 500 && !start.starts_with('<') { IN_TROUBLE } else { NOT_AWS_CONFIG };
+                if body.is_empty() {
+                    return write!(f, ": the answer is empty; {hint}");
+                }
                 write!(f, ": {field} cannot be read: {}; the answer starts: {start}", error.reason)?;
-                if *status != 200 || start.starts_with('<') { write!(f, "; {NOT_AWS_CONFIG}") } else { Ok(()) }
+                if *status != 200 || start.starts_with('<') { write!(f, "; {hint}") } else { Ok(()) }
             }
             Cause::NotSent { reason, hint } => write!(f, "{reason}; {hint}"),
             Cause::TimedOut { reason } => write!(
@@ -144,6 +146,8 @@ impl FetchError {
 
 const NOT_AWS_CONFIG: &str = "this is not AWS Config: AWS_ENDPOINT_URL moves every service, AWS_ENDPOINT_URL_S3 or \
     lake.endpoint_url moves S3 alone; or a proxy answers in its place";
+
+const IN_TROUBLE: &str = "AWS Config, or a proxy before it, is in trouble: run again later";
 
 /// What the hint needs to know of the call.
 pub(crate) struct CallContext<'a> {

@@ -98,6 +98,11 @@ pub(crate) trait Store: Debug + Send + Sync {
     /// Which object is there, if one is.
     async fn version(&self, key: &str) -> Result<Option<Version>, SinkError>;
 
+    /// The archive class that an object is in, if its store has such classes and it is in one and not restored.
+    async fn archive_class(&self, _key: &str) -> Result<Option<String>, SinkError> {
+        Ok(None)
+    }
+
     /// Conditional delete: removes an object if it is still this one. Whether there is none now. Where the store ignores the
     /// condition, any object is removed.
     async fn delete_if(&self, key: &str, version: &Version) -> Result<bool, SinkError>;

@@ -146,7 +146,7 @@ impl<'a> Answers<'a> {
         } else {
             let (kept, dropped) = if b_is_later { (&b, &a) } else { (&a, &b) };
             findings.conflicts.add(|| {
-                format!("{}: committed {}, dropped {}", pack_name(kept.all, kept.row), kept.words(), dropped.words())
+                format!("{}: retained {}, dropped {}", pack_name(kept.all, kept.row), kept.words(), dropped.words())
             });
         }
         if b_is_later { position } else { before }

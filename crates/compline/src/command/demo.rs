@@ -5,6 +5,7 @@ mod closing;
 use super::{day_of, organization};
 use crate::arguments::DemoArguments;
 use crate::failure::{Ending, Failure};
+use crate::journal::Journal;
 use crate::ledger::{Ledger, Outcome};
 use crate::nightly::{Night, Report, Source, nightly};
 use crate::print_done;
@@ -69,6 +70,12 @@ async fn others(session: &Session<'_>) -> anyhow::Result<Option<String>> {
     let days = inventory.partitions.keys().map(|partition| (&partition.aggregator, partition.date));
     for (id, date) in days.collect::<BTreeSet<_>>() {
         let ledger = Ledger::sound(&session.lake, id, date).await?.unwrap_or_default();
+        let pending = Journal::peek(&session.lake, id).await?;
+        let is_of_demo = pending.commands.iter().all(|command| command == session.command);
+        if is_of_demo && pending.days.iter().any(|(_, day)| *day == date) {
+            // One that was stopped, which this one completes.
+            continue;
+        }
         if ledger.rows().is_empty() || ledger.rows().iter().any(|row| row.command != session.command) {
             let lake = lake_name(&session.settings.lake);
             return Ok(Some(format!(

@@ -55,7 +55,11 @@ pub(super) async fn history(arguments: &HistoryArguments, clock: Clock) -> Resul
 
 /// The runs of the last days on which there was one.
 async fn last_runs(session: &Session<'_>, nights: u32) -> anyhow::Result<Vec<Run>> {
-    let ledgers = session.lake.partitions(Table::Runs).await?;
+    let mut ledgers = session.lake.partitions(Table::Runs).await?;
+    // Of a day whose file is gone its rows are told as documents.
+    for (aggregator, date) in session.lake.noted_days().await? {
+        ledgers.entry(aggregator).or_default().insert(date);
+    }
     let mut runs = Vec::new();
     for aggregator in session.settings.aggregators.iter().map(|aggregator| &aggregator.address.id) {
         let Some(dates) = ledgers.get(aggregator) else { continue };

@@ -28,7 +28,7 @@ pub(super) async fn trends(arguments: &TrendsArguments, clock: Clock) -> Result<
             bar.finish_and_clear();
         }
         // Files that are there again after the catalog lost them, and days that were completed.
-        anyhow::Ok((done, completed(session).await?))
+        anyhow::Ok((done, completed(session).await))
     });
     ended.await?.then(|(done, not_in_catalog)| {
         let failed = done.iter().filter(|(_, done)| done.is_err()).count();

@@ -33,18 +33,27 @@ pub(super) async fn verify(arguments: &VerifyArguments, clock: Clock) -> Result<
     let opening = Opening { settings: &settings, command, access, clock, progress, when_stopped };
     let ended = session(opening, async |session: &Session<'_>| {
         let mut verified = verify_lake(session, only.as_ref(), span).await?;
+        let mut not_in_catalog = None;
         if arguments.repair {
-            repair(session, &verified).await?;
+            not_in_catalog = repair(session, &verified).await?;
             verified = verify_lake(session, only.as_ref(), span).await?;
         }
         let days = days_of_inventory(&verified.inventory);
         let hidden = Cataloguing::open(session.settings).await?.and_then(|cataloguing| cataloguing.hidden_days(&days));
-        anyhow::Ok((verified, hidden))
+        anyhow::Ok((
+            verified,
+            hidden.into_iter().chain(not_in_catalog.clone()).collect::<Vec<_>>(),
+            not_in_catalog.is_some(),
+        ))
     });
-    ended.await?.then(|(verified, hidden)| {
-        print(&hidden.map(|hidden| format!("{hidden}\n")).unwrap_or_default())?;
+    ended.await?.then(|(verified, told_before, waits)| {
+        print(&told_before.iter().map(|line| format!("{line}\n")).collect::<String>())?;
         print(&told(&verified))?;
-        Ok(if verified.problems() == 0 { Ending::Done } else { Ending::Failed })
+        Ok(match verified.problems() {
+            0 if waits => Ending::Partial,
+            0 => Ending::Done,
+            _ => Ending::Failed,
+        })
     })
 }
 

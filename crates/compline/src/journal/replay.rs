@@ -59,8 +59,14 @@ impl Journal {
         if let Some(from) = &document.trends_from {
             self.add_trends(from.parse().unwrap_or(FIRST_DAY));
         }
+        let mut is_left = false;
         for drop in &document.drops {
-            self.finish_drop(drop).await?;
+            // Days that stay where they are stop nothing.
+            if let Err(error) = self.finish_drop(drop).await {
+                is_left = true;
+                self.told.push(format!("the files of {}, which was dropped, stay: {error:#}", drop.snapshot_date));
+                continue;
+            }
             self.completed.extend(drop.snapshot_date.parse::<SnapshotDate>());
         }
         if let Some(intent) = &document.snapshot {
@@ -77,7 +83,9 @@ impl Journal {
                 }
             }
         }
-        self.absorbed.push(run_id);
+        if !is_left {
+            self.absorbed.push(run_id);
+        }
         Ok(())
     }
 
@@ -85,7 +93,7 @@ impl Journal {
     /// yet, the day stays, and the next `maintain` proves again that its month has it.
     async fn finish_drop(&self, drop: &Drop) -> anyhow::Result<()> {
         let (dataset, date) = (super::dataset(&drop.dataset)?, drop.snapshot_date.parse()?);
-        match Ledger::read(&self.lake, &self.id, date).await {
+        match Ledger::in_file(&self.lake, &self.id, date).await.map(Option::unwrap_or_default) {
             Ok(ledger) if ledger.last_change().is_some_and(|last| last.run_id == drop.row.run_id) => {
                 Ok(self.lake.remove(&self.snapshot_of(dataset, date)).await?)
             }
@@ -107,15 +115,17 @@ impl Journal {
         intent: &Intent,
         now: DateTime<Utc>,
     ) -> anyhow::Result<Rolled> {
-        let ledger = Ledger::read(&self.lake, &self.id, date).await?;
         let dataset = super::dataset(&intent.dataset)?;
         let stopped = Stopped { journal: self, dataset, run_id, date, intent };
-        let own = ledger.rows().iter().find(|row| row.run_id == intent.row.run_id);
+        // Of its row there may be a document already, and the file is what readers see.
+        let file = Ledger::in_file(&self.lake, &self.id, date).await?.unwrap_or_default();
+        let own = file.rows().iter().find(|row| row.run_id == intent.row.run_id);
         if own.is_some_and(|row| row.outcome == intent.row.outcome && row.commit_number.is_some()) {
             // In the catalog it may not be yet.
             self.completed.push(date);
             return Ok(Rolled::Done);
         }
+        let ledger = Ledger::read(&self.lake, &self.id, date).await?.without(&intent.row.run_id);
         let is_overtaken = intent.is_overtaken(&ledger);
         let is_in_place = match intent.place() {
             Some(place) => stopped.has_facts(place).await?,

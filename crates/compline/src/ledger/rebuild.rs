@@ -2,8 +2,10 @@
 //! its runs left in `_compline/runs`.
 
 use super::{Ledger, LedgerRow, Outcome};
+use anyhow::Context;
+use bytes::Bytes;
 use chrono::DateTime;
-use compline_model::{AggregatorId, SnapshotDate};
+use compline_model::{AggregatorId, RunId, SnapshotDate};
 use compline_sink::Lake;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,8 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Default)]
 pub(super) struct OfDocuments {
     pub(super) ledger: Ledger,
-    /// Whether its last change is written down as a row, and not known from the report of its run alone, which says nothing of
-    /// what `maintain` dropped later.
+    /// Whether every row can be read, and its last change is written down as one: the report of a run alone says nothing of what
+    /// `maintain` dropped later.
     is_sure: bool,
 }
 
@@ -24,13 +26,20 @@ impl Ledger {
         id: &AggregatorId,
         date: SnapshotDate,
     ) -> anyhow::Result<OfDocuments> {
-        let (of_runs, of_rows) = (lake.run_documents(date).await?, lake.row_documents(id, date).await?);
-        if of_runs.is_empty() && of_rows.is_empty() {
+        let (of_runs, noted) = (lake.run_documents(date).await?, lake.noted_rows(id, date).await?);
+        if of_runs.is_empty() && noted.is_empty() {
             return Ok(OfDocuments::default());
         }
         let of_runs = of_runs.iter().filter_map(|document| of_run(document, id));
-        let of_rows = of_rows.iter().filter_map(|document| serde_json::from_slice::<LedgerRow>(document).ok());
-        let of_rows: Vec<LedgerRow> = of_rows.collect();
+        let mut of_rows = Vec::with_capacity(noted.len());
+        for run_id in &noted {
+            let document = lake.row_document(id, date, *run_id).await?;
+            of_rows.extend(document.and_then(|document| row(&document, id, date, *run_id)));
+        }
+        let are_read = of_rows.len() == noted.len();
+        if !are_read {
+            tracing::warn!(%date, "a document of the ledger's rows, below _compline/ledger, cannot be read");
+        }
         let written: BTreeSet<String> = of_rows.iter().map(|row| row.run_id.clone()).collect();
         let mut rows: BTreeMap<String, LedgerRow> =
             of_runs.chain(of_rows).map(|row| (row.run_id.clone(), row)).collect();
@@ -42,20 +51,27 @@ impl Ledger {
             }
         }
         let ledger = Self(rows.into_values().collect());
-        let is_sure = ledger.last_change().is_none_or(|last| written.contains(&last.run_id));
+        let is_sure = are_read && ledger.last_change().is_none_or(|last| written.contains(&last.run_id));
         Ok(OfDocuments { ledger, is_sure })
     }
 
-    /// Whether documents tell of runs of a day.
+    /// Whether documents tell of runs of a day, and then whether its ledger can be made again from them.
     ///
     /// # Errors
     /// A store that does not answer.
-    pub(crate) async fn is_told(lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> anyhow::Result<bool> {
-        Ok(!Self::of_documents(lake, id, date).await?.ledger.0.is_empty())
+    pub(crate) async fn is_told(
+        lake: &Lake,
+        id: &AggregatorId,
+        date: SnapshotDate,
+        has_snapshot: bool,
+    ) -> anyhow::Result<Option<bool>> {
+        let OfDocuments { ledger, is_sure } = Self::of_documents(lake, id, date).await?;
+        Ok((!ledger.0.is_empty()).then_some(has_snapshot || is_sure))
     }
 
-    /// Writes the ledger of a day again that is damaged or gone; a file that is there is set aside. Whether that was done: where
-    /// there is no document, or where they may not say that the day was dropped whose snapshot is not there, nothing is changed.
+    /// Writes the ledger of a day again that is damaged or gone; a file that is there is set aside. Gives whether it is known to
+    /// have every row, or nothing if it was not done: there is no document, or they may not say that the day was dropped whose
+    /// snapshot is not there.
     ///
     /// # Errors
     /// A store that does not answer.
@@ -64,22 +80,38 @@ impl Ledger {
         id: &AggregatorId,
         date: SnapshotDate,
         has_snapshot: bool,
-    ) -> anyhow::Result<bool> {
+    ) -> anyhow::Result<Option<bool>> {
         let partition = Self::partition(id, date);
         // Whatever was wrong when it was looked at last.
         match lake.read(&partition, None).await {
             Ok(None) => {}
             Err(error) if error.is_damage() => {}
-            read => return read.map(|_| false).map_err(Into::into),
+            read => return read.map(|_| None).map_err(Into::into),
         }
         let OfDocuments { ledger, is_sure } = Self::of_documents(lake, id, date).await?;
         if ledger.0.is_empty() || !(has_snapshot || is_sure) {
-            return Ok(false);
+            return Ok(None);
         }
         lake.set_aside(&partition).await?;
         lake.commit(&partition, ledger.batch()?).await?;
-        Ok(true)
+        Ok(Some(is_sure))
     }
+}
+
+/// A row as a document, which says whose it is, so that it is damage in another's place.
+pub(super) fn document(id: &AggregatorId, date: SnapshotDate, row: &LedgerRow) -> anyhow::Result<Bytes> {
+    let mut value = serde_json::to_value(row).context("cannot write the row as JSON")?;
+    value["aggregator"] = id.as_str().into();
+    value["snapshot_date"] = date.to_string().into();
+    Ok(Bytes::from(serde_json::to_vec_pretty(&value).context("cannot write the row as JSON")?))
+}
+
+/// The row that a document says, if it is that of this run.
+fn row(document: &[u8], id: &AggregatorId, date: SnapshotDate, run_id: RunId) -> Option<LedgerRow> {
+    let value: Value = serde_json::from_slice(document).ok()?;
+    let is_its_own = value["aggregator"] == id.as_str() && value["snapshot_date"] == date.to_string();
+    let row: LedgerRow = serde_json::from_value(value).ok()?;
+    (is_its_own && row.run_id == run_id.to_string()).then_some(row)
 }
 
 /// The row of an aggregator, of the report of a run. Nothing where the run did not concern it.
@@ -87,6 +119,9 @@ fn of_run(document: &[u8], id: &AggregatorId) -> Option<LedgerRow> {
     let report: Value = serde_json::from_slice(document).ok()?;
     let aggregators = report["aggregators"].as_array()?;
     let of_id = aggregators.iter().find(|one| one["aggregator"] == id.as_str())?;
+    if of_id["is_recorded"] == false {
+        return None;
+    }
     let mut row = of_id.as_object()?.clone();
     // What a report says with examples the ledger counts.
     for name in ["conflicts", "warnings", "unreconciled"] {

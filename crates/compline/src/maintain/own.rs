@@ -5,7 +5,8 @@ use crate::ledger::{Ledger, LedgerRow};
 use crate::session::Session;
 use crate::settings::KeepSettings;
 use crate::summary::counted;
-use compline_model::{AggregatorId, Dataset, SnapshotDate};
+use chrono::{DateTime, TimeDelta, Utc};
+use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
 use compline_sink::{Inventory, Lake, OfDay};
 use indicatif::HumanBytes;
 use std::collections::BTreeSet;
@@ -13,12 +14,15 @@ use std::collections::BTreeSet;
 /// What is old enough, of one aggregator or, of the reports of whole runs, of none.
 #[derive(Debug, Default)]
 pub(super) struct Old {
+    aggregator: Option<AggregatorId>,
+    held_days: Option<u32>,
     raw: Vec<OfDay>,
     documents: Vec<OfDay>,
     held: BTreeSet<SnapshotDate>,
 }
 
 impl Old {
+    /// What is old by its day alone.
     pub(super) fn of(
         inventory: &Inventory,
         keep: &KeepSettings,
@@ -33,12 +37,61 @@ impl Old {
         let held =
             inventory.held.keys().filter(|held| Some(&held.aggregator) == id && is_old(keep.held_days, held.date));
         Self {
+            aggregator: id.cloned(),
+            held_days: keep.held_days,
             raw: of(&inventory.raw, keep.raw_days),
             documents: of(&inventory.documents, keep.runs_days),
             held: held.map(|held| held.date).collect(),
         }
     }
 
+    /// The same without what may not go: documents of a day whose ledger cannot be read, which could not be made again then, and
+    /// what was held only lately, as of an import of an old day.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub(super) async fn decided(
+        mut self,
+        lake: &Lake,
+        inventory: &Inventory,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<Self> {
+        let dates: BTreeSet<SnapshotDate> =
+            self.documents.iter().map(|one| one.date).chain(self.held.iter().copied()).collect();
+        let ids = match &self.aggregator {
+            Some(id) => BTreeSet::from([id.clone()]),
+            None => inventory.aggregators(),
+        };
+        for date in dates {
+            for id in &ids {
+                let days = inventory.days(Table::Runs, id);
+                // A day before an aggregator's first has none.
+                let has_one = self.aggregator.is_some()
+                    || inventory.ledgers.contains(&(id.clone(), date))
+                    || days.first().is_some_and(|first| *first <= date);
+                let file = match Ledger::in_file(lake, id, date).await {
+                    Err(error) if crate::journal::is_damage(&error) => None,
+                    file => file?,
+                };
+                let is_held = file.as_ref().is_some_and(|file| file.held().is_some());
+                if is_held || (has_one && file.is_none()) {
+                    self.documents.retain(|one| one.date != date);
+                }
+                let limit = now - TimeDelta::days(self.held_days.unwrap_or_default().into());
+                if file.is_none_or(|file| file.held().is_some_and(|held| held.finished_at > limit)) {
+                    self.held.remove(&date);
+                }
+            }
+        }
+        Ok(self)
+    }
+
+    /// Whether something that is held is rejected.
+    pub(super) fn rejects(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Whether there is nothing.
     pub(super) fn is_empty(&self) -> bool {
         self.raw.is_empty() && self.documents.is_empty() && self.held.is_empty()
     }
@@ -72,7 +125,7 @@ impl Old {
         id: &AggregatorId,
     ) -> anyhow::Result<()> {
         for date in &self.held {
-            let why = "held for longer than maintain.held_days".to_owned();
+            let why = "it was held for longer than maintain.held_days says".to_owned();
             let mut row = LedgerRow { error: Some(why), ..row.clone() };
             journal.reject(&Dataset::PACKS, *date, &mut row).await?;
             Ledger::write(lake, id, *date, row).await?;

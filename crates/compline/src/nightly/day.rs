@@ -282,7 +282,29 @@ async fn obtain(
             Some(held) => Ok(held),
             None => bail!(NotRecorded(format!("nothing is held of {}", shared.night.date))),
         },
-        Source::AwsConfig => collect(shared, aggregator, bar, reading).await,
+        Source::AwsConfig => {
+            warn_of_archived(shared, id).await;
+            collect(shared, aggregator, bar, reading).await
+        }
+    }
+}
+
+/// Says, before hours of reading, that files of the day before are in an archive class: what is collected is committed, and its
+/// trends will wait for them.
+async fn warn_of_archived(shared: &Shared<'_>, id: &AggregatorId) {
+    let (dataset, date) = (shared.dataset, shared.night.date);
+    let Some(before) = shared.history.days(id, Span::default()).take_while(|day| *day < date).last() else { return };
+    for table in [dataset.facts, dataset.trends, dataset.status] {
+        let partition = Partition { table, date: before, aggregator: id.clone() };
+        // A store that does not answer is told where it matters.
+        if let Ok(Some(class)) = shared.session.lake.archive_class(&partition).await {
+            let key = partition.key();
+            tracing::warn!(
+                key,
+                class,
+                "in an archive class: restore it (`aws s3api restore-object`), or tonight's trends will wait for it"
+            );
+        }
     }
 }
 

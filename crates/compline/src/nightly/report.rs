@@ -73,7 +73,8 @@ pub(crate) struct AggregatorReport {
     pub(crate) source_status_sha256: Option<String>,
     pub(crate) seconds: f64,
     pub(crate) trends: Option<TrendReport>,
-    #[serde(skip)]
+    /// Whether the ledger has it; said where it has not.
+    #[serde(skip_serializing_if = "Clone::clone")]
     pub(super) is_recorded: bool,
 }
 

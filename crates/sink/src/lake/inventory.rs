@@ -159,7 +159,7 @@ impl Inventory {
         days
     }
 
-    fn add(&mut self, object: Listed, now: DateTime<Utc>) {
+    pub(super) fn add(&mut self, object: Listed, now: DateTime<Utc>) {
         let Listed { key, bytes, modified } = object;
         let of_table = Table::ALL.into_iter().find(|table| folder(&key) == table.name());
         if let Some(partition) = of_table.and_then(|table| Partition::of_key(table, &key)) {

@@ -1,10 +1,12 @@
 //! The ledger as documents: what each run did, one JSON file a run, written once and never again; and each row of the ledger as
 //! a file of its own, which a ledger that is damaged is made again from.
 
-use super::{Lake, Partition, sha256};
+use super::{Inventory, Lake, Partition, sha256};
 use crate::SinkError;
 use bytes::Bytes;
+use chrono::DateTime;
 use compline_model::{AggregatorId, RunId, SnapshotDate};
+use std::collections::BTreeSet;
 
 fn folder(date: SnapshotDate) -> String {
     format!("_compline/runs/snapshot_date={date}/")
@@ -53,12 +55,40 @@ impl Lake {
         self.put(&format!("{}{run_id}.json", rows(aggregator, date)), document).await.map(drop)
     }
 
-    /// The rows of a day's ledger as documents, in order of their runs' ids.
+    /// The runs whose rows of a day's ledger are there as documents.
     ///
     /// # Errors
     /// A store that does not answer.
-    pub async fn row_documents(&self, aggregator: &AggregatorId, date: SnapshotDate) -> Result<Vec<Bytes>, SinkError> {
-        self.documents(&rows(aggregator, date)).await
+    pub async fn noted_rows(&self, aggregator: &AggregatorId, date: SnapshotDate) -> Result<Vec<RunId>, SinkError> {
+        let folder = rows(aggregator, date);
+        let listed = self.store.list(&folder).await?;
+        let name = |key: &str| key.strip_prefix(&folder)?.strip_suffix(".json")?.parse().ok();
+        Ok(listed.iter().filter_map(|object| name(&object.key)).collect())
+    }
+
+    /// The row of a run as a document, if it is there.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub async fn row_document(
+        &self,
+        aggregator: &AggregatorId,
+        date: SnapshotDate,
+        run_id: RunId,
+    ) -> Result<Option<Bytes>, SinkError> {
+        self.store.get(&format!("{}{run_id}.json", rows(aggregator, date))).await
+    }
+
+    /// The days of each aggregator of which there are rows of the ledger as documents.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub async fn noted_days(&self) -> Result<BTreeSet<(AggregatorId, SnapshotDate)>, SinkError> {
+        let mut inventory = Inventory::default();
+        for object in self.store.list("_compline/ledger/").await? {
+            inventory.add(object, DateTime::UNIX_EPOCH);
+        }
+        Ok(inventory.ledgers)
     }
 
     async fn documents(&self, folder: &str) -> Result<Vec<Bytes>, SinkError> {

@@ -79,6 +79,10 @@ impl Store for Fenced {
         self.inner.version(key).await
     }
 
+    async fn archive_class(&self, key: &str) -> Result<Option<String>, SinkError> {
+        self.inner.archive_class(key).await
+    }
+
     async fn delete_if(&self, key: &str, version: &Version) -> Result<bool, SinkError> {
         self.lease.confirm().await?;
         self.inner.delete_if(key, version).await

@@ -203,6 +203,10 @@ impl Store for S3 {
         self.head(key).await
     }
 
+    async fn archive_class(&self, key: &str) -> Result<Option<String>, SinkError> {
+        self.archived_in(key).await
+    }
+
     async fn delete_if(&self, key: &str, version: &Version) -> Result<bool, SinkError> {
         self.remove_unchanged(key, version).await
     }

@@ -63,7 +63,7 @@ fn b07_of_answers_that_differ_the_later_is_kept_and_the_pack_is_named() {
     let conflicts = &snapshot.findings().conflicts;
     assert_eq!((conflicts.count, snapshot.findings().duplicates), (1, 0));
     assert!(
-        conflicts.first[0].starts_with("000000000001 eu-west-1 a: committed NON_COMPLIANT (1 "),
+        conflicts.first[0].starts_with("000000000001 eu-west-1 a: retained NON_COMPLIANT (1 "),
         "{}",
         conflicts.first[0]
     );

@@ -106,8 +106,8 @@ impl S3 {
         Ok(())
     }
 
-    /// One request; gives what S3 says of the keys that it did not remove. Nothing where the store does not know such a request,
-    /// and nothing is removed.
+    /// One request; gives what S3 says of the keys that it did not remove. Nothing where the store does not know such a request
+    /// or denies it whole, and nothing is removed.
     async fn remove_once(&self, first: &str, full: &[String]) -> Result<Option<Vec<Error>>, SinkError> {
         let failed = |error: &dyn std::fmt::Display| self.doing("remove", first).failed(error);
         let object = |key: &String| ObjectIdentifier::builder().key(key).build();
@@ -119,8 +119,10 @@ impl S3 {
         let request = request.set_expected_bucket_owner(self.location.expected_bucket_owner.clone());
         let send = |whole| {
             let sending = request.clone().customize().interceptor(whole).send();
-            sending
-                .inspect_err(|error| is_unknown.store(matches!(status_of(error), Some(405 | 501)), Ordering::Relaxed))
+            sending.inspect_err(|error| {
+                let is_refused = matches!(status_of(error), Some(405 | 501)) || is_denied(error.code());
+                is_unknown.store(is_refused, Ordering::Relaxed);
+            })
         };
         let mut answer = match self.whole(|| self.doing("remove", first), send).await {
             Err(_) if is_unknown.load(Ordering::Relaxed) => return Ok(None),

@@ -20,6 +20,9 @@ use std::ops::Range;
 /// How often a body that breaks off is asked for. The SDK's own attempts end where a body begins.
 pub(super) const BODY_ATTEMPTS: u32 = 4;
 
+/// Classes whose objects cannot be read at once.
+const ARCHIVES: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
+
 /// An object as it was read.
 pub(super) struct Read {
     pub(super) body: Bytes,
@@ -44,6 +47,17 @@ impl S3 {
     /// The version of an object, or nothing if there is none.
     pub(super) async fn head(&self, key: &str) -> Result<Option<Version>, SinkError> {
         Ok(self.look_at(key).await?.map(|head| Version(head.e_tag.unwrap_or_default())))
+    }
+
+    /// The archive class that an object is in, unless it is restored for now.
+    pub(super) async fn archived_in(&self, key: &str) -> Result<Option<String>, SinkError> {
+        let Some(head) = self.look_at(key).await? else { return Ok(None) };
+        let is_restored = head.restore().is_some_and(|restore| restore.contains("ongoing-request=\"false\""));
+        let class = head.storage_class().map(|class| class.as_str().to_owned());
+        // One of Intelligent-Tiering's own tiers is said beside the class.
+        let tier = head.archive_status().map(|status| status.as_str().to_owned());
+        let archived = tier.or(class.filter(|class| ARCHIVES.contains(&class.as_str())));
+        Ok(archived.filter(|_| !is_restored))
     }
 
     /// What S3 says of an object, or nothing if there is none. An answer without an ETag says nothing: it is asked for again.

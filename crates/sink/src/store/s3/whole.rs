@@ -62,7 +62,10 @@ impl S3 {
             match send(whole.clone()).await {
                 Ok(answer) if whole.0.load(Ordering::Relaxed) => return Ok(answer),
                 // What the SDK cannot read at all is cut as well.
-                Err(error) if status_of(&error) != Some(200) => return Err(from_sdk(&error, doing())),
+                // What cannot be read although it is whole is another's answer.
+                Err(error) if status_of(&error) != Some(200) || whole.0.load(Ordering::Relaxed) => {
+                    return Err(from_sdk(&error, doing()));
+                }
                 _ => tracing::debug!(attempt, "an answer broke off, asking again"),
             }
         }

@@ -71,3 +71,21 @@ async fn a_list_that_breaks_off_is_asked_for_again_and_never_taken_for_a_shorter
     let error = server.store().list("").await.expect_err("no list").to_string();
     assert!(error.contains("breaks off each time"), "{error}");
 }
+
+#[tokio::test]
+async fn w3_a_put_that_did_not_arrive_is_put_again_and_not_left_for_readers() {
+    // Answered as if it were stored, and it is not.
+    let lost = || Act::Answer(200, vec![("etag", "\"d41d8cd98f00b204e9800998ecf8427e\"")], "");
+    let server = Server::start(vec![first(2, "PUT", lost())]).await;
+    let lake = crate::Lake::on(std::sync::Arc::new(server.store()));
+    let (id, run) = ("org".parse().expect("an id"), "01900000-0000-7000-8000-000000000001".parse().expect("an id"));
+    let entry = Bytes::from_static(b"{}");
+    lake.put_journal(&id, run, entry.clone()).await.expect("written");
+    assert_eq!(lake.journal(&id).await.expect("read")[0].copy, Some(entry));
+    // The entry and its copy, and the two that were lost.
+    assert_eq!(server.count("PUT"), 4);
+    let server = Server::start(vec![always("PUT", lost())]).await;
+    let lake = crate::Lake::on(std::sync::Arc::new(server.store()));
+    let error = lake.put_journal(&id, run, Bytes::from_static(b"{}")).await.expect_err("never there").to_string();
+    assert!(error.contains("it is not there"), "{error}");
+}

@@ -215,3 +215,33 @@ fn f05_a_journal_entry_or_an_old_marker_that_is_damaged_is_made_good_by_looking_
         }
     }
 }
+
+#[test]
+fn f05_a_snapshot_that_is_gone_is_no_gap_and_what_needs_it_says_so() {
+    let (scene, pipeline) = three_days();
+    let path = file(&scene, Table::PackCompliance, DAYS[2]);
+    let whole = std::fs::read(&path).expect("read");
+    // As it would be with that day.
+    let right = three_days();
+    assert_eq!(night(&right.0, &right.1, DAYS[3]).code, Some(0));
+    std::fs::remove_file(&path).expect("removed");
+    // What was computed of the day is there, and the next goes on from that.
+    let ended = night(&scene, &pipeline, DAYS[3]);
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.stdout.contains("the snapshot before is damaged or gone"), "{ended:?}");
+    for table in [Table::PackChanges, Table::ComplianceTrends, Table::PackStatus] {
+        assert_eq!(scene.rows(table, "org", DAYS[3]), right.0.rows(table, "org", DAYS[3]), "{}", table.name());
+    }
+    let before = of_trends(files(&scene.path("lake")));
+    let ended = run(scene.command(&["trends", &pipeline]));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stdout.contains("it is gone, and the ledger says that it was committed"), "{ended:?}");
+    assert!(ended.stdout.contains("restore the file that was committed"), "{ended:?}");
+    assert_eq!(of_trends(files(&scene.path("lake"))), before, "no later day is computed without it");
+    let ended = run(scene.command(&["maintain", &pipeline, "--apply"]));
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.stdout.contains("is gone, and the ledger says that it was committed: restore it"), "{ended:?}");
+    // Restored, all is well.
+    std::fs::write(&path, whole).expect("restored");
+    is_sound(&scene, &pipeline, &[]);
+}

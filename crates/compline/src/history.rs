@@ -14,6 +14,8 @@ pub(crate) struct History {
     ledgers: Partitions,
     /// The last day of each aggregator that was dropped though a snapshot before it is there, as one that was restored.
     dropped_to: BTreeMap<AggregatorId, SnapshotDate>,
+    /// Days that were committed and whose snapshot is gone, after the first snapshot that is there.
+    lost: BTreeMap<AggregatorId, BTreeSet<SnapshotDate>>,
     /// The states of earlier days are not retained, as the settings say.
     statuses_from: Option<SnapshotDate>,
     /// The same, as it was noted when they were dropped, whose settings ever that were.
@@ -51,11 +53,12 @@ impl History {
             statuses: lake.partitions(dataset.status).await?,
             ledgers: lake.partitions(Table::Runs).await?,
             dropped_to: BTreeMap::new(),
+            lost: BTreeMap::new(),
             statuses_from,
             noted: BTreeMap::new(),
             months_of_statuses: BTreeSet::new(),
         };
-        listed.with_dropped_statuses(lake, dataset).await?.with_restored(lake).await
+        listed.with_dropped_statuses(lake, dataset).await?.with_restored(lake, dataset).await
     }
 
     /// Looks for what is noted of states that were dropped, where one is missing.
@@ -89,16 +92,21 @@ impl History {
         self.months_of_statuses.contains(&month)
     }
 
-    /// Looks for days that were dropped and come after a snapshot. There are none unless such a snapshot was restored.
-    async fn with_restored(mut self, lake: &Lake) -> anyhow::Result<Self> {
+    /// Looks for days that have trends, come after a snapshot and have none: they were dropped before that was restored, or their
+    /// snapshot is gone. There are none as long as nobody changes the lake by hand.
+    async fn with_restored(mut self, lake: &Lake, dataset: &Dataset) -> anyhow::Result<Self> {
         let none = BTreeSet::new();
         for (id, snapshots) in &self.snapshots {
             let Some(first) = snapshots.first() else { continue };
             let trends = self.trends.get(id).unwrap_or(&none);
             for date in trends.range(first..).rev().filter(|date| !snapshots.contains(date)) {
-                if Ledger::sound(lake, id, *date).await?.is_some_and(|ledger| ledger.is_dropped()) {
+                let ledger = Ledger::sound(lake, id, *date).await?.unwrap_or_default();
+                if ledger.is_dropped() {
                     self.dropped_to.insert(id.clone(), *date);
                     break;
+                }
+                if ledger.last_commit().is_some() && !ledger.has_no(dataset.trends) {
+                    self.lost.entry(id.clone()).or_default().insert(*date);
                 }
             }
         }
@@ -124,10 +132,11 @@ impl History {
         };
         let (snapshots, trends) = (of(dataset.facts), of(dataset.trends));
         let (statuses, ledgers) = (of(dataset.status), of(Table::Runs));
-        let (dropped_to, noted, months_of_statuses) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        let (dropped_to, lost, noted) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let months_of_statuses = BTreeSet::new();
         let listed =
-            Self { snapshots, trends, statuses, ledgers, dropped_to, statuses_from, noted, months_of_statuses };
-        listed.with_dropped_statuses(lake, dataset).await?.with_restored(lake).await
+            Self { snapshots, trends, statuses, ledgers, dropped_to, lost, statuses_from, noted, months_of_statuses };
+        listed.with_dropped_statuses(lake, dataset).await?.with_restored(lake, dataset).await
     }
 
     /// The days of an aggregator's snapshots, from one to another, in order.
@@ -158,10 +167,17 @@ impl History {
         of.get(id).cloned().unwrap_or_default()
     }
 
-    /// The days of an aggregator's snapshots, and before them those whose snapshots were dropped: what was computed from them
-    /// is what is left, and the first snapshot goes on from it.
-    pub(crate) fn with_dropped(&self, id: &AggregatorId) -> BTreeSet<SnapshotDate> {
+    /// The days of an aggregator's snapshots, and those whose snapshot is gone.
+    pub(crate) fn with_lost(&self, id: &AggregatorId) -> BTreeSet<SnapshotDate> {
         let mut dates = self.snapshots.get(id).cloned().unwrap_or_default();
+        dates.extend(self.lost.get(id).into_iter().flatten());
+        dates
+    }
+
+    /// The days of an aggregator's snapshots, those whose snapshot is gone, which are no gap, and before them those whose snapshots
+    /// were dropped: what was computed from them is what is left, and the first snapshot goes on from it.
+    pub(crate) fn with_dropped(&self, id: &AggregatorId) -> BTreeSet<SnapshotDate> {
+        let mut dates = self.with_lost(id);
         dates.extend(self.dropped(id));
         dates
     }

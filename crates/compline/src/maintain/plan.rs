@@ -147,7 +147,7 @@ impl Plan {
         self.drop_statuses = old_statuses(inventory, keep, id, today, &self.drop);
     }
 
-    /// Notes months that do not have days whose own files were dropped: nothing else has them. Gives them.
+    /// Notes months that do not have days whose own files were dropped or are gone: nothing else has them. Gives them.
     async fn lost(
         &mut self,
         lake: &Lake,
@@ -173,11 +173,18 @@ impl Plan {
                     None => MonthDays::new(),
                 };
                 for date in dates.into_iter().filter(|date| !there.contains_key(date)) {
-                    if ledgers.of_day(lake, id, date).await?.is_dropped() {
+                    let ledger = ledgers.of_day(lake, id, date).await?;
+                    if ledger.last_commit().is_some() {
                         let key = month.key();
-                        self.notes.push(format!(
-                            "{key} does not have {date}, which was dropped: restore an earlier version of it"
-                        ));
+                        self.notes.push(match ledger.is_dropped() {
+                            true => format!(
+                                "{key} does not have {date}, which was dropped: restore an earlier version of it"
+                            ),
+                            false => {
+                                let day = Partition { table, date, aggregator: id.clone() };
+                                format!("{} is gone, and the ledger says that it was committed: restore it", day.key())
+                            }
+                        });
                         self.is_damaged = true;
                         lost.insert(month.month);
                         break;

@@ -4,7 +4,6 @@
 use super::Shared;
 use super::collect::Collected;
 use crate::held::{Held, Holding, held, hint};
-use crate::history::Span;
 use crate::journal::Journal;
 use crate::ledger::{Ledger, LedgerRow};
 use crate::population::{Population, Told, is_comparable};
@@ -70,7 +69,7 @@ impl Shared<'_> {
         let (before, unread) = self.last_comparable(id, population).await?;
         let unread = unread.map(|error| {
             let compared = before.as_ref().map_or_else(|| "none".to_owned(), |(date, _)| format!("that of {date}"));
-            format!("the snapshot before is damaged, so that losses were compared with {compared}: {error}")
+            format!("the snapshot before is damaged or gone, so that losses were compared with {compared}: {error}")
         });
         let Some((last, before)) = before else { return Ok((None, unread)) };
         let rows = collected.snapshot.rows();
@@ -98,9 +97,7 @@ impl Shared<'_> {
         population: &Population,
     ) -> anyhow::Result<(Option<(SnapshotDate, RecordBatch)>, Option<String>)> {
         let mut unread = None;
-        let before: Vec<SnapshotDate> =
-            self.history.days(id, Span::default()).filter(|date| *date < self.night.date).collect();
-        for date in before.into_iter().rev() {
+        for date in self.history.with_lost(id).range(..self.night.date).rev().copied() {
             let Some(theirs) = Told::of_day(&self.session.lake, id, date).await? else {
                 // Whether the day before was of the same filters is not known.
                 unread.get_or_insert_with(|| format!("the ledger of {date}, in runs, is damaged or gone"));

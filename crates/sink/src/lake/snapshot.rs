@@ -79,9 +79,17 @@ impl Lake {
         hash: Option<&str>,
         columns: Option<&'static [&'static str]>,
     ) -> Result<Option<RecordBatch>, SinkError> {
-        let Some(stored) = self.stored(partition, Place::Table, columns).await? else { return Ok(None) };
-        as_committed(&partition.key(), hash, &stored.sha256)?;
-        Ok(Some(stored.rows))
+        match (self.stored(partition, Place::Table, columns).await?, hash) {
+            (Some(stored), hash) => {
+                as_committed(&partition.key(), hash, &stored.sha256)?;
+                Ok(Some(stored.rows))
+            }
+            (None, None) => Ok(None),
+            (None, Some(hash)) => Err(lost(
+                &partition.key(),
+                format!("it is gone, and the ledger says that it was committed, with the SHA-256 {hash}"),
+            )),
+        }
     }
 
     /// Removes what is held of partitions.
@@ -98,7 +106,12 @@ pub(super) fn as_committed(key: &str, committed: Option<&str>, there: &str) -> R
     let Some(committed) = committed.filter(|committed| *committed != there) else { return Ok(()) };
     let reason =
         format!("it is not the file that was committed: its SHA-256 is {there}, and the ledger says {committed}");
+    Err(lost(key, reason))
+}
+
+/// That of a snapshot whose file is another or gone.
+fn lost(key: &str, reason: String) -> SinkError {
     let hint = "restore the file that was committed (an earlier version of the object, or a copy); a day of which there is an \
                 archive can be imported again with --replace";
-    Err(SinkError::damaged(format!("read {key}"), reason).hint(Some(hint.to_owned())))
+    SinkError::damaged(format!("read {key}"), reason).hint(Some(hint.to_owned()))
 }

@@ -4,8 +4,11 @@ use super::S3;
 use super::delete::is_emptied;
 use super::error::{Doing, from_sdk, status_of};
 use super::list::moment;
+use super::whole::is_whole;
 use crate::SinkError;
 use crate::store::Version;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::ByteStreamError;
@@ -29,6 +32,11 @@ pub(super) struct Read {
     pub(super) version: Version,
     /// When it was put there, by the server's clock.
     pub(super) modified: DateTime<Utc>,
+}
+
+/// Whether the document of an error came to its end.
+fn is_whole_error<E>(error: &SdkError<E, HttpResponse>) -> bool {
+    error.raw_response().and_then(|response| response.body().bytes()).is_some_and(is_whole)
 }
 
 /// A body that broke off, or that is not the one whose checksum came with it: then it is not what was put, however often it is
@@ -94,6 +102,11 @@ impl S3 {
                 request.set_range(range.clone()).set_expected_bucket_owner(self.location.expected_bucket_owner.clone());
             let answer = match request.send().await {
                 Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => return Ok(None),
+                // One that breaks off does not say what it is that is not there.
+                Err(error) if status_of(&error) == Some(404) && !is_whole_error(&error) && attempt < BODY_ATTEMPTS => {
+                    attempt += 1;
+                    continue;
+                }
                 // The object ends before the range begins.
                 Err(error) if range.is_some() && status_of(&error) == Some(416) => {
                     let version = Version::of_no_object();

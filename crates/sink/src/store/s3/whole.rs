@@ -34,7 +34,7 @@ impl Intercept for WholeBody {
 }
 
 /// Whether a document ends with the end of its first element.
-fn is_whole(body: &[u8]) -> bool {
+pub(super) fn is_whole(body: &[u8]) -> bool {
     let text = String::from_utf8_lossy(body);
     let text = text.trim();
     let Some(start) = text.match_indices('<').find(|(at, _)| text[at + 1..].starts_with(char::is_alphabetic)) else {

@@ -89,3 +89,10 @@ async fn w3_a_put_that_did_not_arrive_is_put_again_and_not_left_for_readers() {
     let error = lake.put_journal(&id, run, Bytes::from_static(b"{}")).await.expect_err("never there").to_string();
     assert!(error.contains("it is not there"), "{error}");
 }
+
+#[tokio::test]
+async fn an_answer_that_there_is_no_such_object_and_that_breaks_off_is_asked_for_again() {
+    let server = Server::start(vec![first(2, "GET", xml(404, "<Error><Code>NoSuch"))]).await;
+    assert_eq!(server.store().get("none").await.expect("an answer"), None);
+    assert_eq!(server.count("GET"), 3);
+}

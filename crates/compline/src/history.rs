@@ -64,14 +64,14 @@ impl History {
     /// Looks for what is noted of states that were dropped, where one is missing.
     async fn with_dropped_statuses(mut self, lake: &Lake, dataset: &Dataset) -> anyhow::Result<Self> {
         let none = BTreeSet::new();
-        for (id, trends) in &self.trends {
-            if !trends.is_subset(self.statuses.get(id).unwrap_or(&none)) {
-                let from = lake.retained_from(id, dataset.status).await?;
-                self.noted.extend(from.map(|from| (id.clone(), from)));
-                if self.months_of_statuses.is_empty() {
-                    self.months_of_statuses = lake.months(dataset.status).await?;
-                }
-            }
+        let lacks = |id: &AggregatorId| !self.trends[id].is_subset(self.statuses.get(id).unwrap_or(&none));
+        let lacking: Vec<AggregatorId> = self.trends.keys().filter(|id| lacks(id)).cloned().collect();
+        if !lacking.is_empty() {
+            self.months_of_statuses = lake.months(dataset.status).await?;
+        }
+        for id in lacking {
+            let from = lake.retained_from(&id, dataset.status).await?;
+            self.noted.extend(from.map(|from| (id, from)));
         }
         Ok(self)
     }

@@ -116,8 +116,8 @@ impl Ledger {
     /// # Errors
     /// A store that does not answer, or a file that is damaged.
     pub(crate) async fn read(lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> anyhow::Result<Self> {
-        match lake.read(&Self::partition(id, date), None).await? {
-            Some(rows) => Ok(Self::of(&rows)),
+        match Self::in_file(lake, id, date).await? {
+            Some(ledger) => Ok(ledger),
             None => Ok(Self::of_documents(lake, id, date).await?.ledger),
         }
     }

@@ -61,13 +61,11 @@ pub(crate) async fn planned(session: &Session<'_>) -> anyhow::Result<Maintained>
             lines.push(format!("{id}: would compute {}", state_of(date)));
         }
         lines.extend(drops(id, &plan, &plan.drop, &inventory, "would drop"));
-        let old = Old::of(&inventory, &session.settings.keep, Some(id), session.today());
-        let old = old.decided(&session.lake, &inventory, session.started_at).await?;
+        let old = Old::of(session, &inventory, Some(id)).await?;
         nothing &= old.is_empty();
         lines.extend(old.lines("would remove").into_iter().map(|line| format!("{id}: {line}")));
     }
-    let old = Old::of(&inventory, &session.settings.keep, None, session.today());
-    let old = old.decided(&session.lake, &inventory, session.started_at).await?;
+    let old = Old::of(session, &inventory, None).await?;
     nothing &= old.is_empty();
     lines.extend(old.lines("would remove"));
     lines.push(if nothing { "nothing to do" } else { "dry run: nothing was changed, use --apply" }.to_owned());
@@ -90,8 +88,7 @@ pub(crate) async fn applied(session: &Session<'_>) -> anyhow::Result<Maintained>
     }
     // Reports of whole runs are of no one aggregator.
     let inventory = session.lake.inventory(session.started_at).await?;
-    let old = Old::of(&inventory, &session.settings.keep, None, session.today());
-    let old = old.decided(&session.lake, &inventory, session.started_at).await?;
+    let old = Old::of(session, &inventory, None).await?;
     old.remove(&session.lake).await?;
     lines.extend(old.lines("removed"));
     if nothing && old.is_empty() {
@@ -125,8 +122,7 @@ async fn applied_for(session: &Session<'_>, id: &AggregatorId) -> anyhow::Result
     let is_damaged = plan.is_damaged || !undone.is_empty();
     let mut applying = Applying { session, id, lake, lines: Vec::new(), is_damaged };
     plan.notes.iter().chain(&undone).for_each(|what| applying.tell(what));
-    let old = Old::of(&inventory, &session.settings.keep, Some(id), session.today());
-    let old = old.decided(&applying.lake, &inventory, session.started_at).await?;
+    let old = Old::of(session, &inventory, Some(id)).await?;
     old.reject(&mut journal, &applying.lake, &own::row(session), id).await?;
     old.remove(&applying.lake).await?;
     old.lines("removed").into_iter().for_each(|line| applying.tell(line));

@@ -70,13 +70,16 @@ async fn others(session: &Session<'_>) -> anyhow::Result<Option<String>> {
     let days = inventory.partitions.keys().map(|partition| (&partition.aggregator, partition.date));
     for (id, date) in days.collect::<BTreeSet<_>>() {
         let ledger = Ledger::sound(&session.lake, id, date).await?.unwrap_or_default();
-        let pending = Journal::peek(&session.lake, id).await?;
-        let is_of_demo = pending.commands.iter().all(|command| command == session.command);
-        if is_of_demo && pending.days.iter().any(|(_, day)| *day == date) {
-            // One that was stopped, which this one completes.
-            continue;
-        }
-        if ledger.rows().is_empty() || ledger.rows().iter().any(|row| row.command != session.command) {
+        let is_of_demo = match ledger.rows().is_empty() {
+            true => {
+                // One that was stopped, which this one completes.
+                let pending = Journal::peek(&session.lake, id).await?;
+                let is_of_demo = pending.commands.iter().all(|command| command == session.command);
+                is_of_demo && pending.days.iter().any(|(_, day)| *day == date)
+            }
+            false => ledger.rows().iter().all(|row| row.command == session.command),
+        };
+        if !is_of_demo {
             let lake = lake_name(&session.settings.lake);
             return Ok(Some(format!(
                 "{lake} has {date} of {id}, which no demo wrote, and the demo would write its made-up days there: give --lake a \

@@ -3,32 +3,33 @@
 use crate::journal::Journal;
 use crate::ledger::{Ledger, LedgerRow};
 use crate::session::Session;
-use crate::settings::KeepSettings;
 use crate::summary::counted;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
 use compline_sink::{Inventory, Lake, OfDay};
 use indicatif::HumanBytes;
 use std::collections::BTreeSet;
 
 /// What is old enough, of one aggregator or, of the reports of whole runs, of none.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Old {
-    aggregator: Option<AggregatorId>,
-    held_days: Option<u32>,
     raw: Vec<OfDay>,
     documents: Vec<OfDay>,
     held: BTreeSet<SnapshotDate>,
 }
 
 impl Old {
-    /// What is old by its day alone.
-    pub(super) fn of(
+    /// What is old by its day, without what may not go: documents of a day whose ledger cannot be read, which could not be made
+    /// again then, and what was held only lately, as of an import of an old day.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub(super) async fn of(
+        session: &Session<'_>,
         inventory: &Inventory,
-        keep: &KeepSettings,
         id: Option<&AggregatorId>,
-        today: SnapshotDate,
-    ) -> Self {
+    ) -> anyhow::Result<Self> {
+        let (lake, keep, today) = (&session.lake, &session.settings.keep, session.today());
         let is_old = |days: Option<u32>, date: SnapshotDate| days.is_some_and(|days| date < today.minus_days(days));
         let of = |objects: &[OfDay], days: Option<u32>| -> Vec<OfDay> {
             let old = objects.iter().filter(|one| one.aggregator.as_ref() == id && is_old(days, one.date));
@@ -36,54 +37,39 @@ impl Old {
         };
         let held =
             inventory.held.keys().filter(|held| Some(&held.aggregator) == id && is_old(keep.held_days, held.date));
-        Self {
-            aggregator: id.cloned(),
-            held_days: keep.held_days,
+        let mut old = Self {
             raw: of(&inventory.raw, keep.raw_days),
             documents: of(&inventory.documents, keep.runs_days),
             held: held.map(|held| held.date).collect(),
-        }
-    }
-
-    /// The same without what may not go: documents of a day whose ledger cannot be read, which could not be made again then, and
-    /// what was held only lately, as of an import of an old day.
-    ///
-    /// # Errors
-    /// A store that does not answer.
-    pub(super) async fn decided(
-        mut self,
-        lake: &Lake,
-        inventory: &Inventory,
-        now: DateTime<Utc>,
-    ) -> anyhow::Result<Self> {
+        };
         let dates: BTreeSet<SnapshotDate> =
-            self.documents.iter().map(|one| one.date).chain(self.held.iter().copied()).collect();
-        let ids = match &self.aggregator {
+            old.documents.iter().map(|one| one.date).chain(old.held.iter().copied()).collect();
+        let ids = match id {
             Some(id) => BTreeSet::from([id.clone()]),
             None => inventory.aggregators(),
         };
         for date in dates {
-            for id in &ids {
-                let days = inventory.days(Table::Runs, id);
+            for of in &ids {
+                let days = inventory.days(Table::Runs, of);
                 // A day before an aggregator's first has none.
-                let has_one = self.aggregator.is_some()
-                    || inventory.ledgers.contains(&(id.clone(), date))
+                let has_one = id.is_some()
+                    || inventory.ledgers.contains(&(of.clone(), date))
                     || days.first().is_some_and(|first| *first <= date);
-                let file = match Ledger::in_file(lake, id, date).await {
+                let file = match Ledger::in_file(lake, of, date).await {
                     Err(error) if crate::journal::is_damage(&error) => None,
                     file => file?,
                 };
                 let is_held = file.as_ref().is_some_and(|file| file.held().is_some());
                 if is_held || (has_one && file.is_none()) {
-                    self.documents.retain(|one| one.date != date);
+                    old.documents.retain(|one| one.date != date);
                 }
-                let limit = now - TimeDelta::days(self.held_days.unwrap_or_default().into());
+                let limit = session.started_at - TimeDelta::days(keep.held_days.unwrap_or_default().into());
                 if file.is_none_or(|file| file.held().is_some_and(|held| held.finished_at > limit)) {
-                    self.held.remove(&date);
+                    old.held.remove(&date);
                 }
             }
         }
-        Ok(self)
+        Ok(old)
     }
 
     /// Whether something that is held is rejected.

@@ -1,4 +1,4 @@
-//! Getting objects: whole, in part, and held against what was put.
+//! Getting objects: whole, in part, and compared with what was put.
 
 use super::S3;
 use super::delete::is_emptied;

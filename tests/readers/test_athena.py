@@ -77,6 +77,11 @@ def taken(frame, *columns):
     return sorted(frame.select(columns).rows(), key=str)
 
 
+def nearly(rows):
+    """Rows whose means may come of another order of adding up; what comes before a mean tells each of them apart."""
+    return [tuple(pytest.approx(field, rel=0, abs=1e-9) if isinstance(field, float) else field for field in row) for row in rows]
+
+
 def test_every_table_is_there_with_the_columns_and_types_of_its_files(lake, statements):
     types = {"TEXT": "string", "INT": "int32", "BIGINT": "int64", "DOUBLE": "double", "BOOLEAN": "bool", "DATE": "date32[day]",
              "TIMESTAMP": "timestamp[ms, tz=UTC]"}
@@ -114,13 +119,13 @@ def test_a_trend_by_period_has_its_last_snapshot_its_means_and_its_events(databa
         (some("packs_total") > 0).sum().alias("days_observed"),
         some("snapshot_date").max().alias("last_snapshot_date"),
         some("packs_total").last(), some("packs_non_compliant").last(), some("pack_compliance_rate").last(),
-        some("pack_compliance_rate").mean().round(12).alias("pack_compliance_rate_mean"),
+        some("pack_compliance_rate").mean().alias("pack_compliance_rate_mean"),
         # Nothing is counted on a first day: null, not 0.
         polars.when(some("packs_regressed").is_not_null().any()).then(some("packs_regressed").sum()).alias("packs_regressed"),
         polars.when(some("packs_remediated").is_not_null().any()).then(some("packs_remediated").sum()).alias("packs_remediated"))
-    shown = {period: f"CAST({period} AS DATE)", "pack_compliance_rate_mean": "round(pack_compliance_rate_mean, 12)"}
+    shown = {period: f"CAST({period} AS DATE)"}
     found = rows(database, f"SELECT {', '.join(shown.get(name, name) for name in expected.columns)} FROM audit.trend_{period}ly")
-    assert len(found) > 100 and found == taken(expected, *expected.columns)
+    assert len(found) > 100 and found == nearly(taken(expected, *expected.columns))
 
 
 def test_open_regressions_have_their_age(database):
@@ -201,10 +206,10 @@ def test_time_to_remediate_is_of_the_packs_remediated_in_the_month(database):
     changes = frame(database, "pack_changes").filter(polars.col("change") == "remediated")
     days = polars.col("days_in_previous_status")
     expected = changes.group_by("aggregator", polars.col("snapshot_date").dt.truncate("1mo").alias("month")).agg(
-        polars.len(), days.mean().round(9).alias("mean"), days.min().alias("min"), days.max().alias("max"))
-    found = rows(database, """SELECT aggregator, CAST(month AS DATE), remediations, round(mean_days_to_remediate, 9), min_days_to_remediate,
+        polars.len(), days.mean().alias("mean"), days.min().alias("min"), days.max().alias("max"))
+    found = rows(database, """SELECT aggregator, CAST(month AS DATE), remediations, mean_days_to_remediate, min_days_to_remediate,
         max_days_to_remediate FROM audit.time_to_remediate_monthly""")
-    assert found == taken(expected, *expected.columns)
+    assert found == nearly(taken(expected, *expected.columns))
 
 
 def test_every_view_is_tried_here(statements):

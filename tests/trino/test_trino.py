@@ -9,15 +9,23 @@ from conftest import DAYS, GAPS, MODES, MONTHLY, TABLES, VIEWS, today
 ALL = [*TABLES, *(f"{table}_monthly" for table in MONTHLY)]
 
 
+class Near(float):
+    """The sum of the same numbers in whatever order: rounding would leave two of them apart that lie on both sides of its edge."""
+
+    def __eq__(self, other):
+        return other is not None and abs(self - other) < 1e-9
+
+
 def same(rows):
     """Rows that are the same whoever sums them up, in an order of their own."""
     def plain(field):
         if isinstance(field, float):
-            return round(field, 9)
+            return Near(field)
         if isinstance(field, datetime.datetime):
             return field.replace(tzinfo=None)
         return field
-    return sorted((tuple(plain(field) for field in row) for row in rows), key=repr)
+    rows = [tuple(plain(field) for field in row) for row in rows]
+    return sorted(rows, key=lambda row: repr(([field for field in row if not isinstance(field, Near)], row)))
 
 
 def in_duck(duck, name):

@@ -73,6 +73,52 @@ fn as_account_1(scene: &Scene, arguments: &[&str]) -> Command {
     command
 }
 
+/// A pipeline that names no endpoint of AWS Config, as one for AWS does not, and a simulator where the environment says.
+fn at_aws(scene: &Scene) -> (String, Command) {
+    let pipeline = scene.knows_only_now(scene.org_pipeline("lake", "", ""));
+    let text = std::fs::read_to_string(&pipeline).expect("read");
+    let (with, without): (Vec<_>, Vec<_>) = text.lines().partition(|line| line.starts_with("endpoint_url"));
+    std::fs::write(&pipeline, without.join("\n")).expect("written");
+    let mut command = as_account_1(scene, &["run", &pipeline, "--json"]);
+    let url = with[0].split('"').nth(1).expect("a URL");
+    command.env("AWS_ENDPOINT_URL_CONFIG_SERVICE", url);
+    (pipeline, command)
+}
+
+#[test]
+fn w6_the_ledger_says_as_whom_aws_config_was_asked() {
+    let scene = Scene::of_accounts(4);
+    let (pipeline, command) = at_aws(&scene);
+    let ended = run(command);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let report: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!(report["aggregators"][0]["caller"], "arn:aws:iam::000000000001:role/x");
+    let ended = run(scene.command(&["history", &pipeline, "--json"]));
+    assert!(ended.stdout.contains(r#""caller":"arn:aws:iam::000000000001:role/x""#), "{ended:?}");
+}
+
+#[test]
+fn w6_a_night_whose_caller_sts_does_not_say_is_committed_and_says_so() {
+    let scene = Scene::of_accounts(4);
+    let (_, mut command) = at_aws(&scene);
+    let (sts, _) = serve(move |_, _| {
+        (
+            "403 Forbidden",
+            "text/xml",
+            "<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>".to_owned(),
+        )
+    });
+    command.env("AWS_ENDPOINT_URL_STS", sts);
+    let ended = run(command);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let report: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!(report["aggregators"][0]["caller"], serde_json::Value::Null);
+    assert!(
+        ended.stderr.contains("the caller identity is not known") && ended.stderr.contains("AccessDenied"),
+        "{ended:?}"
+    );
+}
+
 #[test]
 fn w6_a_caller_of_another_account_than_is_expected_asks_for_nothing() {
     for (expected, code) in [("000000000001", 0), ("000000000002", 1)] {

@@ -63,6 +63,7 @@ pub(crate) struct LedgerRow {
     pub(crate) commit_number: Option<u64>,
     pub(crate) population: Option<String>,
     pub(crate) facts_only: Option<bool>,
+    pub(crate) caller: Option<String>,
 }
 
 /// A time in a document, in milliseconds since 1970 as the table has it.
@@ -326,7 +327,7 @@ mod tests {
         ]);
         (
             ("[a-f0-9]{4}", 0_i64..4_000_000_000_000, 0_i64..4_000_000_000_000, outcome),
-            (text(), text(), text(), text(), prop::option::of(any::<bool>())),
+            (text(), text(), text(), text(), prop::option::of(any::<bool>()), text()),
             prop::collection::vec(0_u64..1_000_000, 16),
             (prop::option::of(0_u64..9), prop::option::of(0_u64..9)),
         )
@@ -362,6 +363,7 @@ mod tests {
                     commit_number: number,
                     population: texts.3,
                     facts_only: texts.4,
+                    caller: texts.5,
                 }
             })
     }

@@ -12,7 +12,7 @@ use compline_model::{AggregatorId, AggregatorName, Region};
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 
 /// A role to assume before asking an aggregator.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -67,12 +67,19 @@ pub struct Connector {
     environment: Environment,
     options: FetchOptions,
     connections: Mutex<HashMap<Caller, Arc<Connection>>>,
+    identities: Mutex<HashMap<Caller, Arc<OnceCell<String>>>>,
 }
 
 impl Connector {
     /// One that makes no call until it is asked.
     pub fn new(environment: Environment, options: FetchOptions) -> Self {
-        Self { environment, options, connections: Mutex::default() }
+        Self { environment, options, connections: Mutex::default(), identities: Mutex::default() }
+    }
+
+    /// Where the caller identity for an aggregator is written down: once for all that are asked as the same caller.
+    pub(crate) async fn identity(&self, address: &AggregatorAddress) -> Arc<OnceCell<String>> {
+        let caller = (address.role.clone(), address.region.clone());
+        Arc::clone(self.identities.lock().await.entry(caller).or_default())
     }
 
     /// A client of STS with the credentials that an aggregator is asked with.

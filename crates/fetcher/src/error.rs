@@ -197,7 +197,9 @@ where
 fn hint(code: &str, context: &CallContext<'_>, response: &HttpResponse) -> Option<String> {
     let operation = context.operation;
     Some(match code {
-        "AccessDeniedException" | "AccessDenied" if operation == "GetCallerIdentity" => MAY_ASSUME.to_owned(),
+        "AccessDeniedException" | "AccessDenied" if operation == "GetCallerIdentity" => {
+            "it needs no right of its own: does a policy of a VPC endpoint or of the organization deny it?".to_owned()
+        }
         "AccessDeniedException" | "AccessDenied" => format!("allow config:{operation} to this identity"),
         "NoSuchConfigurationAggregatorException" => {
             format!("is the aggregator's name right, and is it in {}? aggregators exist in one region", context.region)
@@ -215,10 +217,12 @@ fn hint(code: &str, context: &CallContext<'_>, response: &HttpResponse) -> Optio
         "InvalidSignatureException" | "SignatureDoesNotMatch" | "RequestExpired" => {
             "is this machine's clock right?".to_owned()
         }
-        _ if response
-            .headers()
-            .get("content-type")
-            .is_some_and(|kind| kind.contains("xml") || kind.contains("html")) =>
+        // What AWS Config never answers, and STS always.
+        _ if operation != "GetCallerIdentity"
+            && response
+                .headers()
+                .get("content-type")
+                .is_some_and(|kind| kind.contains("xml") || kind.contains("html")) =>
         {
             NOT_AWS_CONFIG.to_owned()
         }

@@ -57,11 +57,17 @@ fn items<T>(asked: Asked<T>) -> usize {
 }
 
 impl Connector {
-    /// The caller identity for an aggregator: the ARN that STS gives, of its role if it has one.
+    /// The caller identity for an aggregator: the ARN that STS gives, of its role if it has one. STS is asked once for
+    /// each role and region.
     ///
     /// # Errors
     /// No credentials, a role that cannot be assumed, or an STS that does not answer.
     pub async fn identity_for(&self, address: &AggregatorAddress) -> Result<String, FetchError> {
+        let known = self.identity(address).await;
+        known.get_or_try_init(|| self.ask_identity(address)).await.cloned()
+    }
+
+    async fn ask_identity(&self, address: &AggregatorAddress) -> Result<String, FetchError> {
         let client = self.sts(address).await;
         let sent = client.get_caller_identity().send().await;
         let doing = match &address.role {

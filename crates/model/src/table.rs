@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 
 /// The version of the tables. Every file says which it was written by; a file of an older one lacks the columns that came
 /// since, which are null then. A column is never taken away, and never gets another type.
-pub const SCHEMA_VERSION: u32 = 3;
+pub const SCHEMA_VERSION: u32 = 4;
 
 /// The windows of the trends, in calendar days that end on the snapshot date.
 pub const WINDOWS: [u32; 3] = [7, 30, 90];

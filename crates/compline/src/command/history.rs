@@ -32,6 +32,8 @@ struct Run {
     conflicts: u64,
     unreconciled: Option<u64>,
     commit_number: Option<u64>,
+    /// ARN of the caller identity, if STS was asked and said it.
+    caller: Option<String>,
     error: Option<String>,
     /// Whether it set the day aside, and something became of that since.
     #[serde(skip)]
@@ -98,6 +100,7 @@ impl Run {
             conflicts: row.conflicts,
             unreconciled: row.unreconciled,
             commit_number: row.commit_number,
+            caller: row.caller,
             error: row.error,
             is_decided,
         }

@@ -63,6 +63,7 @@ impl Ledger {
             large(|row| row.commit_number),
             text(|row| row.population.as_deref()),
             Arc::new(rows.iter().map(|row| row.facts_only).collect::<BooleanArray>()),
+            text(|row| row.caller.as_deref()),
         ];
         let batch = RecordBatch::try_new(Table::Runs.schema(), columns)?;
         sorted(&batch)
@@ -133,6 +134,7 @@ impl Columns<'_> {
             commit_number: self.large("commit_number", row),
             population: text("population"),
             facts_only: facts_only.is_valid(row).then(|| facts_only.value(row)),
+            caller: text("caller"),
         }
     }
 }

@@ -13,7 +13,8 @@ use bytes::Bytes;
 use compline_fetcher::{AggregatorClient, CallCounts, FetchError, Probe, Shard, ShardReader, ShardStep, ShardTally};
 use compline_transformer::{CheckedSnapshot, Flattener, Named, SourceIndex, check, reconcile, source_status};
 use futures::{StreamExt, TryStreamExt, stream};
-use tokio::time::timeout_at;
+use std::time::Duration;
+use tokio::time::{timeout, timeout_at};
 
 /// What an aggregator said, whole.
 pub(super) struct Collected {
@@ -37,7 +38,7 @@ pub(super) struct Reading {
     pub(super) left_out: u64,
     /// Accounts that are not as AWS Config counts them; nothing if it was not asked.
     pub(super) unreconciled: Option<Named>,
-    /// The caller identity, where it was asked for.
+    /// ARN of the caller identity, if STS was asked and said it.
     pub(super) caller: Option<String>,
     /// Why AWS Config's count could not be had.
     pub(super) not_reconciled: Option<String>,
@@ -53,6 +54,7 @@ impl Reading {
         (row.pages, row.empty_pages, row.left_out) = (self.pages, self.empty_pages, self.left_out);
         row.unreconciled = self.unreconciled.as_ref().map(|found| found.count);
         row.not_reconciled.clone_from(&self.not_reconciled);
+        row.caller.clone_from(&self.caller);
     }
 
     /// Adds a shard: what reading it took, or nothing if a stopped run had read it.
@@ -114,7 +116,7 @@ async fn read_all(
     bar: &Bar,
     reading: &mut Reading,
 ) -> anyhow::Result<Collected> {
-    reading.caller = check_caller(shared, aggregator).await?;
+    reading.caller = caller(shared, aggregator).await?;
     check_clock(shared, client).await?;
     bar.stage("asking for its sources");
     let checkpoints = Checkpoints::open(shared, aggregator).await?;
@@ -150,19 +152,37 @@ async fn read_all(
     Ok(Collected { snapshot, source_status, population: None })
 }
 
-/// The caller identity, where the settings say of which account it must be: variables that are half set make it another's.
+/// The longest that STS is waited for where nothing depends on what it says.
+const CALLER_WAIT: Duration = Duration::from_secs(10);
+
+/// The caller identity, for the ledger. Where the settings say of which account it must be, another's ends the day:
+/// variables that are half set make it another's.
 ///
 /// # Errors
-/// It is of another account, or STS does not say.
-async fn check_caller(shared: &Shared<'_>, aggregator: &AggregatorSettings) -> anyhow::Result<Option<String>> {
-    let Some(expected) = &aggregator.expected_account else { return Ok(None) };
-    if shared.session.settings.answers_any_date() {
+/// It is of another account than expected, or STS does not say.
+async fn caller(shared: &Shared<'_>, aggregator: &AggregatorSettings) -> anyhow::Result<Option<String>> {
+    let settings = shared.session.settings;
+    let asked = shared.connector.identity_for(&aggregator.address);
+    if aggregator.expected_account.is_some() && !settings.answers_any_date() {
+        let caller = asked.await?;
+        aggregator.check_caller(&caller).map_err(anyhow::Error::msg)?;
+        tracing::info!(caller, "caller identity");
+        return Ok(Some(caller));
+    }
+    // Another endpoint of AWS Config may well have no STS beside it, and who asked there is told where it is expected.
+    if settings.fetch.endpoint_url.is_some() {
         return Ok(None);
     }
-    let caller = shared.connector.identity_for(&aggregator.address).await?;
-    aggregator.check_caller(&caller).map_err(anyhow::Error::msg)?;
-    tracing::info!(caller, %expected, "caller identity");
-    Ok(Some(caller))
+    let why = match timeout(CALLER_WAIT, asked).await {
+        Ok(Ok(caller)) => {
+            tracing::info!(caller, "caller identity");
+            return Ok(Some(caller));
+        }
+        Ok(Err(error)) => format!("{error:#}"),
+        Err(_) => format!("STS did not answer within {} s", CALLER_WAIT.as_secs()),
+    };
+    tracing::warn!(why, "the caller identity is not known, and not in the ledger");
+    Ok(None)
 }
 
 /// Compares this machine's date with that of AWS Config, before anything is written. Where the lake's server has said already

@@ -34,7 +34,7 @@ pub(crate) struct AggregatorReport {
     pub(crate) aggregator: String,
     pub(crate) outcome: Outcome,
     pub(crate) error: Option<String>,
-    /// The caller identity, where `expected_account` is set.
+    /// ARN of the caller identity, if STS was asked and said it.
     pub(crate) caller: Option<String>,
     /// Which packs were asked for.
     pub(crate) population: Option<String>,
@@ -124,7 +124,7 @@ impl AggregatorReport {
             aggregator: aggregator.to_string(),
             outcome: row.outcome,
             error,
-            caller: reading.caller,
+            caller: row.caller,
             population: row.population,
             facts_only: row.facts_only.unwrap_or_default(),
             shards: row.shards,

@@ -230,4 +230,10 @@ pub(super) const RUNS: &[Column] = &[
     ),
     later(3, "population", Text, "which packs were asked for: the filters, include and exclude of the pipeline file"),
     later(3, "facts_only", Boolean, "whether the population depends on the compliance type, so that it has no trends"),
+    later(
+        4,
+        "caller",
+        Text,
+        "ARN of the caller identity that asked AWS Config, null if STS was not asked or did not say",
+    ),
 ];

@@ -29,6 +29,18 @@ impl fmt::Display for NotRecorded {
 
 impl std::error::Error for NotRecorded {}
 
+/// Trends go on from a table that is gone and that nothing can compute again.
+#[derive(Debug)]
+pub(crate) struct NeedsDropped(pub(crate) String);
+
+impl fmt::Display for NeedsDropped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NeedsDropped {}
+
 /// The work panicked, which has been told.
 #[derive(Debug)]
 pub(crate) struct Panicked;

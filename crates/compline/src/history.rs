@@ -1,9 +1,16 @@
 //! The days that a lake has.
 
 use crate::ledger::Ledger;
-use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
+use compline_model::{AggregatorId, Dataset, SnapshotDate, Table, WINDOWS};
 use compline_sink::{Inventory, Lake, Month, Partitions};
+use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// How far back what a day's trends say may come from: the day that the longest window is compared with is at most this old.
+const TRENDS_REACH_DAYS: u32 = 2 * WINDOWS[WINDOWS.len() - 1];
+
+/// Ledgers read at once: enough to hide the way to S3.
+const READ_CONCURRENCY: usize = 16;
 
 /// The days that a lake has of what trends are computed from, and of the trends themselves.
 #[derive(Debug, Clone)]
@@ -16,6 +23,8 @@ pub(crate) struct History {
     dropped_to: BTreeMap<AggregatorId, SnapshotDate>,
     /// Days that were committed and whose snapshot is gone, after the first snapshot that is there.
     lost: BTreeMap<AggregatorId, BTreeSet<SnapshotDate>>,
+    /// Days that were dropped and whose trends, which nothing computes again, are gone.
+    without_trends: BTreeMap<AggregatorId, BTreeSet<SnapshotDate>>,
     /// The states of earlier days are not retained, as the settings say.
     statuses_from: Option<SnapshotDate>,
     /// The same, as it was noted when they were dropped, whose settings ever that were.
@@ -54,11 +63,45 @@ impl History {
             ledgers: lake.partitions(Table::Runs).await?,
             dropped_to: BTreeMap::new(),
             lost: BTreeMap::new(),
+            without_trends: BTreeMap::new(),
             statuses_from,
             noted: BTreeMap::new(),
             months_of_statuses: BTreeSet::new(),
         };
-        listed.with_dropped_statuses(lake, dataset).await?.with_restored(lake, dataset).await
+        listed.completed(lake, dataset).await
+    }
+
+    /// Looks into the lake for what the lists alone do not say.
+    async fn completed(self, lake: &Lake, dataset: &Dataset) -> anyhow::Result<Self> {
+        let listed = self.with_dropped_statuses(lake, dataset).await?.with_restored(lake, dataset).await?;
+        listed.with_dropped_without_trends(lake, dataset).await
+    }
+
+    /// Looks for dropped days whose trends are gone, as far back as the first snapshot may look at them: nights that failed and
+    /// days that are facts only have none either, and the ledger tells them apart.
+    async fn with_dropped_without_trends(mut self, lake: &Lake, dataset: &Dataset) -> anyhow::Result<Self> {
+        let none = BTreeSet::new();
+        for (id, snapshots) in &self.snapshots {
+            let Some(first) = snapshots.first().copied() else { continue };
+            let trends = self.trends.get(id).unwrap_or(&none);
+            let Some(ledgers) = self.ledgers.get(id) else { continue };
+            let without =
+                ledgers.range(first.minus_days(TRENDS_REACH_DAYS)..first).filter(|date| !trends.contains(date));
+            let each = without.map(async |date| Ok((*date, Ledger::sound(lake, id, *date).await?)));
+            let ledgers: Vec<(SnapshotDate, Option<Ledger>)> = stream::iter(each)
+                .buffer_unordered(READ_CONCURRENCY)
+                .map(|read: anyhow::Result<_>| read)
+                .try_collect()
+                .await?;
+            let gone = ledgers.into_iter().filter(|(_, ledger)| {
+                ledger.as_ref().is_some_and(|ledger| ledger.is_dropped() && !ledger.has_no(dataset.trends))
+            });
+            let gone: BTreeSet<SnapshotDate> = gone.map(|(date, _)| date).collect();
+            if !gone.is_empty() {
+                self.without_trends.insert(id.clone(), gone);
+            }
+        }
+        Ok(self)
     }
 
     /// Looks for what is noted of states that were dropped, where one is missing.
@@ -79,6 +122,11 @@ impl History {
     /// Whether the state of a day may be missing, since it was dropped.
     pub(crate) fn status_is_dropped(&self, id: &AggregatorId, date: SnapshotDate) -> bool {
         self.statuses_from.max(self.noted.get(id).copied()).is_some_and(|from| date < from)
+    }
+
+    /// Whether it is noted in the lake that the state of a day is not retained.
+    pub(crate) fn status_is_noted(&self, id: &AggregatorId, date: SnapshotDate) -> bool {
+        self.noted.get(id).is_some_and(|from| date < *from)
     }
 
     /// Whether the settings say that the state of a day is retained.
@@ -132,11 +180,21 @@ impl History {
         };
         let (snapshots, trends) = (of(dataset.facts), of(dataset.trends));
         let (statuses, ledgers) = (of(dataset.status), of(Table::Runs));
-        let (dropped_to, lost, noted) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let months_of_statuses = BTreeSet::new();
-        let listed =
-            Self { snapshots, trends, statuses, ledgers, dropped_to, lost, statuses_from, noted, months_of_statuses };
-        listed.with_dropped_statuses(lake, dataset).await?.with_restored(lake, dataset).await
+        let (dropped_to, lost, without_trends) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (noted, months_of_statuses) = (BTreeMap::new(), BTreeSet::new());
+        let listed = Self {
+            snapshots,
+            trends,
+            statuses,
+            ledgers,
+            dropped_to,
+            lost,
+            without_trends,
+            statuses_from,
+            noted,
+            months_of_statuses,
+        };
+        listed.completed(lake, dataset).await
     }
 
     /// The days of an aggregator's snapshots, from one to another, in order.
@@ -161,6 +219,12 @@ impl History {
         days.take_while(is_after).copied().collect()
     }
 
+    /// The days from one on that have a ledger and no snapshot, in order.
+    pub(crate) fn without_snapshot(&self, id: &AggregatorId, from: SnapshotDate) -> Vec<SnapshotDate> {
+        let days = self.ledgers.get(id).into_iter().flat_map(|days| days.range(from..));
+        days.filter(|date| !self.has_snapshot(id, **date)).copied().collect()
+    }
+
     /// The days that have a table that is computed.
     pub(super) fn computed(&self, table: Table, dataset: &Dataset, id: &AggregatorId) -> BTreeSet<SnapshotDate> {
         let of = if table == dataset.status { &self.statuses } else { &self.trends };
@@ -182,14 +246,16 @@ impl History {
         dates
     }
 
-    /// The days before the first snapshot that have trends. A snapshot that was restored among days that were dropped counts with
-    /// them: nothing is there that its trends could be computed from.
+    /// The days before the first snapshot that have trends, or had. A snapshot that was restored among days that were dropped
+    /// counts with them: nothing is there that its trends could be computed from.
     pub(crate) fn dropped(&self, id: &AggregatorId) -> BTreeSet<SnapshotDate> {
-        let first = self.snapshots.get(id).and_then(BTreeSet::first);
-        let (Some(first), Some(trends)) = (first, self.trends.get(id)) else { return BTreeSet::new() };
-        match self.dropped_to.get(id) {
-            Some(last) => trends.range(..=*last).copied().collect(),
-            None => trends.range(..*first).copied().collect(),
-        }
+        let Some(first) = self.snapshots.get(id).and_then(BTreeSet::first) else { return BTreeSet::new() };
+        let trends = self.trends.get(id);
+        let mut dropped: BTreeSet<SnapshotDate> = match self.dropped_to.get(id) {
+            Some(last) => trends.into_iter().flat_map(|days| days.range(..=*last)).copied().collect(),
+            None => trends.into_iter().flat_map(|days| days.range(..*first)).copied().collect(),
+        };
+        dropped.extend(self.without_trends.get(id).into_iter().flatten());
+        dropped
     }
 }

@@ -14,6 +14,7 @@ mod memory;
 mod nightly;
 mod population;
 mod progress;
+mod proof;
 mod session;
 mod settings;
 mod signals;

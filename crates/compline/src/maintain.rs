@@ -10,15 +10,16 @@ use crate::catalog::Cataloguing;
 use crate::history::{History, Span};
 use crate::journal::Journal;
 use crate::ledger::Ledger;
+use crate::proof::Proof;
 use crate::session::Session;
 use crate::summary::counted;
 use crate::trends::Computing;
 use compline_model::{AggregatorId, Dataset, SnapshotDate, SnapshotMonth, Table};
-use compline_sink::{Inventory, Lake, Month, MonthPlan, Object, Partition, Place};
+use compline_sink::{Inventory, Lake, Month, MonthPlan, Object, Partition};
 use indicatif::HumanBytes;
 use own::Old;
 use plan::{Plan, old_statuses, plan};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 /// What was done, or would be.
 pub(crate) struct Maintained {
@@ -120,7 +121,7 @@ async fn applied_for(session: &Session<'_>, id: &AggregatorId) -> anyhow::Result
     let plan = plan(session, &inventory, id).await?;
     let undone = journal.undone();
     let is_damaged = plan.is_damaged || !undone.is_empty();
-    let mut applying = Applying { session, id, lake, lines: Vec::new(), is_damaged };
+    let mut applying = Applying { is_damaged, ..Applying::of(session, id) };
     plan.notes.iter().chain(&undone).for_each(|what| applying.tell(what));
     let old = Old::of(session, &inventory, Some(id)).await?;
     old.reject(&mut journal, &applying.lake, &own::row(session), id).await?;
@@ -136,11 +137,12 @@ async fn applied_for(session: &Session<'_>, id: &AggregatorId) -> anyhow::Result
         return Ok((Progress::Part, applying.lines));
     };
     let dropped = applying.drop_days(&mut journal, &proven).await?;
-    let of_ledger = match dropped.is_empty() && !old.rejects() {
+    // So do those of the states, if one was computed.
+    let behind = match dropped.is_empty() && !old.rejects() && applying.stored_state.is_none() {
         true => of_ledger,
-        false => ledger_months(session, &applying.lake, id).await?,
+        false => months_behind(session, &applying.lake, id).await?,
     };
-    applying.compact(&of_ledger).await?;
+    applying.compact(&behind).await?;
     let drop_statuses = applying.drop_statuses(&inventory, &dropped).await?;
     let plan = Plan { drop_statuses, ..plan };
     applying.lines.extend(drops(id, &plan, &dropped, &inventory, "dropped"));
@@ -153,12 +155,30 @@ async fn applied_for(session: &Session<'_>, id: &AggregatorId) -> anyhow::Result
     Ok((done, applying.lines))
 }
 
-/// The months of the ledger that are out of date, if it is compacted at all.
-async fn ledger_months(session: &Session<'_>, lake: &Lake, id: &AggregatorId) -> anyhow::Result<Vec<MonthPlan>> {
+/// The months that are out of date for what was dropped or computed since they were looked at: those of the ledger and of states.
+async fn months_behind(session: &Session<'_>, lake: &Lake, id: &AggregatorId) -> anyhow::Result<Vec<MonthPlan>> {
     let inventory = lake.inventory(session.started_at).await?;
     let mut plan = plan(session, &inventory, id).await?;
-    plan.compact.retain(|one| one.month.table == Table::Runs);
+    plan.compact.retain(|one| one.month.table == Table::Runs || one.month.table == Dataset::PACKS.status);
     Ok(plan.compact)
+}
+
+/// Makes months again that are not what their days are, as far as these are there. Gives what was done, or why it was not.
+///
+/// # Errors
+/// A lake that does not answer.
+pub(crate) async fn make_again(
+    session: &Session<'_>,
+    id: &AggregatorId,
+    months: &BTreeSet<Month>,
+) -> anyhow::Result<Vec<String>> {
+    let lake = session.lake_of(id);
+    let inventory = lake.inventory(session.started_at).await?;
+    let plan = plan::again(&lake, &inventory, id, months).await?;
+    let mut applying = Applying::of(session, id);
+    plan.notes.iter().for_each(|note| applying.tell(note));
+    applying.compact(&plan.compact).await?;
+    Ok(applying.lines)
 }
 
 /// A plan that is being applied.
@@ -170,9 +190,15 @@ struct Applying<'a> {
     lines: Vec<String>,
     /// Whether something is left as it is for a file that is damaged.
     is_damaged: bool,
+    /// The day whose state was computed, if one had to be.
+    stored_state: Option<SnapshotDate>,
 }
 
-impl Applying<'_> {
+impl<'a> Applying<'a> {
+    fn of(session: &'a Session<'a>, id: &'a AggregatorId) -> Self {
+        Self { session, id, lake: session.lake_of(id), lines: Vec::new(), is_damaged: false, stored_state: None }
+    }
+
     fn tell(&mut self, what: impl std::fmt::Display) {
         self.lines.push(format!("{}: {what}", self.id));
     }
@@ -201,7 +227,7 @@ impl Applying<'_> {
         let (proven, unproven) = proven(&self.lake, self.id, dates).await?;
         if let Some(date) = unproven {
             self.is_damaged = true;
-            self.tell(format_args!("snapshots from {date} on are retained: their months do not have these very files"));
+            self.tell(format_args!("snapshots from {date} on are retained: their months do not have these very files, or the ledger does not say what was committed"));
         }
         Ok(proven)
     }
@@ -221,6 +247,7 @@ impl Applying<'_> {
         let inventory = self.lake.inventory(self.session.started_at).await?;
         // A day that is facts only has none.
         if lacking_state(&inventory, self.id, dropped).is_none() {
+            self.stored_state = Some(date);
             self.tell(format_args!("computed {}", state_of(date)));
         }
         Ok(Some(inventory))
@@ -257,7 +284,8 @@ impl Applying<'_> {
         dropped: &[SnapshotDate],
     ) -> anyhow::Result<Vec<(Partition, Object)>> {
         let session = self.session;
-        let statuses = old_statuses(inventory, &session.settings.keep, self.id, session.today(), dropped);
+        let old = old_statuses(inventory, &session.settings.keep, self.id, session.today(), dropped);
+        let statuses = self.proven_statuses(inventory, old).await?;
         if statuses.is_empty() || !self.may_remove().await {
             return Ok(Vec::new());
         }
@@ -268,6 +296,34 @@ impl Applying<'_> {
         let partitions: Vec<Partition> = statuses.iter().map(|(partition, _)| partition.clone()).collect();
         self.lake.remove(&partitions).await?;
         Ok(statuses)
+    }
+
+    /// Of states to be dropped, those that are in no month's file, or in one that has these very rows: what a month says, readers
+    /// of it go on seeing.
+    async fn proven_statuses(
+        &mut self,
+        inventory: &Inventory,
+        statuses: Vec<(Partition, Object)>,
+    ) -> anyhow::Result<Vec<(Partition, Object)>> {
+        let month_of = |partition: &Partition| Month {
+            table: partition.table,
+            month: SnapshotMonth::from(partition.date),
+            aggregator: partition.aggregator.clone(),
+        };
+        let months: BTreeSet<Month> = statuses.iter().map(|(partition, _)| month_of(partition)).collect();
+        let there = self.lake.months(Dataset::PACKS.status).await?;
+        let mut wrong = BTreeSet::new();
+        for month in months.intersection(&there) {
+            match self.lake.verify_month(month, &inventory.days_of(month)).await {
+                Err(error) if error.is_damage() => {
+                    self.is_damaged = true;
+                    self.tell(format_args!("{} of its days is retained: {error}", month.table.name()));
+                    wrong.insert(month.clone());
+                }
+                days => drop(days?),
+            }
+        }
+        Ok(statuses.into_iter().filter(|(partition, _)| !wrong.contains(&month_of(partition))).collect())
     }
 }
 
@@ -310,46 +366,22 @@ async fn store_state(
     Ok(Ok(()))
 }
 
-/// Of days to be dropped, the oldest first, those whose files are byte for byte the ones that were committed last and that a
-/// verified month was made from; and the first that is not.
+/// Of days to be dropped, the oldest first, those of which it is proven that they may be; and the first of which it is not.
 async fn proven(
     lake: &Lake,
     id: &AggregatorId,
     dates: &[SnapshotDate],
 ) -> anyhow::Result<(Vec<SnapshotDate>, Option<SnapshotDate>)> {
-    let mut months = BTreeMap::new();
     let mut proven = Vec::new();
     if dates.is_empty() {
         return Ok((proven, None));
     }
-    let inventory = lake.inventory(chrono::DateTime::UNIX_EPOCH).await?;
+    let mut proof = Proof::open(lake, &Dataset::PACKS, id).await?;
     for date in dates {
-        let Some(ledger) = Ledger::sound(lake, id, *date).await? else {
-            // Its row could not say that the day was dropped.
+        // The row of a ledger that cannot be read could not say that the day was dropped.
+        let ledger = Ledger::sound(lake, id, *date).await?.unwrap_or_default();
+        if !proof.holds(*date, &ledger).await? {
             return Ok((proven, Some(*date)));
-        };
-        for table in Dataset::PACKS.snapshot() {
-            let month = Month { table, month: SnapshotMonth::from(*date), aggregator: id.clone() };
-            if !inventory.months.contains_key(&month) {
-                return Ok((proven, Some(*date)));
-            }
-            if !months.contains_key(&month) {
-                match lake.verify_month(&month, &inventory.days_of(&month)).await {
-                    Ok(there) => drop(months.insert(month.clone(), there)),
-                    Err(error) if error.is_damage() => {
-                        tracing::warn!(%error, "nothing of this month is dropped");
-                        return Ok((proven, Some(*date)));
-                    }
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            let partition = Partition { table, date: *date, aggregator: id.clone() };
-            let own = lake.sha256_of(&partition, Place::Table).await?;
-            let is_committed = ledger.committed_sha256(table).is_none_or(|committed| own.as_ref() == Some(committed));
-            let is_in_month = own.is_some() && own.as_ref() == months.get(&month).and_then(|there| there.get(date));
-            if !is_committed || !is_in_month {
-                return Ok((proven, Some(*date)));
-            }
         }
         proven.push(*date);
     }

@@ -3,20 +3,25 @@
 mod day;
 
 use crate::catalog::completed;
+use crate::failure::NeedsDropped;
 use crate::held::{Holding, held, hint};
 use crate::history::{History, Span};
 use crate::journal::{Journal, Pending};
 use crate::ledger::Ledger;
+use crate::maintain::make_again;
 use crate::progress::Progress;
 use crate::session::Session;
 use crate::trends::{Computing, recompute};
 use compline_model::{AggregatorId, Dataset, RunId, SnapshotDate, Table};
-use compline_sink::{Inventory, Lake, Object};
+use compline_sink::{Inventory, Lake, Month, Object};
 use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Days read at once: one is read while another is looked through.
 const CONCURRENCY: usize = 2;
+
+/// Documents read at once: enough to hide the way to S3.
+const DOCUMENTS_CONCURRENCY: usize = 16;
 
 /// How often an aggregator is looked at that another run changes meanwhile.
 const MAX_ATTEMPTS: u32 = 3;
@@ -58,6 +63,10 @@ pub(crate) struct Found {
     pub(crate) held: Vec<SnapshotDate>,
     /// Days whose ledger cannot be read.
     damaged_ledgers: Vec<SnapshotDate>,
+    /// Months that are not what their days are.
+    wrong_months: BTreeSet<Month>,
+    /// Days whose ledger can be read, and not each of its rows as a document.
+    unread_documents: BTreeSet<SnapshotDate>,
 }
 
 impl Problem {
@@ -181,14 +190,22 @@ pub(crate) async fn repair(session: &Session<'_>, verified: &Verified) -> anyhow
         for date in &found.damaged_ledgers {
             session.guarded(id, rebuild(session, found, *date)).await?;
         }
+        for date in &found.unread_documents {
+            let lake = session.lake_of(id);
+            session.guarded(id, Ledger::write_documents(&lake, id, *date)).await?;
+        }
         let done = match session.guarded(id, recompute(session, id, Span::default(), &|_| {})).await {
             // What cannot be repaired is told of by the next look, and the others are repaired.
-            Err(error) if crate::journal::is_damage(&error) => {
+            Err(error) if crate::journal::is_damage(&error) || error.is::<NeedsDropped>() => {
                 tracing::warn!(aggregator = %id, error = format!("{error:#}"), "not repaired");
                 continue;
             }
             done => done?,
         };
+        // After what they are made of.
+        for line in session.guarded(id, make_again(session, id, &found.wrong_months)).await? {
+            tracing::info!("{line}");
+        }
         done.undone.iter().for_each(|what| tracing::warn!(aggregator = %id, what, "not everything can be completed"));
         tracing::info!(aggregator = %id, days = done.days.len(), rewritten = done.differed.len(), "recomputed trends");
     }
@@ -251,9 +268,10 @@ impl Verifying<'_> {
             found.problems.push(Problem::of(date, what));
             found.damaged_ledgers.push(date);
         }
+        self.documents(&ledgers, &mut found).await?;
         found.gaps = gaps(&found.days.iter().chain(&found.dropped).copied().collect());
         found.problems.extend(self.trends().await);
-        found.problems.extend(self.months(&ledgers, &found.dropped).await?);
+        self.months(&ledgers, &mut found).await?;
         let told = ledgers.iter().filter(|(_, ledger)| ledger.held().is_some()).map(|(date, _)| *date);
         for date in found.held.iter().copied().chain(told).collect::<BTreeSet<_>>() {
             // A ledger that is damaged is told already, and says nothing of what is held.
@@ -281,6 +299,26 @@ impl Verifying<'_> {
             }
         }
         Ok(gone)
+    }
+
+    /// Documents of the ledger's rows that could not replace it if it were damaged.
+    async fn documents(&self, ledgers: &BTreeMap<SnapshotDate, Ledger>, found: &mut Found) -> anyhow::Result<()> {
+        let Self { lake, inventory, id, .. } = *self;
+        let read = ledgers.iter().filter(|(_, ledger)| !ledger.rows().is_empty()).map(|(date, _)| *date);
+        let noted = read.filter(|date| inventory.ledgers.contains(&(id.clone(), *date)));
+        let each = noted.map(async |date| Ledger::unread_documents(lake, id, date).await.map(|unread| (date, unread)));
+        let each: Vec<(SnapshotDate, Vec<RunId>)> =
+            stream::iter(each).buffered(DOCUMENTS_CONCURRENCY).try_collect().await?;
+        for (date, run_id) in each.into_iter().flat_map(|(date, unread)| unread.into_iter().map(move |run| (date, run)))
+        {
+            let what = format!(
+                "the document of run {run_id} of {date} in _compline/ledger cannot be read: `compline verify FILE --repair` writes it again \
+                 from the ledger"
+            );
+            found.problems.push(Problem::of(date, what));
+            found.unread_documents.insert(date);
+        }
+        Ok(())
     }
 
     /// The tables of each day, with their sizes.
@@ -311,6 +349,8 @@ impl Verifying<'_> {
             dropped: Vec::new(),
             held: held.into_iter().collect(),
             damaged_ledgers: Vec::new(),
+            wrong_months: BTreeSet::new(),
+            unread_documents: BTreeSet::new(),
         }
     }
 
@@ -396,12 +436,8 @@ impl Verifying<'_> {
     }
 
     /// What of the months is not what their days are, or what the ledger says of days whose own files were dropped.
-    async fn months(
-        &self,
-        ledgers: &BTreeMap<SnapshotDate, Ledger>,
-        dropped: &[SnapshotDate],
-    ) -> anyhow::Result<Vec<Problem>> {
-        let mut problems = Vec::new();
+    async fn months(&self, ledgers: &BTreeMap<SnapshotDate, Ledger>, found: &mut Found) -> anyhow::Result<()> {
+        let problems = &mut found.problems;
         let mut in_months: BTreeMap<Table, BTreeSet<SnapshotDate>> = BTreeMap::new();
         for month in self.inventory.months.keys().filter(|month| month.aggregator == *self.id) {
             let days = self.inventory.days_of(month);
@@ -409,6 +445,7 @@ impl Verifying<'_> {
                 Ok(there) => there,
                 Err(error) => {
                     problems.push(Problem { date: days.last().copied(), is_of_trends: false, what: error.to_string() });
+                    found.wrong_months.insert(month.clone());
                     // A day of it that differs says nothing of those that only it has; where its end cannot be read they are lost.
                     self.lake.days_within(self.inventory, month).await?
                 }
@@ -426,15 +463,17 @@ impl Verifying<'_> {
                 if ledger.is_some_and(|ledger| ledger.has_no(month.table)) {
                     let key = month.key();
                     let what = format!(
-                        "{key} has {date}, which is facts only; `compline maintain FILE --apply` makes it again"
+                        "{key} has {date}, which is facts only; `compline maintain FILE --apply` or `compline verify FILE --repair` makes it again"
                     );
                     problems.push(Problem::of(*date, what));
+                    found.wrong_months.insert(month.clone());
                     continue;
                 }
                 let committed = ledger.and_then(|ledger| ledger.committed_sha256(month.table));
                 if committed.is_some_and(|committed| committed != sha256) {
+                    found.wrong_months.insert(month.clone());
                     let how = if days.contains(date) {
-                        "`compline maintain FILE --apply` makes it again"
+                        "`compline maintain FILE --apply` or `compline verify FILE --repair` makes it again"
                     } else {
                         "its own file is gone: restore that, then `compline maintain FILE --apply`"
                     };
@@ -444,7 +483,7 @@ impl Verifying<'_> {
                 }
             }
         }
-        for date in dropped {
+        for date in &found.dropped {
             for table in self.dataset.snapshot() {
                 if !in_months.get(&table).is_some_and(|days| days.contains(date)) {
                     let what = format!(
@@ -455,7 +494,7 @@ impl Verifying<'_> {
                 }
             }
         }
-        Ok(problems)
+        Ok(())
     }
 }
 

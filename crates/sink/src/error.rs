@@ -55,7 +55,9 @@ impl SinkError {
         Self::permanent(format!("read {key}"), reason).hint(Some(hint.to_owned()))
     }
 
-    pub(crate) fn hint(mut self, hint: Option<String>) -> Self {
+    /// The same with another hint of what to do about it, or with none.
+    #[must_use]
+    pub fn hint(mut self, hint: Option<String>) -> Self {
         self.hint = hint;
         self
     }

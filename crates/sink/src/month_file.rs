@@ -161,7 +161,7 @@ impl MonthReader {
 
 fn damaged(key: &str, reason: &dyn fmt::Display) -> SinkError {
     let hint = "the file is damaged or not of Compline: restore an earlier version of the object; where every day of the month has a \
-                file of its own, `compline maintain FILE --apply` makes it again";
+                file of its own, `compline maintain FILE --apply` or `compline verify FILE --repair` makes it again";
     SinkError::damaged(format!("read {key}"), reason).hint(Some(hint.to_owned()))
 }
 

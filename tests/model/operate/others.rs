@@ -45,7 +45,7 @@ pub(super) fn repair(world: &mut World, file: File, fault: Fault) -> Result<Afte
 /// Whether every problem, and there is one, is of a month.
 fn is_of_months(told: &str) -> bool {
     let mut problems = told.lines().filter(|line| line.contains("problem: ")).peekable();
-    problems.peek().is_some() && problems.all(|line| line.contains("--apply` makes it again"))
+    problems.peek().is_some() && problems.all(|line| line.contains("makes it again"))
 }
 
 pub(super) fn maintain(world: &mut World, file: File, fault: Fault) -> Result<After, String> {

@@ -3,10 +3,14 @@
 use super::{Blocked, Document, Drop, FIRST_DAY, Intent, Journal, VERSION, adopt, is_damage};
 use crate::failure::NotRecorded;
 use crate::ledger::{Ledger, LedgerRow, Outcome};
+use crate::proof::Proof;
+use anyhow::bail;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use compline_model::{Dataset, RunId, SnapshotDate};
-use compline_sink::{JournalEntry, Partition, Place};
+use compline_model::{AggregatorId, Dataset, RunId, SnapshotDate};
+use compline_sink::{JournalEntry, Lake, Partition, Place};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// What became of what a stopped run intended.
 enum Rolled {
@@ -46,7 +50,7 @@ impl Journal {
             return Ok(());
         };
         if document.version > VERSION {
-            anyhow::bail!(NotRecorded(format!(
+            bail!(NotRecorded(format!(
                 "the journal of {} has an entry of a newer compline (run {run_id}): use that version; nothing was changed",
                 self.id
             )));
@@ -59,16 +63,10 @@ impl Journal {
         if let Some(from) = &document.trends_from {
             self.add_trends(from.parse().unwrap_or(FIRST_DAY));
         }
-        let mut is_left = false;
-        for drop in &document.drops {
-            // Days that stay where they are stop nothing.
-            if let Err(error) = self.finish_drop(drop).await {
-                is_left = true;
-                self.told.push(format!("the files of {}, which was dropped, stay: {error:#}", drop.snapshot_date));
-                continue;
-            }
-            self.completed.extend(drop.snapshot_date.parse::<SnapshotDate>());
-        }
+        // Days that stay where they are stop nothing.
+        let left = self.finish_drops(&document.drops).await;
+        let is_left = !left.is_empty();
+        self.told.extend(left);
         if let Some(intent) = &document.snapshot {
             let date = intent.snapshot_date.parse()?;
             match self.roll_forward(run_id, date, intent, now).await {
@@ -89,22 +87,19 @@ impl Journal {
         Ok(())
     }
 
-    /// Completes a drop that a stopped run began: where the ledger says that the day was dropped, its files go. Where it does not
-    /// yet, the day stays, and the next `maintain` proves again that its month has it.
-    async fn finish_drop(&self, drop: &Drop) -> anyhow::Result<()> {
-        let (dataset, date) = (super::dataset(&drop.dataset)?, drop.snapshot_date.parse()?);
-        match Ledger::in_file(&self.lake, &self.id, date).await.map(Option::unwrap_or_default) {
-            Ok(ledger) if ledger.last_change().is_some_and(|last| last.run_id == drop.row.run_id) => {
-                Ok(self.lake.remove(&self.snapshot_of(dataset, date)).await?)
+    /// Completes drops that a stopped run began. Gives which files stay that should not, in words: they stop nothing.
+    async fn finish_drops(&mut self, drops: &[Drop]) -> Vec<String> {
+        let (lake, id) = (self.lake.clone(), self.id.clone());
+        let (mut proofs, mut left) = (BTreeMap::new(), Vec::new());
+        for drop in drops {
+            match finish_drop(&lake, &id, drop, &mut proofs).await {
+                Ok(()) => self.completed.extend(drop.snapshot_date.parse::<SnapshotDate>()),
+                Err(error) => {
+                    left.push(format!("the files of {}, which was dropped, stay: {error:#}", drop.snapshot_date));
+                }
             }
-            Ok(_) => Ok(()),
-            // A damaged ledger costs its own day: the files stay.
-            Err(error) if is_damage(&error) => {
-                tracing::warn!(error = format!("{error:#}"), %date, "the day is not dropped");
-                Ok(())
-            }
-            Err(error) => Err(error),
         }
+        left
     }
 
     /// Does what is missing of what a run intended with a day, and puts its row into the ledger.
@@ -258,6 +253,36 @@ impl Intent {
             _ => ledger.last_number() >= number,
         }
     }
+}
+
+/// Completes a drop that a stopped run began: where the ledger says that the day was dropped, its files go, if it can still be
+/// proven that its months have them. Where it does not yet, the day stays, and the next `maintain` proves it again.
+async fn finish_drop<'a>(
+    lake: &'a Lake,
+    id: &'a AggregatorId,
+    drop: &Drop,
+    proofs: &mut BTreeMap<&'static str, Proof<'a>>,
+) -> anyhow::Result<()> {
+    let (dataset, date) = (super::dataset(&drop.dataset)?, drop.snapshot_date.parse()?);
+    let ledger = match Ledger::in_file(lake, id, date).await {
+        // A damaged ledger costs its own day: the files stay.
+        Err(error) if is_damage(&error) => {
+            tracing::warn!(error = format!("{error:#}"), %date, "the day is not dropped");
+            return Ok(());
+        }
+        ledger => ledger?.unwrap_or_default(),
+    };
+    if ledger.last_change().is_none_or(|last| last.run_id != drop.row.run_id) {
+        return Ok(());
+    }
+    let proof = match proofs.entry(dataset.name) {
+        Entry::Occupied(open) => open.into_mut(),
+        Entry::Vacant(not_open) => not_open.insert(Proof::open(lake, dataset, id).await?),
+    };
+    if !proof.holds(date, &ledger).await? {
+        bail!("its months do not have these very files; `compline maintain FILE --apply` makes them again");
+    }
+    Ok(lake.remove(&Partition::of_tables(&dataset.snapshot(), date, id)).await?)
 }
 
 /// What an entry says, or its copy where it is damaged.

@@ -69,6 +69,40 @@ impl Ledger {
         Ok((!ledger.0.is_empty()).then_some(has_snapshot || is_sure))
     }
 
+    /// The runs whose documents are there and do not say their row of the day's ledger.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub(crate) async fn unread_documents(
+        lake: &Lake,
+        id: &AggregatorId,
+        date: SnapshotDate,
+    ) -> anyhow::Result<Vec<RunId>> {
+        let mut unread = Vec::new();
+        for run_id in lake.noted_rows(id, date).await? {
+            let document = lake.row_document(id, date, run_id).await?;
+            if document.is_some_and(|document| row(&document, id, date, run_id).is_none()) {
+                unread.push(run_id);
+            }
+        }
+        Ok(unread)
+    }
+
+    /// Writes the documents of a day's rows again that do not say theirs, from a ledger that can be read.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub(crate) async fn write_documents(lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> anyhow::Result<()> {
+        let Some(ledger) = Self::sound(lake, id, date).await? else { return Ok(()) };
+        for run_id in Self::unread_documents(lake, id, date).await? {
+            let own = ledger.rows().iter().find(|row| row.run_id == run_id.to_string());
+            if let Some(row) = own {
+                lake.note_row(id, date, run_id, document(id, date, row)?).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Writes the ledger of a day again that is damaged or gone; a file that is there is set aside. Gives whether it is known to
     /// have every row, or nothing if it was not done: there is no document, or they may not say that the day was dropped whose
     /// snapshot is not there.

@@ -32,17 +32,37 @@ pub(super) async fn plan(session: &Session<'_>, inventory: &Inventory, id: &Aggr
     let mut ledgers = Ledgers::default();
     // A month that lacks a day which is nowhere else is restored, and not written over, and no day goes into it.
     let lost = plan.lost(&session.lake, inventory, id, &mut ledgers).await?;
-    for table in &keep.compact {
-        let of_snapshot = Dataset::PACKS.snapshot().contains(table);
-        for month in complete_months(inventory, *table, id, today) {
+    for table in Table::ALL {
+        let of_snapshot = Dataset::PACKS.snapshot().contains(&table);
+        for month in months(inventory, table, id, today, keep.compact.contains(&table)) {
             if of_snapshot && lost.contains(&month.month) {
                 continue;
             }
-            let days = plan.month(&session.lake, inventory, month, &mut ledgers).await?;
-            in_months.entry(*table).or_default().extend(days);
+            let days = plan.month(&session.lake, inventory, month, &mut ledgers, false).await?;
+            in_months.entry(table).or_default().extend(days);
         }
     }
     plan.drops(inventory, keep, id, today, &in_months);
+    Ok(plan)
+}
+
+/// Works out how these months of an aggregator are made again, whatever the times of their objects say.
+///
+/// # Errors
+/// A store that does not answer.
+pub(super) async fn again(
+    lake: &Lake,
+    inventory: &Inventory,
+    id: &AggregatorId,
+    months: &BTreeSet<Month>,
+) -> anyhow::Result<Plan> {
+    let (mut plan, mut ledgers) = (Plan::default(), Ledgers::default());
+    let lost = plan.lost(lake, inventory, id, &mut ledgers).await?;
+    for month in months {
+        if !(Dataset::PACKS.snapshot().contains(&month.table) && lost.contains(&month.month)) {
+            plan.month(lake, inventory, month.clone(), &mut ledgers, true).await?;
+        }
+    }
     Ok(plan)
 }
 
@@ -51,13 +71,14 @@ impl Plan {
         Self { notes: vec![note], ..Self::default() }
     }
 
-    /// Plans a month, if it is not there as it must be. Gives the days that its object will have.
+    /// Plans a month, if it is not there as it must be or is wrong for another reason. Gives the days that its object will have.
     async fn month(
         &mut self,
         lake: &Lake,
         inventory: &Inventory,
         month: Month,
         ledgers: &mut Ledgers,
+        is_wrong: bool,
     ) -> anyhow::Result<BTreeSet<SnapshotDate>> {
         let days = inventory.days_of(&month);
         let object = inventory.months.get(&month);
@@ -78,7 +99,7 @@ impl Plan {
         };
         let in_month: BTreeSet<SnapshotDate> = there.keys().copied().collect();
         let mut only_in_month: BTreeSet<SnapshotDate> = in_month.difference(&days).copied().collect();
-        let mut is_out_of_date = !days.is_subset(&in_month);
+        let mut is_out_of_date = is_wrong || !days.is_subset(&in_month);
         for date in only_in_month.clone() {
             // Of a day that is facts only by now there is nothing to be computed.
             if ledgers.of_day(lake, &month.aggregator, date).await?.has_no(month.table) {
@@ -254,11 +275,18 @@ impl Ledgers {
     }
 }
 
-/// The months of a table that are over, and of which there is a day.
-fn complete_months(inventory: &Inventory, table: Table, id: &AggregatorId, today: SnapshotDate) -> Vec<Month> {
-    let days = inventory.days(table, id).into_iter().map(SnapshotMonth::from);
-    let months: BTreeSet<SnapshotMonth> = days.collect();
-    let months = months.into_iter().map(|month| Month { table, month, aggregator: id.clone() });
-    // One that was made before its time, by a clock that was ahead, is made again as well.
-    months.filter(|month| month.month.first_day_after() <= today || inventory.months.contains_key(month)).collect()
+/// The months of a table that are to be there: those that are there already, whoever had them made, and if the table is compacted
+/// those that are over and of which there is a day.
+fn months(
+    inventory: &Inventory,
+    table: Table,
+    id: &AggregatorId,
+    today: SnapshotDate,
+    is_compacted: bool,
+) -> BTreeSet<Month> {
+    let days = inventory.days(table, id).into_iter().filter(|_| is_compacted).map(SnapshotMonth::from);
+    let over = days.filter(|month| month.first_day_after() <= today);
+    let over = over.map(|month| Month { table, month, aggregator: id.clone() });
+    let there = inventory.months.keys().filter(|month| month.table == table && month.aggregator == *id).cloned();
+    over.chain(there).collect()
 }

@@ -15,6 +15,7 @@ use crate::trends::{Computing, Tonight};
 use anyhow::{Context, bail};
 use compline_model::{AggregatorId, SnapshotDate, SnapshotMonth, Table};
 use compline_sink::{Month, Partition};
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 /// What became of a day, as far as it came.
@@ -314,16 +315,22 @@ async fn refuse_dropped(shared: &Shared<'_>, id: &AggregatorId) -> anyhow::Resul
     let is_old = |day: SnapshotDate| {
         shared.session.settings.keep.snapshots_from(shared.session.today()).is_some_and(|from| day < from)
     };
-    for dropped in shared.history.dropped(id).range(date..) {
+    let dropped = shared.history.dropped(id);
+    let without = shared.history.without_snapshot(id, date).into_iter().chain(dropped.range(date..).copied());
+    for other in without.collect::<BTreeSet<_>>() {
         // Before the ledger said so, the settings alone told a day that was dropped from one that is lost.
-        let ledger = Ledger::read(&shared.session.lake, id, *dropped).await?;
-        if *dropped == date && ledger.is_dropped() && is_lost(shared, id).await? {
+        let ledger = match dropped.contains(&other) {
+            true => Ledger::read(&shared.session.lake, id, other).await?,
+            false => Ledger::sound(&shared.session.lake, id, other).await?.unwrap_or_default(),
+        };
+        if other == date && ledger.is_dropped() && is_lost(shared, id).await? {
             // Its month does not have it any more, so this is the only place where it would be.
             return Ok(());
         }
-        if ledger.is_dropped() || (ledger.is_of_older_version() && is_old(*dropped)) {
+        let is_of_before = ledger.is_of_older_version() && dropped.contains(&other) && is_old(other);
+        if ledger.is_dropped() || is_of_before {
             bail!(
-                "the snapshot of {dropped} was dropped, as maintain.snapshot_days says, so that a day at or before it cannot be compared \
+                "the snapshot of {other} was dropped, as maintain.snapshot_days says, so that a day at or before it cannot be compared \
                  with the days around it: {date} is not taken in. What was committed of the days that were dropped is in their months' \
                  files"
             );

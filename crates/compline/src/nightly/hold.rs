@@ -8,10 +8,14 @@ use crate::journal::Journal;
 use crate::ledger::{Ledger, LedgerRow};
 use crate::population::{Population, Told, is_comparable};
 use anyhow::{Context, bail};
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::filter_record_batch;
 use compline_model::{AggregatorId, SnapshotDate};
 use compline_sink::Partition;
 use compline_transformer::{LOSS_COLUMNS, Loss, check};
+
+/// The columns of a state that say as much as those that a loss is told from.
+const STATE_COLUMNS: &[&str] = &["account_id", "aws_region", "is_present"];
 
 impl Shared<'_> {
     /// What is held of this run's day, when the run accepts it: what the ledger says was held, and nothing else.
@@ -97,7 +101,8 @@ impl Shared<'_> {
         population: &Population,
     ) -> anyhow::Result<(Option<(SnapshotDate, RecordBatch)>, Option<String>)> {
         let mut unread = None;
-        for date in self.history.with_lost(id).range(..self.night.date).rev().copied() {
+        let dropped = self.history.dropped(id);
+        for date in self.history.with_dropped(id).range(..self.night.date).rev().copied() {
             let Some(theirs) = Told::of_day(&self.session.lake, id, date).await? else {
                 // Whether the day before was of the same filters is not known.
                 unread.get_or_insert_with(|| format!("the ledger of {date}, in runs, is damaged or gone"));
@@ -106,10 +111,23 @@ impl Shared<'_> {
             if !is_comparable(theirs.population.as_ref(), Some(population)) {
                 break;
             }
-            let partition = Partition { table: self.dataset.facts, date, aggregator: id.clone() };
-            let committed = theirs.snapshot_sha256.as_deref();
-            match self.session.lake.committed(&partition, committed, Some(LOSS_COLUMNS)).await {
-                Ok(Some(rows)) => return Ok((Some((date, rows)), unread)),
+            let partition = |table| Partition { table, date, aggregator: id.clone() };
+            // Of a day whose snapshot was dropped its state has the packs, where that was not dropped too.
+            let rows = match dropped.contains(&date) {
+                true => self.session.lake.read(&partition(self.dataset.status), Some(STATE_COLUMNS)).await,
+                false => {
+                    let committed = theirs.snapshot_sha256.as_deref();
+                    self.session.lake.committed(&partition(self.dataset.facts), committed, Some(LOSS_COLUMNS)).await
+                }
+            };
+            match rows {
+                Ok(Some(rows)) => {
+                    let rows = match rows.column_by_name("is_present") {
+                        Some(present) => filter_record_batch(&rows, present.as_boolean())?,
+                        None => rows,
+                    };
+                    return Ok((Some((date, rows)), unread));
+                }
                 Ok(None) => {}
                 Err(error) if error.is_damage() => {
                     unread.get_or_insert_with(|| error.to_string());

@@ -1,6 +1,7 @@
 //! The days of an aggregator one after the other, and what is carried from one to the next.
 
 use super::{Computing, Tonight, damage, is_same};
+use crate::failure::NeedsDropped;
 use crate::history::{History, Span};
 use crate::journal::Journal;
 use crate::ledger::Ledger;
@@ -108,26 +109,26 @@ impl<'a> Chain<'a> {
         let Some(mut first) = self.dates.iter().find(in_span).copied() else { return Ok(None) };
         if let Some(earlier) = self.earliest_lacking.filter(|earlier| self.dates.contains(earlier)) {
             if self.dropped.contains(&earlier) {
-                bail!("{}", self.needs_dropped(first, earlier));
+                bail!(self.needs_dropped(first, earlier));
             }
             first = first.min(earlier);
         }
         loop {
             let known = tonight.filter(|tonight| tonight.date == first).map(|tonight| tonight.population.clone());
             match self.lacking(first, known).await? {
-                Some(earlier) if self.dropped.contains(&earlier) => bail!("{}", self.needs_dropped(first, earlier)),
+                Some(earlier) if self.dropped.contains(&earlier) => bail!(self.needs_dropped(first, earlier)),
                 Some(earlier) => first = earlier,
                 None => return Ok(Some(first)),
             }
         }
     }
 
-    fn needs_dropped(&self, date: SnapshotDate, earlier: SnapshotDate) -> String {
+    fn needs_dropped(&self, date: SnapshotDate, earlier: SnapshotDate) -> NeedsDropped {
         let (status, trends) = (self.dataset.status.name(), self.dataset.trends.name());
-        format!(
+        NeedsDropped(format!(
             "the trends of {date} go on from {status} and {trends} of {earlier}, which are not all there, and its snapshot was \
              dropped; restore them"
-        )
+        ))
     }
 
     /// An earlier day that must be computed first, if something that a day is computed from is not there. Otherwise what the day
@@ -169,7 +170,7 @@ impl<'a> Chain<'a> {
     }
 
     /// The population of the last day before the first snapshot, where that day was dropped and is facts only: it has no trends
-    /// that would tell of it.
+    /// that would tell of it. One that had trends is an error, since they are gone.
     async fn dropped_without_trends(
         &self,
         after: Option<SnapshotDate>,
@@ -178,8 +179,10 @@ impl<'a> Chain<'a> {
         for date in self.history.ledgers_between(self.id, after, first) {
             let Some(ledger) = Ledger::sound(self.lake, self.id, date).await? else { continue };
             if ledger.is_dropped() {
-                let population = ledger.last_commit().and_then(Population::of_row);
-                return Ok(population.filter(|population| population.facts_only));
+                if !ledger.has_no(self.dataset.trends) {
+                    bail!(self.needs_dropped(first, date));
+                }
+                return Ok(ledger.last_commit().and_then(Population::of_row));
             }
         }
         Ok(None)
@@ -352,6 +355,9 @@ impl<'a> Chain<'a> {
         for (table, rows) in self.tables(trends) {
             if self.retains(table, date) {
                 bytes += self.lake.commit(&self.partition(table, date), rows.clone()).await?.bytes;
+            } else if !self.history.status_is_noted(self.id, date) {
+                // So that nobody takes it for lost, with whatever settings.
+                self.lake.note_retained_from(self.id, table, date.next()).await?;
             }
         }
         self.trends.insert(date);

@@ -10,6 +10,9 @@ use compline_sink::{Lake, Partition, Place, Stored};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
+/// Why nothing makes a table of a day again.
+const NOT_COMPUTED: &str = "the day's snapshot was dropped, so that it cannot be computed again";
+
 /// The day that is verified.
 pub(super) struct Day<'a> {
     pub(super) lake: &'a Lake,
@@ -50,7 +53,7 @@ impl Day<'_> {
     pub(super) async fn verify(&self, tables: BTreeSet<Table>) -> anyhow::Result<Verified> {
         // Each with whether it is of what is computed.
         let mut problems: Vec<(bool, String)> = Vec::new();
-        let mut said = Said::default();
+        let (mut said, mut unread) = (Said::default(), Vec::new());
         let mut ledger_is_damaged = false;
         for table in &tables {
             let (table, partition) =
@@ -70,7 +73,7 @@ impl Day<'_> {
                 Err(error) => {
                     // One of a newer version, or that cannot be read for the moment, is not to be made again.
                     ledger_is_damaged |= table == Table::Runs && error.is_damage();
-                    problems.push((table.is_derived(), error.to_string()));
+                    unread.push((table, error));
                 }
             }
         }
@@ -79,6 +82,12 @@ impl Day<'_> {
         // One that was dropped and is there again was restored.
         let is_dropped = !tables.contains(&self.dataset.facts)
             && (ledger.is_dropped() || (self.was_dropped_before_the_ledger_said_so && ledger.is_of_older_version()));
+        for (table, error) in unread {
+            let is_lost = is_dropped && table.is_derived() && error.is_damage();
+            let hint = || Some(format!("{NOT_COMPUTED}: restore an earlier version of the object"));
+            let error = if is_lost { error.hint(hint()) } else { error };
+            problems.push((table.is_derived(), error.to_string()));
+        }
         problems.extend(self.completeness(&tables, ledger_is_read.then_some(&ledger), is_dropped));
         problems.extend(self.agreement(&said, ledger_is_read.then_some(&ledger)));
         Ok(Verified {
@@ -112,7 +121,16 @@ impl Day<'_> {
             return missing.map(words).collect();
         }
         if is_dropped {
-            return Vec::new();
+            let facts_only = last.is_some_and(|row| row.facts_only.unwrap_or_default());
+            let is_lost = |table: &Table| {
+                let is_retained = *table != self.dataset.status || !self.status_is_dropped;
+                table.is_derived() && !facts_only && is_retained && !tables.contains(table)
+            };
+            let words = |table: Table| {
+                let what = format!("{} of {date} is not there, and {NOT_COMPUTED}: restore it", table.name());
+                (false, what)
+            };
+            return Table::ALL.into_iter().filter(is_lost).map(words).collect();
         }
         let orphans = tables.iter().filter(|table| **table != Table::Runs);
         let words = |table: &Table| {

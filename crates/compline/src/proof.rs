@@ -1,0 +1,70 @@
+//! Proof that a day's own snapshot files may go: its months have these very rows.
+
+use crate::ledger::Ledger;
+use compline_model::{AggregatorId, Dataset, SnapshotDate, SnapshotMonth};
+use compline_sink::{Inventory, Lake, Month, MonthDays, Partition, Place};
+use std::collections::BTreeMap;
+
+/// The months of an aggregator, each verified once.
+pub(crate) struct Proof<'a> {
+    lake: &'a Lake,
+    dataset: &'a Dataset,
+    id: &'a AggregatorId,
+    inventory: Inventory,
+    /// Nothing for one that is not there, or not as its days are.
+    months: BTreeMap<Month, Option<MonthDays>>,
+}
+
+impl<'a> Proof<'a> {
+    /// Lists what there is.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub(crate) async fn open(lake: &'a Lake, dataset: &'a Dataset, id: &'a AggregatorId) -> anyhow::Result<Self> {
+        let inventory = lake.inventory(chrono::DateTime::UNIX_EPOCH).await?;
+        Ok(Self { lake, dataset, id, inventory, months: BTreeMap::new() })
+    }
+
+    /// Whether those of the day's snapshot files that are there are byte for byte the ones that were committed last, and verified
+    /// months were made from them.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub(crate) async fn holds(&mut self, date: SnapshotDate, ledger: &Ledger) -> anyhow::Result<bool> {
+        // Without the row of its commit nothing says what the day was.
+        if ledger.last_commit().is_none() {
+            return Ok(false);
+        }
+        for table in self.dataset.snapshot() {
+            let partition = Partition { table, date, aggregator: self.id.clone() };
+            let Some(own) = self.lake.sha256_of(&partition, Place::Table).await? else { continue };
+            if ledger.committed_sha256(table).is_some_and(|committed| *committed != own) {
+                return Ok(false);
+            }
+            let month = Month { table, month: SnapshotMonth::from(date), aggregator: self.id.clone() };
+            if self.month(month).await?.and_then(|days| days.get(&date)) != Some(&own) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The days of a month, if it is there and is as its days are.
+    async fn month(&mut self, month: Month) -> anyhow::Result<Option<&MonthDays>> {
+        if !self.months.contains_key(&month) {
+            let days = match self.inventory.months.contains_key(&month) {
+                false => None,
+                true => match self.lake.verify_month(&month, &self.inventory.days_of(&month)).await {
+                    Ok(days) => Some(days),
+                    Err(error) if error.is_damage() => {
+                        tracing::warn!(%error, "nothing of this month is dropped");
+                        None
+                    }
+                    Err(error) => return Err(error.into()),
+                },
+            };
+            self.months.insert(month.clone(), days);
+        }
+        Ok(self.months.get(&month).and_then(Option::as_ref))
+    }
+}

@@ -6,6 +6,7 @@ mod check;
 mod checkpoints;
 mod credentials;
 mod damage;
+mod dropped;
 mod environment;
 mod held;
 mod histories;

@@ -1,17 +1,18 @@
 //! Comparing a lake with what it must be, and repairing what can be computed again.
 
 mod day;
+mod months;
+mod repair;
 
-use crate::catalog::completed;
-use crate::failure::NeedsDropped;
+pub(crate) use repair::repair;
+
 use crate::held::{Holding, held, hint};
 use crate::history::{History, Span};
 use crate::journal::{Journal, Pending};
 use crate::ledger::Ledger;
-use crate::maintain::make_again;
 use crate::progress::Progress;
 use crate::session::Session;
-use crate::trends::{Computing, recompute};
+use crate::trends::Computing;
 use compline_model::{AggregatorId, Dataset, RunId, SnapshotDate, Table};
 use compline_sink::{Inventory, Lake, Month, Object};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -172,63 +173,6 @@ async fn set_apart(session: &Session<'_>, found: &mut Found, before: &Pending) -
     for problem in found.problems.extract_if(.., |problem| is_written(problem)) {
         found.in_progress.push(format!("{} (being written by {holder})", problem.what));
     }
-    Ok(())
-}
-
-/// Repairs what can be computed again, and removes orphaned objects. Gives why the catalog does not know of it, if it should.
-///
-/// # Errors
-/// A clock that is another day's, by which what is in use would seem orphaned; a lake that does not answer, or a snapshot that cannot be read.
-pub(crate) async fn repair(session: &Session<'_>, verified: &Verified) -> anyhow::Result<Option<String>> {
-    session.check_date(session.today(), "S3", session.clock_offset())?;
-    for found in verified.aggregators.iter().filter(|found| !found.problems.is_empty()) {
-        let id = &found.aggregator;
-        if !session.may_write(id) {
-            tracing::warn!(aggregator = %id, "not repaired: it came into the lake after this began; run it again");
-            continue;
-        }
-        for date in &found.damaged_ledgers {
-            session.guarded(id, rebuild(session, found, *date)).await?;
-        }
-        for date in &found.unread_documents {
-            let lake = session.lake_of(id);
-            session.guarded(id, Ledger::write_documents(&lake, id, *date)).await?;
-        }
-        let done = match session.guarded(id, recompute(session, id, Span::default(), &|_| {})).await {
-            // What cannot be repaired is told of by the next look, and the others are repaired.
-            Err(error) if crate::journal::is_damage(&error) || error.is::<NeedsDropped>() => {
-                tracing::warn!(aggregator = %id, error = format!("{error:#}"), "not repaired");
-                continue;
-            }
-            done => done?,
-        };
-        // After what they are made of.
-        for line in session.guarded(id, make_again(session, id, &found.wrong_months)).await? {
-            tracing::info!("{line}");
-        }
-        done.undone.iter().for_each(|what| tracing::warn!(aggregator = %id, what, "not everything can be completed"));
-        tracing::info!(aggregator = %id, days = done.days.len(), rewritten = done.differed.len(), "recomputed trends");
-    }
-    session.lake.remove_orphaned(&verified.inventory).await?;
-    Ok(completed(session).await)
-}
-
-/// Makes the ledger of a day again.
-async fn rebuild(session: &Session<'_>, found: &Found, date: SnapshotDate) -> anyhow::Result<()> {
-    let (lake, id) = (session.lake_of(&found.aggregator), &found.aggregator);
-    let Some(is_whole) = Ledger::rebuild(&lake, id, date, found.days.contains(&date)).await? else {
-        tracing::warn!(aggregator = %id, %date, "the ledger is not made again: the documents of its runs do not say enough; restore it");
-        return Ok(());
-    };
-    if is_whole {
-        tracing::info!(aggregator = %id, %date, "made the ledger again from its rows");
-        return Ok(());
-    }
-    match Journal::adopt(&lake, id, date, (session.clock)()).await {
-        Err(error) if crate::journal::is_damage(&error) => {}
-        done => done?,
-    }
-    tracing::info!(aggregator = %id, %date, "made the ledger again from the documents of its runs");
     Ok(())
 }
 
@@ -433,68 +377,6 @@ impl Verifying<'_> {
         }
         bar.finish_and_clear();
         problems
-    }
-
-    /// What of the months is not what their days are, or what the ledger says of days whose own files were dropped.
-    async fn months(&self, ledgers: &BTreeMap<SnapshotDate, Ledger>, found: &mut Found) -> anyhow::Result<()> {
-        let problems = &mut found.problems;
-        let mut in_months: BTreeMap<Table, BTreeSet<SnapshotDate>> = BTreeMap::new();
-        for month in self.inventory.months.keys().filter(|month| month.aggregator == *self.id) {
-            let days = self.inventory.days_of(month);
-            let there = match self.lake.verify_month(month, &days).await {
-                Ok(there) => there,
-                Err(error) => {
-                    problems.push(Problem { date: days.last().copied(), is_of_trends: false, what: error.to_string() });
-                    found.wrong_months.insert(month.clone());
-                    // A day of it that differs says nothing of those that only it has; where its end cannot be read they are lost.
-                    self.lake.days_within(self.inventory, month).await?
-                }
-            };
-            in_months.entry(month.table).or_default().extend(there.keys());
-            if month.table == self.dataset.facts {
-                let lacks = |date: &&SnapshotDate| self.span.has(**date) && !ledgers.contains_key(date);
-                let gone = there.keys().filter(lacks).map(|date| {
-                    Problem::of(*date, format!("runs of {date}, which {} has, is not there: restore it", month.key()))
-                });
-                problems.extend(gone);
-            }
-            for (date, sha256) in there.iter().filter(|(date, _)| self.span.has(**date)) {
-                let ledger = ledgers.get(date);
-                if ledger.is_some_and(|ledger| ledger.has_no(month.table)) {
-                    let key = month.key();
-                    let what = format!(
-                        "{key} has {date}, which is facts only; `compline maintain FILE --apply` or `compline verify FILE --repair` makes it again"
-                    );
-                    problems.push(Problem::of(*date, what));
-                    found.wrong_months.insert(month.clone());
-                    continue;
-                }
-                let committed = ledger.and_then(|ledger| ledger.committed_sha256(month.table));
-                if committed.is_some_and(|committed| committed != sha256) {
-                    found.wrong_months.insert(month.clone());
-                    let how = if days.contains(date) {
-                        "`compline maintain FILE --apply` or `compline verify FILE --repair` makes it again"
-                    } else {
-                        "its own file is gone: restore that, then `compline maintain FILE --apply`"
-                    };
-                    let what =
-                        format!("{} does not have {date} as the ledger says it was committed last; {how}", month.key());
-                    problems.push(Problem::of(*date, what));
-                }
-            }
-        }
-        for date in &found.dropped {
-            for table in self.dataset.snapshot() {
-                if !in_months.get(&table).is_some_and(|days| days.contains(date)) {
-                    let what = format!(
-                        "{} of {date} was dropped, and its month's file does not have it: restore an earlier version of that",
-                        table.name()
-                    );
-                    problems.push(Problem::of(*date, what));
-                }
-            }
-        }
-        Ok(())
     }
 }
 

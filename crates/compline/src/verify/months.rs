@@ -1,0 +1,74 @@
+//! Months, held against their days and the ledger.
+
+use super::{Found, Problem, Verifying};
+use crate::ledger::Ledger;
+use compline_model::{SnapshotDate, Table};
+use std::collections::{BTreeMap, BTreeSet};
+
+impl Verifying<'_> {
+    /// What of the months is not what their days are, or what the ledger says of days whose own files were dropped.
+    pub(super) async fn months(
+        &self,
+        ledgers: &BTreeMap<SnapshotDate, Ledger>,
+        found: &mut Found,
+    ) -> anyhow::Result<()> {
+        let problems = &mut found.problems;
+        let mut in_months: BTreeMap<Table, BTreeSet<SnapshotDate>> = BTreeMap::new();
+        for month in self.inventory.months.keys().filter(|month| month.aggregator == *self.id) {
+            let days = self.inventory.days_of(month);
+            let there = match self.lake.verify_month(month, &days).await {
+                Ok(there) => there,
+                Err(error) => {
+                    problems.push(Problem { date: days.last().copied(), is_of_trends: false, what: error.to_string() });
+                    found.wrong_months.insert(month.clone());
+                    // A day of it that differs says nothing of those that only it has; where its end cannot be read they are lost.
+                    self.lake.days_within(self.inventory, month).await?
+                }
+            };
+            in_months.entry(month.table).or_default().extend(there.keys());
+            if month.table == self.dataset.facts {
+                let lacks = |date: &&SnapshotDate| self.span.has(**date) && !ledgers.contains_key(date);
+                let gone = there.keys().filter(lacks).map(|date| {
+                    Problem::of(*date, format!("runs of {date}, which {} has, is not there: restore it", month.key()))
+                });
+                problems.extend(gone);
+            }
+            for (date, sha256) in there.iter().filter(|(date, _)| self.span.has(**date)) {
+                let ledger = ledgers.get(date);
+                if ledger.is_some_and(|ledger| ledger.has_no(month.table)) {
+                    let key = month.key();
+                    let what = format!(
+                        "{key} has {date}, which is facts only; `compline maintain FILE --apply` or `compline verify FILE --repair` makes it again"
+                    );
+                    problems.push(Problem::of(*date, what));
+                    found.wrong_months.insert(month.clone());
+                    continue;
+                }
+                let committed = ledger.and_then(|ledger| ledger.committed_sha256(month.table));
+                if committed.is_some_and(|committed| committed != sha256) {
+                    found.wrong_months.insert(month.clone());
+                    let how = if days.contains(date) {
+                        "`compline maintain FILE --apply` or `compline verify FILE --repair` makes it again"
+                    } else {
+                        "its own file is gone: restore that, then `compline maintain FILE --apply`"
+                    };
+                    let what =
+                        format!("{} does not have {date} as the ledger says it was committed last; {how}", month.key());
+                    problems.push(Problem::of(*date, what));
+                }
+            }
+        }
+        for date in &found.dropped {
+            for table in self.dataset.snapshot() {
+                if !in_months.get(&table).is_some_and(|days| days.contains(date)) {
+                    let what = format!(
+                        "{} of {date} was dropped, and its month's file does not have it: restore an earlier version of that",
+                        table.name()
+                    );
+                    problems.push(Problem::of(*date, what));
+                }
+            }
+        }
+        Ok(())
+    }
+}

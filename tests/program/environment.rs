@@ -43,6 +43,8 @@ fn w2_variables_that_the_settings_make_moot_are_ignored_and_none_panics() {
         ("HTTPS_PROXY", "::"),
         ("HTTP_PROXY", "http://%"),
         ("RUST_LOG", "="),
+        ("TOKIO_WORKER_THREADS", "0"),
+        ("TOKIO_WORKER_THREADS", "abc"),
         // F12: the endpoint of the file wins for its service.
         ("AWS_USE_FIPS_ENDPOINT", "true"),
         ("AWS_USE_DUALSTACK_ENDPOINT", "true"),
@@ -72,14 +74,21 @@ fn w2_w6_f16_what_would_fail_every_call_is_one_line_that_names_it_and_wrong_usag
         ),
         (vec![("AWS_CA_BUNDLE", "/gone.pem")], "AWS_CA_BUNDLE is \"/gone.pem\", which is no file of PEM certificates"),
         (vec![("AWS_CA_BUNDLE", "/dev/null")], "it has no certificate"),
+        (vec![("AWS_WEB_IDENTITY_TOKEN_FILE", "")], "AWS_WEB_IDENTITY_TOKEN_FILE is set and empty"),
+        (
+            vec![("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "/gone")],
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE is \"/gone\", and it cannot be read",
+        ),
+        (vec![("AWS_EXECUTION_ENV", "a\nb")], "AWS_EXECUTION_ENV has '\\n' in it"),
     ] {
         let ended = asking(&variables);
         assert_eq!(ended.code, Some(2), "{said}: {ended:?}");
         let errors: Vec<&str> = ended.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
         assert!(errors.len() == 1 && errors[0].contains(said), "{said}: {ended:?}");
         assert!(!ended.stderr.contains("AKIA") && !ended.stderr.contains("a token"), "no key is shown: {ended:?}");
-        // What is not asked of AWS does not mind.
-        assert_eq!(simulated(&variables).code, Some(0), "{said}");
+        // What is not asked of AWS does not mind, but for what every request would have in a header.
+        let expected = if said.starts_with("AWS_EXECUTION_ENV") { 2 } else { 0 };
+        assert_eq!(simulated(&variables).code, Some(expected), "{said}");
     }
 }
 
@@ -121,6 +130,49 @@ fn w2_few_descriptors_or_threads_end_in_one_line_and_leave_no_lease() {
         let again = run(scene.command(&["run", &pipeline, "--date", DAY]));
         assert_eq!(again.code, Some(0), "{limit}: {again:?}");
     }
+}
+
+#[test]
+fn w2_limits_in_which_no_run_can_be_done_are_told_before_anything_is_done() {
+    for (limit, said) in [("ulimit -n 40", "ulimit -n"), ("ulimit -n 16", "ulimit -n")] {
+        let scene = Scene::of_accounts(4);
+        let pipeline = scene.org_pipeline("lake", "", "").display().to_string();
+        let program = scene.command(&[]).get_program().to_string_lossy().into_owned();
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{limit}; exec {program} run {pipeline} --date {DAY}")]);
+        let ended = finish(start(command));
+        assert_eq!(ended.code, Some(1), "{limit}: {ended:?}");
+        assert!(ended.stderr.contains(said) && ended.stderr.contains("a run takes"), "{limit}: {ended:?}");
+        assert!(!scene.path("lake").exists(), "{limit}");
+    }
+    for threads in ["0", "abc", "100000"] {
+        let ended = simulated(&[("POLARS_MAX_THREADS", threads)]);
+        assert_eq!(ended.code, Some(2), "{threads}: {ended:?}");
+        assert!(ended.stderr.contains("error: POLARS_MAX_THREADS is "), "{threads}: {ended:?}");
+    }
+}
+
+#[test]
+fn what_is_no_plain_file_is_told_and_nothing_waits_for_its_end() {
+    let scene = Scene::of_accounts(4);
+    let pipeline = scene.org_pipeline("lake", "", "").display().to_string();
+    assert_eq!(run(scene.command(&["run", &pipeline, "--date", DAY])).code, Some(0));
+    for (table, make) in [("pack_compliance", "mkfifo"), ("runs", "ln -s /dev/zero"), ("pack_status", "mkdir")] {
+        let path = scene.path("lake").join(format!("{table}/snapshot_date={DAY}/aggregator=org/data.parquet"));
+        let whole = std::fs::read(&path).expect("read");
+        std::fs::remove_file(&path).expect("removed");
+        let made = Command::new("sh").args(["-c", &format!("{make} {}", path.display())]).status().expect("it ran");
+        assert!(made.success(), "{make}");
+        for arguments in [&["verify", &pipeline][..], &["verify", &pipeline, "--repair"], &["history", &pipeline]] {
+            let ended = run(scene.command(arguments));
+            let is_told = ended.stdout.contains("no plain file") || ended.stderr.contains("no plain file");
+            let is_missing = ended.stdout.contains(&format!("{table} of {DAY} is not there"));
+            assert!(is_told || is_missing || arguments[0] == "history", "{make} {arguments:?}: {ended:?}");
+        }
+        let _ = std::fs::remove_file(&path).or_else(|_| std::fs::remove_dir(&path));
+        std::fs::write(&path, whole).expect("restored");
+    }
+    assert_eq!(run(scene.command(&["verify", &pipeline, "--repair"])).code, Some(0));
 }
 
 #[test]

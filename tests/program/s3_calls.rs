@@ -61,6 +61,9 @@ const FAULTS: [Fault; 13] = [
     Fault::Cut,
 ];
 
+/// What becomes of an answer's text.
+type Change = fn(&str) -> String;
+
 /// What the server did.
 #[derive(Default)]
 struct Calls {
@@ -70,6 +73,8 @@ struct Calls {
     denies_deletes: bool,
     /// Whether the ledger cannot be put.
     denies_ledger: bool,
+    /// What becomes of lists.
+    lists: Option<Change>,
     denied: AtomicUsize,
     seen: AtomicUsize,
     fired: Mutex<Option<String>>,
@@ -88,6 +93,7 @@ impl Calls {
             Ok(Response::builder().status(status).body(Body::from(body)).expect("an answer"))
         };
         let is_head = request.method() == Method::HEAD;
+        let is_list = request.uri().query().is_some_and(|query| query.contains("list-type=2"));
         if self.denies_deletes && request.method() == Method::DELETE && !request.uri().path().contains("/lease/") {
             self.denied.fetch_add(1, Ordering::Relaxed);
             return said(403, "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>".to_owned());
@@ -116,6 +122,13 @@ impl Calls {
             service.call(request.map(Body::from)).await.map_err(|error| io::Error::other(format!("{error:?}")))?;
         match fault {
             Some(Fault::AnswerLost) => Err(io::Error::other("the test closes the connection")),
+            None if is_list && self.lists.is_some() => {
+                let whole = answer.into_body().collect().await;
+                let whole = whole.map_err(|error| io::Error::other(format!("{error:?}")))?.to_bytes();
+                let change = self.lists.expect("what becomes of them");
+                self.denied.fetch_add(1, Ordering::Relaxed);
+                said(200, change(&String::from_utf8_lossy(&whole)))
+            }
             Some(Fault::DoneAndEmpty) => said(200, String::new()),
             Some(Fault::Cut) => {
                 let (parts, body) = answer.into_parts();
@@ -267,6 +280,93 @@ fn each_call_to_s3_that_fails_once_in_each_way_costs_no_day_and_the_lake_is_righ
         std::fs::remove_dir_all(night.scene.path(&name)).expect("removed");
     }
     assert!(wrong.is_empty(), "COMPLINE_FAULT_SEED={seed}: {} of {calls} calls\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// A text without an element, wherever it is.
+fn without(text: &str, element: &str) -> String {
+    let (start, end) = (format!("<{element}>"), format!("</{element}>"));
+    let mut parts = text.split(&start);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + part.split_once(&end).map_or(part, |(_, rest)| rest))
+}
+
+#[test]
+fn a_list_that_does_not_say_all_that_one_says_is_an_error_and_never_a_lake_with_fewer_days() {
+    let night = Night::new();
+    night.scene.put_lake("lake", &night.before);
+    let changes: [(Change, &str); 6] = [
+        (
+            |_| "<?xml version=\"1.0\"?><ListBucketResult></ListBucketResult>".to_owned(),
+            "does not say whether it goes on",
+        ),
+        (|list| without(list, "Key"), "has no key"),
+        (|list| without(list, "Size"), "has no size"),
+        (|list| without(list, "Contents"), "not as many objects as it says"),
+        (|list| without(list, "IsTruncated"), "does not say whether it goes on"),
+        (
+            |_| "<html><p>sign in</p></html>".to_owned(),
+            "the answer starts: <html><p>sign in</p></html>; this is not S3's own",
+        ),
+    ];
+    for (change, said) in changes {
+        let calls = Calls { lists: Some(change), ..Calls::default() };
+        let (url, calls) = night.scene.runtime.block_on(serve(&night.scene.path("lake"), calls));
+        let ended = night.compline("lake", &url, &["run"], DAYS[1]);
+        assert_eq!(ended.code, Some(1), "{said}: {ended:?}");
+        assert!(ended.stderr.contains(said) || ended.stdout.contains(said), "{said}: {ended:?}");
+        assert!(calls.denied.load(Ordering::Relaxed) > 0, "{said}: a list was changed");
+        assert!(night.rows("lake").values().all(Vec::is_empty), "{said}: nothing was committed");
+    }
+    let (url, _) = night.scene.runtime.block_on(serve(&night.scene.path("lake"), Calls::default()));
+    assert_eq!(night.compline("lake", &url, &["run"], DAYS[1]).code, Some(0));
+    assert_eq!(night.compline("lake", &url, &["verify"], DAYS[1]).code, Some(0));
+}
+
+#[test]
+fn w5_what_is_not_an_answer_of_s3_is_told_as_it_is() {
+    let scene = Scene::of_accounts(4);
+    for (status, body, said, hint) in [
+        (
+            "403 Forbidden",
+            "blocked by firewall",
+            "HTTP 403: the answer starts: blocked by firewall",
+            "not S3's own answer",
+        ),
+        ("502 Bad Gateway", "<html>Bad</html>", "HTTP 502: the answer starts: <html>Bad</html>", "not S3's own answer"),
+        (
+            "301 Moved\r\nlocation: https://x.example",
+            "",
+            "HTTP 301 to https://x.example: the answer is empty",
+            "set lake.region",
+        ),
+    ] {
+        let (url, _) = crate::support::answers::serve(move |_, _| (status, "text/plain", body.to_owned()));
+        let lake = format!(
+            "url = \"s3://bucket/lake\"\nregion = \"us-east-1\"\nendpoint_url = \"{url}\"\npath_style = true\nmax_attempts = 1"
+        );
+        let pipeline = scene.write_pipeline(&lake, "").display().to_string();
+        let ended = run(scene.command_with_keys(&["run", &pipeline]));
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.stderr.contains(said) && ended.stderr.contains(hint), "{said}: {ended:?}");
+    }
+}
+
+#[test]
+fn a_glue_that_answers_nothing_is_not_taken_for_one_that_has_nothing() {
+    let scene = Scene::of_accounts(4);
+    for body in ["", "{}", "[]"] {
+        let (url, asked) =
+            crate::support::answers::serve(move |_, _| ("200 OK", "application/x-amz-json-1.1", body.to_owned()));
+        let catalog = format!("[catalog]\ndatabase = \"d\"\nregion = \"us-east-1\"\nendpoint_url = \"{url}\"\n");
+        let lake = "url = \"s3://bucket/lake\"\nregion = \"us-east-1\"\nendpoint_url = \"http://127.0.0.1:9\"";
+        let path = scene.write_pipeline(lake, "");
+        let text = std::fs::read_to_string(&path).expect("read");
+        std::fs::write(&path, text + &catalog).expect("written");
+        let ended = run(scene.command_with_keys(&["catalog", &path.display().to_string()]));
+        assert_eq!(ended.code, Some(1), "{body:?}: {ended:?}");
+        let asked = asked.lock().expect("no panic");
+        assert!(!asked.iter().any(|request| request.contains("CreateTable")), "{body:?}: nothing is made: {asked:?}");
+    }
 }
 
 #[test]

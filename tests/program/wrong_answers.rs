@@ -31,6 +31,7 @@ fn w5_the_status_the_place_and_the_body_of_a_wrong_answer_are_said_as_they_are_w
         ("307 Moved\r\nlocation: http://elsewhere/x", "text/html", "<a>", "HTTP 307 to http://elsewhere/x: ", proxy),
         ("403 Forbidden", "text/html", "<html>", "HTTP 403: ", proxy),
         ("200 OK", "text/plain", "", "HTTP 200: the answer is empty", proxy),
+        ("429 Slow down", "text/plain", "slow", "HTTP 429: ", "others use this account's limit too"),
     ] {
         let (ended, _) = against(status, content_type, body);
         assert_eq!(ended.code, Some(1), "{status}: {ended:?}");
@@ -41,12 +42,27 @@ fn w5_the_status_the_place_and_the_body_of_a_wrong_answer_are_said_as_they_are_w
 }
 
 #[test]
+fn a_password_in_a_pipeline_file_is_not_said() {
+    let scene = Scene::of_accounts(4);
+    for line in ["endpoint_url = \"http://user:secret-word@host/x\"", "endpoint_url = \"ftp://secret-word@host\""] {
+        let path = scene.org_pipeline("lake", "", "");
+        let text = std::fs::read_to_string(&path).expect("read");
+        let endpoint = text.lines().find(|line| line.starts_with("endpoint_url")).expect("an endpoint").to_owned();
+        std::fs::write(&path, text.replace(&endpoint, line)).expect("written");
+        let ended = run(scene.command(&["run", &path.display().to_string()]));
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        assert!(ended.stderr.contains("://***@host") && !ended.stderr.contains("secret-word"), "{ended:?}");
+    }
+}
+
+#[test]
 fn w5_a_body_that_is_cut_is_asked_for_again_before_it_is_an_error() {
     let body = r#"{"AggregatedSourceStatusList":[{"SourceId":"1111"#;
     let (ended, asked) = against("200 OK", "application/x-amz-json-1.1", body);
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(
-        ended.stdout.contains("HTTP 200: ") && ended.stdout.contains("the answer starts: {\"Aggregated"),
+        ended.stdout.contains("HTTP 200: the answer breaks off each time")
+            && ended.stdout.contains("the answer starts: {\"Aggregated"),
         "{ended:?}"
     );
     assert!(asked >= 4, "{asked}");

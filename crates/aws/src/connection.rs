@@ -35,6 +35,47 @@ pub fn connection_hint(reason: &str) -> Option<&'static str> {
     None
 }
 
+/// What to do about a call that this machine's own limits stopped; nothing where it was something else.
+pub fn limit_hint(reason: &str) -> Option<&'static str> {
+    let reason = reason.to_lowercase();
+    if reason.contains("too many open files") {
+        return Some("this process may open no more files and connections: raise its limit (`ulimit -n`, LimitNOFILE)");
+    }
+    reason
+        .contains("cannot assign requested address")
+        .then_some("this machine has no free port for another connection: is something else holding thousands of them?")
+}
+
+const TOO_LONG: &str =
+    "role_duration_secs is longer than the role allows; a role that is assumed by a role has one hour at most";
+const REGION_IS_OFF: &str = "STS is not active in that region for the account of the role: activate it (IAM, account settings), or the \
+    region itself if it is an opt-in one";
+const NO_PROVIDER: &str = "the role's account does not trust the token: is there an IAM OIDC provider for its issuer, and does the role's \
+    trust policy name that and the service account?";
+const MAY_ASSUME: &str =
+    "may this identity assume the role (sts:AssumeRole), and does the role's trust policy name it and the external id?";
+const REACH_STS: &str = "credentials are fetched over the network, those of a role from STS: is it up, and HTTPS_PROXY set if \
+    this machine needs it?";
+const NOT_STS: &str = "who gives credentials, such as STS, did not answer as it does: a proxy or a firewall may answer in its place, or \
+    AWS_ENDPOINT_URL_STS (or AWS_ENDPOINT_URL) is another server's";
+const SIGN_IN: &str = "sign in, or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
+
+/// What to do about credentials that could not be had, by the words of the error.
+pub fn credentials_hint(reason: &str) -> &'static str {
+    let reason = reason.to_lowercase();
+    let says = |words: &str| reason.contains(words);
+    match () {
+        () if says("durationseconds") => TOO_LONG,
+        () if says("regiondisabled") => REGION_IS_OFF,
+        () if says("invalididentitytoken") => NO_PROVIDER,
+        () if says("accessdenied") => MAY_ASSUME,
+        () if says("unhandled error") || says("parsing xml") || says("response error") => NOT_STS,
+        () if says("assumerole") => MAY_ASSUME,
+        () if says("io error") || says("timeout") => REACH_STS,
+        () => SIGN_IN,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,6 +97,30 @@ mod tests {
             let found = connection_hint(reason);
             assert_eq!(found.is_some(), hint.is_some(), "{reason}");
             assert!(found.is_none_or(|found| found.contains(hint.unwrap_or_default())), "{reason}");
+        }
+        assert!(
+            limit_hint("tcp open error: Too many open files (os error 24)")
+                .is_some_and(|hint| hint.contains("ulimit -n"))
+        );
+        assert_eq!(limit_hint("connection reset by peer"), None);
+    }
+
+    #[test]
+    fn f17_what_is_wrong_with_credentials_is_told_apart_by_what_sts_said() {
+        let loading = "an error occurred while loading credentials: ";
+        for (reason, hint) in [
+            ("ValidationError: the DurationSeconds exceeds the 1 hour session limit", "one hour at most"),
+            ("RegionDisabledException: STS is not activated in this region", "activate it"),
+            ("InvalidIdentityToken: No OpenIDConnect provider found", "OIDC provider"),
+            ("AccessDenied: not authorized to perform sts:AssumeRole", "trust policy"),
+            ("service error: unhandled error: Error", "a proxy or a firewall"),
+            ("service error: unhandled error: error parsing XML: no root element", "a proxy or a firewall"),
+            ("response error: end of file before message length reached", "a proxy or a firewall"),
+            ("dispatch failure: io error: connection refused", "over the network"),
+            ("the credential provider was not enabled", "sign in"),
+        ] {
+            let found = credentials_hint(&format!("{loading}{reason}"));
+            assert!(found.contains(hint), "{reason}: {found}");
         }
     }
 }

@@ -41,6 +41,7 @@ impl Environment {
     /// What would fail every call, or panic in the SDK: a profile that is not there, keys that no header can carry, a token
     /// file or certificates that cannot be read.
     pub async fn load(identity: Identity) -> Result<Self, EnvironmentError> {
+        variables::check_headers(variable)?;
         match identity {
             Identity::Simulated => Ok(Self::of(simulated())),
             Identity::DefaultChain => default_chain().await.map(Self::of),
@@ -93,8 +94,11 @@ fn simulated() -> SdkConfig {
         .build()
 }
 
+fn variable(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
+
 async fn default_chain() -> Result<SdkConfig, EnvironmentError> {
-    let variable = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
     variables::check(variable)?;
     let profiles = profile::load(&Fs::real(), &Env::real(), &Default::default(), None).await;
     let profiles =

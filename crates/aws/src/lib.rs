@@ -8,8 +8,10 @@ mod connection;
 mod credentials;
 mod environment;
 mod trust;
+mod unexplained;
 mod variables;
 
 pub use attempts::FailedAttempts;
-pub use connection::connection_hint;
+pub use connection::{connection_hint, credentials_hint, limit_hint};
 pub use environment::{Environment, EnvironmentError, Identity};
+pub use unexplained::{start_of, unexplained};

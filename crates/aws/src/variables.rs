@@ -3,7 +3,19 @@
 use crate::EnvironmentError;
 use std::sync::Once;
 
-/// Looks through them. `variable` gives the value of one, if it is set.
+/// Looks through those that become part of a header which every call has, whoever signs it.
+pub(crate) fn check_headers(variable: impl Fn(&str) -> Option<String>) -> Result<(), EnvironmentError> {
+    for name in ["AWS_EXECUTION_ENV", "AWS_SDK_UA_APP_ID"] {
+        if let Some(letter) = variable(name).unwrap_or_default().chars().find(|letter| letter.is_control()) {
+            return Err(EnvironmentError(format!(
+                "{name} has {letter:?} in it, which no header can carry: set or unset it"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Looks through those of credentials. `variable` gives the value of one, if it is set.
 pub(crate) fn check(variable: impl Fn(&str) -> Option<String>) -> Result<(), EnvironmentError> {
     for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
         let value = variable(name).unwrap_or_default();
@@ -15,9 +27,23 @@ pub(crate) fn check(variable: impl Fn(&str) -> Option<String>) -> Result<(), Env
             )));
         }
     }
+    // Where they are empty the SDK opens "".
+    for name in ["AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"] {
+        match variable(name) {
+            Some(path) if path.is_empty() => {
+                return Err(EnvironmentError(format!(
+                    "{name} is set and empty: set it to the path of the token's file, or unset it"
+                )));
+            }
+            Some(path) if name.starts_with("AWS_CONTAINER") => {
+                token_file(name, &path, "is the Pod Identity agent's token mounted there?")?
+            }
+            _ => {}
+        }
+    }
     let role = variable("AWS_ROLE_ARN").filter(|role| !role.is_empty());
     match variable("AWS_WEB_IDENTITY_TOKEN_FILE").filter(|path| !path.is_empty()) {
-        Some(path) => token_file(&path),
+        Some(path) => token_file("AWS_WEB_IDENTITY_TOKEN_FILE", &path, "is the service account's token mounted there?"),
         None => {
             // Each service loads the environment, and one warning says it.
             static SAID: Once = Once::new();
@@ -40,12 +66,8 @@ pub(crate) fn unsound(value: &str) -> Option<char> {
     value.chars().find(|letter| !letter.is_ascii_graphic())
 }
 
-fn token_file(path: &str) -> Result<(), EnvironmentError> {
-    let failed = |reason: String| {
-        EnvironmentError(format!(
-            "AWS_WEB_IDENTITY_TOKEN_FILE is {path:?}, and {reason}; is the service account's token mounted there?"
-        ))
-    };
+fn token_file(name: &str, path: &str, hint: &str) -> Result<(), EnvironmentError> {
+    let failed = |reason: String| EnvironmentError(format!("{name} is {path:?}, and {reason}; {hint}"));
     match std::fs::read_to_string(path) {
         Err(error) => Err(failed(format!("it cannot be read: {error}"))),
         Ok(token) if token.trim().is_empty() => Err(failed("it is empty".to_owned())),
@@ -60,7 +82,7 @@ mod tests {
     fn said(variables: &[(&str, &str)]) -> Option<String> {
         let variable =
             |name: &str| variables.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned());
-        check(variable).err().map(|error| error.to_string())
+        check_headers(variable).and_then(|()| check(variable)).err().map(|error| error.to_string())
     }
 
     #[test]
@@ -85,5 +107,14 @@ mod tests {
             assert!(error.starts_with("AWS_WEB_IDENTITY_TOKEN_FILE is ") && error.contains(reason), "{error}");
         }
         assert_eq!(said(&[("AWS_WEB_IDENTITY_TOKEN_FILE", &path("token"))]), None);
+        for name in ["AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"] {
+            let error = said(&[(name, "")]).expect("an error");
+            assert!(error.starts_with(&format!("{name} is set and empty")), "{error}");
+            let error = said(&[(name, &path("missing"))]).expect("an error");
+            assert!(error.starts_with(&format!("{name} is ")) && error.contains("missing"), "{error}");
+        }
+        assert!(
+            said(&[("AWS_EXECUTION_ENV", "a\nb")]).is_some_and(|error| error.starts_with("AWS_EXECUTION_ENV has "))
+        );
     }
 }

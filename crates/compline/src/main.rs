@@ -19,6 +19,7 @@ mod session;
 mod settings;
 mod signals;
 mod summary;
+mod threads;
 mod trends;
 mod verify;
 
@@ -43,9 +44,7 @@ fn main() -> ExitCode {
     // The one place that reads the clock, beside the fetcher's time of arrival and the store's age of a lease or an upload.
     let clock = chrono::Utc::now;
     let perform = || {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-        let runtime =
-            runtime.map_err(|error| Failure::Run(anyhow::Error::new(error).context("cannot start threads")))?;
+        let runtime = threads::runtime()?;
         let ended = runtime.block_on(command::perform(arguments.command, clock));
         // A thread that still computes for a stopped run must not hold up its end.
         runtime.shutdown_timeout(Duration::from_secs(1));

@@ -129,6 +129,10 @@ fn findings(report: &AggregatorReport) -> String {
     let none = Found::default();
     for (found, what) in [
         (report.unreconciled.as_ref().unwrap_or(&none), "accounts are not as AWS Config itself counts them"),
+        (
+            &report.unnamed,
+            "accounts or regions have packs and none of AWS Config's sources names them: source_status lacks them",
+        ),
         (&report.conflicts, "conflicting duplicates, the later answer is committed"),
         (&report.warnings, "inconsistent rows, committed as AWS Config said them"),
     ] {

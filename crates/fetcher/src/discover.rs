@@ -42,6 +42,9 @@ pub struct Discovery {
     pub fan_out: FanOut,
     /// The shards.
     pub shards: Vec<Shard>,
+    /// Accounts or regions that AWS Config counts packs in and that none of its sources names; nothing where it was not asked
+    /// for that count, or a stopped run had.
+    pub unnamed: Vec<String>,
 }
 
 /// The accounts and regions that AWS Config names in any of its answers.
@@ -54,6 +57,8 @@ struct Places {
     unknown_accounts: BTreeSet<String>,
     /// Whether AWS Config's count of packs by region is among them.
     regions_are_counted: bool,
+    /// What that count names and no source does.
+    unnamed: Vec<String>,
 }
 
 impl Places {
@@ -89,14 +94,15 @@ impl Places {
             Split::Accounts => self.add_account(name),
             Split::Regions | Split::Either => self.add_region(name),
         };
-        let new: Vec<&str> = names.filter(is_new).map(String::as_str).collect();
+        let new: Vec<String> = names.filter(is_new).map(|name| excerpt(name)).collect();
         if !new.is_empty() {
-            let first = new.iter().take(MAX_NAMED).map(|name| excerpt(name)).collect::<Vec<_>>().join(", ");
+            let first = new.iter().take(MAX_NAMED).cloned().collect::<Vec<_>>().join(", ");
             tracing::warn!(
                 count = new.len(),
                 first,
                 "AWS Config counts packs in {split} that none of the sources names"
             );
+            self.unnamed.extend(new);
         }
     }
 
@@ -155,8 +161,9 @@ impl AggregatorClient {
             return Err(FetchError::permanent(self.doing(SOURCES, ""), cause));
         }
         let shards = plan_shards(wanted.filters, fan_out, &places.regions, &places.accounts);
+        let unnamed = std::mem::take(&mut places.unnamed);
         let lines = self.lines(wanted, fan_out, &shards, places, list)?;
-        Ok((Discovery { statuses, collected_at, run_id, fan_out, shards }, lines))
+        Ok((Discovery { statuses, collected_at, run_id, fan_out, shards, unnamed }, lines))
     }
 
     /// Adds what the aggregator is set up to gather from: a source that was never heard of yet is in no status.
@@ -302,7 +309,7 @@ impl Discovery {
             statuses.extend(page.statuses);
             (collected_at, run_id) = (page.collected_at, page.run_id);
         }
-        Ok(Self { statuses, collected_at, run_id, fan_out, shards })
+        Ok(Self { statuses, collected_at, run_id, fan_out, shards, unnamed: Vec::new() })
     }
 }
 

@@ -6,6 +6,7 @@ use aws_sdk_config::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_config::operation::RequestId;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use bytes::Bytes;
+use compline_aws::{credentials_hint, limit_hint, start_of};
 use compline_model::causes;
 use std::error::Error;
 use std::fmt;
@@ -78,8 +79,20 @@ impl fmt::Display for FetchError {
                     write!(f, " to {}", excerpt(location))?;
                 }
                 let start = excerpt(&String::from_utf8_lossy(&body[..body.len().min(800)]));
+                if error.is_cut {
+                    let start = if body.is_empty() { start } else { format!("; the answer starts: {start}") };
+                    return write!(
+                        f,
+                        ": the answer breaks off each time that it is asked for: {}{start}; is a proxy in between that cuts it?",
+                        error.reason
+                    );
+                }
                 // One that is in trouble says no more than its status; a page is a proxy's, whatever the status.
-                let hint = if *status >= 500 && !start.starts_with('<') { IN_TROUBLE } else { NOT_AWS_CONFIG };
+                let hint = match status {
+                    429 => THROTTLED,
+                    500.. if !start.starts_with('<') => IN_TROUBLE,
+                    _ => NOT_AWS_CONFIG,
+                };
                 if body.is_empty() {
                     return write!(f, ": the answer is empty; {hint}");
                 }
@@ -121,7 +134,7 @@ impl Error for FetchError {}
 impl FetchError {
     /// Whether there were no credentials to ask with, so that every other call would fail as well.
     pub fn is_of_credentials(&self) -> bool {
-        matches!(&*self.cause, Cause::NotSent { hint, .. } if [MAY_ASSUME, TOO_LONG, SIGN_IN, REACH_STS].contains(hint))
+        matches!(&*self.cause, Cause::NotSent { reason, .. } if is_of_credentials(reason))
     }
 
     /// Whether AWS refuses this operation to this identity, whatever else it may do.
@@ -147,6 +160,8 @@ impl FetchError {
 const NOT_AWS_CONFIG: &str = "this is not AWS Config: AWS_ENDPOINT_URL moves every service, AWS_ENDPOINT_URL_S3 or \
     lake.endpoint_url moves S3 alone; or a proxy answers in its place";
 
+const THROTTLED: &str =
+    "others use this account's limit too: raise fetch.max_attempts and fetch.operation_timeout_secs, or run later";
 const IN_TROUBLE: &str = "AWS Config, or a proxy before it, is in trouble: run again later";
 
 /// What the hint needs to know of the call.
@@ -172,7 +187,7 @@ where
             let transient = status >= 500 || code.contains("Throttl");
             let hint = hint(&code, context, service.raw());
             let cause = Cause::Service {
-                message: service.err().message().map_or_else(|| "no message".to_owned(), excerpt),
+                message: service.err().message().map_or_else(|| start_of(service.raw().body().bytes()), excerpt),
                 request_id: error.request_id().unwrap_or("none").to_owned(),
                 code,
                 hint,
@@ -182,8 +197,15 @@ where
         SdkError::ResponseError(response) => {
             let body = response.raw().body().bytes().map(Bytes::copy_from_slice).unwrap_or_default();
             let answer = Answer { status: response.raw().status().as_u16(), body, ..answer.clone() };
-            let unread = || BodyError { field: String::new(), reason: causes(error), is_cut: false };
-            FetchError::of_body(doing, body_error.unwrap_or_else(unread), &answer)
+            let reason = causes(error);
+            let is_cut = ["end of file", "incomplete", "connection closed"].iter().any(|cut| reason.contains(cut));
+            let unread = |reason| BodyError { field: String::new(), reason, is_cut };
+            // What arrived of a body that breaks off is not kept, so that it seems empty.
+            let error = match body_error.filter(|_| !is_cut) {
+                Some(error) => error,
+                None => unread(reason),
+            };
+            FetchError::of_body(doing, error, &answer)
         }
         SdkError::TimeoutError(_) => FetchError::transient(doing, Cause::TimedOut { reason: causes(error) }),
         other => {
@@ -204,10 +226,7 @@ fn hint(code: &str, context: &CallContext<'_>, response: &HttpResponse) -> Optio
         "NoSuchConfigurationAggregatorException" => {
             format!("is the aggregator's name right, and is it in {}? aggregators exist in one region", context.region)
         }
-        "ThrottlingException" => {
-            "others use this account's limit too: raise fetch.max_attempts and fetch.operation_timeout_secs, or run later"
-                .to_owned()
-        }
+        "ThrottlingException" => THROTTLED.to_owned(),
         "ExpiredTokenException" | "ExpiredToken" => "the credentials have ended: sign in again".to_owned(),
         "UnrecognizedClientException" | "InvalidClientTokenId" => {
             "the credentials are not known here: are they of this AWS partition, and is the region, if it is an opt-in one, switched on \
@@ -230,23 +249,19 @@ fn hint(code: &str, context: &CallContext<'_>, response: &HttpResponse) -> Optio
     })
 }
 
-const MAY_ASSUME: &str =
-    "may this identity assume the role (sts:AssumeRole), and does the role's trust policy name it and the external id?";
-const TOO_LONG: &str =
-    "role_duration_secs is longer than the role allows; a role that is assumed by a role has one hour at most";
-const SIGN_IN: &str = "sign in, or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
-const REACH_STS: &str = "credentials are fetched over the network, those of a role from STS: is it up, and HTTPS_PROXY set if \
-    this machine needs it?";
 const REACH_AWS: &str = "is the network up, the region right, and HTTPS_PROXY set if this machine needs it?";
 
+/// Whether there was nothing to ask with, as the SDK says it.
+fn is_of_credentials(reason: &str) -> bool {
+    reason.to_lowercase().contains("credential")
+}
+
 fn connection_hint(reason: &str) -> &'static str {
-    let reason = reason.to_lowercase();
-    let says = |words: &str| reason.contains(words);
-    match says("credential") {
-        true if says("durationseconds") => TOO_LONG,
-        true if says("accessdenied") || says("assumerole") => MAY_ASSUME,
-        true if says("io error") || says("timeout") => REACH_STS,
-        true => SIGN_IN,
-        false => compline_aws::connection_hint(&reason).unwrap_or(REACH_AWS),
+    if let Some(hint) = limit_hint(reason) {
+        return hint;
+    }
+    match is_of_credentials(reason) {
+        true => credentials_hint(reason),
+        false => compline_aws::connection_hint(reason).unwrap_or(REACH_AWS),
     }
 }

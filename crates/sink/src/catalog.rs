@@ -21,7 +21,7 @@ use aws_sdk_glue::error::{BuildError, ProvideErrorMetadata, SdkError};
 use aws_sdk_glue::operation::RequestId;
 use aws_sdk_glue::types::{DatabaseInput, Table as GlueTable, TableInput};
 pub use change::Change;
-use compline_aws::{Environment, EnvironmentError, FailedAttempts, Identity};
+use compline_aws::{Environment, EnvironmentError, FailedAttempts, Identity, unexplained};
 use compline_model::causes;
 pub use definition::{CatalogColumn, Layout, TableDefinition};
 pub use partitions::{PartitionDifferences, PartitionValues};
@@ -43,6 +43,10 @@ const MAX_UPDATES: usize = 5;
 
 /// What Glue answers when a table is no longer of the version that the update names.
 const LOST_UPDATE: [&str; 2] = ["ConcurrentModificationException", "VersionMismatchException"];
+
+/// What to do where the answer is not one of Glue.
+const NOT_GLUE: &str = "this is not Glue's own answer: a proxy or a firewall may answer in its place, or catalog.endpoint_url (or \
+    AWS_ENDPOINT_URL) is another server's";
 
 /// Where a catalog is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,7 +149,8 @@ impl Catalog {
     /// A catalog that does not answer.
     pub async fn has_database(&self) -> Result<bool, SinkError> {
         match self.client.get_database().name(&self.database).send().await {
-            Ok(_) => Ok(true),
+            Ok(answer) if answer.database.is_some() => Ok(true),
+            Ok(_) => Err(self.says_nothing("read the database", "")),
             Err(error) if code_of(&error) == Some("EntityNotFoundException") => Ok(false),
             Err(error) => Err(self.failed("read the database", "", &error)),
         }
@@ -153,7 +158,8 @@ impl Catalog {
 
     async fn table(&self, name: &str) -> Result<Option<GlueTable>, SinkError> {
         match self.client.get_table().database_name(&self.database).name(name).send().await {
-            Ok(answer) => Ok(answer.table),
+            Ok(answer) if answer.table.is_some() => Ok(answer.table),
+            Ok(_) => Err(self.says_nothing("read the table", name)),
             Err(error) if code_of(&error) == Some("EntityNotFoundException") => Ok(None),
             Err(error) => Err(self.failed("read the table", name, &error)),
         }
@@ -210,6 +216,12 @@ impl Catalog {
         Ok(())
     }
 
+    /// An answer in which nothing is: it does not mean that there is nothing.
+    fn says_nothing(&self, doing: &str, table: &str) -> SinkError {
+        let doing = format!("{doing} {} of the Glue catalog", self.place(table));
+        SinkError::permanent(doing, "the answer, HTTP 200, does not have it").hint(Some(NOT_GLUE.to_owned()))
+    }
+
     fn wrong(&self, table: &str, error: impl fmt::Display) -> SinkError {
         SinkError::permanent(format!("describe {}", self.place(table)), error)
     }
@@ -231,9 +243,14 @@ impl Catalog {
         };
         let status = service.raw().status().as_u16();
         let code = service.err().code().map_or_else(|| format!("HTTP {status}"), str::to_owned);
-        let message: String = service.err().message().unwrap_or("no message").chars().take(200).collect();
-        let reason = format!("{code}: {message} (request id {})", error.request_id().unwrap_or("none"));
+        let message: String = service.err().message().unwrap_or_default().chars().take(200).collect();
         let kind = if status >= 500 { SinkErrorKind::Transient } else { SinkErrorKind::Permanent };
+        if service.err().code().is_none() {
+            let raw = service.raw();
+            let reason = unexplained(status, raw.headers().get("location"), raw.body().bytes());
+            return SinkError::new(kind, doing, reason).hint(Some(NOT_GLUE.to_owned()));
+        }
+        let reason = format!("{code}: {message} (request id {})", error.request_id().unwrap_or("none"));
         let hint = match code.as_str() {
             "AccessDeniedException" => {
                 "allow what pipelines/nightly/iam-policy.json has under UpdateTheCatalog, or grant it in Lake Formation"

@@ -38,6 +38,8 @@ pub(super) struct Reading {
     pub(super) left_out: u64,
     /// Accounts that are not as AWS Config counts them; nothing if it was not asked.
     pub(super) unreconciled: Option<Named>,
+    /// Accounts or regions that AWS Config counts packs in and that none of its sources names.
+    pub(super) unnamed: Vec<String>,
     /// ARN of the caller identity, if STS was asked and said it.
     pub(super) caller: Option<String>,
     /// Why AWS Config's count could not be had.
@@ -123,6 +125,7 @@ async fn read_all(
     let (discovery, lines) = checkpoints.discovery(client, aggregator).await?;
     let source_status = source_status(&discovery.statuses, discovery.collected_at, discovery.run_id)?;
     reading.shards = discovery.shards.len() as u64;
+    reading.unnamed = discovery.unnamed;
     bar.shards(discovery.shards.len());
 
     let flattener = Flattener::new(SourceIndex::new(&discovery.statuses), aggregator.row_filter.clone());

@@ -61,6 +61,8 @@ pub(crate) struct AggregatorReport {
     pub(crate) not_reconciled: Option<String>,
     /// How many sources have each status.
     pub(crate) sources: BTreeMap<String, u64>,
+    /// Accounts or regions that AWS Config counts packs in and that none of its sources names: `source_status` lacks them.
+    pub(crate) unnamed: Found,
     /// What is left undone of a day that is committed, or of what an earlier run left.
     pub(crate) undone: Vec<String>,
     /// Why the catalog does not know of the day, if it should.
@@ -77,6 +79,9 @@ pub(crate) struct AggregatorReport {
     #[serde(skip_serializing_if = "Clone::clone")]
     pub(super) is_recorded: bool,
 }
+
+/// How many names of one kind a report says.
+const MAX_NAMED: usize = 20;
 
 /// Findings of one kind: how many, and the first of them.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -143,6 +148,7 @@ impl AggregatorReport {
             unreconciled: reading.unreconciled.as_ref().map(Found::of),
             not_reconciled: row.not_reconciled,
             sources: findings.sources,
+            unnamed: Found::of_names(&reading.unnamed),
             undone,
             not_in_catalog,
             bytes: row.bytes,
@@ -205,6 +211,10 @@ impl DayFindings {
 impl Found {
     fn of(named: &Named) -> Self {
         Self { count: named.count, first: named.first.clone() }
+    }
+
+    fn of_names(names: &[String]) -> Self {
+        Self { count: names.len() as u64, first: names.iter().take(MAX_NAMED).cloned().collect() }
     }
 }
 

@@ -32,11 +32,24 @@ pub(crate) struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.what)
+        write!(f, "{}: {}", self.place, without_user_info(&self.what))
     }
 }
 
 impl std::error::Error for Problem {}
+
+/// The same without the user names and passwords of its URLs, which whoever reads a log need not know.
+fn without_user_info(text: &str) -> String {
+    let mut parts = text.split("://");
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|letter: char| "/?#\"' ".contains(letter)).unwrap_or(part.len());
+        let (authority, rest) = part.split_at(end);
+        let masked = authority.rsplit_once('@').map(|(_, host)| format!("***@{host}"));
+        shown.extend(["://", masked.as_deref().unwrap_or(authority), rest]);
+    }
+    shown
+}
 
 impl Problem {
     /// A problem with an argument of the command line.

@@ -75,8 +75,9 @@ text! {
 text! {
     /// Another server than that of AWS. What is before an `@` would be a password, in a file and in logs.
     EndpointUrl, "a URL that starts with https:// or http://, without a user name".to_owned(), |text| {
-        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-        rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(|c: char| c.is_whitespace() || c.is_control() || c == '@'))
+        let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic()) && !text.contains('@');
+        let is_http = text.starts_with("https://") || text.starts_with("http://");
+        is_plain && is_http && url::Url::parse(text).is_ok_and(|url| url.has_host())
     }
 }
 

@@ -13,6 +13,10 @@ use std::collections::BTreeSet;
 /// Why nothing makes a table of a day again.
 const NOT_COMPUTED: &str = "the day's snapshot was dropped, so that it cannot be computed again";
 
+/// Why nothing makes a ledger again.
+const NOT_TOLD: &str = "the documents of its runs in _compline/ledger and _compline/runs are damaged or gone, so that it cannot be \
+    made again from them";
+
 /// The day that is verified.
 pub(super) struct Day<'a> {
     pub(super) lake: &'a Lake,
@@ -83,9 +87,15 @@ impl Day<'_> {
         let is_dropped = !tables.contains(&self.dataset.facts)
             && (ledger.is_dropped() || (self.was_dropped_before_the_ledger_said_so && ledger.is_of_older_version()));
         for (table, error) in unread {
-            let is_lost = is_dropped && table.is_derived() && error.is_damage();
-            let hint = || Some(format!("{NOT_COMPUTED}: restore an earlier version of the object"));
-            let error = if is_lost { error.hint(hint()) } else { error };
+            let hint = match error.is_damage() {
+                true if is_dropped && table.is_derived() => Some(NOT_COMPUTED),
+                true if table == Table::Runs && !self.ledger_can_be_made(&tables).await? => Some(NOT_TOLD),
+                _ => None,
+            };
+            let error = match hint {
+                Some(why) => error.hint(Some(format!("{why}: restore an earlier version of the object"))),
+                None => error,
+            };
             problems.push((table.is_derived(), error.to_string()));
         }
         problems.extend(self.completeness(&tables, ledger_is_read.then_some(&ledger), is_dropped));
@@ -101,6 +111,12 @@ impl Day<'_> {
             ledger,
             ledger_is_damaged,
         })
+    }
+
+    /// Whether `--repair` can make the ledger again.
+    async fn ledger_can_be_made(&self, tables: &BTreeSet<Table>) -> anyhow::Result<bool> {
+        let has_facts = tables.contains(&self.dataset.facts);
+        Ok(Ledger::is_told(self.lake, self.id, self.date, has_facts).await?.unwrap_or_default())
     }
 
     /// A day has every table, or it has none but the ledger.

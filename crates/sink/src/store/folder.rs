@@ -46,7 +46,7 @@ impl Folder {
         let path = self.root.join(key);
         let file = self.beside(&path, body)?;
         if version_at(&path)?.as_ref() != Some(version) {
-            return Ok(there(fs::read(&path))?.is_some_and(|other| other == body));
+            return Ok(there(read(&path))?.is_some_and(|other| other == body));
         }
         file.persist(&path).map_err(|error| error.error)?;
         File::open(self.above(&path))?.sync_all().map(|()| true)
@@ -64,7 +64,7 @@ impl Folder {
         let path = self.root.join(key);
         match self.beside(&path, body)?.persist_noclobber(&path) {
             Ok(_) => File::open(self.above(&path))?.sync_all().map(|()| true),
-            Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Ok(fs::read(&path)? == body),
+            Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Ok(read(&path)? == body),
             Err(error) => Err(error.error),
         }
     }
@@ -88,7 +88,7 @@ impl Folder {
     }
 
     fn read_range(&self, key: &str, range: Range<u64>) -> io::Result<Bytes> {
-        let mut file = File::open(self.root.join(key))?;
+        let mut file = open(&self.root.join(key))?;
         file.seek(SeekFrom::Start(range.start))?;
         let mut body = Vec::new();
         file.take(range.end.saturating_sub(range.start)).read_to_end(&mut body)?;
@@ -224,7 +224,7 @@ impl Store for Folder {
 
     async fn confirm(&self, key: &str, body: &Bytes) -> Result<(), SinkError> {
         let body = body.clone();
-        let same = self.blocking("read", key, move |folder, key| Ok(fs::read(folder.root.join(key))? == body)).await?;
+        let same = self.blocking("read", key, move |folder, key| Ok(read(&folder.root.join(key))? == body)).await?;
         if same {
             return Ok(());
         }
@@ -235,7 +235,7 @@ impl Store for Folder {
     }
 
     async fn get(&self, key: &str) -> Result<Option<Bytes>, SinkError> {
-        self.blocking("read", key, |folder, key| there(fs::read(folder.root.join(key)).map(Bytes::from))).await
+        self.blocking("read", key, |folder, key| there(read(&folder.root.join(key)).map(Bytes::from))).await
     }
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Option<Bytes>, SinkError> {
@@ -288,6 +288,20 @@ impl Store for Folder {
     }
 }
 
+/// Opens a file. To open a pipe would wait for who writes into it, and a device may have no end.
+fn open(path: &Path) -> io::Result<File> {
+    if fs::metadata(path)?.is_file() {
+        return File::open(path);
+    }
+    Err(io::Error::new(ErrorKind::IsADirectory, "it is no plain file, but a folder, a pipe or a device"))
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    open(path)?.read_to_end(&mut body)?;
+    Ok(body)
+}
+
 /// What was read, or nothing if there is no file.
 fn there<T>(read: io::Result<T>) -> io::Result<Option<T>> {
     match read {
@@ -331,11 +345,17 @@ fn failed(doing: &str, path: &Path, error: &io::Error) -> SinkError {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
             "let this user write to the lake folder, or set lake.url or --lake"
         }
+        ErrorKind::IsADirectory => "move it away, and restore the object from a backup if it is no longer there",
         ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
             "a file is in the way; set lake.url or --lake to a folder"
         }
         _ => "",
     };
     let hint = (!hint.is_empty()).then(|| hint.to_owned());
-    SinkError::new(SinkErrorKind::Permanent, format!("{doing} {}", path.display()), error).hint(hint)
+    // It is in the place of one object, and costs no other.
+    let kind = match error.kind() {
+        ErrorKind::IsADirectory => SinkErrorKind::Damaged,
+        _ => SinkErrorKind::Permanent,
+    };
+    SinkError::new(kind, format!("{doing} {}", path.display()), error).hint(hint)
 }

@@ -6,6 +6,7 @@ use crate::{SinkError, SinkErrorKind};
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
+use compline_aws::{credentials_hint, limit_hint, unexplained};
 use compline_model::causes;
 use std::error::Error;
 use std::fmt;
@@ -49,8 +50,10 @@ where
     let doing_words = format!("{} {}", doing.verb, doing.what);
     let SdkError::ServiceError(service) = error else {
         let reason = causes(error);
-        let hint = if reason.contains("credential") {
-            "sign in, or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        let hint = if let Some(hint) = limit_hint(&reason) {
+            hint
+        } else if reason.contains("credential") {
+            credentials_hint(&reason)
         } else if reason.contains("region") {
             "set lake.region or AWS_REGION"
         } else if reason.contains("timeout") {
@@ -68,16 +71,35 @@ where
         return SinkError::new(SinkErrorKind::Transient, doing_words, reason).hint(Some(hint));
     };
     let status = service.raw().status().as_u16();
+    let kind = if status >= 500 { SinkErrorKind::Transient } else { SinkErrorKind::Permanent };
     let code = service.err().code().map_or_else(|| format!("HTTP {status}"), str::to_owned);
     // Who is refused what on which resource stands at the end of S3's sentence.
-    let message: String = service.err().message().unwrap_or("no message").chars().take(600).collect();
-    let reason = format!("{code}: {message} (request id {})", error.request_id().unwrap_or("none"));
-    let kind = if status >= 500 { SinkErrorKind::Transient } else { SinkErrorKind::Permanent };
+    let message: String = service.err().message().unwrap_or_default().chars().take(600).collect();
+    let raw = service.raw();
+    let request_id = error.request_id().unwrap_or("none");
+    let reason = if message.is_empty() {
+        let body = raw.body().bytes();
+        let unexplained = unexplained(status, raw.headers().get("location"), body);
+        // A body is another's that is neither empty, as where there is no room for one, nor S3's own.
+        if body.is_some_and(|body| !body.is_empty() && !body.windows(6).any(|start| start == b"<Error")) {
+            return SinkError::new(kind, doing_words, unexplained).hint(Some(NOT_S3.to_owned()));
+        }
+        match service.err().code() {
+            Some(code) => format!("{code}, {unexplained} (request id {request_id})"),
+            None => format!("{unexplained} (request id {request_id})"),
+        }
+    } else {
+        format!("{code}: {message} (request id {request_id})")
+    };
     let region = service.raw().headers().get("x-amz-bucket-region").map(str::to_owned);
     let region = region.or_else(|| region_in(service.raw().body().bytes()?));
     let hint = hint_of_message(&code, &message).map(str::to_owned).or_else(|| hint(&code, status, region, doing.verb));
     SinkError::new(kind, doing_words, reason).hint(hint)
 }
+
+/// What to do where the answer is not one of S3.
+const NOT_S3: &str = "this is not S3's own answer: a proxy or a firewall may answer in its place, or lake.endpoint_url (or \
+    AWS_ENDPOINT_URL) is another server's";
 
 impl S3 {
     /// A put that failed. A server that does not know conditional requests says the same as one that does not know checksums.

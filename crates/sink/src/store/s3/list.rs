@@ -25,23 +25,32 @@ impl S3 {
                 .set_expected_bucket_owner(self.location.expected_bucket_owner.clone());
             let send = |whole| request.clone().customize().interceptor(whole).send();
             let page = self.whole(|| self.doing("list", prefix), send).await?;
-            objects.extend(page.contents().iter().filter_map(|object| self.listed(object)));
+            // An answer that is not understood would be a lake that has fewer days.
+            let failed = |what: &str| self.doing("list", prefix).failed(&what);
+            if page.key_count().is_some_and(|count| usize::try_from(count) != Ok(page.contents().len())) {
+                return Err(failed("the list has not as many objects as it says"));
+            }
+            for object in page.contents() {
+                objects.extend(self.listed(object).map_err(failed)?);
+            }
             let next = page.next_continuation_token().filter(|token| !token.is_empty()).map(str::to_owned);
             match tokens.go_on(page.is_truncated(), next) {
                 Ok(true) => {}
                 Ok(false) => break,
-                Err(what) => return Err(self.doing("list", prefix).failed(&what)),
+                Err(what) => return Err(failed(what)),
             }
         }
         objects.sort_unstable_by(|one: &Listed, other| one.key.cmp(&other.key));
         Ok(objects)
     }
 
-    fn listed(&self, object: &Object) -> Option<Listed> {
-        let key = self.below(object.key()?)?;
-        let bytes = object.size().and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or_default();
+    fn listed(&self, object: &Object) -> Result<Option<Listed>, &'static str> {
+        let key = object.key().ok_or("an object of the list has no key")?;
+        let Some(key) = self.below(key) else { return Ok(None) };
+        let bytes =
+            object.size().and_then(|bytes| u64::try_from(bytes).ok()).ok_or("an object of the list has no size")?;
         let modified = moment(object.last_modified());
-        (!is_emptied(&key, bytes)).then_some(Listed { key, bytes, modified })
+        Ok((!is_emptied(&key, bytes)).then_some(Listed { key, bytes, modified }))
     }
 
     /// Uploads in parts that were begun long ago and are neither complete nor given up.
@@ -105,7 +114,8 @@ impl<T: Clone + Eq + Hash> Tokens<T> {
     /// goes on is not the last one.
     fn go_on(&mut self, is_truncated: Option<bool>, next: Option<T>) -> Result<bool, &'static str> {
         self.last = match (is_truncated, next) {
-            (Some(false), _) | (None, None) => return Ok(false),
+            (Some(false), _) => return Ok(false),
+            (None, None) => return Err("the list does not say whether it goes on"),
             (Some(true), None) => return Err("the list is cut and does not say how to go on"),
             (_, Some(next)) => Some(next),
         };

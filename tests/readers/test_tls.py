@@ -111,3 +111,18 @@ def test_f16_an_authority_that_is_not_known_and_a_certificate_that_has_ended_are
     config.write_text("[default]\nca_bundle = /gone.pem\n")
     assert run(tmp_path, simulator, url, AWS_CONFIG_FILE=str(config)).returncode == 2
     assert run(tmp_path, simulator, url, AWS_CONFIG_FILE=str(config), AWS_CA_BUNDLE=str(authority)).returncode == 0
+
+
+def test_w2_a_machine_without_authorities_is_told_as_that_and_asks_servers_without_tls(tmp_path, simulator, server):
+    (url, _), _ = server
+    none = {"SSL_CERT_FILE": "/dev/null", "SSL_CERT_DIR": "/nonexistent"}
+    done = run(tmp_path, simulator, url, **none)
+    assert done.returncode == 1 and "this machine has no certificate authorities" in done.stderr, done
+    # Nothing listens there, and that is what is told.
+    done = run(tmp_path, simulator, "http://127.0.0.1:9", **none)
+    assert done.returncode == 1 and "nothing listens there" in done.stderr, done
+    # PEM whose content is no certificate.
+    garbage = tmp_path / "garbage.pem"
+    garbage.write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    done = run(tmp_path, simulator, url, AWS_CA_BUNDLE=str(garbage))
+    assert done.returncode == 2 and "AWS_CA_BUNDLE is" in done.stderr, done

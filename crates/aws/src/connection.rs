@@ -1,9 +1,17 @@
 //! What to do where a server is not reached, by what went wrong on the way.
 
+use crate::trust;
+
 /// What to do about a call that did not reach its server, by the words of the error; nothing where they do not say.
 pub fn connection_hint(reason: &str) -> Option<&'static str> {
     let reason = reason.to_lowercase();
     let says = |words: &str| reason.contains(words);
+    if says("unknownissuer") && trust::none_found() {
+        return Some(
+            "this machine has no certificate authorities, so that no server can be trusted: install them (the package \
+             ca-certificates), or set SSL_CERT_FILE or AWS_CA_BUNDLE to a file of them",
+        );
+    }
     if says("unknownissuer") {
         return Some(
             "its certificate is of an authority that this machine does not trust: where a company's proxy reads TLS, set \

@@ -108,8 +108,12 @@ async fn default_chain() -> Result<SdkConfig, EnvironmentError> {
     let bundle = bundle.or_else(|| profiles.get("ca_bundle").map(|path| ("ca_bundle of the profile", path.to_owned())));
     // Every client has attempts of its own, so the environment's are not looked at: the SDK panics at those it does not know.
     let mut loader = aws_config::defaults(BehaviorVersion::latest()).retry_config(RetryConfig::standard());
-    if let Some((name, path)) = bundle.filter(|(_, path)| !path.is_empty()) {
-        loader = loader.http_client(trust::with_bundle(name, &path)?);
+    let client = match bundle.filter(|(_, path)| !path.is_empty()) {
+        Some((name, path)) => Some(trust::with_bundle(name, &path)?),
+        None => trust::without_authorities(),
+    };
+    if let Some(client) = client {
+        loader = loader.http_client(client);
     }
     Ok(loader.load().await)
 }

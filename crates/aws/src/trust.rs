@@ -8,6 +8,7 @@ use aws_smithy_http_client::{Builder, Connector};
 use aws_types::sdk_config::SharedHttpClient;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A client that trusts the authorities of a file in place of the system's, as the AWS CLI does. `name` is where the path is
 /// from.
@@ -18,7 +19,8 @@ pub(crate) fn with_bundle(name: &str, path: &str) -> Result<SharedHttpClient, En
     let file = std::fs::read(path).map_err(|error| failed(&error))?;
     let mut certificates = 0;
     for certificate in CertificateDer::pem_slice_iter(&file) {
-        certificate.map_err(|error| failed(&error))?;
+        let certificate = certificate.map_err(|error| failed(&error))?;
+        webpki::anchor_from_trusted_cert(&certificate).map_err(|error| failed(&error))?;
         certificates += 1;
     }
     if certificates == 0 {
@@ -29,9 +31,32 @@ pub(crate) fn with_bundle(name: &str, path: &str) -> Result<SharedHttpClient, En
     Ok(client(context, ProxyConfig::from_env()))
 }
 
-/// A client that asks loopback alone, so that no proxy of the environment is asked for it.
+/// Whether this machine was found to have no certificate authority.
+static NONE_FOUND: AtomicBool = AtomicBool::new(false);
+
+/// Whether this machine was found to have no certificate authority, so that no server is trusted.
+pub(crate) fn none_found() -> bool {
+    NONE_FOUND.load(Ordering::Relaxed)
+}
+
+/// A client that trusts nobody, where this machine has no certificate authority: the SDK's own panics there. Servers without TLS
+/// can be asked all the same. Nothing where there is one.
+pub(crate) fn without_authorities() -> Option<SharedHttpClient> {
+    let found = rustls_native_certs::load_native_certs().certs;
+    if found.iter().any(|certificate| webpki::anchor_from_trusted_cert(certificate).is_ok()) {
+        return None;
+    }
+    NONE_FOUND.store(true, Ordering::Relaxed);
+    Some(client(trusting_nobody()?, ProxyConfig::from_env()))
+}
+
+fn trusting_nobody() -> Option<TlsContext> {
+    TlsContext::builder().with_trust_store(TrustStore::empty()).build().ok()
+}
+
+/// A client that asks loopback alone, without TLS, so that no proxy of the environment is asked for it.
 pub(crate) fn without_proxy() -> SharedHttpClient {
-    client(TlsContext::default(), ProxyConfig::disabled())
+    client(trusting_nobody().unwrap_or_default(), ProxyConfig::disabled())
 }
 
 fn client(context: TlsContext, proxy: ProxyConfig) -> SharedHttpClient {

@@ -65,6 +65,33 @@ fn a_trend_table_of_a_dropped_day_that_is_lost_is_told_and_no_later_day_is_compu
 }
 
 #[test]
+fn what_is_lost_of_a_dropped_day_is_taken_from_its_month_where_that_has_it() {
+    let all = COMPACT.replace("[", "[\"compliance_trends\", \"pack_status\", ");
+    let (scene, pipeline) = kept(&drops_five().replace(COMPACT, &all));
+    maintain(&scene, &pipeline, &["--apply"]);
+    is_sound(&scene, &pipeline, &[]);
+    let before = of_trends(tables(&scene));
+    for (table, day) in [("compliance_trends", DAYS[4]), ("compliance_trends", DAYS[0]), ("pack_status", DAYS[4])] {
+        let lost = of_day(&scene, table, day);
+        let whole = std::fs::read(&lost).expect("read");
+        for damaged in [None, Some(&whole[..9])] {
+            match damaged {
+                None => std::fs::remove_file(&lost).expect("removed"),
+                Some(part) => std::fs::write(&lost, part).expect("cut"),
+            }
+            let ended = command(&scene, &["trends", &pipeline]);
+            assert_eq!(ended.code, Some(0), "{table} of {day}: {ended:?}");
+            assert!(ended.stdout.contains("2 of 2 days were as their snapshots say"), "{ended:?}");
+            // It is told for as long as it is not restored.
+            assert_eq!(command(&scene, &["verify", &pipeline]).code, Some(1), "{table} of {day}");
+        }
+        std::fs::write(&lost, whole).expect("restored");
+    }
+    assert_eq!(of_trends(tables(&scene)), before);
+    is_sound(&scene, &pipeline, &[]);
+}
+
+#[test]
 fn a_table_of_a_dropped_day_that_is_damaged_or_gone_is_not_said_to_be_computed_again() {
     let (scene, pipeline) = dropped();
     std::fs::remove_file(of_day(&scene, "pack_changes", DAYS[1])).expect("removed");

@@ -77,11 +77,6 @@ fn w2_w6_f16_what_would_fail_every_call_is_one_line_that_names_it_and_wrong_usag
         ),
         (vec![("AWS_CA_BUNDLE", "/gone.pem")], "AWS_CA_BUNDLE is \"/gone.pem\", which is no file of PEM certificates"),
         (vec![("AWS_CA_BUNDLE", "/dev/null")], "it has no certificate"),
-        (vec![("AWS_WEB_IDENTITY_TOKEN_FILE", "")], "AWS_WEB_IDENTITY_TOKEN_FILE is set and empty"),
-        (
-            vec![("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "/gone")],
-            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE is \"/gone\", and it cannot be read",
-        ),
         (vec![("AWS_EXECUTION_ENV", "a\nb")], "AWS_EXECUTION_ENV has '\\n' in it"),
     ] {
         let ended = asking(&variables);

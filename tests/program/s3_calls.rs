@@ -357,14 +357,21 @@ fn a_glue_that_answers_nothing_is_not_taken_for_one_that_has_nothing() {
     for body in ["", "{}", "[]"] {
         let (url, asked) =
             crate::support::answers::serve(move |_, _| ("200 OK", "application/x-amz-json-1.1", body.to_owned()));
+        std::fs::create_dir_all(scene.path("glue/bucket")).expect("a bucket");
+        let (s3, _) = scene.runtime.block_on(serve(&scene.path("glue"), Calls::default()));
+        let lake =
+            format!("url = \"s3://bucket/lake\"\nregion = \"us-east-1\"\nendpoint_url = \"{s3}\"\npath_style = true");
         let catalog = format!("[catalog]\ndatabase = \"d\"\nregion = \"us-east-1\"\nendpoint_url = \"{url}\"\n");
-        let lake = "url = \"s3://bucket/lake\"\nregion = \"us-east-1\"\nendpoint_url = \"http://127.0.0.1:9\"";
-        let path = scene.write_pipeline(lake, "");
+        let path = scene.write_pipeline(&lake, "");
         let text = std::fs::read_to_string(&path).expect("read");
         std::fs::write(&path, text + &catalog).expect("written");
-        let ended = run(scene.command_with_keys(&["catalog", &path.display().to_string()]));
+        let mut command = scene.command(&["catalog", &path.display().to_string()]);
+        command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
+        let ended = run(command);
         assert_eq!(ended.code, Some(1), "{body:?}: {ended:?}");
+        assert!(ended.stderr.contains("this is not Glue's own answer"), "{body:?}: {ended:?}");
         let asked = asked.lock().expect("no panic");
+        assert!(asked.iter().any(|request| request.contains("GetDatabase")), "{body:?}: {asked:?}");
         assert!(!asked.iter().any(|request| request.contains("CreateTable")), "{body:?}: nothing is made: {asked:?}");
     }
 }

@@ -157,7 +157,8 @@ fn a_file_of_a_newer_compline_is_refused_and_left_as_it_is() {
     let bytes = std::fs::read(&path).expect("read");
     // The footer says the version as plain text.
     let at = find(&bytes, b"compline.schema_version").expect("its key");
-    let digit = at + bytes[at..].iter().position(|byte| *byte == b'3').expect("its value");
+    let version = u8::try_from(compline_model::SCHEMA_VERSION).expect("one digit");
+    let digit = at + bytes[at..].iter().position(|byte| *byte == b'0' + version).expect("its value");
     let mut newer = bytes.clone();
     newer[digit] = b'9';
     std::fs::write(&path, &newer).expect("written");

@@ -24,7 +24,7 @@ def test_every_file_has_the_same_schema_and_no_partition_column(lake, table):
     for file in files:
         assert pq.read_schema(file).equals(first)
         metadata = pq.read_metadata(file)
-        assert metadata.metadata[b"compline.schema_version"] == b"3" and b"ARROW:schema" not in metadata.metadata
+        assert metadata.metadata[b"compline.schema_version"] == b"4" and b"ARROW:schema" not in metadata.metadata
         for group in range(metadata.num_row_groups):
             column = metadata.row_group(group).column(0)
             assert column.compression == "ZSTD" and column.is_stats_set

@@ -66,6 +66,10 @@ const REACH_STS: &str = "credentials are fetched over the network, those of a ro
     this machine needs it?";
 const NOT_STS: &str = "who gives credentials, such as STS, did not answer as it does: a proxy or a firewall may answer in its place, or \
     AWS_ENDPOINT_URL_STS (or AWS_ENDPOINT_URL) is another server's";
+const EXPIRED: &str = "the credentials have ended: sign in again";
+const CLOCK: &str = "is this machine's clock right, and the secret key that of the access key id?";
+const UNKNOWN_KEY: &str = "STS does not know the access key id: is it of this AWS partition, and is the region, if it is an opt-in one, \
+    switched on for the account?";
 const SIGN_IN: &str = "sign in, or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
 
 /// What to do about credentials that could not be had, by the words of the error.
@@ -77,7 +81,11 @@ pub fn credentials_hint(reason: &str) -> &'static str {
         () if says("regiondisabled") => REGION_IS_OFF,
         () if says("invalididentitytoken") => NO_PROVIDER,
         () if says("accessdenied") => MAY_ASSUME,
-        () if says("unhandled error") || says("parsing xml") || says("response error") => NOT_STS,
+        () if says("expiredtoken") => EXPIRED,
+        () if says("signaturedoesnotmatch") || says("requestexpired") => CLOCK,
+        () if says("invalidclienttokenid") => UNKNOWN_KEY,
+        // With a code in parentheses it is an error of STS that the SDK has no name for.
+        () if says("unhandled error:") || says("parsing xml") || says("response error") => NOT_STS,
         () if says("assumerole") => MAY_ASSUME,
         () if says("io error") || says("timeout") => REACH_STS,
         () => SIGN_IN,
@@ -122,6 +130,13 @@ mod tests {
             ("InvalidIdentityToken: No OpenIDConnect provider found", "OIDC provider"),
             ("AccessDenied: not authorized to perform sts:AssumeRole", "trust policy"),
             ("service error: unhandled error: Error", "a proxy or a firewall"),
+            (
+                "service error: unhandled error (InvalidClientTokenId): Error { code: \"InvalidClientTokenId\"",
+                "does not know the access key",
+            ),
+            ("service error: unhandled error (SignatureDoesNotMatch): Error", "clock right"),
+            ("service error: unhandled error (ExpiredToken): Error", "sign in again"),
+            ("service error: unhandled error (Throttling): Error", "sign in"),
             ("service error: unhandled error: error parsing XML: no root element", "a proxy or a firewall"),
             ("response error: end of file before message length reached", "a proxy or a firewall"),
             ("dispatch failure: io error: connection refused", "over the network"),

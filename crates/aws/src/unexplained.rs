@@ -23,7 +23,7 @@ pub fn start_of(body: Option<&[u8]>) -> String {
     }
 }
 
-/// Words of a stranger on one line.
+/// The text of an unexpected answer, on one line.
 fn printable(text: &str) -> String {
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     words.chars().take(MAX_SHOWN).map(|letter| if letter.is_control() { ' ' } else { letter }).collect()

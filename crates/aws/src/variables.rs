@@ -27,18 +27,19 @@ pub(crate) fn check(variable: impl Fn(&str) -> Option<String>) -> Result<(), Env
             )));
         }
     }
-    // Where they are empty the SDK opens "".
-    for name in ["AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"] {
-        match variable(name) {
-            Some(path) if path.is_empty() => {
-                return Err(EnvironmentError(format!(
-                    "{name} is set and empty: set it to the path of the token's file, or unset it"
-                )));
-            }
-            Some(path) if name.starts_with("AWS_CONTAINER") => {
-                token_file(name, &path, "is the Pod Identity agent's token mounted there?")?
-            }
-            _ => {}
+    let is_set = |name: &str| variable(name).is_some_and(|value| !value.is_empty());
+    // Keys win over all that follows, whatever state that is in.
+    if !is_set("AWS_ACCESS_KEY_ID") {
+        let name = "AWS_WEB_IDENTITY_TOKEN_FILE";
+        if is_set("AWS_ROLE_ARN") && variable(name).is_some_and(|path| path.is_empty()) {
+            // The SDK would open "".
+            let what = format!("{name} is set and empty: set it to the path of the token's file, or unset it");
+            return Err(EnvironmentError(what));
+        }
+        let name = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
+        let is_asked = is_set("AWS_CONTAINER_CREDENTIALS_FULL_URI") || is_set("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
+        if is_asked && let Some(path) = variable(name) {
+            token_file(name, &path, "is the Pod Identity agent's token mounted there?")?;
         }
     }
     let role = variable("AWS_ROLE_ARN").filter(|role| !role.is_empty());
@@ -107,11 +108,22 @@ mod tests {
             assert!(error.starts_with("AWS_WEB_IDENTITY_TOKEN_FILE is ") && error.contains(reason), "{error}");
         }
         assert_eq!(said(&[("AWS_WEB_IDENTITY_TOKEN_FILE", &path("token"))]), None);
-        for name in ["AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"] {
-            let error = said(&[(name, "")]).expect("an error");
-            assert!(error.starts_with(&format!("{name} is set and empty")), "{error}");
-            let error = said(&[(name, &path("missing"))]).expect("an error");
-            assert!(error.starts_with(&format!("{name} is ")) && error.contains("missing"), "{error}");
+        let role = ("AWS_ROLE_ARN", "arn:aws:iam::000000000001:role/x");
+        let empty = [role, ("AWS_WEB_IDENTITY_TOKEN_FILE", "")];
+        let error = said(&empty).expect("an error");
+        assert!(error.starts_with("AWS_WEB_IDENTITY_TOKEN_FILE is set and empty"), "{error}");
+        let missing = path("missing");
+        let uri = ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://x");
+        let gone = [uri, ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", &missing)];
+        let error = said(&gone).expect("an error");
+        assert!(
+            error.starts_with("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE is ") && error.contains("missing"),
+            "{error}"
+        );
+        // Where keys are set, or nobody asks, nothing opens them.
+        for sound in [&empty, &gone] {
+            assert_eq!(said(&[&sound[..], &[("AWS_ACCESS_KEY_ID", "AKIA")]].concat()), None);
+            assert_eq!(said(&sound[1..]), None);
         }
         assert!(
             said(&[("AWS_EXECUTION_ENV", "a\nb")]).is_some_and(|error| error.starts_with("AWS_EXECUTION_ENV has "))

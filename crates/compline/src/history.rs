@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How far back what a day's trends say may come from: the day that the longest window is compared with is at most this old.
-const TRENDS_REACH_DAYS: u32 = 2 * WINDOWS[WINDOWS.len() - 1];
+pub(crate) const TRENDS_REACH_DAYS: u32 = 2 * WINDOWS[WINDOWS.len() - 1];
 
 /// Ledgers read at once: enough to hide the way to S3.
 const READ_CONCURRENCY: usize = 16;
@@ -73,33 +73,42 @@ impl History {
 
     /// Looks into the lake for what the lists alone do not say.
     async fn completed(self, lake: &Lake, dataset: &Dataset) -> anyhow::Result<Self> {
-        let listed = self.with_dropped_statuses(lake, dataset).await?.with_restored(lake, dataset).await?;
-        listed.with_dropped_without_trends(lake, dataset).await
+        self.with_dropped_statuses(lake, dataset).await?.with_restored(lake, dataset).await
     }
 
-    /// Looks for dropped days whose trends are gone, as far back as the first snapshot may look at them: nights that failed and
-    /// days that are facts only have none either, and the ledger tells them apart.
-    async fn with_dropped_without_trends(mut self, lake: &Lake, dataset: &Dataset) -> anyhow::Result<Self> {
+    /// Looks for dropped days of an aggregator whose trends are gone, as far back as its first snapshot may look at them: runs that
+    /// failed and days that are facts only have none either, and the ledger tells them apart. One that cannot be read says nothing.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub(crate) async fn with_dropped_of(
+        mut self,
+        lake: &Lake,
+        dataset: &Dataset,
+        id: &AggregatorId,
+    ) -> anyhow::Result<Self> {
+        let first = self.snapshots.get(id).and_then(BTreeSet::first).copied();
+        let (Some(first), Some(ledgers)) = (first, self.ledgers.get(id)) else { return Ok(self) };
         let none = BTreeSet::new();
-        for (id, snapshots) in &self.snapshots {
-            let Some(first) = snapshots.first().copied() else { continue };
-            let trends = self.trends.get(id).unwrap_or(&none);
-            let Some(ledgers) = self.ledgers.get(id) else { continue };
-            let without =
-                ledgers.range(first.minus_days(TRENDS_REACH_DAYS)..first).filter(|date| !trends.contains(date));
-            let each = without.map(async |date| Ok((*date, Ledger::sound(lake, id, *date).await?)));
-            let ledgers: Vec<(SnapshotDate, Option<Ledger>)> = stream::iter(each)
-                .buffer_unordered(READ_CONCURRENCY)
-                .map(|read: anyhow::Result<_>| read)
-                .try_collect()
-                .await?;
-            let gone = ledgers.into_iter().filter(|(_, ledger)| {
-                ledger.as_ref().is_some_and(|ledger| ledger.is_dropped() && !ledger.has_no(dataset.trends))
-            });
-            let gone: BTreeSet<SnapshotDate> = gone.map(|(date, _)| date).collect();
-            if !gone.is_empty() {
-                self.without_trends.insert(id.clone(), gone);
-            }
+        let trends = self.trends.get(id).unwrap_or(&none);
+        let without = ledgers.range(first.minus_days(TRENDS_REACH_DAYS)..first).filter(|date| !trends.contains(date));
+        let each = without.map(async |date| -> anyhow::Result<Option<SnapshotDate>> {
+            let ledger = match Ledger::sound(lake, id, *date).await {
+                // As one in an archive class: it costs no run.
+                Err(error) if crate::journal::is_unreadable(&error) => {
+                    tracing::warn!(error = format!("{error:#}"), %date, "not known whether the day was dropped");
+                    None
+                }
+                ledger => ledger?,
+            };
+            let is_gone = ledger.is_some_and(|ledger| ledger.is_dropped() && !ledger.has_no(dataset.trends));
+            Ok(is_gone.then_some(*date))
+        });
+        let gone: Vec<Option<SnapshotDate>> =
+            stream::iter(each).buffer_unordered(READ_CONCURRENCY).try_collect().await?;
+        let gone: BTreeSet<SnapshotDate> = gone.into_iter().flatten().collect();
+        if !gone.is_empty() {
+            self.without_trends.insert(id.clone(), gone);
         }
         Ok(self)
     }
@@ -127,6 +136,11 @@ impl History {
     /// Whether it is noted in the lake that the state of a day is not retained.
     pub(crate) fn status_is_noted(&self, id: &AggregatorId, date: SnapshotDate) -> bool {
         self.noted.get(id).is_some_and(|from| date < *from)
+    }
+
+    /// The first day whose state is retained, as the settings say.
+    pub(crate) fn statuses_from(&self) -> Option<SnapshotDate> {
+        self.statuses_from
     }
 
     /// Whether the settings say that the state of a day is retained.

@@ -444,7 +444,7 @@ impl Pending {
 const FIRST_DAY: SnapshotDate = SnapshotDate::FIRST;
 
 /// Whether an error says that a file is there and cannot be read, now or later, whatever the store does.
-fn is_unreadable(error: &anyhow::Error) -> bool {
+pub(crate) fn is_unreadable(error: &anyhow::Error) -> bool {
     of_lake(error).any(|error| error.kind != SinkErrorKind::Transient)
 }
 

@@ -348,6 +348,7 @@ async fn store_state(
 ) -> anyhow::Result<Result<(), String>> {
     let dataset = &Dataset::PACKS;
     let history = History::of(lake, inventory, dataset, session.settings.keep.statuses_from(session.today())).await?;
+    let history = history.with_dropped_of(lake, dataset, id).await?;
     let span = Span { from: Some(date), to: Some(date) };
     let computing = Computing { lake, dataset, history: &history, id, span, state_of: Some(date), on_day: &|_| {} };
     let computed = match computing.compute(None, None).await {
@@ -380,7 +381,7 @@ async fn proven(
     for date in dates {
         // The row of a ledger that cannot be read could not say that the day was dropped.
         let ledger = Ledger::sound(lake, id, *date).await?.unwrap_or_default();
-        if !proof.holds(*date, &ledger).await? {
+        if !proof.holds(*date, &ledger, false).await? {
             return Ok((proven, Some(*date)));
         }
         proven.push(*date);

@@ -25,19 +25,29 @@ impl<'a> Proof<'a> {
         Ok(Self { lake, dataset, id, inventory, months: BTreeMap::new() })
     }
 
-    /// Whether those of the day's snapshot files that are there are byte for byte the ones that were committed last, and verified
-    /// months were made from them.
+    /// Whether the day's snapshot files are byte for byte the ones that were committed last, and verified months were made from
+    /// them. Where a drop was stopped, those that are left are.
     ///
     /// # Errors
     /// A store that does not answer.
-    pub(crate) async fn holds(&mut self, date: SnapshotDate, ledger: &Ledger) -> anyhow::Result<bool> {
+    pub(crate) async fn holds(
+        &mut self,
+        date: SnapshotDate,
+        ledger: &Ledger,
+        was_stopped: bool,
+    ) -> anyhow::Result<bool> {
         // Without the row of its commit nothing says what the day was.
         if ledger.last_commit().is_none() {
             return Ok(false);
         }
         for table in self.dataset.snapshot() {
             let partition = Partition { table, date, aggregator: self.id.clone() };
-            let Some(own) = self.lake.sha256_of(&partition, Place::Table).await? else { continue };
+            let Some(own) = self.lake.sha256_of(&partition, Place::Table).await? else {
+                if was_stopped {
+                    continue;
+                }
+                return Ok(false);
+            };
             if ledger.committed_sha256(table).is_some_and(|committed| *committed != own) {
                 return Ok(false);
             }

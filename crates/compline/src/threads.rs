@@ -9,8 +9,10 @@ use std::sync::{Arc, RwLock};
 use std::thread::{Builder, available_parallelism};
 use tokio::runtime::Runtime;
 
-/// Threads of ours, of Polars' two pools, and some that read and write.
-const THREADS_PER_CORE: usize = 3;
+/// What the number of our own threads is taken from, as Tokio does.
+const TOKIO_WORKER_THREADS: &str = "TOKIO_WORKER_THREADS";
+
+/// Threads beside those of the pools: some that read and write.
 const MORE_THREADS: usize = 8;
 
 /// Files and connections open at once in a small run.
@@ -25,20 +27,24 @@ const MAX_THREADS: usize = 1024;
 /// # Errors
 /// A variable that Polars panics at, or limits of this process in which no run can be done.
 pub(crate) fn runtime() -> Result<Runtime, Failure> {
-    check_variable(std::env::var_os(POLARS_MAX_THREADS).map(|value| value.to_string_lossy().into_owned()))
-        .map_err(Failure::Usage)?;
+    let variable = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
     let cores = available_parallelism().map_or(1, NonZero::get);
-    try_threads(cores * THREADS_PER_CORE + MORE_THREADS).map_err(Failure::Run)?;
+    let of_polars = of_polars(variable(POLARS_MAX_THREADS), cores).map_err(Failure::Usage)?;
+    // Tokio panics at what is no number.
+    let given = variable(TOKIO_WORKER_THREADS).and_then(|threads| threads.parse().ok());
+    let workers = given.filter(|threads| (1..=MAX_THREADS).contains(threads)).unwrap_or(cores);
+    // Polars has two pools.
+    try_threads(workers + 2 * of_polars + MORE_THREADS).map_err(Failure::Run)?;
     try_files().map_err(Failure::Run)?;
-    // As many as otherwise, but whatever TOKIO_WORKER_THREADS is.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(cores).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
     runtime.context("cannot start threads").map_err(Failure::Run)
 }
 
-fn check_variable(threads: Option<String>) -> anyhow::Result<()> {
-    let Some(threads) = threads else { return Ok(()) };
+/// The size of each of Polars' pools.
+fn of_polars(given: Option<String>, cores: usize) -> anyhow::Result<usize> {
+    let Some(threads) = given else { return Ok(cores) };
     match threads.parse() {
-        Ok(1..=MAX_THREADS) => Ok(()),
+        Ok(count @ 1..=MAX_THREADS) => Ok(count),
         _ => Err(anyhow!("{POLARS_MAX_THREADS} is {threads:?}: allowed is 1 to {MAX_THREADS}; set or unset it")),
     }
 }
@@ -110,10 +116,11 @@ mod tests {
     #[test]
     fn w2_a_number_of_threads_that_polars_panics_at_is_wrong_usage() {
         for wrong in ["0", "", "abc", "100000", "-1", "1.5"] {
-            let error = check_variable(Some(wrong.to_owned())).expect_err("an error").to_string();
+            let error = of_polars(Some(wrong.to_owned()), 4).expect_err("an error").to_string();
             assert!(error.starts_with("POLARS_MAX_THREADS is "), "{error}");
         }
-        assert!(check_variable(None).is_ok() && check_variable(Some("2".to_owned())).is_ok());
+        assert_eq!(of_polars(None, 4).expect("the cores"), 4);
+        assert_eq!(of_polars(Some("2".to_owned()), 4).expect("as given"), 2);
     }
 
     #[test]

@@ -103,6 +103,7 @@ pub(crate) async fn verify(
         for attempt in 1.. {
             let pending = Journal::peek(lake, id).await?;
             let history = History::of(lake, &inventory, &Dataset::PACKS, keep.statuses_from(today)).await?;
+            let history = history.with_dropped_of(lake, &Dataset::PACKS, id).await?;
             let progress = &session.progress;
             let verifying = Verifying {
                 lake,
@@ -253,12 +254,14 @@ impl Verifying<'_> {
         let each = noted.map(async |date| Ledger::unread_documents(lake, id, date).await.map(|unread| (date, unread)));
         let each: Vec<(SnapshotDate, Vec<RunId>)> =
             stream::iter(each).buffered(DOCUMENTS_CONCURRENCY).try_collect().await?;
-        for (date, run_id) in each.into_iter().flat_map(|(date, unread)| unread.into_iter().map(move |run| (date, run)))
+        for (date, run_id) in
+            each.into_iter().flat_map(|(date, unread)| unread.into_iter().map(move |run_id| (date, run_id.to_string())))
         {
-            let what = format!(
-                "the document of run {run_id} of {date} in _compline/ledger cannot be read: `compline verify FILE --repair` writes it again \
-                 from the ledger"
-            );
+            let how = match ledgers[&date].rows().iter().any(|row| row.run_id == run_id) {
+                true => "`compline verify FILE --repair` writes it again from the ledger",
+                false => "the ledger has no such run, so move it away",
+            };
+            let what = format!("the document of run {run_id} of {date} in _compline/ledger cannot be read: {how}");
             found.problems.push(Problem::of(date, what));
             found.unread_documents.insert(date);
         }

@@ -198,9 +198,11 @@ where
             let body = response.raw().body().bytes().map(Bytes::copy_from_slice).unwrap_or_default();
             let answer = Answer { status: response.raw().status().as_u16(), body, ..answer.clone() };
             let reason = causes(error);
-            let is_cut = ["end of file", "incomplete", "connection closed"].iter().any(|cut| reason.contains(cut));
+            let is_cut = ["end of file before message length", "connection closed before"]
+                .iter()
+                .any(|cut| reason.contains(cut));
             let unread = |reason| BodyError { field: String::new(), reason, is_cut };
-            // What arrived of a body that breaks off is not kept, so that it seems empty.
+            // What arrived of a body that breaks off is not retained, so that it seems empty.
             let error = match body_error.filter(|_| !is_cut) {
                 Some(error) => error,
                 None => unread(reason),

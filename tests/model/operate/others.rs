@@ -34,18 +34,10 @@ pub(super) fn repair(world: &mut World, file: File, fault: Fault) -> Result<Afte
         Some(1)
             if is_fault(fault)
                 || all.iter().any(|id| is_hindered(world, id))
-                || ended.stdout.contains("there is no snapshot of any aggregator")
-                // A month is for `maintain` to make again.
-                || is_of_months(&ended.stdout) => {}
+                || ended.stdout.contains("there is no snapshot of any aggregator") => {}
         code => return Err(format!("`verify --repair` ended with {code:?}: {}{}", ended.stdout, ended.stderr)),
     }
     Ok(After { is_verified: true, ..After::default() })
-}
-
-/// Whether every problem, and there is one, is of a month.
-fn is_of_months(told: &str) -> bool {
-    let mut problems = told.lines().filter(|line| line.contains("problem: ")).peekable();
-    problems.peek().is_some() && problems.all(|line| line.contains("makes it again"))
 }
 
 pub(super) fn maintain(world: &mut World, file: File, fault: Fault) -> Result<After, String> {

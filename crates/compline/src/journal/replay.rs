@@ -9,8 +9,6 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use compline_model::{AggregatorId, Dataset, RunId, SnapshotDate};
 use compline_sink::{JournalEntry, Lake, Partition, Place};
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 /// What became of what a stopped run intended.
 enum Rolled {
@@ -89,10 +87,19 @@ impl Journal {
 
     /// Completes drops that a stopped run began. Gives which files stay that should not, in words: they stop nothing.
     async fn finish_drops(&mut self, drops: &[Drop]) -> Vec<String> {
+        let Some(first) = drops.first() else { return Vec::new() };
         let (lake, id) = (self.lake.clone(), self.id.clone());
-        let (mut proofs, mut left) = (BTreeMap::new(), Vec::new());
+        let opened = match super::dataset(&first.dataset) {
+            Ok(dataset) => Proof::open(&lake, dataset, &id).await.map(|proof| (dataset, proof)),
+            Err(error) => Err(error),
+        };
+        let (dataset, mut proof) = match opened {
+            Ok(opened) => opened,
+            Err(error) => return vec![format!("the files of days that were dropped stay: {error:#}")],
+        };
+        let mut left = Vec::new();
         for drop in drops {
-            match finish_drop(&lake, &id, drop, &mut proofs).await {
+            match finish_drop(&lake, dataset, &id, drop, &mut proof).await {
                 Ok(()) => self.completed.extend(drop.snapshot_date.parse::<SnapshotDate>()),
                 Err(error) => {
                     left.push(format!("the files of {}, which was dropped, stay: {error:#}", drop.snapshot_date));
@@ -257,13 +264,14 @@ impl Intent {
 
 /// Completes a drop that a stopped run began: where the ledger says that the day was dropped, its files go, if it can still be
 /// proven that its months have them. Where it does not yet, the day stays, and the next `maintain` proves it again.
-async fn finish_drop<'a>(
-    lake: &'a Lake,
-    id: &'a AggregatorId,
+async fn finish_drop(
+    lake: &Lake,
+    dataset: &Dataset,
+    id: &AggregatorId,
     drop: &Drop,
-    proofs: &mut BTreeMap<&'static str, Proof<'a>>,
+    proof: &mut Proof<'_>,
 ) -> anyhow::Result<()> {
-    let (dataset, date) = (super::dataset(&drop.dataset)?, drop.snapshot_date.parse()?);
+    let date = drop.snapshot_date.parse()?;
     let ledger = match Ledger::in_file(lake, id, date).await {
         // A damaged ledger costs its own day: the files stay.
         Err(error) if is_damage(&error) => {
@@ -275,12 +283,11 @@ async fn finish_drop<'a>(
     if ledger.last_change().is_none_or(|last| last.run_id != drop.row.run_id) {
         return Ok(());
     }
-    let proof = match proofs.entry(dataset.name) {
-        Entry::Occupied(open) => open.into_mut(),
-        Entry::Vacant(not_open) => not_open.insert(Proof::open(lake, dataset, id).await?),
-    };
-    if !proof.holds(date, &ledger).await? {
-        bail!("its months do not have these very files; `compline maintain FILE --apply` makes them again");
+    if !proof.holds(date, &ledger, true).await? {
+        bail!(
+            "its months do not have these very files: restore what `compline verify` names, or where it names nothing else \
+             `compline maintain FILE --apply` makes them again"
+        );
     }
     Ok(lake.remove(&Partition::of_tables(&dataset.snapshot(), date, id)).await?)
 }

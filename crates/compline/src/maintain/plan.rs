@@ -59,9 +59,18 @@ pub(super) async fn again(
     let (mut plan, mut ledgers) = (Plan::default(), Ledgers::default());
     let lost = plan.lost(lake, inventory, id, &mut ledgers).await?;
     for month in months {
-        if !(Dataset::PACKS.snapshot().contains(&month.table) && lost.contains(&month.month)) {
-            plan.month(lake, inventory, month.clone(), &mut ledgers, true).await?;
+        let of_snapshot = Dataset::PACKS.snapshot().contains(&month.table);
+        if of_snapshot && lost.contains(&month.month) {
+            continue;
         }
+        if of_snapshot && let Some(date) = ledgers.unknown_in(lake, inventory, month).await? {
+            let key = month.key();
+            plan.notes.push(format!(
+                "{key} is left as it is: the ledger of {date} does not say which file was committed, so that the month's may be it"
+            ));
+            continue;
+        }
+        plan.month(lake, inventory, month.clone(), &mut ledgers, true).await?;
     }
     Ok(plan)
 }
@@ -253,6 +262,21 @@ impl Ledgers {
             Entry::Occupied(read) => read.into_mut(),
             Entry::Vacant(unread) => unread.insert(Ledger::sound(lake, id, date).await?.unwrap_or_default()),
         })
+    }
+
+    /// A day of a month of which the ledger, as that of an older version, does not say the SHA-256 of the file that was committed.
+    async fn unknown_in(
+        &mut self,
+        lake: &Lake,
+        inventory: &Inventory,
+        month: &Month,
+    ) -> anyhow::Result<Option<SnapshotDate>> {
+        for date in inventory.days_of(month) {
+            if self.of_day(lake, &month.aggregator, date).await?.committed_sha256(month.table).is_none() {
+                return Ok(Some(date));
+            }
+        }
+        Ok(None)
     }
 
     /// A day of a month that was committed, or may have been, and has no file of its own.

@@ -173,7 +173,9 @@ async fn caller(shared: &Shared<'_>, aggregator: &AggregatorSettings) -> anyhow:
         return Ok(Some(caller));
     }
     // Another endpoint of AWS Config may well have no STS beside it, and who asked there is told where it is expected.
-    if settings.fetch.endpoint_url.is_some() {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_elsewhere = settings.fetch.endpoint_url.is_some() || is_set("AWS_ENDPOINT_URL_CONFIG_SERVICE");
+    if is_elsewhere && !is_set("AWS_ENDPOINT_URL_STS") {
         return Ok(None);
     }
     let why = match timeout(CALLER_WAIT, asked).await {

@@ -113,7 +113,7 @@ impl Shared<'_> {
             }
             let partition = |table| Partition { table, date, aggregator: id.clone() };
             // Of a day whose snapshot was dropped its state has the packs, where that was not dropped too.
-            let rows = match dropped.contains(&date) {
+            let rows = match dropped.contains(&date) && !self.history.has_snapshot(id, date) {
                 true => self.session.lake.read(&partition(self.dataset.status), Some(STATE_COLUMNS)).await,
                 false => {
                     let committed = theirs.snapshot_sha256.as_deref();

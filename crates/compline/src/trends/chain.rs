@@ -2,7 +2,7 @@
 
 use super::{Computing, Tonight, damage, is_same};
 use crate::failure::NeedsDropped;
-use crate::history::{History, Span};
+use crate::history::{History, Span, TRENDS_REACH_DAYS};
 use crate::journal::Journal;
 use crate::ledger::Ledger;
 use crate::memory;
@@ -12,7 +12,7 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Date32Type;
 use chrono::{NaiveDate, TimeDelta};
 use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
-use compline_sink::{Lake, Partition};
+use compline_sink::{Lake, Month, Partition};
 use compline_transformer::{RECENT_COLUMNS, Recent, SNAPSHOT_COLUMNS, State, TrendDay, Trends, advance, recent_needed};
 use futures::{StreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +41,10 @@ pub(super) struct Chain<'a> {
     is_writing: bool,
     /// Whether a day is another than it was, so that the states of later ones may be too that are in a month's file alone.
     is_changed: bool,
+    /// Tables of days that were dropped, from their months' files: their own are gone or damaged, and nothing computes them again.
+    from_months: BTreeMap<(Table, SnapshotDate), RecordBatch>,
+    /// The day up to which it was noted that states are not retained.
+    noted_from: Option<SnapshotDate>,
     /// What the day before left.
     before: Option<Before>,
     /// Trend rows of days before the current one, as far as they are needed again.
@@ -84,6 +88,8 @@ impl<'a> Chain<'a> {
             earliest_lacking: lacking.iter().map(|(_, date)| *date).min(),
             is_writing: journal.is_some(),
             is_changed: journal.is_some_and(|journal| journal.trends_from().is_some()),
+            from_months: BTreeMap::new(),
+            noted_from: None,
             before: None,
             recent: BTreeMap::new(),
             damaged: None,
@@ -105,13 +111,12 @@ impl<'a> Chain<'a> {
         span: Span,
         tonight: Option<&Tonight>,
     ) -> anyhow::Result<Option<SnapshotDate>> {
+        self.look_into_months().await?;
         let in_span = |date: &&SnapshotDate| !self.dropped.contains(date) && span.has(**date);
         let Some(mut first) = self.dates.iter().find(in_span).copied() else { return Ok(None) };
         if let Some(earlier) = self.earliest_lacking.filter(|earlier| self.dates.contains(earlier)) {
-            if self.dropped.contains(&earlier) {
-                bail!(self.needs_dropped(first, earlier));
-            }
-            first = first.min(earlier);
+            // Where its month does not have it, whoever goes on from it says so.
+            first = if self.dropped.contains(&earlier) { first } else { first.min(earlier) };
         }
         loop {
             let known = tonight.filter(|tonight| tonight.date == first).map(|tonight| tonight.population.clone());
@@ -121,6 +126,27 @@ impl<'a> Chain<'a> {
                 None => return Ok(Some(first)),
             }
         }
+    }
+
+    /// Looks for what is not there of days that were dropped: the state of the last of them, and their trends.
+    async fn look_into_months(&mut self) -> anyhow::Result<()> {
+        let (status, trends) = (self.dataset.status, self.dataset.trends);
+        let state = self.dropped.last().filter(|last| !self.statuses.contains(last)).map(|last| (status, *last));
+        let first = self.dates.iter().find(|date| !self.dropped.contains(date));
+        let reach = first.map_or(SnapshotDate::FIRST, |first| first.minus_days(TRENDS_REACH_DAYS));
+        let lost = self.dropped.range(reach..).filter(|date| !self.trends.contains(date)).map(|date| (trends, *date));
+        for (table, date) in state.into_iter().chain(lost).collect::<Vec<_>>() {
+            let month = Month { table, month: date.into(), aggregator: self.id.clone() };
+            let Some(rows) = self.lake.day_in_month(&month, date).await? else { continue };
+            tracing::warn!(%date, table = table.name(), "its own file is gone or damaged: going on from its month's");
+            self.from_months.insert((table, date), rows);
+            if table == status {
+                self.statuses.insert(date)
+            } else {
+                self.trends.insert(date)
+            };
+        }
+        Ok(())
     }
 
     fn needs_dropped(&self, date: SnapshotDate, earlier: SnapshotDate) -> NeedsDropped {
@@ -237,6 +263,9 @@ impl<'a> Chain<'a> {
         date: SnapshotDate,
         columns: Option<&'static [&'static str]>,
     ) -> anyhow::Result<RecordBatch> {
+        if let Some(rows) = self.from_months.get(&(table, date)) {
+            return Ok(rows.clone());
+        }
         let partition = self.partition(table, date);
         let read = self.lake.read(&partition, columns).await;
         self.note_damage(table, date, &read);
@@ -300,6 +329,11 @@ impl<'a> Chain<'a> {
         let needed = recent_needed(day.date, &self.comparable_dates(Some(day.population_since)));
         self.recent.retain(|date, _| needed.contains(date));
         let table = self.dataset.trends;
+        for date in &needed {
+            if let Some(rows) = self.from_months.get(&(table, *date)) {
+                self.recent.insert(*date, rows.clone());
+            }
+        }
         let missing: Vec<SnapshotDate> =
             needed.iter().copied().filter(|date| !self.recent.contains_key(date)).collect();
         let this = &*self;
@@ -352,12 +386,17 @@ impl<'a> Chain<'a> {
     pub(super) async fn commit(&mut self, date: SnapshotDate, trends: &Trends) -> anyhow::Result<u64> {
         let mut bytes = 0;
         self.is_changed = true;
+        let status = self.dataset.status;
+        if !self.retains(status, date) && !self.history.status_is_noted(self.id, date) && self.noted_from <= Some(date)
+        {
+            // First, so that nobody takes it for lost, with whatever settings.
+            let from = self.history.statuses_from().unwrap_or(date.next()).max(date.next());
+            self.lake.note_retained_from(self.id, status, from).await?;
+            self.noted_from = Some(from);
+        }
         for (table, rows) in self.tables(trends) {
             if self.retains(table, date) {
                 bytes += self.lake.commit(&self.partition(table, date), rows.clone()).await?.bytes;
-            } else if !self.history.status_is_noted(self.id, date) {
-                // So that nobody takes it for lost, with whatever settings.
-                self.lake.note_retained_from(self.id, table, date.next()).await?;
             }
         }
         self.trends.insert(date);

@@ -9,7 +9,7 @@ use crate::ledger::Ledger;
 use crate::maintain::make_again;
 use crate::session::Session;
 use crate::trends::recompute;
-use compline_model::SnapshotDate;
+use compline_model::{SnapshotDate, Table};
 
 /// Repairs what can be computed again, and removes orphaned objects. Gives why the catalog does not know of it, if it should.
 ///
@@ -23,30 +23,56 @@ pub(crate) async fn repair(session: &Session<'_>, verified: &Verified) -> anyhow
             tracing::warn!(aggregator = %id, "not repaired: it came into the lake after this began; run it again");
             continue;
         }
-        for date in &found.damaged_ledgers {
-            session.guarded(id, rebuild(session, found, *date)).await?;
-        }
-        for date in &found.unread_documents {
-            let lake = session.lake_of(id);
-            session.guarded(id, Ledger::write_documents(&lake, id, *date)).await?;
-        }
-        let done = match session.guarded(id, recompute(session, id, Span::default(), &|_| {})).await {
-            // What cannot be repaired is told of by the next look, and the others are repaired.
-            Err(error) if crate::journal::is_damage(&error) || error.is::<NeedsDropped>() => {
-                tracing::warn!(aggregator = %id, error = format!("{error:#}"), "not repaired");
-                continue;
-            }
-            done => done?,
-        };
-        // After what they are made of.
-        for line in session.guarded(id, make_again(session, id, &found.wrong_months)).await? {
-            tracing::info!("{line}");
-        }
-        done.undone.iter().for_each(|what| tracing::warn!(aggregator = %id, what, "not everything can be completed"));
-        tracing::info!(aggregator = %id, days = done.days.len(), rewritten = done.differed.len(), "recomputed trends");
+        let done = session.guarded(id, aggregator(session, verified, found)).await;
+        // What cannot be repaired is told of by the next look, and the others are repaired.
+        unless_in_the_way(found, done)?;
     }
     session.lake.remove_orphaned(&verified.inventory).await?;
     Ok(completed(session).await)
+}
+
+/// Repairs what there is of an aggregator.
+async fn aggregator(session: &Session<'_>, verified: &Verified, found: &Found) -> anyhow::Result<()> {
+    let (id, lake) = (&found.aggregator, session.lake_of(&found.aggregator));
+    for date in &found.damaged_ledgers {
+        unless_in_the_way(found, rebuild(session, found, *date).await)?;
+    }
+    for date in &found.unread_documents {
+        unless_in_the_way(found, Ledger::write_documents(&lake, id, *date).await)?;
+    }
+    let done = unless_in_the_way(found, recompute(session, id, Span::default(), &|_| {}).await)?;
+    // After what they are made of; those of what is computed only where that could be.
+    let mut months = found.wrong_months.clone();
+    let of_id = verified.inventory.months.keys().filter(|month| month.aggregator == *id);
+    if !found.damaged_ledgers.is_empty() {
+        months.extend(of_id.clone().filter(|month| month.table == Table::Runs).cloned());
+    }
+    match &done {
+        None => months.retain(|month| !month.table.is_derived()),
+        Some(done) if !(done.differed.is_empty() && done.facts_only.is_empty()) => {
+            months.extend(of_id.filter(|month| month.table.is_derived()).cloned());
+        }
+        Some(_) => {}
+    }
+    for line in make_again(session, id, &months).await? {
+        tracing::info!("{line}");
+    }
+    if let Some(done) = done {
+        done.undone.iter().for_each(|what| tracing::warn!(aggregator = %id, what, "not everything can be completed"));
+        tracing::info!(aggregator = %id, days = done.days.len(), rewritten = done.differed.len(), "recomputed trends");
+    }
+    Ok(())
+}
+
+/// What was done; nothing, which is logged, where something that it needs is damaged or gone, or cannot be written.
+fn unless_in_the_way<T>(found: &Found, done: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
+    match done {
+        Err(error) if crate::journal::is_unreadable(&error) || error.is::<NeedsDropped>() => {
+            tracing::warn!(aggregator = %found.aggregator, error = format!("{error:#}"), "not repaired");
+            Ok(None)
+        }
+        done => done.map(Some),
+    }
 }
 
 /// Makes the ledger of a day again.

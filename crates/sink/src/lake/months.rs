@@ -4,6 +4,7 @@ use super::snapshot::as_committed;
 use super::{Inventory, Lake, Partition, Place, Stored, blocking};
 use crate::month_file::{Footer, MonthDays, MonthReader, MonthWriter, days_in, first_guess};
 use crate::{Layout, SinkError, SinkErrorKind};
+use arrow::array::RecordBatch;
 use bytes::Bytes;
 use compline_model::{AggregatorId, SnapshotDate, SnapshotMonth, Table};
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,6 +78,31 @@ impl Lake {
                 Footer::Days(days) => return Ok(days),
                 Footer::Needs(more) => length = more.min(bytes),
             }
+        }
+    }
+
+    /// The rows of a day in a month's object; nothing where there is no object, or none that has the day and can be read.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub async fn day_in_month(&self, month: &Month, date: SnapshotDate) -> Result<Option<RecordBatch>, SinkError> {
+        let key = month.key();
+        let Some(file) = self.store.get(&key).await? else { return Ok(None) };
+        let table = month.table;
+        let read = blocking("decode", move || {
+            let mut reader = MonthReader::open(table, file, &key)?;
+            let order: Vec<SnapshotDate> = reader.days.keys().copied().collect();
+            for day in order {
+                let rows = reader.take_day(day)?;
+                if day == date {
+                    return Ok(Some(rows));
+                }
+            }
+            Ok(None)
+        });
+        match read.await {
+            Err(error) if error.is_damage() => Ok(None),
+            read => read,
         }
     }
 

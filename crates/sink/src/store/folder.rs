@@ -354,7 +354,7 @@ fn failed(doing: &str, path: &Path, error: &io::Error) -> SinkError {
     let hint = (!hint.is_empty()).then(|| hint.to_owned());
     // It is in the place of one object, and costs no other.
     let kind = match error.kind() {
-        ErrorKind::IsADirectory => SinkErrorKind::Damaged,
+        ErrorKind::IsADirectory if doing == "read" => SinkErrorKind::Damaged,
         _ => SinkErrorKind::Permanent,
     };
     SinkError::new(kind, format!("{doing} {}", path.display()), error).hint(hint)

@@ -63,11 +63,14 @@ fn f08_a_clock_that_is_off_is_a_cross_though_the_sdk_corrects_itself() {
     }
 }
 
+const IDENTITY: &str = "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:iam::000000000001:role/x</Arn>\
+                        </GetCallerIdentityResult></GetCallerIdentityResponse>";
+const UNKNOWN_KEY: &str = "<ErrorResponse><Error><Code>InvalidClientTokenId</Code><Message>The security token included in the \
+                           request is invalid.</Message></Error></ErrorResponse>";
+
 /// A command whose caller identity is of the account 000000000001.
 fn as_account_1(scene: &Scene, arguments: &[&str]) -> Command {
-    let identity = "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:iam::000000000001:role/x</Arn>\
-                    </GetCallerIdentityResult></GetCallerIdentityResponse>";
-    let (sts, _) = serve(move |_, _| ("200 OK", "text/xml", identity.to_owned()));
+    let (sts, _) = serve(move |_, _| ("200 OK", "text/xml", IDENTITY.to_owned()));
     let mut command = scene.command_with_keys(arguments);
     command.env("AWS_ENDPOINT_URL_STS", sts);
     command
@@ -117,6 +120,31 @@ fn w6_a_night_whose_caller_sts_does_not_say_is_committed_and_says_so() {
         ended.stderr.contains("the caller identity is not known") && ended.stderr.contains("AccessDenied"),
         "{ended:?}"
     );
+}
+
+#[test]
+fn f17_a_region_that_is_off_for_the_account_is_told_apart_from_a_key_that_nobody_knows() {
+    for (is_known, hint) in [(true, "switch it on"), (false, "are they of this AWS partition")] {
+        let scene = Scene::of_accounts(4);
+        let (pipeline, mut command) = at_aws(&scene);
+        let (sts, asked) = serve(move |_, request| {
+            let answer = match is_known && !request.contains("/eu-west-1/sts/") {
+                true => ("200 OK", IDENTITY),
+                false => ("403 Forbidden", UNKNOWN_KEY),
+            };
+            (answer.0, "text/xml", answer.1.to_owned())
+        });
+        let mut check = scene.command_with_keys(&["check", &pipeline]);
+        for command in [&mut command, &mut check] {
+            command.env("AWS_ENDPOINT_URL_STS", &sts);
+        }
+        let ended = run(command);
+        assert_eq!(ended.code, Some(if is_known { 1 } else { 0 }), "{is_known}: {ended:?}");
+        assert!((ended.stdout.clone() + &ended.stderr).contains(hint), "{is_known}: {ended:?}");
+        assert!(asked.lock().expect("no panic").iter().any(|request| request.contains("/us-east-1/sts/")));
+        let checked = run(check);
+        assert!(checked.stdout.contains("✗ org: caller identity") && checked.stdout.contains(hint), "{checked:?}");
+    }
 }
 
 #[test]

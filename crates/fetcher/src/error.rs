@@ -137,6 +137,37 @@ impl FetchError {
         matches!(&*self.cause, Cause::NotSent { reason, .. } if is_of_credentials(reason))
     }
 
+    /// Whether the key was not known where it was used, or its region is off for the account: AWS says the same of both.
+    pub(crate) fn is_of_unknown_key(&self) -> bool {
+        let says = |text: &str| {
+            ["InvalidClientTokenId", "UnrecognizedClient", "RegionDisabled"].iter().any(|code| text.contains(code))
+        };
+        match &*self.cause {
+            Cause::Service { code, .. } => says(code),
+            Cause::NotSent { reason, .. } => says(reason),
+            _ => false,
+        }
+    }
+
+    /// The same error, of a region that is off: the key is known elsewhere.
+    pub(crate) fn of_region(mut self) -> Self {
+        match &mut *self.cause {
+            Cause::Service { hint, .. } => *hint = Some(REGION_IS_OFF.to_owned()),
+            Cause::NotSent { hint, .. } => *hint = REGION_IS_OFF,
+            _ => {}
+        }
+        self
+    }
+
+    /// Whether the aggregator's region is off for the account, as far as that was asked.
+    pub fn is_of_region(&self) -> bool {
+        match &*self.cause {
+            Cause::Service { hint, .. } => hint.as_deref() == Some(REGION_IS_OFF),
+            Cause::NotSent { hint, .. } => *hint == REGION_IS_OFF,
+            _ => false,
+        }
+    }
+
     /// Whether AWS refuses this operation to this identity, whatever else it may do.
     pub(crate) fn is_denied(&self) -> bool {
         matches!(&*self.cause, Cause::Service { code, .. } if code.starts_with("AccessDenied"))
@@ -160,6 +191,8 @@ impl FetchError {
 const NOT_AWS_CONFIG: &str = "this is not AWS Config: AWS_ENDPOINT_URL moves every service, AWS_ENDPOINT_URL_S3 or \
     lake.endpoint_url moves S3 alone; or a proxy answers in its place";
 
+const REGION_IS_OFF: &str = "the same credentials are good in another region of the AWS partition, so this one is switched off for the \
+    account: switch it on (Account settings, AWS Regions), or is the aggregator in another?";
 const THROTTLED: &str =
     "others use this account's limit too: raise fetch.max_attempts and fetch.operation_timeout_secs, or run later";
 const IN_TROUBLE: &str = "AWS Config, or a proxy before it, is in trouble: run again later";

@@ -6,6 +6,7 @@ use crate::error::{CallContext, FetchError, from_sdk};
 use crate::recorder::Answer;
 use crate::{AggregatorAddress, AggregatorClient, Filter};
 use aws_sdk_config::types::AggregateConformancePackComplianceSummaryGroupKey as GroupKey;
+use compline_model::Region;
 
 /// A list that a run reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +69,20 @@ impl Connector {
     }
 
     async fn ask_identity(&self, address: &AggregatorAddress) -> Result<String, FetchError> {
+        let error = match self.ask_sts(address).await {
+            // A region that is off for the account answers as to a key that it does not know.
+            Err(error) if error.is_of_unknown_key() => error,
+            answer => return answer,
+        };
+        let region = first_of_partition(&address.region);
+        let there = AggregatorAddress { region, ..address.clone() };
+        if there.region == address.region || self.ask_sts(&there).await.is_err() {
+            return Err(error);
+        }
+        Err(error.of_region())
+    }
+
+    async fn ask_sts(&self, address: &AggregatorAddress) -> Result<String, FetchError> {
         let client = self.sts(address).await;
         let sent = client.get_caller_identity().send().await;
         let doing = match &address.role {
@@ -78,4 +93,17 @@ impl Connector {
         let answer = sent.map_err(|error| from_sdk(&error, doing, &context, (None, &Answer::default())))?;
         Ok(answer.arn.unwrap_or_else(|| "an identity without an ARN".to_owned()))
     }
+}
+
+/// A region that is on for every account of the AWS partition that a region is in.
+fn first_of_partition(region: &Region) -> Region {
+    let of = [
+        ("cn-", "cn-north-1"),
+        ("us-gov-", "us-gov-west-1"),
+        ("us-iso-", "us-iso-east-1"),
+        ("us-isob-", "us-isob-east-1"),
+    ];
+    let own = of.into_iter().find(|(start, _)| region.as_str().starts_with(start));
+    let first = own.map_or("us-east-1", |(_, first)| first);
+    first.parse().unwrap_or_else(|_| region.clone())
 }

@@ -183,6 +183,8 @@ async fn caller(shared: &Shared<'_>, aggregator: &AggregatorSettings) -> anyhow:
             tracing::info!(caller, "caller identity");
             return Ok(Some(caller));
         }
+        // AWS Config would say no more than that it does not know the key.
+        Ok(Err(error)) if error.is_of_region() => return Err(error.into()),
         Ok(Err(error)) => format!("{error:#}"),
         Err(_) => format!("STS did not answer within {} s", CALLER_WAIT.as_secs()),
     };

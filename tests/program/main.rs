@@ -25,6 +25,7 @@ mod retention;
 mod run;
 mod s3;
 mod s3_calls;
+mod shards;
 mod support;
 mod trends;
 mod verify;

@@ -105,6 +105,39 @@ def test_a_pod_may_do_nothing_that_it_need_not():
         assert "memory" in resources["limits"] and {"cpu", "memory"} <= set(resources["requests"])
 
 
+def sharded():
+    """What the overlay makes of the nightly run, as its patch says it."""
+    (patch,) = yaml.safe_load_all((NIGHTLY / "kubernetes-sharded" / "run.yaml").read_text())
+    return patch["spec"]["jobTemplate"]["spec"]
+
+
+def test_an_indexed_job_deals_the_aggregators_to_as_many_pods_as_it_has():
+    job = sharded()
+    (own,) = job["template"]["spec"]["containers"]
+    base = container(CRON_JOBS["compline-run"])["args"]
+    count = job["completions"]
+    assert own["args"] == [*base, "--shard", f"$(JOB_COMPLETION_INDEX)/{count}"] and "--shard" in helped("run")
+    assert job["completionMode"] == "Indexed" and job["parallelism"] == count
+    # What another try cannot change ends its own pod, and not those of the others.
+    (fails,) = [rule for rule in job["podFailurePolicy"]["rules"] if rule["action"] == "FailIndex"]
+    (of_base,) = [rule for rule in CRON_JOBS["compline-run"]["spec"]["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
+                  if rule["action"] == "FailJob"]
+    assert fails["onExitCodes"] == of_base["onExitCodes"]
+    assert job["backoffLimit"] == count * job["backoffLimitPerIndex"]
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl builds the overlay")
+def test_kustomize_builds_the_overlay_and_it_is_one_by_the_published_schema():
+    built = subprocess.run(["kubectl", "kustomize", NIGHTLY / "kubernetes-sharded"], capture_output=True, text=True, timeout=60)
+    assert built.returncode == 0, built
+    jobs = {one["metadata"]["name"]: one for one in yaml.safe_load_all(built.stdout) if one["kind"] == "CronJob"}
+    for job in jobs.values():
+        kubernetes_validate.validate(job, "1.32", strict=True)
+    spec = jobs["compline-run"]["spec"]["jobTemplate"]["spec"]
+    assert spec["completions"] == sharded()["completions"] and spec["activeDeadlineSeconds"] == 43200
+    assert spec["template"]["spec"]["containers"][0]["securityContext"]["readOnlyRootFilesystem"]
+
+
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl builds the base")
 def test_kustomize_builds_the_base_with_the_file_and_the_image_in_it():
     built = subprocess.run(["kubectl", "kustomize", BASE], capture_output=True, text=True, timeout=60)

@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::deal::Deal;
 use crate::failure::Failure;
 use crate::history::Span;
 use crate::settings::Settings;
@@ -298,6 +299,10 @@ pub(crate) struct RunArguments {
     /// The snapshot date, today (UTC) unless given.
     #[arg(long, value_name = "YYYY-MM-DD")]
     pub(crate) date: Option<SnapshotDate>,
+    /// Only the aggregators that fall to this one of several runs at once, as in 0/4 to 3/4: an Indexed Job of Kubernetes passes
+    /// $JOB_COMPLETION_INDEX/4. Which run an aggregator falls to goes by its id alone.
+    #[arg(long, value_name = "INDEX/COUNT")]
+    pub(crate) shard: Option<Deal>,
     /// Commit what is held of the day, as it was collected, without a call. Nothing else is touched.
     #[arg(long)]
     pub(crate) accept: bool,

@@ -3,6 +3,7 @@
 mod arguments;
 mod catalog;
 mod command;
+mod deal;
 mod failure;
 mod held;
 mod history;

@@ -12,6 +12,7 @@ mod pipeline;
 mod text;
 mod value;
 
+use crate::deal::Deal;
 use anyhow::{Context, bail, ensure};
 use compline_aws::Identity;
 use compline_fetcher::{AggregatorAddress, FanOut, FetchOptions, FilterLists};
@@ -187,6 +188,11 @@ impl Settings {
         }
         self.aggregators.retain(|aggregator| only.is_empty() || only.contains(&aggregator.address.id));
         Ok(())
+    }
+
+    /// Keeps the aggregators that fall to one of several runs: none may.
+    pub(crate) fn keep_dealt(&mut self, deal: Deal) {
+        self.aggregators.retain(|aggregator| deal.has(&aggregator.address.id));
     }
 
     /// Whether a day of the aggregator is held against AWS Config's own count: of a part of it there is no such count.

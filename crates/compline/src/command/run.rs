@@ -12,7 +12,15 @@ use anyhow::{Context, anyhow, bail};
 use compline_model::SnapshotDate;
 
 pub(super) async fn run(arguments: RunArguments, clock: Clock) -> Result<Ending, Failure> {
-    let settings = arguments.pipeline.settings()?;
+    let mut settings = arguments.pipeline.settings()?;
+    if let Some(deal) = arguments.shard {
+        settings.keep_dealt(deal);
+        if settings.aggregators.is_empty() {
+            let nothing = format!("no aggregator of the file falls to run {deal}: nothing to do\n");
+            print_done(if arguments.json { "{\"aggregators\": []}\n" } else { &nothing });
+            return Ok(Ending::Done);
+        }
+    }
     // Before anything is opened: a date that can be of no use is wrong usage.
     snapshot_date(&arguments, day_of(clock()), &settings).map_err(Failure::Usage)?;
     let (wait, json) = (arguments.wait.or_none(), arguments.json);

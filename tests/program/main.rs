@@ -26,6 +26,7 @@ mod run;
 mod s3;
 mod s3_calls;
 mod shards;
+mod status;
 mod support;
 mod trends;
 mod verify;

@@ -150,7 +150,7 @@ fn the_help_of_every_command_is_the_golden_one() {
     let scene = Scene::new("");
     for command in [
         "athena", "catalog", "check", "demo", "history", "import", "maintain", "plan", "run", "schema", "simulate",
-        "trends", "verify",
+        "status", "trends", "verify",
     ] {
         golden(&format!("help_{command}"), &run(scene.command(&[command, "--help"])).stdout);
     }

@@ -490,3 +490,32 @@ fn a_run_that_was_stopped_between_the_document_of_its_row_and_its_ledger_is_in_t
     let verified = night.compline("stopped", &url, &["verify"], DAYS[1]);
     assert_eq!(verified.code, Some(0), "{verified:?}");
 }
+
+#[test]
+fn status_asks_no_more_of_s3_however_long_the_history_is() {
+    let night = Night::new();
+    let today = chrono::Utc::now().date_naive();
+    let day = |ago: u64| today.checked_sub_days(chrono::Days::new(ago)).expect("a day").to_string();
+    std::fs::create_dir_all(night.scene.path("young/bucket")).expect("a bucket");
+    let (url, _) = night.scene.runtime.block_on(serve(&night.scene.path("young"), Calls::default()));
+    for ago in [35, 1, 0] {
+        assert_eq!(night.compline("young", &url, &["run"], &day(ago)).code, Some(0));
+    }
+    let young = files(&night.scene.path("young"));
+    // Earlier days, which are not read and so may be copies.
+    let mut old = young.clone();
+    for ago in 36..400 {
+        for (name, content) in young.iter().filter(|(name, _)| name.contains(&format!("={}/", day(35)))) {
+            old.insert(name.replace(&day(35), &day(ago)), content.clone());
+        }
+    }
+    let calls = |name: &str, objects| {
+        night.scene.put_lake(name, objects);
+        let (url, calls) = night.scene.runtime.block_on(serve(&night.scene.path(name), Calls::default()));
+        let ended = night.compline(name, &url, &["status"], &day(0));
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        calls.seen.load(Ordering::Relaxed)
+    };
+    let (few, many) = (calls("few", &young), calls("many", &old));
+    assert!(old.len() > young.len() + 1000 && few == many && few < 20, "{few} {many}");
+}

@@ -56,6 +56,11 @@ pub(crate) enum Command {
     Trends(TrendsArguments),
     /// Print the last runs from the ledger: outcome, rows, calls, throttles, seconds, warnings.
     History(HistoryArguments),
+    /// Say how fresh the lake is: of each aggregator the last snapshot and its age, held days, gaps and stale sources.
+    ///
+    /// Reads a few lists and files, however long the history is, so that it is fit for a health check. Exit code 1 if a snapshot is
+    /// older than --max-age, a day is held, or something cannot be read.
+    Status(StatusArguments),
     /// Verify every file of the lake.
     ///
     /// Reads every partition of every table: that it is there, whole, of a known version, sorted and without duplicate keys; that
@@ -218,6 +223,18 @@ pub(crate) struct HistoryArguments {
     #[arg(long, value_name = "NUMBER", default_value_t = 14)]
     pub(crate) nights: u32,
     /// Print a JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArguments {
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArguments,
+    /// How old the last snapshot of each aggregator may be.
+    #[arg(long, value_name = "TIME", default_value = "26h", value_parser = humantime::parse_duration)]
+    pub(crate) max_age: Duration,
+    /// Print it as JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }

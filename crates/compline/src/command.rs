@@ -11,6 +11,7 @@ mod plan;
 mod run;
 mod schema;
 mod simulate;
+mod status;
 mod trends;
 mod verify;
 
@@ -33,6 +34,7 @@ pub(crate) async fn perform(command: Command, clock: Clock) -> Result<Ending, Fa
         Command::Run(arguments) => run::run(arguments, clock).await,
         Command::Trends(arguments) => trends::trends(&arguments, clock).await,
         Command::History(arguments) => history::history(&arguments, clock).await,
+        Command::Status(arguments) => status::status(&arguments, clock).await,
         Command::Maintain(arguments) => maintain::maintain(&arguments, clock).await,
         Command::Verify(arguments) => verify::verify(&arguments, clock).await,
         Command::Simulate(arguments) => simulate::simulate(arguments, clock).await,

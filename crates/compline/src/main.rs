@@ -19,6 +19,7 @@ mod proof;
 mod session;
 mod settings;
 mod signals;
+mod status;
 mod summary;
 mod threads;
 mod trends;

@@ -20,7 +20,7 @@ pub use snapshot::Place;
 use arrow::array::RecordBatch;
 use bytes::Bytes;
 use chrono::TimeDelta;
-use compline_model::{AggregatorId, SnapshotDate, Table};
+use compline_model::{AggregatorId, SnapshotDate, SnapshotMonth, Table};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -273,6 +273,45 @@ impl Lake {
         let mut partitions = Partitions::new();
         for object in self.store.list(&format!("{}/", table.name())).await? {
             if let Some(partition) = Partition::of_key(table, &object.key) {
+                partitions.entry(partition.aggregator).or_default().insert(partition.date);
+            }
+        }
+        Ok(partitions)
+    }
+
+    /// The days that a table has in the months from one day's to another's: a few lists, however long the history is.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub async fn partitions_from(
+        &self,
+        table: Table,
+        from: SnapshotDate,
+        to: SnapshotDate,
+    ) -> Result<Partitions, SinkError> {
+        let mut partitions = Partitions::new();
+        let mut month = SnapshotMonth::from(from);
+        while month.first_day() <= to {
+            for object in self.store.list(&format!("{}/snapshot_date={month}-", table.name())).await? {
+                if let Some(partition) = Partition::of_key(table, &object.key) {
+                    partitions.entry(partition.aggregator).or_default().insert(partition.date);
+                }
+            }
+            month = month.first_day_after().into();
+        }
+        Ok(partitions)
+    }
+
+    /// The days of which something is held of a table.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub async fn held_partitions(&self, table: Table) -> Result<Partitions, SinkError> {
+        let mut partitions = Partitions::new();
+        let folder = format!("{}{}/", snapshot::HELD, table.name());
+        for object in self.store.list(&folder).await? {
+            let partition = object.key.strip_prefix(snapshot::HELD).and_then(|key| Partition::of_key(table, key));
+            if let Some(partition) = partition {
                 partitions.entry(partition.aggregator).or_default().insert(partition.date);
             }
         }

@@ -16,12 +16,15 @@ pub enum Place {
     Held,
 }
 
+/// Where files that are held are, each by its path in the tables.
+pub(super) const HELD: &str = "_compline/held/";
+
 impl Place {
     /// The path of a partition's file below the lake.
     pub(super) fn key(self, partition: &Partition) -> String {
         match self {
             Self::Table => partition.key(),
-            Self::Held => format!("_compline/held/{}", partition.key()),
+            Self::Held => format!("{HELD}{}", partition.key()),
         }
     }
 }

@@ -1,0 +1,85 @@
+//! `compline status`: how fresh the lake is.
+
+use crate::arguments::StatusArguments;
+use crate::failure::{Ending, Failure};
+use crate::print;
+use crate::progress::log_to_stderr;
+use crate::session::{Access, Clock, Opening, Session, session};
+use crate::status::{GAPS_DAYS, Status, status as status_of};
+use crate::summary::{counted, plain_table};
+use anyhow::Context;
+use std::fmt::Write;
+use std::time::Duration;
+
+pub(super) async fn status(arguments: &StatusArguments, clock: Clock) -> Result<Ending, Failure> {
+    let progress = log_to_stderr("error");
+    let settings = arguments.pipeline.settings()?;
+    let (access, when_stopped) = (Access::Read, "nothing was changed");
+    let opening = Opening { settings: &settings, command: "status", access, clock, progress, when_stopped };
+    let ended = session(opening, async |session: &Session<'_>| status_of(session, arguments.max_age).await);
+    ended.await?.then(|all| {
+        let json = || serde_json::to_string_pretty(&all).map(|json| json + "\n");
+        print(&if arguments.json {
+            json().context("cannot write the status as JSON").map_err(Failure::Run)?
+        } else {
+            told(&all, arguments.max_age)
+        })?;
+        Ok(if all.iter().any(Status::is_alarm) { Ending::Failed } else { Ending::Done })
+    })
+}
+
+fn told(all: &[Status], max_age: Duration) -> String {
+    let mut table = plain_table(&["aggregator", "snapshot", "age", "rows", "held", "gaps", "stale sources"]);
+    for one in all {
+        table.add_row(vec![
+            one.aggregator.clone(),
+            one.snapshot_date.map_or_else(|| "none".to_owned(), |date| date.to_string()),
+            one.age_secs.map_or_else(|| "-".to_owned(), age),
+            one.rows.map_or_else(|| "-".to_owned(), |rows| rows.to_string()),
+            one.held.len().to_string(),
+            one.gaps.len().to_string(),
+            one.stale_sources.values().sum::<u64>().to_string(),
+        ]);
+    }
+    let mut text = format!("{table}\n");
+    let dates =
+        |dates: &[compline_model::SnapshotDate]| dates.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    for one in all {
+        let name = &one.aggregator;
+        let mut say = |what: String| {
+            let _ = writeln!(text, "{name}: {what}");
+        };
+        if one.is_too_old {
+            let allowed = humantime::format_duration(max_age);
+            say(match one.snapshot_date {
+                Some(date) => format!(
+                    "TOO OLD: the last snapshot is of {date}, and --max-age is {allowed}; `compline history FILE` says why"
+                ),
+                None => "TOO OLD: there is no snapshot".to_owned(),
+            });
+        }
+        if !one.held.is_empty() {
+            say(format!("HELD: {}; accept or reject them", dates(&one.held)));
+        }
+        if !one.gaps.is_empty() {
+            say(format!(
+                "{} without a snapshot in the last {GAPS_DAYS} days: {}",
+                counted(one.gaps.len(), "day"),
+                dates(&one.gaps)
+            ));
+        }
+        if let Some(from) = one.trends_from {
+            let from =
+                if from == compline_model::SnapshotDate::FIRST { "every day".to_owned() } else { format!("{from} on") };
+            say(format!("the trends from {from} are out of date: the next run or `compline trends` completes them"));
+        }
+        one.unread.iter().for_each(|why| say(why.clone()));
+    }
+    text
+}
+
+/// An age in its two largest units.
+fn age(seconds: i64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    if days > 0 { format!("{days}d {hours}h") } else { format!("{hours}h {minutes}m") }
+}

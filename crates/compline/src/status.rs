@@ -1,0 +1,213 @@
+//! How fresh a lake is: of each aggregator its last snapshot, and what waits for a person or for the next run. A few lists and
+//! files are read, however long the history is.
+
+use crate::journal::{Journal, is_damage};
+use crate::ledger::{Ledger, LedgerRow};
+use crate::session::Session;
+use arrow::array::AsArray;
+use chrono::{DateTime, TimeDelta, Utc};
+use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
+use compline_sink::{Lake, Partition, Partitions};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// How far back gaps are looked for, in days.
+pub(crate) const GAPS_DAYS: u32 = 30;
+
+/// How an aggregator stands.
+#[derive(Debug, Serialize)]
+pub(crate) struct Status {
+    pub(crate) aggregator: String,
+    /// Whether its last snapshot is older than allowed, or there is none.
+    pub(crate) is_too_old: bool,
+    /// The last day that has a snapshot.
+    #[serde(serialize_with = "dates::one")]
+    pub(crate) snapshot_date: Option<SnapshotDate>,
+    /// When that was committed, RFC 3339.
+    pub(crate) committed_at: Option<String>,
+    /// Seconds since then, or since the end of its day if it was committed later.
+    pub(crate) age_secs: Option<i64>,
+    pub(crate) rows: Option<u64>,
+    /// Days that wait for a person.
+    #[serde(serialize_with = "dates::all")]
+    pub(crate) held: Vec<SnapshotDate>,
+    /// Days before today without a snapshot, of the last 30, after the first day that there is.
+    #[serde(serialize_with = "dates::all")]
+    pub(crate) gaps: Vec<SnapshotDate>,
+    /// Sources of the last snapshot whose status is not SUCCEEDED, by their status.
+    pub(crate) stale_sources: BTreeMap<String, u64>,
+    /// The first day whose trends are out of date.
+    #[serde(serialize_with = "dates::one")]
+    pub(crate) trends_from: Option<SnapshotDate>,
+    /// What cannot be read, in words.
+    pub(crate) unread: Vec<String>,
+}
+
+/// Dates in JSON, as YYYY-MM-DD.
+mod dates {
+    use compline_model::SnapshotDate;
+    use serde::{Serialize, Serializer};
+
+    pub(super) fn one<S: Serializer>(date: &Option<SnapshotDate>, serializer: S) -> Result<S::Ok, S::Error> {
+        date.map(|date| date.to_string()).serialize(serializer)
+    }
+
+    pub(super) fn all<S: Serializer>(dates: &[SnapshotDate], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(dates.iter().map(ToString::to_string))
+    }
+}
+
+impl Status {
+    /// Whether a person has to look.
+    pub(crate) fn is_alarm(&self) -> bool {
+        self.is_too_old || !self.held.is_empty() || !self.unread.is_empty()
+    }
+}
+
+/// The days of the tables that are looked at.
+struct Days {
+    facts: Partitions,
+    ledgers: Partitions,
+    held: Partitions,
+    /// The first day that was looked for.
+    from: SnapshotDate,
+}
+
+/// How each aggregator of the settings stands.
+///
+/// # Errors
+/// A store that does not answer.
+pub(crate) async fn status(session: &Session<'_>, max_age: Duration) -> anyhow::Result<Vec<Status>> {
+    let (lake, today, dataset) = (&session.lake, session.today(), &Dataset::PACKS);
+    let from = today.minus_days(GAPS_DAYS);
+    let days = Days {
+        facts: lake.partitions_from(dataset.facts, from, today).await?,
+        ledgers: lake.partitions_from(Table::Runs, from, today).await?,
+        held: lake.held_partitions(dataset.facts).await?,
+        from,
+    };
+    let mut all = Vec::new();
+    for aggregator in &session.settings.aggregators {
+        all.push(of_aggregator(session, &days, &aggregator.address.id, max_age).await?);
+    }
+    Ok(all)
+}
+
+async fn of_aggregator(
+    session: &Session<'_>,
+    days: &Days,
+    id: &AggregatorId,
+    max_age: Duration,
+) -> anyhow::Result<Status> {
+    let (lake, today) = (&session.lake, session.today());
+    let none = BTreeSet::new();
+    let mut facts = days.facts.get(id).unwrap_or(&none).clone();
+    let mut ledgers = days.ledgers.get(id).unwrap_or(&none).clone();
+    // Whether there is an earlier day is only asked where it matters.
+    if facts.first().is_none_or(|first| *first > days.from) {
+        facts = lake.partitions(Dataset::PACKS.facts).await?.remove(id).unwrap_or_default();
+        ledgers = lake.partitions(Table::Runs).await?.remove(id).unwrap_or_default();
+    }
+    let mut status = Status {
+        aggregator: id.to_string(),
+        is_too_old: true,
+        snapshot_date: None,
+        committed_at: None,
+        age_secs: None,
+        rows: None,
+        held: Vec::new(),
+        gaps: gaps(&facts, days.from, today),
+        stale_sources: BTreeMap::new(),
+        trends_from: Journal::peek(lake, id).await?.trends_from,
+        unread: Vec::new(),
+    };
+    for date in ledgers.iter().rev().copied() {
+        match ledger(lake, id, date, &mut status.unread).await?.as_ref().and_then(Ledger::last_commit) {
+            Some(row) => {
+                status.note_commit(date, row, session.started_at, max_age);
+                break;
+            }
+            // Nights that failed, and days that are held: it may go on so for long.
+            None if status.unread.is_empty() => {}
+            None => break,
+        }
+    }
+    if let Some(date) = status.snapshot_date {
+        status.stale_sources = stale_sources(lake, id, date, &mut status.unread).await?;
+    }
+    for date in days.held.get(id).unwrap_or(&none) {
+        if ledger(lake, id, *date, &mut status.unread).await?.is_some_and(|ledger| ledger.held().is_some()) {
+            status.held.push(*date);
+        }
+    }
+    Ok(status)
+}
+
+impl Status {
+    fn note_commit(&mut self, date: SnapshotDate, row: &LedgerRow, now: DateTime<Utc>, max_age: Duration) {
+        // A day that was committed again later says no more of the days after it.
+        let end_of_day = date.next().day().and_time(chrono::NaiveTime::MIN).and_utc();
+        let age = now - row.finished_at.min(end_of_day);
+        let allowed = TimeDelta::from_std(max_age).unwrap_or(TimeDelta::MAX);
+        self.is_too_old = age > allowed;
+        self.snapshot_date = Some(date);
+        self.committed_at = Some(row.finished_at.to_rfc3339());
+        self.age_secs = Some(age.num_seconds());
+        self.rows = Some(row.rows);
+    }
+}
+
+/// The ledger of a day; nothing, which is noted, where it is damaged.
+async fn ledger(
+    lake: &Lake,
+    id: &AggregatorId,
+    date: SnapshotDate,
+    unread: &mut Vec<String>,
+) -> anyhow::Result<Option<Ledger>> {
+    match Ledger::read(lake, id, date).await {
+        Err(error) if is_damage(&error) => {
+            unread.push(format!("{error:#}"));
+            Ok(None)
+        }
+        ledger => ledger.map(Some),
+    }
+}
+
+/// How many sources of a day have each status but SUCCEEDED.
+async fn stale_sources(
+    lake: &Lake,
+    id: &AggregatorId,
+    date: SnapshotDate,
+    unread: &mut Vec<String>,
+) -> anyhow::Result<BTreeMap<String, u64>> {
+    let partition = Partition { table: Dataset::PACKS.sources, date, aggregator: id.clone() };
+    let rows = match lake.read(&partition, Some(&["status"])).await {
+        Err(error) if error.is_damage() => {
+            unread.push(error.to_string());
+            None
+        }
+        rows => rows?,
+    };
+    let mut stale = BTreeMap::new();
+    for status in rows.iter().flat_map(|rows| rows["status"].as_string_view().iter().flatten()) {
+        if status != "SUCCEEDED" {
+            *stale.entry(status.to_owned()).or_default() += 1;
+        }
+    }
+    Ok(stale)
+}
+
+/// The days from one to the day before today that are not there, after the first that is.
+fn gaps(there: &BTreeSet<SnapshotDate>, from: SnapshotDate, today: SnapshotDate) -> Vec<SnapshotDate> {
+    let Some(first) = there.first() else { return Vec::new() };
+    let mut gaps = Vec::new();
+    let mut date = from.max(*first);
+    while date < today {
+        if !there.contains(&date) {
+            gaps.push(date);
+        }
+        date = date.next();
+    }
+    gaps
+}

@@ -1,7 +1,9 @@
 //! `compline`: arguments in, exit code out.
 
 mod arguments;
+mod athena;
 mod catalog;
+mod checks;
 mod command;
 mod deal;
 mod failure;
@@ -13,6 +15,8 @@ mod ledger;
 mod maintain;
 mod memory;
 mod nightly;
+mod past;
+mod plan;
 mod population;
 mod progress;
 mod proof;

@@ -1,124 +1,16 @@
 //! `compline check`.
 
-use super::day_of;
 use crate::arguments::PipelineArguments;
-use crate::catalog::Cataloguing;
+use crate::checks::{Tried, checks};
 use crate::failure::{Ending, Failure};
 use crate::print;
-use crate::session::{Clock, check_clock, environment, open_lake};
-use crate::settings::{AggregatorSettings, Settings, lake_name};
-use chrono::TimeDelta;
-use compline_aws::{EnvironmentError, Identity};
-use compline_fetcher::{Connector, FetchError, FetchOptions, Probe};
-use compline_model::RunId;
-use compline_sink::Lake;
-use futures::future::join_all;
-use std::error::Error;
-use std::time::Duration;
-
-/// One check: what it was, and its result.
-struct Tried {
-    what: String,
-    found: Result<String, String>,
-}
-
-/// A person waits for the answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::session::Clock;
 
 pub(super) async fn check(arguments: &PipelineArguments, clock: Clock) -> Result<Ending, Failure> {
     let settings = arguments.settings()?;
-    let now = clock();
-    let options = settings.fetch_options(day_of(now));
-    let patience = |limit: Duration| limit.min(PATIENCE);
-    let options = FetchOptions {
-        max_attempts: options.max_attempts.min(3),
-        operation_timeout: patience(options.operation_timeout),
-        attempt_timeout: patience(options.attempt_timeout),
-        ..options
-    };
-    let connector = Connector::new(environment(&settings).await?, options);
-    let aggregators = join_all(settings.aggregators.iter().map(|one| aggregator(one, &settings, &connector))).await;
-    // Not in a session: a lake that cannot be opened is a result like the others.
-    let opened = open_lake(&settings).await;
-    let lake = lake(&settings, &opened, RunId::new(now)).await;
-    let tried: Vec<Tried> =
-        aggregators.into_iter().flatten().chain(lake).chain(catalog(&settings, opened.ok().as_ref()).await?).collect();
+    let tried = checks(&settings, clock()).await?;
     print(&told(&tried))?;
     Ok(if tried.iter().all(|tried| tried.found.is_ok()) { Ending::Done } else { Ending::Failed })
-}
-
-fn tried<T, E: Error>(what: String, found: Result<T, E>, words: impl FnOnce(T) -> String) -> Tried {
-    Tried { what, found: found.map(words).map_err(|error| error.to_string()) }
-}
-
-/// The caller identity for an aggregator, and one page of each list.
-async fn aggregator(aggregator: &AggregatorSettings, settings: &Settings, connector: &Connector) -> Vec<Tried> {
-    let id = &aggregator.address.id;
-    let mut all = Vec::new();
-    if settings.identity() == Identity::DefaultChain {
-        let found = connector.identity_for(&aggregator.address).await;
-        let nobody = found.as_ref().is_err_and(FetchError::is_of_credentials);
-        let of_account = match &found {
-            Ok(arn) => aggregator.check_caller(arn),
-            Err(_) => Ok(()),
-        };
-        all.push(tried(format!("{id}: caller identity"), found, |arn| arn));
-        if let Err(other) = of_account {
-            all.push(Tried { what: format!("{id}: expected_account"), found: Err(other) });
-        }
-        if nobody {
-            return all;
-        }
-    }
-    let client = connector.connect(aggregator.address.clone()).await;
-    let counted = settings.reconciles(aggregator).then_some(Probe::PackCounts);
-    for probe in [Probe::Aggregator, Probe::Sources, Probe::Packs].into_iter().chain(counted) {
-        let found = client.try_page(probe).await;
-        let words = |items: usize| match (probe, items) {
-            (Probe::Aggregator, _) => "it is there".to_owned(),
-            (_, items) => format!("{items} on the first page"),
-        };
-        all.push(tried(format!("{id}: {}", probe.operation()), found, words));
-    }
-    // Every answer says what time it is there, one that is an error as well.
-    all.extend(
-        client.clock_offset().filter(|_| !settings.answers_any_date()).map(|ahead| clock(id, "AWS Config", ahead)),
-    );
-    all
-}
-
-fn clock(of: impl std::fmt::Display, server: &str, ahead: TimeDelta) -> Tried {
-    Tried { what: format!("{of}: clock"), found: check_clock(server, ahead).map(|()| format!("that of {server}")) }
-}
-
-async fn lake(settings: &Settings, opened: &anyhow::Result<Lake>, run_id: RunId) -> Vec<Tried> {
-    let name = lake_name(&settings.lake);
-    match opened {
-        Ok(lake) => {
-            let steps = lake.probe(&run_id.to_string()).await;
-            let steps = steps.into_iter().map(|(step, found)| tried(format!("lake: {step}"), found, |()| name.clone()));
-            let steps: Vec<Tried> = steps.collect();
-            steps.into_iter().chain(lake.clock_offset().map(|ahead| clock("lake", "S3", ahead))).collect()
-        }
-        Err(error) => vec![Tried { what: "lake: open".to_owned(), found: Err(format!("{error:#}")) }],
-    }
-}
-
-/// The catalog's database, and days that Athena does not show since `first_day` is set.
-async fn catalog(settings: &Settings, lake: Option<&Lake>) -> Result<Vec<Tried>, EnvironmentError> {
-    let Some(cataloguing) = Cataloguing::open(settings).await? else { return Ok(Vec::new()) };
-    let words =
-        |is_there| if is_there { "it is there" } else { "it is not there yet; the first run makes it" }.to_owned();
-    let mut all = vec![tried("catalog: the database".to_owned(), cataloguing.has_database().await, words)];
-    // A lake that cannot be listed has been told by then.
-    let days = match lake {
-        Some(lake) => cataloguing.listed(lake).await.ok(),
-        None => None,
-    };
-    if let Some(hidden) = days.and_then(|there| cataloguing.hidden_days(&there.days())) {
-        all.push(Tried { what: "catalog: first_day".to_owned(), found: Err(hidden) });
-    }
-    Ok(all)
 }
 
 /// A line for each thing that was tried. What went wrong has a line of its own, since it says what to do.

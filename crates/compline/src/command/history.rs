@@ -2,43 +2,15 @@
 
 use crate::arguments::HistoryArguments;
 use crate::failure::{Ending, Failure};
-use crate::journal::is_damage;
-use crate::ledger::{Ledger, LedgerRow, Outcome};
+use crate::ledger::Outcome;
+use crate::past::{Run, last_runs};
 use crate::print;
 use crate::progress::log_to_stderr;
 use crate::session::{Access, Clock, Opening, Session, session};
 use crate::summary::plain_table;
 use anyhow::Context;
-use compline_model::{AggregatorId, SnapshotDate, Table};
 use indicatif::HumanCount;
-use serde::Serialize;
 use std::fmt::Write;
-
-/// A run of an aggregator, as the ledger has it.
-#[derive(Debug, Serialize)]
-struct Run {
-    snapshot_date: String,
-    aggregator: String,
-    run_id: String,
-    /// RFC 3339.
-    started_at: String,
-    command: String,
-    outcome: Outcome,
-    rows: u64,
-    calls: u64,
-    throttles: u64,
-    seconds: f64,
-    warnings: u64,
-    conflicts: u64,
-    unreconciled: Option<u64>,
-    commit_number: Option<u64>,
-    /// ARN of the caller identity, if STS was asked and said it.
-    caller: Option<String>,
-    error: Option<String>,
-    /// Whether it set the day aside, and something became of that since.
-    #[serde(skip)]
-    is_decided: bool,
-}
 
 pub(super) async fn history(arguments: &HistoryArguments, clock: Clock) -> Result<Ending, Failure> {
     let progress = log_to_stderr("error");
@@ -53,58 +25,6 @@ pub(super) async fn history(arguments: &HistoryArguments, clock: Clock) -> Resul
         print(&if arguments.json { lines(&runs)? } else { told(&runs) })?;
         Ok(Ending::Done)
     })
-}
-
-/// The runs of the last days on which there was one.
-async fn last_runs(session: &Session<'_>, nights: u32) -> anyhow::Result<Vec<Run>> {
-    let mut ledgers = session.lake.partitions(Table::Runs).await?;
-    // Of a day whose file is gone its rows are told as documents.
-    for (aggregator, date) in session.lake.noted_days().await? {
-        ledgers.entry(aggregator).or_default().insert(date);
-    }
-    let mut runs = Vec::new();
-    for aggregator in session.settings.aggregators.iter().map(|aggregator| &aggregator.address.id) {
-        let Some(dates) = ledgers.get(aggregator) else { continue };
-        for date in dates.iter().rev().take(nights as usize) {
-            let ledger = match Ledger::read(&session.lake, aggregator, *date).await {
-                // The other days are told all the same.
-                Err(error) if is_damage(&error) => {
-                    tracing::error!(error = format!("{error:#}"), "a day of the ledger is left out");
-                    continue;
-                }
-                ledger => ledger?,
-            };
-            let held = ledger.held();
-            let is_decided = |row: &LedgerRow| row.outcome == Outcome::Held && held != Some(row);
-            runs.extend(ledger.rows().iter().map(|row| Run::of(aggregator, *date, row, is_decided(row))));
-        }
-    }
-    Ok(runs)
-}
-
-impl Run {
-    fn of(aggregator: &AggregatorId, date: SnapshotDate, row: &LedgerRow, is_decided: bool) -> Self {
-        let row = row.clone();
-        Self {
-            snapshot_date: date.to_string(),
-            aggregator: aggregator.to_string(),
-            run_id: row.run_id,
-            started_at: row.started_at.to_rfc3339(),
-            command: row.command,
-            outcome: row.outcome,
-            rows: row.rows,
-            calls: row.calls,
-            throttles: row.throttles,
-            seconds: (row.finished_at - row.started_at).num_milliseconds() as f64 / 1000.0,
-            warnings: row.warnings,
-            conflicts: row.conflicts,
-            unreconciled: row.unreconciled,
-            commit_number: row.commit_number,
-            caller: row.caller,
-            error: row.error,
-            is_decided,
-        }
-    }
 }
 
 fn lines(runs: &[Run]) -> Result<String, Failure> {

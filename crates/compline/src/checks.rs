@@ -1,0 +1,118 @@
+//! Trying what a run will need: who asks, each list of AWS Config, the lake, the catalog.
+
+use crate::catalog::Cataloguing;
+use crate::session::{check_clock, environment, open_lake};
+use crate::settings::{AggregatorSettings, Settings, lake_name};
+use chrono::{DateTime, TimeDelta, Utc};
+use compline_aws::{EnvironmentError, Identity};
+use compline_fetcher::{Connector, FetchError, FetchOptions, Probe};
+use compline_model::{RunId, SnapshotDate};
+use compline_sink::Lake;
+use futures::future::join_all;
+use std::error::Error;
+use std::time::Duration;
+
+/// One check: what it was, and its result.
+pub(crate) struct Tried {
+    pub(crate) what: String,
+    pub(crate) found: Result<String, String>,
+}
+
+/// A person waits for the answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Tries everything, each whatever became of the others.
+///
+/// # Errors
+/// An environment that AWS cannot be asked from.
+pub(crate) async fn checks(settings: &Settings, now: DateTime<Utc>) -> Result<Vec<Tried>, EnvironmentError> {
+    let options = settings.fetch_options(SnapshotDate::from(now.date_naive()));
+    let patience = |limit: Duration| limit.min(PATIENCE);
+    let options = FetchOptions {
+        max_attempts: options.max_attempts.min(3),
+        operation_timeout: patience(options.operation_timeout),
+        attempt_timeout: patience(options.attempt_timeout),
+        ..options
+    };
+    let connector = Connector::new(environment(settings).await?, options);
+    let aggregators = join_all(settings.aggregators.iter().map(|one| aggregator(one, settings, &connector))).await;
+    // Not in a session: a lake that cannot be opened is a result like the others.
+    let opened = open_lake(settings).await;
+    let lake = lake(settings, &opened, RunId::new(now)).await;
+    let catalog = catalog(settings, opened.ok().as_ref()).await?;
+    Ok(aggregators.into_iter().flatten().chain(lake).chain(catalog).collect())
+}
+
+fn tried<T, E: Error>(what: String, found: Result<T, E>, words: impl FnOnce(T) -> String) -> Tried {
+    Tried { what, found: found.map(words).map_err(|error| error.to_string()) }
+}
+
+/// The caller identity for an aggregator, and one page of each list.
+async fn aggregator(aggregator: &AggregatorSettings, settings: &Settings, connector: &Connector) -> Vec<Tried> {
+    let id = &aggregator.address.id;
+    let mut all = Vec::new();
+    if settings.identity() == Identity::DefaultChain {
+        let found = connector.identity_for(&aggregator.address).await;
+        let nobody = found.as_ref().is_err_and(FetchError::is_of_credentials);
+        let of_account = match &found {
+            Ok(arn) => aggregator.check_caller(arn),
+            Err(_) => Ok(()),
+        };
+        all.push(tried(format!("{id}: caller identity"), found, |arn| arn));
+        if let Err(other) = of_account {
+            all.push(Tried { what: format!("{id}: expected_account"), found: Err(other) });
+        }
+        if nobody {
+            return all;
+        }
+    }
+    let client = connector.connect(aggregator.address.clone()).await;
+    let counted = settings.reconciles(aggregator).then_some(Probe::PackCounts);
+    for probe in [Probe::Aggregator, Probe::Sources, Probe::Packs].into_iter().chain(counted) {
+        let found = client.try_page(probe).await;
+        let words = |items: usize| match (probe, items) {
+            (Probe::Aggregator, _) => "it is there".to_owned(),
+            (_, items) => format!("{items} on the first page"),
+        };
+        all.push(tried(format!("{id}: {}", probe.operation()), found, words));
+    }
+    // Every answer says what time it is there, one that is an error as well.
+    all.extend(
+        client.clock_offset().filter(|_| !settings.answers_any_date()).map(|ahead| clock(id, "AWS Config", ahead)),
+    );
+    all
+}
+
+fn clock(of: impl std::fmt::Display, server: &str, ahead: TimeDelta) -> Tried {
+    Tried { what: format!("{of}: clock"), found: check_clock(server, ahead).map(|()| format!("that of {server}")) }
+}
+
+async fn lake(settings: &Settings, opened: &anyhow::Result<Lake>, run_id: RunId) -> Vec<Tried> {
+    let name = lake_name(&settings.lake);
+    match opened {
+        Ok(lake) => {
+            let steps = lake.probe(&run_id.to_string()).await;
+            let steps = steps.into_iter().map(|(step, found)| tried(format!("lake: {step}"), found, |()| name.clone()));
+            let steps: Vec<Tried> = steps.collect();
+            steps.into_iter().chain(lake.clock_offset().map(|ahead| clock("lake", "S3", ahead))).collect()
+        }
+        Err(error) => vec![Tried { what: "lake: open".to_owned(), found: Err(format!("{error:#}")) }],
+    }
+}
+
+/// The catalog's database, and days that Athena does not show since `first_day` is set.
+async fn catalog(settings: &Settings, lake: Option<&Lake>) -> Result<Vec<Tried>, EnvironmentError> {
+    let Some(cataloguing) = Cataloguing::open(settings).await? else { return Ok(Vec::new()) };
+    let words =
+        |is_there| if is_there { "it is there" } else { "it is not there yet; the first run makes it" }.to_owned();
+    let mut all = vec![tried("catalog: the database".to_owned(), cataloguing.has_database().await, words)];
+    // A lake that cannot be listed has been told by then.
+    let days = match lake {
+        Some(lake) => cataloguing.listed(lake).await.ok(),
+        None => None,
+    };
+    if let Some(hidden) = days.and_then(|there| cataloguing.hidden_days(&there.days())) {
+        all.push(Tried { what: "catalog: first_day".to_owned(), found: Err(hidden) });
+    }
+    Ok(all)
+}

@@ -157,15 +157,6 @@ fn the_help_of_every_command_is_the_golden_one() {
 }
 
 #[test]
-fn the_sql_that_is_shipped_is_what_athena_prints_for_the_pipeline_that_is_shipped() {
-    let scene = Scene::new("");
-    let shipped = |name: &str| format!("{}/../../pipelines/nightly/{name}", env!("CARGO_MANIFEST_DIR"));
-    let printed = run(scene.command(&["athena", "--offline", &shipped("pipeline.toml")])).stdout;
-    let read = |name: &str| std::fs::read_to_string(shipped(name)).expect("read");
-    assert_eq!(printed, format!("{}\n{}", read("athena/tables.sql"), read("athena/views.sql")));
-}
-
-#[test]
 fn the_outcome_as_json_has_a_report_per_aggregator_on_stdout_alone() {
     let scene = Scene::new("");
     let pipeline = scene.pipeline("").display().to_string();

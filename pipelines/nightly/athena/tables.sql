@@ -211,7 +211,8 @@ CREATE EXTERNAL TABLE IF NOT EXISTS `compline`.`runs` (
     `source_status_sha256` string COMMENT 'SHA-256 of the file that was committed to source_status, or is held, in hexadecimal',
     `commit_number` bigint COMMENT 'order of what became of this day, 1 for the first: committed, held, rejected or dropped (null if the run changed nothing)',
     `population` string COMMENT 'which packs were asked for: the filters, include and exclude of the pipeline file',
-    `facts_only` boolean COMMENT 'whether the population depends on the compliance type, so that it has no trends'
+    `facts_only` boolean COMMENT 'whether the population depends on the compliance type, so that it has no trends',
+    `caller` string COMMENT 'ARN of the caller identity that asked AWS Config, null if STS was not asked or did not say'
 )
 COMMENT 'one row per run, of those that failed too (commit_number is the order of what became of the day). Partitions are projected, for Athena and Trino: Redshift Spectrum, Glue jobs, EMR and Spark see rows only with partitions = "registered" or "both"'
 PARTITIONED BY (`snapshot_date` date, `aggregator` string)

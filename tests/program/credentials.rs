@@ -200,7 +200,10 @@ fn f08_a_role_is_assumed_as_the_file_says_and_once_by_a_clock_that_is_a_day_fast
     let ended = run(command);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let asked = asked.lock().expect("no panic");
-    assert_eq!(asked.len(), 1, "once for all pages");
+    // Who that is then is asked with the same credentials.
+    let (asked, others): (Vec<_>, Vec<_>) = asked.iter().partition(|request| request.contains("Action=AssumeRole&"));
+    assert_eq!(asked.len(), 1, "once for all pages: {asked:?}");
+    assert!(others.len() == 1 && others[0].contains("Action=GetCallerIdentity"), "{others:?}");
     for said in [
         "RoleArn=arn%3Aaws-us-gov%3Aiam%3A%3A012345678910%3Arole%2Fx",
         "RoleSessionName=nightly%40audit",

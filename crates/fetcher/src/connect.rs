@@ -6,7 +6,7 @@ use aws_config::sts::AssumeRoleProvider;
 use aws_sdk_config::Client;
 use aws_sdk_config::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_config::config::timeout::TimeoutConfig;
-use aws_sdk_config::config::{IdentityCache, SharedCredentialsProvider};
+use aws_sdk_config::config::{IdentityCache, SharedCredentialsProvider, SharedIdentityCache};
 use compline_aws::{Environment, FailedAttempts};
 use compline_model::{AggregatorId, AggregatorName, Region};
 use std::collections::HashMap;
@@ -68,12 +68,36 @@ pub struct Connector {
     options: FetchOptions,
     connections: Mutex<HashMap<Caller, Arc<Connection>>>,
     identities: Mutex<HashMap<Caller, Arc<OnceCell<String>>>>,
+    assumed: Mutex<HashMap<Caller, Assumed>>,
 }
+
+/// Credentials of a role, and where they are cached: clients that have both from one place ask STS once.
+type Assumed = (SharedCredentialsProvider, SharedIdentityCache);
 
 impl Connector {
     /// One that makes no call until it is asked.
     pub fn new(environment: Environment, options: FetchOptions) -> Self {
-        Self { environment, options, connections: Mutex::default(), identities: Mutex::default() }
+        Self {
+            environment,
+            options,
+            connections: Mutex::default(),
+            identities: Mutex::default(),
+            assumed: Mutex::default(),
+        }
+    }
+
+    /// The credentials of a role in a region, the same for each client of it.
+    async fn assumed(&self, role: &Role, region: &Region) -> Assumed {
+        let mut assumed = self.assumed.lock().await;
+        let caller = (Some(role.clone()), region.clone());
+        match assumed.get(&caller) {
+            Some(assumed) => assumed.clone(),
+            None => {
+                let new = assume(&self.environment, role, region).await;
+                assumed.insert(caller, new.clone());
+                new
+            }
+        }
     }
 
     /// Where the caller identity for an aggregator is written down: once for all that are asked as the same caller.
@@ -89,7 +113,9 @@ impl Connector {
             .retry_config(RetryConfig::standard().with_max_attempts(self.options.max_attempts))
             .timeout_config(timeouts(&self.options));
         if let Some(role) = &address.role {
-            config = config.credentials_provider(assume(&self.environment, role, &address.region).await);
+            let (provider, cache) = self.assumed(role, &address.region).await;
+            // Set as it is: wrapped once more it would be cached for itself.
+            config.set_credentials_provider(Some(provider)).set_identity_cache(cache);
         }
         aws_sdk_sts::Client::from_conf(config.build())
     }
@@ -101,8 +127,12 @@ impl Connector {
         let connection = match connections.get(&caller) {
             Some(connection) => Arc::clone(connection),
             None => {
-                let connection =
-                    Arc::new(Connection::open(self.environment.clone(), self.options.clone(), &caller).await);
+                let assumed = match &caller.0 {
+                    Some(role) => Some(self.assumed(role, &caller.1).await),
+                    None => None,
+                };
+                let opened = Connection::open(self.environment.clone(), self.options.clone(), &caller, assumed);
+                let connection = Arc::new(opened.await);
                 connections.insert(caller, Arc::clone(&connection));
                 connection
             }
@@ -125,12 +155,12 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    async fn open(environment: Environment, options: FetchOptions, caller: &Caller) -> Self {
+    async fn open(environment: Environment, options: FetchOptions, caller: &Caller, assumed: Option<Assumed>) -> Self {
         let pace = Pace::new(options.max_requests_per_second);
         // Every attempt is counted and bounded by the settings; the SDK's own quota of retries would end a long throttled
         // night while each single call is still within its bounds.
         let partition = RetryPartition::custom("aws-config").token_bucket(TokenBucket::unlimited()).build();
-        let client = client(&environment, &options, caller, &pace, &partition).await;
+        let client = client(&environment, &options, caller, &pace, &partition, assumed).await;
         let current = RwLock::new((client, 0));
         Self { environment, options, caller: caller.clone(), pace, partition, current, renewing: Mutex::default() }
     }
@@ -151,7 +181,7 @@ impl Connection {
             return;
         }
         tracing::warn!(region = %self.caller.1, "the credentials have ended before their time: asking for new ones");
-        let client = client(&self.environment, &self.options, &self.caller, &self.pace, &self.partition).await;
+        let client = client(&self.environment, &self.options, &self.caller, &self.pace, &self.partition, None).await;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = (client, which + 1);
     }
 }
@@ -170,6 +200,7 @@ async fn client(
     (role, region): &Caller,
     pace: &Pace,
     partition: &RetryPartition,
+    assumed: Option<Assumed>,
 ) -> Client {
     let retries = RetryConfig::standard()
         .with_max_attempts(options.max_attempts)
@@ -184,7 +215,11 @@ async fn client(
         .timeout_config(timeouts(options))
         .identity_cache(IdentityCache::lazy().build());
     if let Some(role) = role {
-        config = config.credentials_provider(assume(environment, role, region).await);
+        let (provider, cache) = match assumed {
+            Some(assumed) => assumed,
+            None => assume(environment, role, region).await,
+        };
+        config.set_credentials_provider(Some(provider)).set_identity_cache(cache);
     }
     if let Some(url) = &options.endpoint_url {
         // Variants of AWS's own endpoints, which would be an error beside another one.
@@ -195,7 +230,7 @@ async fn client(
 
 /// Credentials of a role, got from STS in the aggregator's own region and so in its own AWS partition. They are asked for
 /// again shortly before they end.
-async fn assume(environment: &Environment, role: &Role, region: &Region) -> SharedCredentialsProvider {
+async fn assume(environment: &Environment, role: &Role, region: &Region) -> Assumed {
     let mut builder = AssumeRoleProvider::builder(&role.arn)
         .session_name(&role.session_name)
         .region(aws_config::Region::new(region.to_string()))
@@ -205,7 +240,7 @@ async fn assume(environment: &Environment, role: &Role, region: &Region) -> Shar
         builder = builder.external_id(external_id);
     }
     let provider = SharedCredentialsProvider::new(builder.build().await);
-    environment.checked(provider, Some(role.duration))
+    (environment.checked(provider, Some(role.duration)), IdentityCache::lazy().build())
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ pub(crate) use report::{AggregatorReport, Found, Report, TrendReport};
 
 /// What a run is to do.
 #[derive(Debug)]
-pub(crate) struct Night {
+pub(crate) struct RunRequest {
     pub(crate) date: SnapshotDate,
     /// Where the day comes from.
     pub(crate) source: Source,
@@ -60,7 +60,7 @@ impl Source {
 /// What every aggregator of a run shares.
 struct Shared<'a> {
     session: &'a Session<'a>,
-    night: &'a Night,
+    request: &'a RunRequest,
     dataset: &'static Dataset,
     /// When reading must be done.
     deadline: tokio::time::Instant,
@@ -77,7 +77,7 @@ struct Shared<'a> {
 ///
 /// # Errors
 /// The lake does not answer, or this machine's clock is wrong, so nothing was asked of AWS Config.
-pub(crate) async fn nightly(session: &Session<'_>, night: &Night) -> anyhow::Result<Report> {
+pub(crate) async fn nightly(session: &Session<'_>, request: &RunRequest) -> anyhow::Result<Report> {
     let settings = session.settings;
     let dataset = &Dataset::PACKS;
     let deadline = tokio::time::Instant::now() + settings.run_deadline;
@@ -89,28 +89,28 @@ pub(crate) async fn nightly(session: &Session<'_>, night: &Night) -> anyhow::Res
         history = history.with_dropped_of(&session.lake, dataset, &aggregator.address.id).await?;
     }
     // Files and what is held need nobody's credentials.
-    let identity = if night.source == Source::AwsConfig { settings.identity() } else { Identity::Simulated };
+    let identity = if request.source == Source::AwsConfig { settings.identity() } else { Identity::Simulated };
     let environment = Environment::load(identity).await?;
     let shared = Shared {
         session,
-        night,
+        request,
         dataset,
         deadline,
         cataloguing: Cataloguing::open(settings).await?,
         history,
-        connector: Connector::new(environment, settings.fetch_options(night.date)),
+        connector: Connector::new(environment, settings.fetch_options(request.date)),
         permits: Semaphore::new(settings.max_in_flight),
         computing: Semaphore::new(1),
     };
     let mut concerned = Vec::new();
     for (aggregator, journal) in settings.aggregators.iter().zip(journals) {
-        if night.source.is_of_held() && !shared.has_held(&aggregator.address.id, &journal).await? {
+        if request.source.is_of_held() && !shared.has_held(&aggregator.address.id, &journal).await? {
             continue;
         }
         concerned.push((aggregator, journal));
     }
     if concerned.is_empty() {
-        bail!("nothing is held of {}; `compline history FILE` says what became of the day", night.date);
+        bail!("nothing is held of {}; `compline history FILE` says what became of the day", request.date);
     }
     let each = concerned.into_iter().map(|(aggregator, journal)| shared.report(aggregator, journal));
     let aggregators = join_all(each).await;
@@ -120,13 +120,13 @@ pub(crate) async fn nightly(session: &Session<'_>, night: &Night) -> anyhow::Res
         version: env!("CARGO_PKG_VERSION"),
         started_at: session.started_at.to_rfc3339(),
         finished_at: (session.clock)().to_rfc3339(),
-        snapshot_date: night.date.to_string(),
+        snapshot_date: request.date.to_string(),
         lake: lake_name(&settings.lake),
         aggregators,
         not_noted: None,
     };
     if report.aggregators.iter().any(|aggregator| aggregator.is_recorded) {
-        report.not_noted = store(&report, session, night.date).await.err().map(|error| format!("{error:#}"));
+        report.not_noted = store(&report, session, request.date).await.err().map(|error| format!("{error:#}"));
     }
     Ok(report)
 }

@@ -7,7 +7,7 @@ use crate::arguments::DemoArguments;
 use crate::failure::{Ending, Failure};
 use crate::journal::Journal;
 use crate::ledger::{Ledger, Outcome};
-use crate::nightly::{Night, Report, Source, nightly};
+use crate::nightly::{Report, RunRequest, Source, nightly};
 use crate::print_done;
 use crate::progress::{Progress, log_to_stderr};
 use crate::session::{Access, Clock, Ended, Opening, Session, session};
@@ -43,9 +43,9 @@ pub(super) async fn demo(arguments: DemoArguments, clock: Clock) -> Result<Endin
     let mut runs = Vec::with_capacity(dates.len());
     for date in dates {
         bar.set_message(date.to_string());
-        let night = Night { date, source: Source::AwsConfig, accept: true, ignore_checkpoints: true };
+        let request = RunRequest { date, source: Source::AwsConfig, accept: true, ignore_checkpoints: true };
         let opening = opening(&settings, Access::Write { wait: Duration::ZERO }, clock);
-        let report = match session(opening, async |session| nightly(session, &night).await).await? {
+        let report = match session(opening, async |session| nightly(session, &request).await).await? {
             Ended::Done(report) => report,
             Ended::Stopped(signal) => return Ok(Ending::Stopped(signal)),
         };

@@ -4,7 +4,7 @@ use super::day_of;
 use super::run::perform;
 use crate::arguments::ImportArguments;
 use crate::failure::{Ending, Failure};
-use crate::nightly::{Night, Source, nightly};
+use crate::nightly::{RunRequest, Source, nightly};
 use crate::session::{Access, Clock};
 use crate::settings::Settings;
 use anyhow::anyhow;
@@ -20,11 +20,11 @@ pub(super) async fn import(arguments: ImportArguments, clock: Clock) -> Result<E
     let ImportArguments { paths: files, pages, replace, accept, json, wait, .. } = arguments;
     let files_are = if pages { FilesAre::PagesOfOneList } else { FilesAre::Whole };
     let source = Source::Files { files, files_are, replace };
-    let night = Night { date, source, accept, ignore_checkpoints: false };
+    let request = RunRequest { date, source, accept, ignore_checkpoints: false };
     let access = Access::Write { wait: wait.or_none() };
     perform(&settings, "import", access, clock, json, async |session| {
-        session.check_begun(night.date)?;
-        nightly(session, &night).await
+        session.check_begun(request.date)?;
+        nightly(session, &request).await
     })
     .await
 }

@@ -3,7 +3,7 @@
 use super::day_of;
 use crate::arguments::RunArguments;
 use crate::failure::{Ending, Failure};
-use crate::nightly::{Night, Report, Source, nightly};
+use crate::nightly::{Report, RunRequest, Source, nightly};
 use crate::progress::log_to_stderr;
 use crate::session::{Access, Clock, Opening, Session, session};
 use crate::settings::{Settings, lake_name};
@@ -31,7 +31,7 @@ pub(super) async fn run(arguments: RunArguments, clock: Clock) -> Result<Ending,
         if source == Source::AwsConfig && !settings.answers_any_date() {
             session.check_date(date, "S3", session.clock_offset())?;
         }
-        nightly(session, &Night { date, source, accept, ignore_checkpoints }).await
+        nightly(session, &RunRequest { date, source, accept, ignore_checkpoints }).await
     })
     .await
 }

@@ -27,11 +27,11 @@ fn shard_name(shard: &Shard) -> String {
 impl<'a> Checkpoints<'a> {
     /// Those of a run of this day and plan that was stopped not long ago, or none yet.
     pub(super) async fn open(shared: &'a Shared<'a>, aggregator: &AggregatorSettings) -> anyhow::Result<Self> {
-        let (night, session) = (shared.night, shared.session);
+        let (request, session) = (shared.request, shared.session);
         let lake = session.lake_of(&aggregator.address.id);
         let new = Collection {
             aggregator: aggregator.address.id.clone(),
-            date: night.date,
+            date: request.date,
             run_id: session.run_id,
             started_at: session.started_at.timestamp(),
             plan: plan(shared, aggregator),
@@ -41,7 +41,7 @@ impl<'a> Checkpoints<'a> {
         let young =
             age.is_some_and(|age| u64::try_from(age).is_ok_and(|age| age < session.settings.checkpoint_age.as_secs()));
         if let Some(left) =
-            left.filter(|left| young && !night.ignore_checkpoints && (left.date, &left.plan) == (new.date, &new.plan))
+            left.filter(|left| young && !request.ignore_checkpoints && (left.date, &left.plan) == (new.date, &new.plan))
         {
             let done = lake.checkpoints(&left).await?;
             tracing::info!(run_id = %left.run_id, checkpoints = done.len(), "resuming from checkpoints");
@@ -68,7 +68,7 @@ impl<'a> Checkpoints<'a> {
             filters: &aggregator.filters,
             fan_out: aggregator.fan_out,
             at_once: self.shared.session.settings.max_in_flight,
-            date: self.shared.night.date,
+            date: self.shared.request.date,
             run_id: self.shared.session.run_id,
         };
         let (discovery, lines) = client.discover(wanted).await?;
@@ -123,7 +123,7 @@ impl<'a> Checkpoints<'a> {
 fn plan(shared: &Shared<'_>, aggregator: &AggregatorSettings) -> String {
     let AggregatorSettings { address, filters, fan_out, .. } = aggregator;
     let role = address.role.as_ref().map(|role| &role.arn);
-    let options = shared.session.settings.fetch_options(shared.night.date);
+    let options = shared.session.settings.fetch_options(shared.request.date);
     let endpoint = options.endpoint_url.unwrap_or_else(|| "AWS".to_owned());
     let version = env!("CARGO_PKG_VERSION");
     format!("{} in {} as {role:?} at {endpoint}, {fan_out}, {filters:?}, {version}", address.name, address.region)

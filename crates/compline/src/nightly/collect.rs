@@ -202,7 +202,7 @@ async fn check_clock(shared: &Shared<'_>, client: &AggregatorClient) -> anyhow::
     if session.clock_offset().is_none() {
         let _ = client.try_page(Probe::Aggregator).await;
     }
-    session.check_date(shared.night.date, "AWS Config", client.clock_offset())
+    session.check_date(shared.request.date, "AWS Config", client.clock_offset())
 }
 
 /// Compares the snapshot of a whole aggregator with AWS Config's own count: gives the accounts that differ, or why there is no

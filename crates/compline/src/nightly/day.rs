@@ -93,7 +93,7 @@ async fn run(
             day.row.finished_at = (shared.session.clock)();
             if day.is_recorded {
                 let row = LedgerRow { error: day.error(), ..day.row.clone() };
-                Ledger::write(&shared.session.lake_of(id), id, shared.night.date, row).await?;
+                Ledger::write(&shared.session.lake_of(id), id, shared.request.date, row).await?;
             }
             return Ok(());
         }
@@ -112,7 +112,7 @@ async fn run(
     catalog(shared, id, journal.completed(), day).await;
     day.row.finished_at = (shared.session.clock)();
     let row = LedgerRow { error: day.error(), ..day.row.clone() };
-    match Ledger::write(&shared.session.lake_of(id), id, shared.night.date, row).await {
+    match Ledger::write(&shared.session.lake_of(id), id, shared.request.date, row).await {
         // Of a day that failed there may be an entry in the journal: the next session completes it.
         Ok(()) if day.row.outcome == Outcome::Failed => Ok(()),
         Ok(()) => journal.finish(pending).await,
@@ -134,7 +134,7 @@ async fn snapshot(
     day: &mut Day,
 ) -> anyhow::Result<Option<SnapshotDate>> {
     let id = &aggregator.address.id;
-    if shared.night.source == Source::Rejection {
+    if shared.request.source == Source::Rejection {
         let mut planned = day.row.clone();
         shared.reject(journal, &mut planned).await?;
         day.row = planned;
@@ -162,7 +162,7 @@ async fn snapshot(
 /// The files of what was collected.
 async fn files(shared: &Shared<'_>, id: &AggregatorId, collected: &Collected) -> anyhow::Result<SnapshotFiles> {
     let lake = shared.session.lake_of(id);
-    let partition = |table| Partition { table, date: shared.night.date, aggregator: id.clone() };
+    let partition = |table| Partition { table, date: shared.request.date, aggregator: id.clone() };
     let (facts, sources) = (collected.snapshot.rows().clone(), collected.source_status.clone());
     Ok(SnapshotFiles {
         facts: lake.encode(&partition(shared.dataset.facts), facts).await?,
@@ -187,7 +187,7 @@ async fn hold(
 ) -> anyhow::Result<Option<SnapshotDate>> {
     let mut row = LedgerRow { error: Some(why), ..planned(shared, day, &collected) };
     let files = files(shared, id, &collected).await?;
-    journal.hold_snapshot(shared.dataset, shared.night.date, files, &mut row).await?;
+    journal.hold_snapshot(shared.dataset, shared.request.date, files, &mut row).await?;
     day.row = row;
     shared.end_collection(id).await?;
     Ok(journal.trends_from())
@@ -202,7 +202,7 @@ async fn commit(
     population: Population,
     day: &mut Day,
 ) -> anyhow::Result<Option<SnapshotDate>> {
-    let date = shared.night.date;
+    let date = shared.request.date;
     let was_pending = journal.trends_from();
     // Where it cannot be told, later days are computed.
     let before = Told::of_day(&shared.session.lake, id, date).await.ok().flatten();
@@ -256,8 +256,8 @@ async fn trends(
         }
         Err(error) => {
             let from = from
-                .unwrap_or(shared.night.date)
-                .max(shared.history.days(id, Span::default()).next().unwrap_or(shared.night.date));
+                .unwrap_or(shared.request.date)
+                .max(shared.history.days(id, Span::default()).next().unwrap_or(shared.request.date));
             day.undone.push(format!("the snapshot is committed, and the trends from {from} on wait: {error:#}"));
             journal.trends_from()
         }
@@ -273,7 +273,7 @@ async fn obtain(
 ) -> anyhow::Result<Collected> {
     let id = &aggregator.address.id;
     refuse_dropped(shared, id).await?;
-    match &shared.night.source {
+    match &shared.request.source {
         Source::Files { files, files_are, replace } => {
             refuse_replacing(shared, id, *replace).await?;
             import(shared, aggregator, (files, *files_are), reading).await
@@ -281,7 +281,7 @@ async fn obtain(
         Source::Rejection => bail!("a day that is rejected is not collected"),
         Source::HeldAlone => match shared.accepted(id).await? {
             Some(held) => Ok(held),
-            None => bail!(NotRecorded(format!("nothing is held of {}", shared.night.date))),
+            None => bail!(NotRecorded(format!("nothing is held of {}", shared.request.date))),
         },
         Source::AwsConfig => {
             warn_of_archived(shared, id).await;
@@ -293,7 +293,7 @@ async fn obtain(
 /// Says, before hours of reading, that files of the day before are in an archive class: what is collected is committed, and its
 /// trends will wait for them.
 async fn warn_of_archived(shared: &Shared<'_>, id: &AggregatorId) {
-    let (dataset, date) = (shared.dataset, shared.night.date);
+    let (dataset, date) = (shared.dataset, shared.request.date);
     let Some(before) = shared.history.days(id, Span::default()).take_while(|day| *day < date).last() else { return };
     for table in [dataset.facts, dataset.trends, dataset.status] {
         let partition = Partition { table, date: before, aggregator: id.clone() };
@@ -311,7 +311,7 @@ async fn warn_of_archived(shared: &Shared<'_>, id: &AggregatorId) {
 
 /// A day among those whose snapshots were dropped would be compared with none of them, and later days with it.
 async fn refuse_dropped(shared: &Shared<'_>, id: &AggregatorId) -> anyhow::Result<()> {
-    let date = shared.night.date;
+    let date = shared.request.date;
     let is_old = |day: SnapshotDate| {
         shared.session.settings.keep.snapshots_from(shared.session.today()).is_some_and(|from| day < from)
     };
@@ -341,7 +341,7 @@ async fn refuse_dropped(shared: &Shared<'_>, id: &AggregatorId) -> anyhow::Resul
 
 /// Whether no month's file has the day.
 async fn is_lost(shared: &Shared<'_>, id: &AggregatorId) -> anyhow::Result<bool> {
-    let (lake, date) = (&shared.session.lake, shared.night.date);
+    let (lake, date) = (&shared.session.lake, shared.request.date);
     let month = Month { table: shared.dataset.facts, month: SnapshotMonth::from(date), aggregator: id.clone() };
     let inventory = lake.inventory(shared.session.started_at).await?;
     Ok(!lake.days_within(&inventory, &month).await?.contains_key(&date))
@@ -349,7 +349,7 @@ async fn is_lost(shared: &Shared<'_>, id: &AggregatorId) -> anyhow::Result<bool>
 
 /// A day that is committed is not lost to an import by mistake.
 async fn refuse_replacing(shared: &Shared<'_>, id: &AggregatorId, replace: bool) -> anyhow::Result<()> {
-    let date = shared.night.date;
+    let date = shared.request.date;
     if replace {
         return Ok(());
     }
@@ -375,7 +375,7 @@ async fn catalog(shared: &Shared<'_>, id: &AggregatorId, completed: &[SnapshotDa
         .filter(|table| *table == Table::Runs || (is_committed && !(facts_only && table.is_derived())))
         .collect();
     let lake = &shared.session.lake;
-    let added = match cataloguing.add_day(lake, id, shared.night.date, &tables).await {
+    let added = match cataloguing.add_day(lake, id, shared.request.date, &tables).await {
         Ok(()) => cataloguing.add_completed(lake, id, completed).await,
         failed => failed,
     };
@@ -410,7 +410,7 @@ impl Day {
 impl Shared<'_> {
     /// Removes the checkpoints of a day that is committed or held. Those of AWS Config's today are not an import's to remove.
     pub(super) async fn end_collection(&self, id: &AggregatorId) -> anyhow::Result<()> {
-        match self.night.source {
+        match self.request.source {
             Source::AwsConfig => self
                 .session
                 .lake_of(id)

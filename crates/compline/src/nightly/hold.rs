@@ -20,7 +20,7 @@ const STATE_COLUMNS: &[&str] = &["account_id", "aws_region", "is_present"];
 impl Shared<'_> {
     /// What is held of this run's day, when the run accepts it: what the ledger says was held, and nothing else.
     pub(super) async fn accepted(&self, id: &AggregatorId) -> anyhow::Result<Option<Collected>> {
-        let (lake, date) = (&self.session.lake, self.night.date);
+        let (lake, date) = (&self.session.lake, self.request.date);
         let ledger = Ledger::read(lake, id, date).await?;
         let Held { row, facts, sources } = match held(lake, self.dataset, id, date, &ledger).await? {
             Holding::Nothing => return Ok(None),
@@ -42,7 +42,7 @@ impl Shared<'_> {
     /// # Errors
     /// A store that does not answer.
     pub(super) async fn has_held(&self, id: &AggregatorId, journal: &anyhow::Result<Journal>) -> anyhow::Result<bool> {
-        let (lake, date) = (&self.session.lake, self.night.date);
+        let (lake, date) = (&self.session.lake, self.request.date);
         // What the journal fails with is told of the aggregator.
         let Ok(journal) = journal else { return Ok(true) };
         let ledger = Ledger::sound(lake, id, date).await?.unwrap_or_default();
@@ -55,7 +55,7 @@ impl Shared<'_> {
     /// # Errors
     /// A store that does not answer.
     pub(super) async fn reject(&self, journal: &mut Journal, row: &mut LedgerRow) -> anyhow::Result<()> {
-        journal.reject(self.dataset, self.night.date, row).await
+        journal.reject(self.dataset, self.request.date, row).await
     }
 
     /// Why a day is to be held: it lost more than the settings allow against the last snapshot of the same population before
@@ -67,7 +67,7 @@ impl Shared<'_> {
         collected: &Collected,
     ) -> anyhow::Result<(Option<String>, Option<String>)> {
         // What a population by compliance type loses may have been fixed.
-        if self.night.accept || population.facts_only {
+        if self.request.accept || population.facts_only {
             return Ok((None, None));
         }
         let (before, unread) = self.last_comparable(id, population).await?;
@@ -81,7 +81,7 @@ impl Shared<'_> {
         if loss.largest() <= allowed {
             return Ok((None, unread));
         }
-        let date = self.night.date;
+        let date = self.request.date;
         let percent = |share: f64| format!("{:.1} %", share * 100.0);
         let why = format!(
             "held, not committed: against {last} it lost {} of the rows, {} of the accounts, {} of the regions, and \
@@ -102,7 +102,7 @@ impl Shared<'_> {
     ) -> anyhow::Result<(Option<(SnapshotDate, RecordBatch)>, Option<String>)> {
         let mut unread = None;
         let dropped = self.history.dropped(id);
-        for date in self.history.with_dropped(id).range(..self.night.date).rev().copied() {
+        for date in self.history.with_dropped(id).range(..self.request.date).rev().copied() {
             let Some(theirs) = Told::of_day(&self.session.lake, id, date).await? else {
                 // Whether the day before was of the same filters is not known.
                 unread.get_or_insert_with(|| format!("the ledger of {date}, in runs, is damaged or gone"));
@@ -140,7 +140,7 @@ impl Shared<'_> {
 
     /// Removes what was held of a day that is committed now.
     pub(super) async fn remove_held(&self, id: &AggregatorId) -> anyhow::Result<()> {
-        let files = Partition::of_tables(&self.dataset.snapshot(), self.night.date, id);
+        let files = Partition::of_tables(&self.dataset.snapshot(), self.request.date, id);
         Ok(self.session.lake_of(id).remove_held(&files).await?)
     }
 }

@@ -38,7 +38,7 @@ pub(super) async fn import(
 ) -> anyhow::Result<Collected> {
     let importing = Importing {
         aggregator: aggregator.address.id.to_string(),
-        date: shared.night.date,
+        date: shared.request.date,
         run_id: shared.session.run_id,
         population: Population::of(&aggregator.filters),
         row_filter: aggregator.row_filter.clone(),

@@ -3,7 +3,7 @@
 use super::recompute;
 use crate::history::Span;
 use crate::ledger::Outcome;
-use crate::nightly::{Night, Source, nightly};
+use crate::nightly::{RunRequest, Source, nightly};
 use crate::progress::Progress;
 use crate::session::{Access, Ended, Opening, Session, open_lake, session};
 use crate::settings::Settings;
@@ -77,13 +77,13 @@ async fn lake_of(folder: &Path, days: impl IntoIterator<Item = &Snapshot>) -> La
     for (day, packs, filter) in days {
         let settings = settings(&folder.join("lake"), *filter);
         std::fs::write(&file, page(packs)).expect("written");
-        let night = Night {
+        let request = RunRequest {
             date: format!("2026-01-{day:02}").parse().expect("a date"),
             source: Source::Files { files: vec![file.clone()], files_are: FilesAre::Whole, replace: true },
             accept: true,
             ignore_checkpoints: false,
         };
-        let report = within(&settings, async |session| nightly(session, &night).await).await;
+        let report = within(&settings, async |session| nightly(session, &request).await).await;
         assert_eq!(report.aggregators[0].outcome, Outcome::Succeeded, "{report:?}");
         assert!(report.aggregators[0].undone.is_empty(), "{report:?}");
     }

@@ -1,6 +1,6 @@
 //! Days whose own snapshot files were dropped: what is left of them is nowhere else, and nothing goes on from what is lost.
 
-use crate::maintain::{DAYS, kept, maintain, month_file, tables};
+use crate::maintain::{DAYS, age_of, import_one, kept, maintain, month_file, tables};
 use crate::support::reading::{files, of_trends};
 use crate::support::{Ended, Scene, run};
 use crate::verify::is_sound;
@@ -11,8 +11,7 @@ const COMPACT: &str = "compact = [\"pack_compliance\", \"source_status\"]";
 
 /// Lines of `[maintain]` by which the first five days are dropped, and two stay.
 fn drops_five() -> String {
-    let age = chrono::Utc::now().date_naive() - DAYS[5].parse::<chrono::NaiveDate>().expect("a day");
-    format!("{COMPACT}\nsnapshot_days = {}", age.num_days())
+    format!("{COMPACT}\nsnapshot_days = {}", age_of(DAYS[5]))
 }
 
 /// A lake whose first five days were dropped.
@@ -30,14 +29,6 @@ fn of_day(scene: &Scene, table: &str, day: &str) -> PathBuf {
 
 fn command(scene: &Scene, arguments: &[&str]) -> Ended {
     run(scene.command(arguments))
-}
-
-/// Imports a day of one pack.
-fn import(scene: &Scene, pipeline: &str, day: &str, more: &[&str]) -> Ended {
-    let one = r#"{"ConformancePackName":"one","AccountId":"000000000001","AwsRegion":"eu-west-1","Compliance":{"ComplianceType":"COMPLIANT"}}"#;
-    std::fs::write(scene.path("one.json"), one).expect("written");
-    let import = ["import", pipeline, "--aggregator", "org", "--date", day, "one.json"];
-    command(scene, &[&import, more].concat())
 }
 
 #[test]
@@ -154,12 +145,12 @@ fn a_drop_that_was_stopped_is_finished_only_where_the_month_still_has_the_day() 
     let whole = std::fs::read(&month).expect("read");
     std::fs::write(&month, &whole[..whole.len() - 3]).expect("cut");
 
-    let ended = import(&scene, &pipeline, "2026-03-02", &["--accept"]);
+    let ended = import_one(&scene, &pipeline, "2026-03-02", &["--accept"]);
     assert_eq!(ended.code, Some(3), "{ended:?}");
     assert!(ended.stdout.contains("the files of 2026-02-01, which was dropped, stay"), "{ended:?}");
     assert!(of_day(&scene, "pack_compliance", DAYS[3]).exists(), "the only copy");
     std::fs::write(&month, whole).expect("restored");
-    let ended = import(&scene, &pipeline, "2026-03-03", &["--accept"]);
+    let ended = import_one(&scene, &pipeline, "2026-03-03", &["--accept"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(!of_day(&scene, "pack_compliance", DAYS[3]).exists(), "dropped at last");
     maintain(&scene, &pipeline, &["--apply"]);
@@ -191,7 +182,7 @@ fn no_day_comes_before_a_dropped_one_that_is_facts_only() {
     let pipeline = pipeline.display().to_string();
     maintain(&scene, &pipeline, &["--apply"]);
     let before = tables(&scene);
-    let ended = import(&scene, &pipeline, DAYS[0], &["--accept"]);
+    let ended = import_one(&scene, &pipeline, DAYS[0], &["--accept"]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.stdout.contains("the snapshot of 2026-01-05 was dropped"), "{ended:?}");
     let trends = |tables| of_trends(tables);
@@ -202,7 +193,7 @@ fn no_day_comes_before_a_dropped_one_that_is_facts_only() {
 #[test]
 fn a_day_is_held_for_what_it_lost_against_one_whose_snapshot_was_dropped() {
     let (scene, pipeline) = dropped();
-    let ended = import(&scene, &pipeline, DAYS[5], &["--replace"]);
+    let ended = import_one(&scene, &pipeline, DAYS[5], &["--replace"]);
     assert_eq!(ended.code, Some(4), "{ended:?}");
     assert!(ended.stdout.contains("against 2026-02-14 it lost"), "{ended:?}");
 }
@@ -211,7 +202,7 @@ fn a_day_is_held_for_what_it_lost_against_one_whose_snapshot_was_dropped() {
 fn states_that_are_in_a_month_are_dropped_only_once_it_has_them_as_they_are_by_now() {
     let (scene, pipeline) = kept("compact = [\"pack_status\"]\npack_status_days = 5");
     maintain(&scene, &pipeline, &["--apply"]);
-    let ended = import(&scene, &pipeline, DAYS[0], &["--replace", "--accept"]);
+    let ended = import_one(&scene, &pipeline, DAYS[0], &["--replace", "--accept"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     // Another file does not compact them, and has them dropped.
     let other = scene.org_pipeline("lake", "", "[maintain]\npack_status_days = 5").display().to_string();
@@ -230,7 +221,7 @@ fn verify_repair_makes_a_month_again_that_is_wrong_however_new_it_seems() {
     maintain(&scene, &pipeline, &["--apply"]);
     let month = month_file(&scene, "pack_changes", "2026-01");
     let old = std::fs::read(&month).expect("read");
-    assert_eq!(import(&scene, &pipeline, DAYS[1], &["--replace", "--accept"]).code, Some(0));
+    assert_eq!(import_one(&scene, &pipeline, DAYS[1], &["--replace", "--accept"]).code, Some(0));
     maintain(&scene, &pipeline, &["--apply"]);
     is_sound(&scene, &pipeline, &[]);
     let good = std::fs::read(&month).expect("read");
@@ -282,7 +273,7 @@ fn a_state_that_was_too_old_to_be_written_is_not_taken_for_lost_by_another_file(
     let scene = Scene::new("");
     let young = scene.org_pipeline("lake", "", "[maintain]\npack_status_days = 5").display().to_string();
     for day in [DAYS[6], DAYS[0]] {
-        assert_eq!(import(&scene, &young, day, &["--accept"]).code, Some(0));
+        assert_eq!(import_one(&scene, &young, day, &["--accept"]).code, Some(0));
     }
     assert!(!of_day(&scene, "pack_status", DAYS[0]).exists());
     is_sound(&scene, &young, &[]);
@@ -295,14 +286,13 @@ fn a_state_that_was_too_old_to_be_written_is_not_taken_for_lost_by_another_file(
 #[test]
 fn the_month_of_states_has_one_that_was_computed_before_a_drop() {
     let scene = Scene::new("");
-    let age = chrono::Utc::now().date_naive() - DAYS[6].parse::<chrono::NaiveDate>().expect("a day");
     let lines = format!(
         "[maintain]\ncompact = [\"pack_compliance\", \"source_status\", \"pack_status\"]\npack_status_days = 5\nsnapshot_days = {}",
-        age.num_days()
+        age_of(DAYS[6])
     );
     let pipeline = scene.org_pipeline("lake", "", &lines).display().to_string();
     for day in [DAYS[6], DAYS[5], DAYS[4]] {
-        assert_eq!(import(&scene, &pipeline, day, &["--accept"]).code, Some(0));
+        assert_eq!(import_one(&scene, &pipeline, day, &["--accept"]).code, Some(0));
     }
     let ended = maintain(&scene, &pipeline, &["--apply"]);
     assert!(ended.stdout.contains("computed pack_status of 2026-02-28"), "{ended:?}");

@@ -24,6 +24,19 @@ pub(crate) fn maintain(scene: &Scene, pipeline: &str, arguments: &[&str]) -> End
     ended
 }
 
+/// Imports a day of one pack.
+pub(crate) fn import_one(scene: &Scene, pipeline: &str, day: &str, more: &[&str]) -> Ended {
+    let one = r#"{"ConformancePackName":"one","AccountId":"000000000001","AwsRegion":"eu-west-1","Compliance":{"ComplianceType":"COMPLIANT"}}"#;
+    std::fs::write(scene.path("one.json"), one).expect("written");
+    let import = ["import", pipeline, "--aggregator", "org", "--date", day, "one.json"];
+    run(scene.command(&[&import, more].concat()))
+}
+
+/// How many days ago a day was.
+pub(crate) fn age_of(day: &str) -> i64 {
+    (chrono::Utc::now().date_naive() - day.parse::<chrono::NaiveDate>().expect("a day")).num_days()
+}
+
 /// The files of the tables, without Compline's own.
 pub(crate) fn tables(scene: &Scene) -> BTreeMap<String, Vec<u8>> {
     files(&scene.path("lake")).into_iter().filter(|(name, _)| !name.starts_with("_compline")).collect()
@@ -304,8 +317,7 @@ fn a_day_that_was_dropped_can_be_imported_again_where_its_month_is_lost() {
         run(scene.command(&import))
     };
     DAYS[..5].iter().for_each(|day| assert_eq!(import(day).code, Some(0)));
-    let age = chrono::Utc::now().date_naive() - DAYS[3].parse::<chrono::NaiveDate>().expect("a day");
-    let drops = scene.org_pipeline("lake", "", &format!("{maintain_lines}\nsnapshot_days = {}", age.num_days()));
+    let drops = scene.org_pipeline("lake", "", &format!("{maintain_lines}\nsnapshot_days = {}", age_of(DAYS[3])));
     let drops = drops.display().to_string();
     let ended = maintain(&scene, &drops, &["--apply"]);
     assert!(ended.stdout.contains("dropped pack_compliance of 3 days, 2026-01-02 to 2026-01-31"), "{ended:?}");
@@ -367,14 +379,12 @@ fn f01_a_month_that_is_out_of_date_is_made_again_before_anything_is_dropped_and_
         let ended = run(scene.command(&[&command, more].concat()));
         assert_eq!(ended.code, Some(0), "{ended:?}");
     };
-    let age =
-        |day: &str| (chrono::Utc::now().date_naive() - day.parse::<chrono::NaiveDate>().expect("a day")).num_days();
     let days_of = |days: i64| u32::try_from(days).expect("some days ago");
     import("2026-01-05", "first", &[]);
     import("2026-01-06", "old", &[]);
     import("2026-03-01", "last", &[]);
     // Only the first day is old: it is dropped, and its month has it.
-    let first_alone = pipeline(days_of(age("2026-01-06")));
+    let first_alone = pipeline(days_of(age_of("2026-01-06")));
     let ended = maintain(&scene, &first_alone, &["--apply"]);
     assert!(ended.stdout.contains("org: dropped pack_compliance of 1 day, 2026-01-05 to 2026-01-05"), "{ended:?}");
     is_sound(&scene, &first_alone, &[]);
@@ -383,7 +393,7 @@ fn f01_a_month_that_is_out_of_date_is_made_again_before_anything_is_dropped_and_
     assert!(behind.stdout.contains("the rows of 2026-01-06 are not the same"), "{behind:?}");
 
     // Now the second day is old as well: its month is made again, of it and of what only the old month has.
-    let both = pipeline(days_of(age("2026-01-06")) - 1);
+    let both = pipeline(days_of(age_of("2026-01-06")) - 1);
     let ended = maintain(&scene, &both, &["--apply"]);
     assert!(
         ended.stdout.contains("org: compacted 2 days into pack_compliance_monthly/snapshot_month=2026-01/"),
@@ -405,7 +415,7 @@ fn f01_a_month_that_is_out_of_date_is_made_again_before_anything_is_dropped_and_
     scene.put_lake("lake", &files(&other.path("lake")));
     let old = scene.path("lake/pack_compliance_monthly");
     import("2026-02-02", "february", &[]);
-    maintain(&scene, &pipeline(days_of(age("2026-02-02"))), &["--apply"]);
+    maintain(&scene, &pipeline(days_of(age_of("2026-02-02"))), &["--apply"]);
     std::fs::copy(old.join("snapshot_month=2026-02/aggregator=org/data.parquet"), &month).expect("copied");
     let ended = run(scene.command(&["verify", &both]));
     assert_eq!(ended.code, Some(1), "{ended:?}");

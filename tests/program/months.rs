@@ -1,6 +1,6 @@
 //! Months of tables that are computed, and of the ledger: they are what their days are by now.
 
-use crate::maintain::{DAYS, kept, maintain, month_file};
+use crate::maintain::{DAYS, import_one, kept, maintain, month_file};
 use crate::support::reading::column;
 use crate::support::{Ended, Scene, run};
 use crate::verify::is_sound;
@@ -15,10 +15,7 @@ fn of_month(path: &Path, name: &str) -> Vec<String> {
 
 /// Replaces a day by a snapshot of one pack.
 fn replace(scene: &Scene, pipeline: &str, day: &str) -> Ended {
-    let one = r#"{"ConformancePackName":"one","AccountId":"000000000001","AwsRegion":"eu-west-1","Compliance":{"ComplianceType":"COMPLIANT"}}"#;
-    std::fs::write(scene.path("one.json"), one).expect("written");
-    let import = ["import", pipeline, "--aggregator", "org", "--date", day, "one.json", "--accept", "--replace"];
-    let ended = run(scene.command(&import));
+    let ended = import_one(scene, pipeline, day, &["--accept", "--replace"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     ended
 }

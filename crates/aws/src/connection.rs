@@ -75,21 +75,22 @@ const SIGN_IN: &str = "sign in, or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_
 /// What to do about credentials that could not be had, by the words of the error.
 pub fn credentials_hint(reason: &str) -> &'static str {
     let reason = reason.to_lowercase();
-    let says = |words: &str| reason.contains(words);
-    match () {
-        () if says("durationseconds") => TOO_LONG,
-        () if says("regiondisabled") => REGION_IS_OFF,
-        () if says("invalididentitytoken") => NO_PROVIDER,
-        () if says("accessdenied") => MAY_ASSUME,
-        () if says("expiredtoken") => EXPIRED,
-        () if says("signaturedoesnotmatch") || says("requestexpired") => CLOCK,
-        () if says("invalidclienttokenid") => UNKNOWN_KEY,
+    // The first that fits: what STS said before how it was asked.
+    let by_words: [(&[&str], &'static str); 10] = [
+        (&["durationseconds"], TOO_LONG),
+        (&["regiondisabled"], REGION_IS_OFF),
+        (&["invalididentitytoken"], NO_PROVIDER),
+        (&["accessdenied"], MAY_ASSUME),
+        (&["expiredtoken"], EXPIRED),
+        (&["signaturedoesnotmatch", "requestexpired"], CLOCK),
+        (&["invalidclienttokenid"], UNKNOWN_KEY),
         // With a code in parentheses it is an error of STS that the SDK has no name for.
-        () if says("unhandled error:") || says("parsing xml") || says("response error") => NOT_STS,
-        () if says("assumerole") => MAY_ASSUME,
-        () if says("io error") || says("timeout") => REACH_STS,
-        () => SIGN_IN,
-    }
+        (&["unhandled error:", "parsing xml", "response error"], NOT_STS),
+        (&["assumerole"], MAY_ASSUME),
+        (&["io error", "timeout"], REACH_STS),
+    ];
+    let fits = |(words, _): &(&[&str], &'static str)| words.iter().any(|words| reason.contains(words));
+    by_words.into_iter().find(fits).map_or(SIGN_IN, |(_, hint)| hint)
 }
 
 #[cfg(test)]

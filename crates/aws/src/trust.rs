@@ -8,7 +8,7 @@ use aws_smithy_http_client::{Builder, Connector};
 use aws_types::sdk_config::SharedHttpClient;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
 
 /// A client that trusts the authorities of a file in place of the system's, as the AWS CLI does. `name` is where the path is
 /// from.
@@ -31,23 +31,22 @@ pub(crate) fn with_bundle(name: &str, path: &str) -> Result<SharedHttpClient, En
     Ok(client(context, ProxyConfig::from_env()))
 }
 
-/// Whether this machine was found to have no certificate authority.
-static NONE_FOUND: AtomicBool = AtomicBool::new(false);
+/// Whether this machine has no certificate authority, once it was looked for them: each service would read them again.
+static NONE_FOUND: OnceLock<bool> = OnceLock::new();
 
 /// Whether this machine was found to have no certificate authority, so that no server is trusted.
 pub(crate) fn none_found() -> bool {
-    NONE_FOUND.load(Ordering::Relaxed)
+    NONE_FOUND.get().copied().unwrap_or_default()
 }
 
 /// A client that trusts nobody, where this machine has no certificate authority: the SDK's own panics there. Servers without TLS
 /// can be asked all the same. Nothing where there is one.
 pub(crate) fn without_authorities() -> Option<SharedHttpClient> {
-    let found = rustls_native_certs::load_native_certs().certs;
-    if found.iter().any(|certificate| webpki::anchor_from_trusted_cert(certificate).is_ok()) {
-        return None;
-    }
-    NONE_FOUND.store(true, Ordering::Relaxed);
-    Some(client(trusting_nobody()?, ProxyConfig::from_env()))
+    let none_found = *NONE_FOUND.get_or_init(|| {
+        let found = rustls_native_certs::load_native_certs().certs;
+        !found.iter().any(|certificate| webpki::anchor_from_trusted_cert(certificate).is_ok())
+    });
+    if none_found { Some(client(trusting_nobody()?, ProxyConfig::from_env())) } else { None }
 }
 
 fn trusting_nobody() -> Option<TlsContext> {

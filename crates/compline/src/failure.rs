@@ -18,40 +18,19 @@ pub(crate) enum Failure {
 }
 
 /// Why nothing was done of a day, where its ledger is to have no row of that: the date or the lake is not this run's to write.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
 pub(crate) struct NotRecorded(pub(crate) String);
 
-impl fmt::Display for NotRecorded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for NotRecorded {}
-
 /// Trends go on from a table that is gone and that nothing can compute again.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
 pub(crate) struct NeedsDropped(pub(crate) String);
 
-impl fmt::Display for NeedsDropped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for NeedsDropped {}
-
 /// The work panicked, which has been told.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("the work panicked")]
 pub(crate) struct Panicked;
-
-impl fmt::Display for Panicked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the work panicked")
-    }
-}
-
-impl std::error::Error for Panicked {}
 
 /// A panic, as a line for an operator.
 pub(crate) fn words_of_panic(panic: &std::panic::PanicHookInfo<'_>) -> String {

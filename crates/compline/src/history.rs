@@ -2,18 +2,15 @@
 
 use crate::ledger::Ledger;
 use compline_model::{AggregatorId, Dataset, SnapshotDate, Table, WINDOWS};
-use compline_sink::{Inventory, Lake, Month, Partitions};
+use compline_sink::{Inventory, Lake, Month, Partitions, READ_CONCURRENCY};
 use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How far back what a day's trends say may come from: the day that the longest window is compared with is at most this old.
 pub(crate) const TRENDS_REACH_DAYS: u32 = 2 * WINDOWS[WINDOWS.len() - 1];
 
-/// Ledgers read at once: enough to hide the way to S3.
-const READ_CONCURRENCY: usize = 16;
-
 /// The days that a lake has of what trends are computed from, and of the trends themselves.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct History {
     snapshots: Partitions,
     trends: Partitions,
@@ -47,7 +44,7 @@ impl Span {
 }
 
 impl History {
-    /// Lists them.
+    /// Lists them, and looks at those of these aggregators that were dropped.
     ///
     /// # Errors
     /// A store that does not answer.
@@ -55,38 +52,31 @@ impl History {
         lake: &Lake,
         dataset: &Dataset,
         statuses_from: Option<SnapshotDate>,
+        ids: &[&AggregatorId],
     ) -> anyhow::Result<Self> {
         let listed = Self {
             snapshots: lake.partitions(dataset.facts).await?,
             trends: lake.partitions(dataset.trends).await?,
             statuses: lake.partitions(dataset.status).await?,
             ledgers: lake.partitions(Table::Runs).await?,
-            dropped_to: BTreeMap::new(),
-            lost: BTreeMap::new(),
-            without_trends: BTreeMap::new(),
             statuses_from,
-            noted: BTreeMap::new(),
-            months_of_statuses: BTreeSet::new(),
+            ..Self::default()
         };
-        listed.completed(lake, dataset).await
+        listed.completed(lake, dataset, ids).await
     }
 
     /// Looks into the lake for what the lists alone do not say.
-    async fn completed(self, lake: &Lake, dataset: &Dataset) -> anyhow::Result<Self> {
-        self.with_dropped_statuses(lake, dataset).await?.with_restored(lake, dataset).await
+    async fn completed(self, lake: &Lake, dataset: &Dataset, ids: &[&AggregatorId]) -> anyhow::Result<Self> {
+        let mut listed = self.with_dropped_statuses(lake, dataset).await?.with_restored(lake, dataset).await?;
+        for id in ids {
+            listed = listed.with_dropped_of(lake, dataset, id).await?;
+        }
+        Ok(listed)
     }
 
     /// Looks for dropped days of an aggregator whose trends are gone, as far back as its first snapshot may look at them: runs that
     /// failed and days that are facts only have none either, and the ledger tells them apart. One that cannot be read says nothing.
-    ///
-    /// # Errors
-    /// A store that does not answer.
-    pub(crate) async fn with_dropped_of(
-        mut self,
-        lake: &Lake,
-        dataset: &Dataset,
-        id: &AggregatorId,
-    ) -> anyhow::Result<Self> {
+    async fn with_dropped_of(mut self, lake: &Lake, dataset: &Dataset, id: &AggregatorId) -> anyhow::Result<Self> {
         let first = self.snapshots.get(id).and_then(BTreeSet::first).copied();
         let (Some(first), Some(ledgers)) = (first, self.ledgers.get(id)) else { return Ok(self) };
         let none = BTreeSet::new();
@@ -175,7 +165,7 @@ impl History {
         Ok(self)
     }
 
-    /// Those of an inventory.
+    /// Those of an inventory, in the same way.
     ///
     /// # Errors
     /// A store that does not answer.
@@ -184,6 +174,7 @@ impl History {
         inventory: &Inventory,
         dataset: &Dataset,
         statuses_from: Option<SnapshotDate>,
+        ids: &[&AggregatorId],
     ) -> anyhow::Result<Self> {
         let of = |table: Table| {
             let mut partitions = Partitions::new();
@@ -192,23 +183,15 @@ impl History {
             }
             partitions
         };
-        let (snapshots, trends) = (of(dataset.facts), of(dataset.trends));
-        let (statuses, ledgers) = (of(dataset.status), of(Table::Runs));
-        let (dropped_to, lost, without_trends) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let (noted, months_of_statuses) = (BTreeMap::new(), BTreeSet::new());
         let listed = Self {
-            snapshots,
-            trends,
-            statuses,
-            ledgers,
-            dropped_to,
-            lost,
-            without_trends,
+            snapshots: of(dataset.facts),
+            trends: of(dataset.trends),
+            statuses: of(dataset.status),
+            ledgers: of(Table::Runs),
             statuses_from,
-            noted,
-            months_of_statuses,
+            ..Self::default()
         };
-        listed.completed(lake, dataset).await
+        listed.completed(lake, dataset, ids).await
     }
 
     /// The days of an aggregator's snapshots, from one to another, in order.
@@ -264,12 +247,8 @@ impl History {
     /// counts with them: nothing is there that its trends could be computed from.
     pub(crate) fn dropped(&self, id: &AggregatorId) -> BTreeSet<SnapshotDate> {
         let Some(first) = self.snapshots.get(id).and_then(BTreeSet::first) else { return BTreeSet::new() };
-        let trends = self.trends.get(id);
-        let mut dropped: BTreeSet<SnapshotDate> = match self.dropped_to.get(id) {
-            Some(last) => trends.into_iter().flat_map(|days| days.range(..=*last)).copied().collect(),
-            None => trends.into_iter().flat_map(|days| days.range(..*first)).copied().collect(),
-        };
-        dropped.extend(self.without_trends.get(id).into_iter().flatten());
-        dropped
+        let first_left = self.dropped_to.get(id).map_or(*first, |last| last.next());
+        let with_trends = self.trends.get(id).into_iter().flat_map(|days| days.range(..first_left));
+        with_trends.chain(self.without_trends.get(id).into_iter().flatten()).copied().collect()
     }
 }

@@ -347,8 +347,8 @@ async fn store_state(
     date: SnapshotDate,
 ) -> anyhow::Result<Result<(), String>> {
     let dataset = &Dataset::PACKS;
-    let history = History::of(lake, inventory, dataset, session.settings.keep.statuses_from(session.today())).await?;
-    let history = history.with_dropped_of(lake, dataset, id).await?;
+    let statuses_from = session.settings.keep.statuses_from(session.today());
+    let history = History::of(lake, inventory, dataset, statuses_from, &[id]).await?;
     let span = Span { from: Some(date), to: Some(date) };
     let computing = Computing { lake, dataset, history: &history, id, span, state_of: Some(date), on_day: &|_| {} };
     let computed = match computing.compute(None, None).await {

@@ -84,10 +84,8 @@ pub(crate) async fn nightly(session: &Session<'_>, request: &RunRequest) -> anyh
     // First what stopped runs left is completed: that may add a day.
     let journals = settings.aggregators.iter().map(|aggregator| session.journal(&aggregator.address.id));
     let journals = join_all(journals).await;
-    let mut history = History::read(&session.lake, dataset, settings.keep.statuses_from(session.today())).await?;
-    for aggregator in &settings.aggregators {
-        history = history.with_dropped_of(&session.lake, dataset, &aggregator.address.id).await?;
-    }
+    let ids: Vec<_> = settings.aggregators.iter().map(|aggregator| &aggregator.address.id).collect();
+    let history = History::read(&session.lake, dataset, settings.keep.statuses_from(session.today()), &ids).await?;
     // Files and what is held need nobody's credentials.
     let identity = if request.source == Source::AwsConfig { settings.identity() } else { Identity::Simulated };
     let environment = Environment::load(identity).await?;

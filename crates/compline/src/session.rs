@@ -41,6 +41,13 @@ pub(crate) struct Opening<'a> {
     pub(crate) when_stopped: &'static str,
 }
 
+impl<'a> Opening<'a> {
+    /// That of a command which only reads the lake.
+    pub(crate) fn to_read(settings: &'a Settings, command: &'static str, clock: Clock, progress: Progress) -> Self {
+        Self { settings, command, access: Access::Read, clock, progress, when_stopped: "nothing was changed" }
+    }
+}
+
 /// What a session may do to the lake.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Access {

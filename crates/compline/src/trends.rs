@@ -76,8 +76,8 @@ pub(crate) async fn recompute(
     let mut journal = session.journal(id).await?;
     let undone = journal.undone();
     // After the journal is completed, which may add a day.
-    let history = History::read(&session.lake, dataset, session.settings.keep.statuses_from(session.today())).await?;
-    let history = history.with_dropped_of(&session.lake, dataset, id).await?;
+    let statuses_from = session.settings.keep.statuses_from(session.today());
+    let history = History::read(&session.lake, dataset, statuses_from, &[id]).await?;
     let was_pending = journal.trends_from();
     let Some(first) = history.days(id, span).next() else {
         // Of no snapshot there are no trends that could be out of date.

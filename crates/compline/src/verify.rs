@@ -14,15 +14,12 @@ use crate::progress::Progress;
 use crate::session::Session;
 use crate::trends::Computing;
 use compline_model::{AggregatorId, Dataset, RunId, SnapshotDate, Table};
-use compline_sink::{Inventory, Lake, Month, Object};
+use compline_sink::{Inventory, Lake, Month, Object, READ_CONCURRENCY};
 use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Days read at once: one is read while another is looked through.
 const CONCURRENCY: usize = 2;
-
-/// Documents read at once: enough to hide the way to S3.
-const DOCUMENTS_CONCURRENCY: usize = 16;
 
 /// How often an aggregator is looked at that another run changes meanwhile.
 const MAX_ATTEMPTS: u32 = 3;
@@ -102,8 +99,7 @@ pub(crate) async fn verify(
     for id in known.iter().filter(|id| only.is_none_or(|only| only.contains(id))) {
         for attempt in 1.. {
             let pending = Journal::peek(lake, id).await?;
-            let history = History::of(lake, &inventory, &Dataset::PACKS, keep.statuses_from(today)).await?;
-            let history = history.with_dropped_of(lake, &Dataset::PACKS, id).await?;
+            let history = History::of(lake, &inventory, &Dataset::PACKS, keep.statuses_from(today), &[id]).await?;
             let progress = &session.progress;
             let verifying = Verifying {
                 lake,
@@ -252,8 +248,7 @@ impl Verifying<'_> {
         let read = ledgers.iter().filter(|(_, ledger)| !ledger.rows().is_empty()).map(|(date, _)| *date);
         let noted = read.filter(|date| inventory.ledgers.contains(&(id.clone(), *date)));
         let each = noted.map(async |date| Ledger::unread_documents(lake, id, date).await.map(|unread| (date, unread)));
-        let each: Vec<(SnapshotDate, Vec<RunId>)> =
-            stream::iter(each).buffered(DOCUMENTS_CONCURRENCY).try_collect().await?;
+        let each: Vec<(SnapshotDate, Vec<RunId>)> = stream::iter(each).buffered(READ_CONCURRENCY).try_collect().await?;
         for (date, run_id) in
             each.into_iter().flat_map(|(date, unread)| unread.into_iter().map(move |run_id| (date, run_id.to_string())))
         {

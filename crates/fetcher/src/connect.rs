@@ -66,44 +66,38 @@ type Caller = (Option<Role>, Region);
 pub struct Connector {
     environment: Environment,
     options: FetchOptions,
-    connections: Mutex<HashMap<Caller, Arc<Connection>>>,
-    identities: Mutex<HashMap<Caller, Arc<OnceCell<String>>>>,
-    assumed: Mutex<HashMap<Caller, Assumed>>,
+    callers: Mutex<HashMap<Caller, Arc<OfCaller>>>,
 }
 
 /// Credentials of a role, and where they are cached: clients that have both from one place ask STS once.
 type Assumed = (SharedCredentialsProvider, SharedIdentityCache);
 
+/// What there is once for all that are asked as the same caller.
+#[derive(Debug, Default)]
+pub(crate) struct OfCaller {
+    assumed: OnceCell<Assumed>,
+    connection: OnceCell<Arc<Connection>>,
+    /// The caller identity, as STS said it.
+    pub(crate) identity: OnceCell<String>,
+}
+
 impl Connector {
     /// One that makes no call until it is asked.
     pub fn new(environment: Environment, options: FetchOptions) -> Self {
-        Self {
-            environment,
-            options,
-            connections: Mutex::default(),
-            identities: Mutex::default(),
-            assumed: Mutex::default(),
-        }
+        Self { environment, options, callers: Mutex::default() }
     }
 
-    /// The credentials of a role in a region, the same for each client of it.
-    async fn assumed(&self, role: &Role, region: &Region) -> Assumed {
-        let mut assumed = self.assumed.lock().await;
-        let caller = (Some(role.clone()), region.clone());
-        match assumed.get(&caller) {
-            Some(assumed) => assumed.clone(),
-            None => {
-                let new = assume(&self.environment, role, region).await;
-                assumed.insert(caller, new.clone());
-                new
-            }
-        }
-    }
-
-    /// Where the caller identity for an aggregator is written down: once for all that are asked as the same caller.
-    pub(crate) async fn identity(&self, address: &AggregatorAddress) -> Arc<OnceCell<String>> {
+    /// What there is for the caller that an aggregator is asked as.
+    pub(crate) async fn caller(&self, address: &AggregatorAddress) -> Arc<OfCaller> {
         let caller = (address.role.clone(), address.region.clone());
-        Arc::clone(self.identities.lock().await.entry(caller).or_default())
+        Arc::clone(self.callers.lock().await.entry(caller).or_default())
+    }
+
+    /// The credentials of an aggregator's role, if it has one.
+    async fn assumed(&self, address: &AggregatorAddress, caller: &OfCaller) -> Option<Assumed> {
+        let role = address.role.as_ref()?;
+        let assumed = caller.assumed.get_or_init(|| assume(&self.environment, role, &address.region)).await;
+        Some(assumed.clone())
     }
 
     /// A client of STS with the credentials that an aggregator is asked with.
@@ -112,8 +106,7 @@ impl Connector {
             .region(aws_config::Region::new(address.region.to_string()))
             .retry_config(RetryConfig::standard().with_max_attempts(self.options.max_attempts))
             .timeout_config(timeouts(&self.options));
-        if let Some(role) = &address.role {
-            let (provider, cache) = self.assumed(role, &address.region).await;
+        if let Some((provider, cache)) = self.assumed(address, &*self.caller(address).await).await {
             // Set as it is: wrapped once more it would be cached for itself.
             config.set_credentials_provider(Some(provider)).set_identity_cache(cache);
         }
@@ -122,21 +115,13 @@ impl Connector {
 
     /// A client for one aggregator.
     pub async fn connect(&self, address: AggregatorAddress) -> AggregatorClient {
-        let caller = (address.role.clone(), address.region.clone());
-        let mut connections = self.connections.lock().await;
-        let connection = match connections.get(&caller) {
-            Some(connection) => Arc::clone(connection),
-            None => {
-                let assumed = match &caller.0 {
-                    Some(role) => Some(self.assumed(role, &caller.1).await),
-                    None => None,
-                };
-                let opened = Connection::open(self.environment.clone(), self.options.clone(), &caller, assumed);
-                let connection = Arc::new(opened.await);
-                connections.insert(caller, Arc::clone(&connection));
-                connection
-            }
+        let caller = self.caller(&address).await;
+        let open = async || {
+            let assumed = self.assumed(&address, &caller).await;
+            let of = (address.role.clone(), address.region.clone());
+            Arc::new(Connection::open(self.environment.clone(), self.options.clone(), &of, assumed).await)
         };
+        let connection = Arc::clone(caller.connection.get_or_init(open).await);
         AggregatorClient::new(connection, address, self.options.page_size)
     }
 }
@@ -283,7 +268,7 @@ mod tests {
             ("d", "us-east-1", Some("arn:aws-cn:iam::012345678910:role/x"), 3),
         ] {
             connector.connect(address(id, region, role)).await;
-            assert_eq!(connector.connections.lock().await.len(), clients, "{id}");
+            assert_eq!(connector.callers.lock().await.len(), clients, "{id}");
         }
     }
 }

@@ -64,8 +64,8 @@ impl Connector {
     /// # Errors
     /// No credentials, a role that cannot be assumed, or an STS that does not answer.
     pub async fn identity_for(&self, address: &AggregatorAddress) -> Result<String, FetchError> {
-        let known = self.identity(address).await;
-        known.get_or_try_init(|| self.ask_identity(address)).await.cloned()
+        let caller = self.caller(address).await;
+        caller.identity.get_or_try_init(|| self.ask_identity(address)).await.cloned()
     }
 
     async fn ask_identity(&self, address: &AggregatorAddress) -> Result<String, FetchError> {

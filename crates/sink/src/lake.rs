@@ -54,6 +54,9 @@ pub struct Stored {
     pub sha256: String,
 }
 
+/// Objects that are read at once: enough to hide the way to S3.
+pub const READ_CONCURRENCY: usize = 16;
+
 /// The days that a table has, per aggregator.
 pub type Partitions = BTreeMap<AggregatorId, BTreeSet<SnapshotDate>>;
 
@@ -270,13 +273,7 @@ impl Lake {
     /// # Errors
     /// A store that does not answer.
     pub async fn partitions(&self, table: Table) -> Result<Partitions, SinkError> {
-        let mut partitions = Partitions::new();
-        for object in self.store.list(&format!("{}/", table.name())).await? {
-            if let Some(partition) = Partition::of_key(table, &object.key) {
-                partitions.entry(partition.aggregator).or_default().insert(partition.date);
-            }
-        }
-        Ok(partitions)
+        self.partitions_below(Place::Table, table, "").await
     }
 
     /// The days that a table has in the months from one day's to another's: a few lists, however long the history is.
@@ -292,10 +289,9 @@ impl Lake {
         let mut partitions = Partitions::new();
         let mut month = SnapshotMonth::from(from);
         while month.first_day() <= to {
-            for object in self.store.list(&format!("{}/snapshot_date={month}-", table.name())).await? {
-                if let Some(partition) = Partition::of_key(table, &object.key) {
-                    partitions.entry(partition.aggregator).or_default().insert(partition.date);
-                }
+            let of_month = self.partitions_below(Place::Table, table, &format!("snapshot_date={month}-")).await?;
+            for (aggregator, dates) in of_month {
+                partitions.entry(aggregator).or_default().extend(dates);
             }
             month = month.first_day_after().into();
         }
@@ -307,10 +303,15 @@ impl Lake {
     /// # Errors
     /// A store that does not answer.
     pub async fn held_partitions(&self, table: Table) -> Result<Partitions, SinkError> {
+        self.partitions_below(Place::Held, table, "").await
+    }
+
+    /// The partitions of a table, at a place, whose paths start like this.
+    async fn partitions_below(&self, place: Place, table: Table, start: &str) -> Result<Partitions, SinkError> {
         let mut partitions = Partitions::new();
-        let folder = format!("{}{}/", snapshot::HELD, table.name());
-        for object in self.store.list(&folder).await? {
-            let partition = object.key.strip_prefix(snapshot::HELD).and_then(|key| Partition::of_key(table, key));
+        let folder = place.folder();
+        for object in self.store.list(&format!("{folder}{}/{start}", table.name())).await? {
+            let partition = object.key.strip_prefix(folder).and_then(|key| Partition::of_key(table, key));
             if let Some(partition) = partition {
                 partitions.entry(partition.aggregator).or_default().insert(partition.date);
             }

@@ -84,6 +84,8 @@ pub(crate) struct MonthReader {
     /// Rows that were read and not asked for yet.
     rest: Option<RecordBatch>,
     pub(crate) days: MonthDays,
+    /// The days that [`MonthReader::skip_to`] has not come to yet, the last first.
+    ahead: Vec<SnapshotDate>,
 }
 
 impl MonthReader {
@@ -99,7 +101,8 @@ impl MonthReader {
         let metadata = ArrowReaderMetadata::try_new(Arc::new(footer), options).map_err(|error| damaged(&error))?;
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata).with_batch_size(BATCH_ROWS);
         let reader = reader.build().map_err(|error| damaged(&error))?;
-        Ok(Self { table, key: key.to_owned(), reader, rest: None, days })
+        let ahead = days.keys().rev().copied().collect();
+        Ok(Self { table, key: key.to_owned(), reader, rest: None, days, ahead })
     }
 
     /// Whether the next rows are those of a day, each of them and nothing else.
@@ -109,6 +112,17 @@ impl MonthReader {
         let same_day = of_day.into_iter().all(|day| day == Some(date.days_since_epoch()));
         let next = with_later_columns(&next, &rows.schema()).map_err(|error| damaged(&self.key, &error))?;
         Ok(same_day && next == *rows)
+    }
+
+    /// The rows of a day, past those of the days before it; nothing if it is not ahead.
+    pub(crate) fn skip_to(&mut self, date: SnapshotDate) -> Result<Option<RecordBatch>, SinkError> {
+        while let Some(next) = self.ahead.pop() {
+            let rows = self.take_day(next)?;
+            if next == date {
+                return Ok(Some(rows));
+            }
+        }
+        Ok(None)
     }
 
     /// The rows of a day, without the column that says so.

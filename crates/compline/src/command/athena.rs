@@ -6,7 +6,7 @@ use crate::catalog::Listed;
 use crate::failure::{Ending, Failure};
 use crate::print;
 use crate::progress::log_to_stderr;
-use crate::session::{Access, Clock, Ended, Opening, Session, session};
+use crate::session::{Clock, Ended, Opening, Session, session};
 use crate::settings::{Settings, is_database, lake_name};
 use anyhow::{Context, anyhow};
 use compline_sink::{LakeDays, LakeLocation, Partitioning};
@@ -46,8 +46,7 @@ pub(super) async fn athena(arguments: &AthenaArguments, clock: Clock) -> Result<
 
 /// What the lake has: days and aggregators that the file does not name are to be seen too.
 async fn listed(settings: &Settings, clock: Clock) -> Result<Ended<LakeDays>, Failure> {
-    let (progress, when_stopped) = (log_to_stderr("error"), "nothing was changed");
-    let opening = Opening { settings, command: "athena", access: Access::Read, clock, progress, when_stopped };
+    let opening = Opening::to_read(settings, "athena", clock, log_to_stderr("error"));
     let ended = session(opening, async |session: &Session<'_>| {
         let listed = Listed::of(&session.lake, &BTreeSet::new()).await.map(|there| there.days());
         listed.context("the lake is listed for its first day and its aggregators; --offline leaves it out")

@@ -6,7 +6,7 @@ use crate::ledger::Outcome;
 use crate::past::{Run, last_runs};
 use crate::print;
 use crate::progress::log_to_stderr;
-use crate::session::{Access, Clock, Opening, Session, session};
+use crate::session::{Clock, Opening, Session, session};
 use crate::summary::plain_table;
 use anyhow::Context;
 use indicatif::HumanCount;
@@ -15,8 +15,7 @@ use std::fmt::Write;
 pub(super) async fn history(arguments: &HistoryArguments, clock: Clock) -> Result<Ending, Failure> {
     let progress = log_to_stderr("error");
     let settings = arguments.pipeline.settings()?;
-    let (access, when_stopped) = (Access::Read, "nothing was changed");
-    let opening = Opening { settings: &settings, command: "history", access, clock, progress, when_stopped };
+    let opening = Opening::to_read(&settings, "history", clock, progress);
     let ended = session(opening, async |session: &Session<'_>| last_runs(session, arguments.nights).await);
     ended.await?.then(|mut runs| {
         runs.sort_by(|one, other| {

@@ -4,7 +4,7 @@ use crate::arguments::StatusArguments;
 use crate::failure::{Ending, Failure};
 use crate::print;
 use crate::progress::log_to_stderr;
-use crate::session::{Access, Clock, Opening, Session, session};
+use crate::session::{Clock, Opening, Session, session};
 use crate::status::{GAPS_DAYS, Status, status as status_of};
 use crate::summary::{counted, plain_table};
 use anyhow::Context;
@@ -14,8 +14,7 @@ use std::time::Duration;
 pub(super) async fn status(arguments: &StatusArguments, clock: Clock) -> Result<Ending, Failure> {
     let progress = log_to_stderr("error");
     let settings = arguments.pipeline.settings()?;
-    let (access, when_stopped) = (Access::Read, "nothing was changed");
-    let opening = Opening { settings: &settings, command: "status", access, clock, progress, when_stopped };
+    let opening = Opening::to_read(&settings, "status", clock, progress);
     let ended = session(opening, async |session: &Session<'_>| status_of(session, arguments.max_age).await);
     ended.await?.then(|all| {
         let json = || serde_json::to_string_pretty(&all).map(|json| json + "\n");

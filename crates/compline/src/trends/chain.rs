@@ -12,13 +12,10 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Date32Type;
 use chrono::{NaiveDate, TimeDelta};
 use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
-use compline_sink::{Lake, Month, Partition};
+use compline_sink::{Lake, Month, Partition, READ_CONCURRENCY};
 use compline_transformer::{RECENT_COLUMNS, Recent, SNAPSHOT_COLUMNS, State, TrendDay, Trends, advance, recent_needed};
 use futures::{StreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Partitions read at once: enough to hide the way to S3.
-const READ_CONCURRENCY: usize = 16;
 
 /// The days being gone through, and what is carried.
 pub(super) struct Chain<'a> {

@@ -89,17 +89,7 @@ impl Lake {
         let key = month.key();
         let Some(file) = self.store.get(&key).await? else { return Ok(None) };
         let table = month.table;
-        let read = blocking("decode", move || {
-            let mut reader = MonthReader::open(table, file, &key)?;
-            let order: Vec<SnapshotDate> = reader.days.keys().copied().collect();
-            for day in order {
-                let rows = reader.take_day(day)?;
-                if day == date {
-                    return Ok(Some(rows));
-                }
-            }
-            Ok(None)
-        });
+        let read = blocking("decode", move || MonthReader::open(table, file, &key)?.skip_to(date));
         match read.await {
             Err(error) if error.is_damage() => Ok(None),
             read => read,
@@ -190,8 +180,8 @@ impl Lake {
 struct Sources<'a> {
     lake: &'a Lake,
     plan: &'a MonthPlan,
-    /// The month's present object, where it is the only one that has some of the days, and how far it is read.
-    present: Option<(MonthReader, Vec<SnapshotDate>)>,
+    /// The month's present object, where it is the only one that has some of the days.
+    present: Option<MonthReader>,
 }
 
 impl<'a> Sources<'a> {
@@ -201,9 +191,7 @@ impl<'a> Sources<'a> {
         if !plan.only_in_month.is_empty() {
             let key = month.key();
             let file = lake.store.get(&key).await?.ok_or_else(|| gone(&key))?;
-            let reader = MonthReader::open(month.table, file, &key)?;
-            let order = reader.days.keys().rev().copied().collect();
-            present = Some((reader, order));
+            present = Some(MonthReader::open(month.table, file, &key)?);
         }
         Ok(Self { lake, plan, present })
     }
@@ -223,20 +211,13 @@ impl<'a> Sources<'a> {
             as_committed(&key, committed, &stored.sha256)?;
             return Ok(stored);
         }
-        let Some((mut reader, mut order)) = self.present.take() else { return Err(gone(&month.key())) };
+        let Some(mut reader) = self.present.take() else { return Err(gone(&month.key())) };
         let sha256 = reader.days.get(&date).cloned().unwrap_or_default();
         as_committed(&format!("{} of {date}", month.key()), committed, &sha256)?;
-        let (reader, order, rows) = blocking("decode", move || {
-            while let Some(next) = order.pop() {
-                let rows = reader.take_day(next)?;
-                if next == date {
-                    return Ok((reader, order, rows));
-                }
-            }
-            Err(SinkError::permanent("read a month", format!("{date} is not in it any more")))
-        })
-        .await?;
-        self.present = Some((reader, order));
+        let (reader, rows) = blocking("decode", move || reader.skip_to(date).map(|rows| (reader, rows))).await?;
+        self.present = Some(reader);
+        let gone = || SinkError::permanent("read a month", format!("{date} is not in it any more"));
+        let rows = rows.ok_or_else(gone)?;
         Ok(Stored { rows, sha256 })
     }
 }

@@ -16,16 +16,18 @@ pub enum Place {
     Held,
 }
 
-/// Where files that are held are, each by its path in the tables.
-pub(super) const HELD: &str = "_compline/held/";
-
 impl Place {
+    /// The folder below the lake that its files are in, each by its path in the tables.
+    pub(super) const fn folder(self) -> &'static str {
+        match self {
+            Self::Table => "",
+            Self::Held => "_compline/held/",
+        }
+    }
+
     /// The path of a partition's file below the lake.
     pub(super) fn key(self, partition: &Partition) -> String {
-        match self {
-            Self::Table => partition.key(),
-            Self::Held => format!("{HELD}{}", partition.key()),
-        }
+        format!("{}{}", self.folder(), partition.key())
     }
 }
 

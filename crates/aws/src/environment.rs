@@ -1,6 +1,7 @@
 //! Loading it.
 
 use crate::credentials::Sound;
+use crate::trust::Bundle;
 use crate::{trust, variables};
 use aws_config::profile::{self, ProfileSet};
 use aws_config::retry::RetryConfig;
@@ -9,6 +10,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_async::time::SystemTimeSource;
+use aws_smithy_http_client::Connector;
 use aws_types::os_shim_internal::{Env, Fs};
 use compline_model::causes;
 use std::time::Duration;
@@ -100,22 +102,35 @@ fn variable(name: &str) -> Option<String> {
 
 async fn default_chain() -> Result<SdkConfig, EnvironmentError> {
     variables::check(variable)?;
-    let profiles = profile::load(&Fs::real(), &Env::real(), &Default::default(), None).await;
-    let profiles =
-        profiles.map_err(|error| EnvironmentError(format!("cannot read the AWS profile files: {}", causes(&error))))?;
+    let profiles = profiles().await?;
     check_profile(&profiles, variable("AWS_PROFILE").as_deref())?;
-    let bundle = variable("AWS_CA_BUNDLE").map(|path| ("AWS_CA_BUNDLE", path));
-    let bundle = bundle.or_else(|| profiles.get("ca_bundle").map(|path| ("ca_bundle of the profile", path.to_owned())));
     // Every client has attempts of its own, so the environment's are not looked at: the SDK panics at those it does not know.
     let mut loader = aws_config::defaults(BehaviorVersion::latest()).retry_config(RetryConfig::standard());
-    let client = match bundle.filter(|(_, path)| !path.is_empty()) {
-        Some((name, path)) => Some(trust::with_bundle(name, &path)?),
+    let client = match bundle(&profiles) {
+        Some(bundle) => Some(trust::with_bundle(&bundle)?),
         None => trust::without_authorities(),
     };
     if let Some(client) = client {
         loader = loader.http_client(client);
     }
     Ok(loader.load().await)
+}
+
+async fn profiles() -> Result<ProfileSet, EnvironmentError> {
+    let profiles = profile::load(&Fs::real(), &Env::real(), &Default::default(), None).await;
+    profiles.map_err(|error| EnvironmentError(format!("cannot read the AWS profile files: {}", causes(&error))))
+}
+
+/// The file of certificate authorities that the environment names, if any.
+fn bundle(profiles: &ProfileSet) -> Option<Bundle> {
+    let bundle = variable("AWS_CA_BUNDLE").map(|path| ("AWS_CA_BUNDLE", path));
+    let bundle = bundle.or_else(|| profiles.get("ca_bundle").map(|path| ("ca_bundle of the profile", path.to_owned())));
+    bundle.filter(|(_, path)| !path.is_empty())
+}
+
+/// What a server that is not of AWS is asked by: the environment's proxy, and the authorities that AWS is trusted by.
+pub(crate) async fn connector() -> Result<Connector, EnvironmentError> {
+    trust::connector(bundle(&profiles().await?).as_ref())
 }
 
 /// A profile that is asked for and not there is not passed over for keys of the environment: they may be somebody else's.

@@ -10,9 +10,27 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use std::sync::OnceLock;
 
-/// A client that trusts the authorities of a file in place of the system's, as the AWS CLI does. `name` is where the path is
-/// from.
-pub(crate) fn with_bundle(name: &str, path: &str) -> Result<SharedHttpClient, EnvironmentError> {
+/// A file of certificate authorities that replaces the system's: where its path is from, and the path.
+pub(crate) type Bundle = (&'static str, String);
+
+/// A client that trusts the authorities of a file in place of the system's, as the AWS CLI does.
+pub(crate) fn with_bundle(bundle: &Bundle) -> Result<SharedHttpClient, EnvironmentError> {
+    Ok(client(context_of(bundle)?, ProxyConfig::from_env()))
+}
+
+/// A connector that asks servers as the clients of AWS do: by the environment's proxy, with the same authorities.
+pub(crate) fn connector(bundle: Option<&Bundle>) -> Result<Connector, EnvironmentError> {
+    let context = match bundle {
+        Some(bundle) => context_of(bundle)?,
+        // The system's own would panic.
+        None if is_without_authorities() => trusting_nobody().unwrap_or_default(),
+        None => TlsContext::default(),
+    };
+    let connector = Connector::builder().proxy_config(ProxyConfig::from_env());
+    Ok(connector.tls_provider(Provider::Rustls(CryptoMode::AwsLc)).tls_context(context).build())
+}
+
+fn context_of((name, path): &Bundle) -> Result<TlsContext, EnvironmentError> {
     let failed = |reason: &dyn std::fmt::Display| {
         EnvironmentError(format!("{name} is {path:?}, which is no file of PEM certificates that can be read: {reason}"))
     };
@@ -27,8 +45,7 @@ pub(crate) fn with_bundle(name: &str, path: &str) -> Result<SharedHttpClient, En
         return Err(failed(&"it has no certificate"));
     }
     let trust = TrustStore::empty().with_pem_certificate(file);
-    let context = TlsContext::builder().with_trust_store(trust).build().map_err(|error| failed(&error))?;
-    Ok(client(context, ProxyConfig::from_env()))
+    TlsContext::builder().with_trust_store(trust).build().map_err(|error| failed(&error))
 }
 
 /// Whether this machine has no certificate authority, once it was looked for them: each service would read them again.
@@ -42,11 +59,14 @@ pub(crate) fn none_found() -> bool {
 /// A client that trusts nobody, where this machine has no certificate authority: the SDK's own panics there. Servers without TLS
 /// can be asked all the same. Nothing where there is one.
 pub(crate) fn without_authorities() -> Option<SharedHttpClient> {
-    let none_found = *NONE_FOUND.get_or_init(|| {
+    if is_without_authorities() { Some(client(trusting_nobody()?, ProxyConfig::from_env())) } else { None }
+}
+
+fn is_without_authorities() -> bool {
+    *NONE_FOUND.get_or_init(|| {
         let found = rustls_native_certs::load_native_certs().certs;
         !found.iter().any(|certificate| webpki::anchor_from_trusted_cert(certificate).is_ok())
-    });
-    if none_found { Some(client(trusting_nobody()?, ProxyConfig::from_env())) } else { None }
+    })
 }
 
 fn trusting_nobody() -> Option<TlsContext> {

@@ -1,4 +1,4 @@
-//! Who may import whom: `model` <- `aws` <- `fetcher`, `transformer`, `sink`, `simulator` <- `compline`, and each SDK in one
+//! Who may import whom: `model` <- `aws` <- `fetcher`, `transformer`, `sink`, `simulator`, `telemetry` <- `compline`, and each SDK in one
 //! place.
 
 use serde_json::Value;
@@ -24,14 +24,16 @@ fn dependencies() -> BTreeMap<String, Vec<String>> {
 #[test]
 fn the_crates_in_the_middle_know_the_model_and_never_each_other() {
     let dependencies = dependencies();
-    assert_eq!(dependencies.len(), 7);
+    assert_eq!(dependencies.len(), 8);
     for (name, imports) in &dependencies {
         let ours: Vec<&str> = imports.iter().map(String::as_str).filter(|name| name.starts_with("compline")).collect();
         match name.as_str() {
-            "compline" => assert_eq!(ours.len(), 6, "{ours:?}"),
+            "compline" => assert_eq!(ours.len(), 7, "{ours:?}"),
             "compline-model" => assert!(ours.is_empty(), "{ours:?}"),
             // Both ask AWS, from the same environment.
             "compline-fetcher" | "compline-sink" => assert_eq!(ours, ["compline-aws", "compline-model"], "{name}"),
+            // It knows numbers with names, and nothing of packs.
+            "compline-telemetry" => assert_eq!(ours, ["compline-aws"], "{name}"),
             _ => assert_eq!(ours, ["compline-model"], "{name}"),
         }
     }
@@ -47,6 +49,8 @@ fn each_library_that_shapes_a_stage_is_in_that_stage_alone() {
         ("polars-arrow", "compline-transformer"),
         ("parquet", "compline-sink"),
         ("aws-sdk-s3", "compline-sink"),
+        ("opentelemetry-otlp", "compline-telemetry"),
+        ("prometheus-client", "compline-telemetry"),
         ("hyper", "compline-simulator"),
         ("clap", "compline"),
         ("anyhow", "compline"),

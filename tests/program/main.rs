@@ -16,6 +16,7 @@ mod journal;
 mod kills;
 mod leases;
 mod ledger;
+mod logs;
 mod maintain;
 mod months;
 mod plan;

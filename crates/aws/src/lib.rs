@@ -13,7 +13,7 @@ mod trust;
 mod unexplained;
 mod variables;
 
-pub use attempts::FailedAttempts;
+pub use attempts::{FailedAttempts, OnceAWhile};
 pub use connection::{connection_hint, credentials_hint, limit_hint};
 pub use environment::{Environment, EnvironmentError, Identity};
 pub use http::{HttpAnswer, HttpClient, HttpError, HttpUrl, InvalidUrl};

@@ -3,6 +3,7 @@
 use crate::deal::Deal;
 use crate::failure::Failure;
 use crate::history::Span;
+use crate::log::LogFormat;
 use crate::settings::Settings;
 use anyhow::anyhow;
 use clap::{Args, Parser, Subcommand};
@@ -19,6 +20,9 @@ use std::time::Duration;
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// How the log on stderr is written; COMPLINE_LOG_FORMAT says it where this does not.
+    #[arg(long, value_name = "FORMAT", value_enum, global = true)]
+    pub(crate) log: Option<LogFormat>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -38,6 +38,11 @@ pub(crate) struct Span {
 }
 
 impl Span {
+    /// Whether a day may be without it.
+    pub(crate) fn is_part(self) -> bool {
+        self.from.is_some() || self.to.is_some()
+    }
+
     pub(crate) fn has(self, date: SnapshotDate) -> bool {
         self.from.is_none_or(|from| date >= from) && self.to.is_none_or(|to| date <= to)
     }

@@ -12,8 +12,10 @@ mod history;
 mod journal;
 mod leases;
 mod ledger;
+mod log;
 mod maintain;
 mod memory;
+mod metrics;
 mod nightly;
 mod past;
 mod plan;
@@ -29,6 +31,7 @@ mod threads;
 mod trends;
 mod verify;
 
+use arguments::Arguments;
 use clap::Parser;
 use failure::Failure;
 use std::io::Write;
@@ -44,29 +47,59 @@ fn main() -> ExitCode {
             std::backtrace::BacktraceStatus::Captured => format!("\n{backtrace}"),
             _ => String::new(),
         };
-        let _ = writeln!(std::io::stderr(), "error: {}{more}", failure::words_of_panic(panic));
+        log::failed(&format!("{}{more}", failure::words_of_panic(panic)), Failure::Panicked.exit_code());
     }));
-    let arguments = arguments::Arguments::parse();
+    let arguments = match arguments() {
+        Ok(arguments) => arguments,
+        Err(failure) => return failed(&failure),
+    };
     // The one place that reads the clock, beside the fetcher's time of arrival and the store's age of a lease or an upload.
     let clock = chrono::Utc::now;
     let perform = || {
         let runtime = threads::runtime()?;
-        let ended = runtime.block_on(command::perform(arguments.command, clock));
+        let ended = runtime.block_on(async {
+            let ended = command::perform(arguments.command, clock).await;
+            log::finish().await;
+            ended
+        });
         // A thread that still computes for a stopped run must not hold up its end.
         runtime.shutdown_timeout(Duration::from_secs(1));
         ended
     };
     // The hook has said what it was; leases are released where the session is.
     let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(perform)).unwrap_or(Err(Failure::Panicked));
-    ExitCode::from(match ended {
-        Ok(ending) => ending.exit_code(),
-        Err(Failure::Panicked) => Failure::Panicked.exit_code(),
-        Err(failure) => {
-            // Where stderr is closed there is nobody to tell.
-            let _ = writeln!(std::io::stderr(), "error: {failure}");
-            failure.exit_code()
+    match ended {
+        Ok(ending) => ExitCode::from(ending.exit_code()),
+        Err(failure) => failed(&failure),
+    }
+}
+
+/// The arguments, and the format of the log that they or the environment ask for.
+fn arguments() -> Result<Arguments, Failure> {
+    let of_environment = log::format_of_environment();
+    if let Ok(Some(format)) = of_environment {
+        log::set_format(format);
+    }
+    let arguments = match Arguments::try_parse() {
+        Err(error) if error.use_stderr() && log::is_json() => {
+            let said = error.to_string();
+            return Err(Failure::Usage(anyhow::anyhow!("{}", said.trim_start_matches("error: ").trim_end())));
         }
-    })
+        parsed => parsed.unwrap_or_else(|error| error.exit()),
+    };
+    log::set_format(match arguments.log {
+        Some(format) => format,
+        None => of_environment?.unwrap_or_default(),
+    });
+    Ok(arguments)
+}
+
+/// Says why a command failed, and gives its exit code.
+fn failed(failure: &Failure) -> ExitCode {
+    if !matches!(failure, Failure::Panicked) {
+        log::failed(&failure.to_string(), failure.exit_code());
+    }
+    ExitCode::from(failure.exit_code())
 }
 
 /// Writes what a command has done to stdout. Where that cannot be, it is done all the same.

@@ -2,11 +2,9 @@
 
 use compline_model::AggregatorId;
 use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
 
 /// Where progress is shown.
 #[derive(Debug, Clone)]
@@ -29,10 +27,21 @@ const PAGES_PER_LINE: u64 = 500;
 
 impl Progress {
     /// Progress on stderr.
-    fn on_stderr() -> Self {
-        let plain = !io::stderr().is_terminal();
-        let target = if plain { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        Self { bars: MultiProgress::with_draw_target(target), plain }
+    pub(crate) fn on_stderr() -> Self {
+        if !io::stderr().is_terminal() {
+            return Self::in_lines();
+        }
+        Self { bars: MultiProgress::with_draw_target(ProgressDrawTarget::stderr()), plain: false }
+    }
+
+    /// Progress in lines of the log.
+    pub(crate) fn in_lines() -> Self {
+        Self { plain: true, ..Self::hidden() }
+    }
+
+    /// The bars, for what is written above them.
+    pub(crate) fn bars(&self) -> MultiProgress {
+        self.bars.clone()
     }
 
     /// Progress that is not shown.
@@ -96,44 +105,5 @@ impl Bar {
     /// The aggregator is done.
     pub(crate) fn finish(&self) {
         self.bar.finish_and_clear();
-    }
-}
-
-/// Logs on stderr, above the bars of the progress that it gives. `RUST_LOG` chooses what; `usual` is what it is otherwise.
-pub(crate) fn log_to_stderr(usual: &str) -> Progress {
-    let progress = Progress::on_stderr();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_target(false)
-        .with_ansi(io::stderr().is_terminal())
-        // It says on stderr that stderr cannot be written to, and panics at that.
-        .log_internal_errors(false)
-        .with_writer(AboveBars(progress.bars.clone()))
-        .try_init();
-    progress
-}
-
-#[derive(Clone)]
-struct AboveBars(MultiProgress);
-
-impl Write for AboveBars {
-    /// A log that cannot be written, since its disk is full or its reader has gone, is no reason to end a run.
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        let _ = self.0.suspend(|| io::stderr().write_all(text));
-        Ok(text.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let _ = io::stderr().flush();
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for AboveBars {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
     }
 }

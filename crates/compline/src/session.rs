@@ -6,6 +6,7 @@
 use crate::failure::{Ending, Failure, NotRecorded, Panicked, Signal};
 use crate::journal::Journal;
 use crate::leases::Leases;
+use crate::log::SPANS;
 use crate::progress::Progress;
 use crate::settings::Settings;
 use crate::signals;
@@ -18,6 +19,7 @@ use futures::FutureExt;
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
+use tracing::Instrument;
 
 /// Tells the time.
 pub(crate) type Clock = fn() -> DateTime<Utc>;
@@ -162,7 +164,8 @@ async fn within<T>(
     let started_at = clock();
     let session = Session { settings, lake, command, run_id, started_at, clock, progress, leases };
     // A panic ends the work as an error does: the leases are released, and what is in the journal is the next session's.
-    let done = AssertUnwindSafe(work(&session)).catch_unwind().await;
+    let span = tracing::info_span!(target: SPANS, "run", run_id = %session.run_id, command);
+    let done = AssertUnwindSafe(work(&session).instrument(span)).catch_unwind().await;
     session.leases.release().await;
     done.unwrap_or_else(|_| bail!(Panicked))
 }

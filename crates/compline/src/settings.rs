@@ -25,7 +25,7 @@ use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 pub(crate) use text::is_database;
 
@@ -53,6 +53,9 @@ pub(crate) struct Settings {
     /// What Athena is told of the lake, if anything.
     pub(crate) catalog: Option<CatalogSettings>,
     pub(crate) keep: KeepSettings,
+    pub(crate) metrics: MetricsSettings,
+    /// The aggregators of the file, also those that are not wanted now.
+    pub(crate) all_ids: Vec<AggregatorId>,
     /// The share of rows, accounts or regions that a day may lose against the last one, 0 to 1.
     pub(crate) max_loss: f64,
     pub(crate) reconcile: Reconcile,
@@ -67,6 +70,15 @@ pub(crate) struct Settings {
 pub(crate) struct CatalogSettings {
     pub(crate) location: CatalogLocation,
     pub(crate) partitioning: Partitioning,
+}
+
+/// `[metrics]`: where a command leaves what it measured.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct MetricsSettings {
+    /// The file that Prometheus' node exporter reads, if any.
+    pub(crate) textfile: Option<PathBuf>,
+    /// The namespace of CloudWatch's embedded metric format on stdout, if it is wanted.
+    pub(crate) emf_namespace: Option<String>,
 }
 
 /// `[maintain]`: what is retained for how long, and in which form.
@@ -188,6 +200,11 @@ impl Settings {
         }
         self.aggregators.retain(|aggregator| only.is_empty() || only.contains(&aggregator.address.id));
         Ok(())
+    }
+
+    /// The ids of the aggregators that are wanted.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &AggregatorId> {
+        self.aggregators.iter().map(|aggregator| &aggregator.address.id)
     }
 
     /// Keeps the aggregators that fall to one of several runs: none may.

@@ -7,7 +7,7 @@ use crate::session::Session;
 use arrow::array::AsArray;
 use chrono::{DateTime, TimeDelta, Utc};
 use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
-use compline_sink::{Lake, Partition, Partitions};
+use compline_sink::{Lake, Partition, Partitions, Verification};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -24,8 +24,8 @@ pub(crate) struct Status {
     /// The last day that has a snapshot.
     #[serde(serialize_with = "dates::one")]
     pub(crate) snapshot_date: Option<SnapshotDate>,
-    /// When that was committed, RFC 3339.
-    pub(crate) committed_at: Option<String>,
+    /// When that was committed.
+    pub(crate) committed_at: Option<DateTime<Utc>>,
     /// Seconds since then, or since the end of its day if it was committed later.
     pub(crate) age_secs: Option<i64>,
     pub(crate) rows: Option<u64>,
@@ -35,13 +35,20 @@ pub(crate) struct Status {
     /// Days before today without a snapshot, of the last 30, after the first day that there is.
     #[serde(serialize_with = "dates::all")]
     pub(crate) gaps: Vec<SnapshotDate>,
-    /// Sources of the last snapshot whose status is not SUCCEEDED, by their status.
+    /// Sources of the last snapshot, if there is one.
+    pub(crate) sources: Option<u64>,
+    /// Those whose status is not SUCCEEDED, by their status.
     pub(crate) stale_sources: BTreeMap<String, u64>,
     /// The first day whose trends are out of date.
     #[serde(serialize_with = "dates::one")]
     pub(crate) trends_from: Option<SnapshotDate>,
+    /// When its days were last verified, and how many problems were found.
+    pub(crate) last_verification: Option<Verification>,
     /// What cannot be read, in words.
     pub(crate) unread: Vec<String>,
+    /// The last run of the newest day that has a ledger.
+    #[serde(skip)]
+    pub(crate) last_run: Option<LedgerRow>,
 }
 
 /// Dates in JSON, as YYYY-MM-DD.
@@ -74,11 +81,15 @@ struct Days {
     from: SnapshotDate,
 }
 
-/// How each aggregator of the settings stands.
+/// How each of these aggregators stands.
 ///
 /// # Errors
 /// A store that does not answer.
-pub(crate) async fn status(session: &Session<'_>, max_age: Duration) -> anyhow::Result<Vec<Status>> {
+pub(crate) async fn status<'a>(
+    session: &Session<'_>,
+    ids: impl Iterator<Item = &'a AggregatorId>,
+    max_age: Duration,
+) -> anyhow::Result<Vec<Status>> {
     let (lake, today, dataset) = (&session.lake, session.today(), &Dataset::PACKS);
     let from = today.minus_days(GAPS_DAYS);
     let days = Days {
@@ -88,8 +99,8 @@ pub(crate) async fn status(session: &Session<'_>, max_age: Duration) -> anyhow::
         from,
     };
     let mut all = Vec::new();
-    for aggregator in &session.settings.aggregators {
-        all.push(of_aggregator(session, &days, &aggregator.address.id, max_age).await?);
+    for id in ids {
+        all.push(of_aggregator(session, &days, id, max_age).await?);
     }
     Ok(all)
 }
@@ -118,12 +129,19 @@ async fn of_aggregator(
         rows: None,
         held: Vec::new(),
         gaps: gaps(&facts, days.from, today),
+        sources: None,
         stale_sources: BTreeMap::new(),
         trends_from: Journal::peek(lake, id).await?.trends_from,
+        last_verification: lake.last_verification(id).await?,
         unread: Vec::new(),
+        last_run: None,
     };
     for date in ledgers.iter().rev().copied() {
-        match ledger(lake, id, date, &mut status.unread).await?.as_ref().and_then(Ledger::last_commit) {
+        let ledger = ledger(lake, id, date, &mut status.unread).await?;
+        if status.last_run.is_none() {
+            status.last_run = ledger.as_ref().and_then(|ledger| ledger.rows().last()).cloned();
+        }
+        match ledger.as_ref().and_then(Ledger::last_commit) {
             Some(row) => {
                 status.note_commit(date, row, session.started_at, max_age);
                 break;
@@ -134,7 +152,7 @@ async fn of_aggregator(
         }
     }
     if let Some(date) = status.snapshot_date {
-        status.stale_sources = stale_sources(lake, id, date, &mut status.unread).await?;
+        status.note_sources(lake, id, date).await?;
     }
     for date in days.held.get(id).unwrap_or(&none) {
         if ledger(lake, id, *date, &mut status.unread).await?.is_some_and(|ledger| ledger.held().is_some()) {
@@ -152,9 +170,28 @@ impl Status {
         let allowed = TimeDelta::from_std(max_age).unwrap_or(TimeDelta::MAX);
         self.is_too_old = age > allowed;
         self.snapshot_date = Some(date);
-        self.committed_at = Some(row.finished_at.to_rfc3339());
+        self.committed_at = Some(row.finished_at);
         self.age_secs = Some(age.num_seconds());
         self.rows = Some(row.rows);
+    }
+
+    /// How many sources a day has, and how many of them have each status but SUCCEEDED.
+    async fn note_sources(&mut self, lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> anyhow::Result<()> {
+        let partition = Partition { table: Dataset::PACKS.sources, date, aggregator: id.clone() };
+        let rows = match lake.read(&partition, Some(&["status"])).await {
+            Err(error) if error.is_damage() => {
+                self.unread.push(error.to_string());
+                None
+            }
+            rows => rows?,
+        };
+        self.sources = rows.as_ref().map(|rows| rows.num_rows() as u64);
+        for status in rows.iter().flat_map(|rows| rows["status"].as_string_view().iter().flatten()) {
+            if status != "SUCCEEDED" {
+                *self.stale_sources.entry(status.to_owned()).or_default() += 1;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -172,30 +209,6 @@ async fn ledger(
         }
         ledger => ledger.map(Some),
     }
-}
-
-/// How many sources of a day have each status but SUCCEEDED.
-async fn stale_sources(
-    lake: &Lake,
-    id: &AggregatorId,
-    date: SnapshotDate,
-    unread: &mut Vec<String>,
-) -> anyhow::Result<BTreeMap<String, u64>> {
-    let partition = Partition { table: Dataset::PACKS.sources, date, aggregator: id.clone() };
-    let rows = match lake.read(&partition, Some(&["status"])).await {
-        Err(error) if error.is_damage() => {
-            unread.push(error.to_string());
-            None
-        }
-        rows => rows?,
-    };
-    let mut stale = BTreeMap::new();
-    for status in rows.iter().flat_map(|rows| rows["status"].as_string_view().iter().flatten()) {
-        if status != "SUCCEEDED" {
-            *stale.entry(status.to_owned()).or_default() += 1;
-        }
-    }
-    Ok(stale)
 }
 
 /// The days from one to the day before today that are not there, after the first that is.

@@ -182,7 +182,7 @@ impl AggregatorClient {
                 // Whoever is in between says of such a body that it is whole.
                 (_, Err(error)) if error.is_cut && answer.status == 200 && cut < MAX_CUT_BODIES => {
                     cut += 1;
-                    tracing::debug!(operation = call.operation, cut, "the answer is cut: asking again");
+                    tracing::info!(operation = call.operation, cut, "the answer is cut: asking again");
                 }
                 (Ok(_), Err(error)) => return Err(self.not_understood(call, error, &answer)),
                 (Err(error), _) if token_refused(&error, call.token) => return Ok(Asked::TokenRefused),

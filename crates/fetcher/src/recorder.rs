@@ -9,6 +9,7 @@ use aws_sdk_config::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_config::error::BoxError;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
+use compline_aws::OnceAWhile;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
@@ -30,6 +31,7 @@ pub(crate) struct Counters {
     attempts: AtomicU64,
     throttles: AtomicU64,
     endpoint_logged: AtomicBool,
+    throttling: OnceAWhile,
     /// The server's time less this machine's, when the last answer came.
     clock_offset: Mutex<Option<TimeDelta>>,
 }
@@ -146,6 +148,10 @@ impl Intercept for Recorder {
             (attempt.throttled, attempt.answer) = (throttled, answer);
             if throttled {
                 self.counters.throttles.fetch_add(1, Relaxed);
+                if self.counters.throttling.is_due() {
+                    let CallCounts { calls, throttles, .. } = self.counters.counts();
+                    tracing::info!(calls, throttles, "AWS Config throttles calls: asking more slowly");
+                }
             }
             self.pace.answered(attempt.sent_at, throttled);
         }

@@ -7,6 +7,7 @@ mod months;
 mod retention;
 mod runs;
 mod snapshot;
+mod verified;
 
 use crate::parquet_file::decode;
 use crate::store::{self, Condition, Fenced, Store, Version};
@@ -16,6 +17,7 @@ pub use inventory::{Inventory, Object, OfDay, Unexpected};
 pub use journal::JournalEntry;
 pub use months::{Month, MonthPlan};
 pub use snapshot::Place;
+pub use verified::Verification;
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;

@@ -17,7 +17,7 @@ pub use catalog::{
 pub use error::{SinkError, SinkErrorKind};
 pub use lake::{
     Collection, Committed, Inventory, JournalEntry, Lake, Month, MonthPlan, Object, OfDay, Partition, Partitions,
-    Place, READ_CONCURRENCY, Stored, Unexpected,
+    Place, READ_CONCURRENCY, Stored, Unexpected, Verification,
 };
 pub use month_file::MonthDays;
 pub use parquet_file::Compression;

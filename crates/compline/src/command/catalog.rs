@@ -3,7 +3,7 @@
 use crate::arguments::CatalogArguments;
 use crate::catalog::Cataloguing;
 use crate::failure::{Ending, Failure};
-use crate::progress::log_to_stderr;
+use crate::log::log_to_stderr;
 use crate::session::{Access, Clock, Opening, Session, session};
 use crate::{print, print_done};
 use anyhow::anyhow;

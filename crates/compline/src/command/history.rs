@@ -3,9 +3,9 @@
 use crate::arguments::HistoryArguments;
 use crate::failure::{Ending, Failure};
 use crate::ledger::Outcome;
+use crate::log::log_to_stderr;
 use crate::past::{Run, last_runs};
 use crate::print;
-use crate::progress::log_to_stderr;
 use crate::session::{Clock, Opening, Session, session};
 use crate::summary::plain_table;
 use anyhow::Context;

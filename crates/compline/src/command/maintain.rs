@@ -2,10 +2,11 @@
 
 use crate::arguments::MaintainArguments;
 use crate::failure::{Ending, Failure};
+use crate::log::{self, log_to_stderr};
 use crate::maintain::{applied, planned};
-use crate::progress::log_to_stderr;
 use crate::session::{Access, Clock, Opening, session};
-use crate::{print, print_done};
+use crate::{metrics, print, print_done};
+use serde_json::json;
 
 pub(super) async fn maintain(arguments: &MaintainArguments, clock: Clock) -> Result<Ending, Failure> {
     let progress = log_to_stderr("error,compline=info");
@@ -13,8 +14,14 @@ pub(super) async fn maintain(arguments: &MaintainArguments, clock: Clock) -> Res
     let access = if arguments.apply { Access::Write { wait: arguments.wait.or_none() } } else { Access::Read };
     let when_stopped = "what is done is done, and a second run does the rest";
     let opening = Opening { settings: &settings, command: "maintain", access, clock, progress, when_stopped };
-    let ended =
-        session(opening, async |session| if arguments.apply { applied(session).await } else { planned(session).await });
+    let ended = session(opening, async |session| {
+        if !arguments.apply {
+            return planned(session).await;
+        }
+        let done = applied(session).await?;
+        metrics::publish(session, None).await;
+        Ok(done)
+    });
     ended.await?.then(|done| {
         let lines = done.lines.iter().map(|line| format!("{line}\n")).collect::<String>();
         if arguments.apply {
@@ -22,6 +29,8 @@ pub(super) async fn maintain(arguments: &MaintainArguments, clock: Clock) -> Res
         } else {
             print(&lines)?
         }
-        Ok(if done.is_complete { Ending::Done } else { Ending::Partial })
+        let ending = if done.is_complete { Ending::Done } else { Ending::Partial };
+        log::outcome("maintain", ending, &json!({ "done": done.lines }));
+        Ok(ending)
     })
 }

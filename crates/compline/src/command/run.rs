@@ -3,11 +3,11 @@
 use super::day_of;
 use crate::arguments::RunArguments;
 use crate::failure::{Ending, Failure};
+use crate::log::{self, log_to_stderr};
 use crate::nightly::{Report, RunRequest, Source, nightly};
-use crate::progress::log_to_stderr;
 use crate::session::{Access, Clock, Opening, Session, session};
 use crate::settings::{Settings, lake_name};
-use crate::{print_done, summary};
+use crate::{metrics, print_done, summary};
 use anyhow::{Context, anyhow, bail};
 use compline_model::SnapshotDate;
 
@@ -49,8 +49,14 @@ pub(super) async fn perform(
     let progress = log_to_stderr("error,compline=info");
     log_endpoints(settings);
     let when_stopped = "no partition is half written; run again to resume the day from its checkpoints";
-    let ended = session(Opening { settings, command, access, clock, progress, when_stopped }, work).await?;
+    let ended = session(Opening { settings, command, access, clock, progress, when_stopped }, async |session| {
+        let report = work(session).await?;
+        metrics::publish(session, Some(&report)).await;
+        Ok(report)
+    });
+    let ended = ended.await?;
     ended.then(|report| {
+        log::outcome(command, report.ending(), &report);
         print_done(&told(&report, json)?);
         Ok(report.ending())
     })

@@ -3,7 +3,7 @@
 use super::{day_of, organization};
 use crate::arguments::SimulateArguments;
 use crate::failure::{Ending, Failure};
-use crate::progress::log_to_stderr;
+use crate::log::log_to_stderr;
 use crate::session::Clock;
 use crate::{print, signals};
 use anyhow::Context;

@@ -2,12 +2,13 @@
 
 use crate::arguments::StatusArguments;
 use crate::failure::{Ending, Failure};
+use crate::log::log_to_stderr;
 use crate::print;
-use crate::progress::log_to_stderr;
 use crate::session::{Clock, Opening, Session, session};
 use crate::status::{GAPS_DAYS, Status, status as status_of};
 use crate::summary::{counted, plain_table};
 use anyhow::Context;
+use compline_sink::Verification;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ pub(super) async fn status(arguments: &StatusArguments, clock: Clock) -> Result<
     let progress = log_to_stderr("error");
     let settings = arguments.pipeline.settings()?;
     let opening = Opening::to_read(&settings, "status", clock, progress);
-    let ended = session(opening, async |session: &Session<'_>| status_of(session, arguments.max_age).await);
+    let ended =
+        session(opening, async |session: &Session<'_>| status_of(session, settings.ids(), arguments.max_age).await);
     ended.await?.then(|all| {
         let json = || serde_json::to_string_pretty(&all).map(|json| json + "\n");
         print(&if arguments.json {
@@ -28,7 +30,8 @@ pub(super) async fn status(arguments: &StatusArguments, clock: Clock) -> Result<
 }
 
 fn told(all: &[Status], max_age: Duration) -> String {
-    let mut table = plain_table(&["aggregator", "snapshot", "age", "rows", "held", "gaps", "stale sources"]);
+    let mut table =
+        plain_table(&["aggregator", "snapshot", "age", "rows", "held", "gaps", "stale sources", "verified"]);
     for one in all {
         table.add_row(vec![
             one.aggregator.clone(),
@@ -38,6 +41,7 @@ fn told(all: &[Status], max_age: Duration) -> String {
             one.held.len().to_string(),
             one.gaps.len().to_string(),
             one.stale_sources.values().sum::<u64>().to_string(),
+            one.last_verification.map_or_else(|| "never".to_owned(), |last| last.verified_at.format("%F").to_string()),
         ]);
     }
     let mut text = format!("{table}\n");
@@ -71,6 +75,10 @@ fn told(all: &[Status], max_age: Duration) -> String {
             let from =
                 if from == compline_model::SnapshotDate::FIRST { "every day".to_owned() } else { format!("{from} on") };
             say(format!("the trends from {from} are out of date: the next run or `compline trends` completes them"));
+        }
+        if let Some(Verification { verified_at, problems }) = one.last_verification.filter(|last| last.problems > 0) {
+            let (found, on) = (counted(problems as usize, "problem"), verified_at.format("%F"));
+            say(format!("{found} found when it was verified on {on}; `compline verify FILE` names them"));
         }
         one.unread.iter().for_each(|why| say(why.clone()));
     }

@@ -3,10 +3,11 @@
 use crate::arguments::TrendsArguments;
 use crate::catalog::completed;
 use crate::failure::{Ending, Failure};
-use crate::print_done;
-use crate::progress::log_to_stderr;
+use crate::log::{self, log_to_stderr};
 use crate::session::{Access, Clock, Opening, Session, session};
 use crate::trends::{Computed, recompute};
+use crate::{metrics, print_done};
+use serde_json::json;
 
 pub(super) async fn trends(arguments: &TrendsArguments, clock: Clock) -> Result<Ending, Failure> {
     let progress = log_to_stderr("error,compline=info");
@@ -28,7 +29,9 @@ pub(super) async fn trends(arguments: &TrendsArguments, clock: Clock) -> Result<
             bar.finish_and_clear();
         }
         // Files that are there again after the catalog lost them, and days that were completed.
-        anyhow::Ok((done, completed(session).await))
+        let not_in_catalog = completed(session).await;
+        metrics::publish(session, None).await;
+        anyhow::Ok((done, not_in_catalog))
     });
     ended.await?.then(|(done, not_in_catalog)| {
         let failed = done.iter().filter(|(_, done)| done.is_err()).count();
@@ -43,13 +46,16 @@ pub(super) async fn trends(arguments: &TrendsArguments, clock: Clock) -> Result<
             Err(error) => format!("{id}: FAILED: {error:#}; the next run completes the days that are left\n"),
         };
         let waits = not_in_catalog.iter().map(|why| format!("{why}\n"));
-        print_done(&done.iter().map(line).chain(waits).collect::<String>());
-        Ok(match failed {
+        let lines: Vec<String> = done.iter().map(line).chain(waits).collect();
+        let ending = match failed {
             0 if undone || not_in_catalog.is_some() => Ending::Partial,
             0 => Ending::Done,
             _ if failed == done.len() => Ending::Failed,
             _ => Ending::Partial,
-        })
+        };
+        log::outcome("trends", ending, &json!({ "done": lines }));
+        print_done(&lines.concat());
+        Ok(ending)
     })
 }
 

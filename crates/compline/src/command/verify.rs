@@ -3,13 +3,15 @@
 use crate::arguments::VerifyArguments;
 use crate::catalog::{Cataloguing, days_of_inventory};
 use crate::failure::{Ending, Failure};
-use crate::print;
-use crate::progress::log_to_stderr;
+use crate::log::{self, log_to_stderr};
 use crate::session::{Access, Clock, Opening, Session, session};
 use crate::summary::counted;
 use crate::verify::{Found, Verified, repair, verify as verify_lake};
+use crate::{metrics, print};
 use compline_model::AggregatorId;
+use compline_sink::Verification;
 use indicatif::{HumanBytes, HumanCount};
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -38,6 +40,10 @@ pub(super) async fn verify(arguments: &VerifyArguments, clock: Clock) -> Result<
             not_in_catalog = repair(session, &verified).await?;
             verified = verify_lake(session, only.as_ref(), span).await?;
         }
+        if !span.is_part() {
+            note(session, &verified).await;
+        }
+        metrics::publish(session, None).await;
         let days = days_of_inventory(&verified.inventory);
         let hidden = Cataloguing::open(session.settings).await?.and_then(|cataloguing| cataloguing.hidden_days(&days));
         anyhow::Ok((
@@ -49,12 +55,26 @@ pub(super) async fn verify(arguments: &VerifyArguments, clock: Clock) -> Result<
     ended.await?.then(|(verified, told_before, waits)| {
         print(&told_before.iter().map(|line| format!("{line}\n")).collect::<String>())?;
         print(&told(&verified))?;
-        Ok(match verified.problems() {
+        let problems = verified.problems();
+        let ending = match problems {
             0 if waits => Ending::Partial,
             0 => Ending::Done,
             _ => Ending::Failed,
-        })
+        };
+        log::outcome(command, ending, &json!({ "problems": problems }));
+        Ok(ending)
     })
+}
+
+/// Notes in the lake what came of it. Who verifies may have no right to write, and need not.
+async fn note(session: &Session<'_>, verified: &Verified) {
+    for found in &verified.aggregators {
+        let verification = Verification { verified_at: (session.clock)(), problems: found.problems.len() as u64 };
+        if let Err(error) = session.lake.note_verification(&found.aggregator, verification).await {
+            tracing::warn!(%error, "not noted in the lake: `compline status` does not know of it");
+            return;
+        }
+    }
 }
 
 fn told(verified: &Verified) -> String {

@@ -8,6 +8,7 @@ use crate::failure::NotRecorded;
 use crate::history::Span;
 use crate::journal::{Journal, SnapshotFiles};
 use crate::ledger::{Ledger, LedgerRow, Outcome};
+use crate::log::SPANS;
 use crate::population::{Population, Told};
 use crate::progress::Bar;
 use crate::settings::AggregatorSettings;
@@ -15,8 +16,9 @@ use crate::trends::{Computing, Tonight};
 use anyhow::{Context, bail};
 use compline_model::{AggregatorId, SnapshotDate, SnapshotMonth, Table};
 use compline_sink::{Month, Partition};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
+use tracing::Instrument;
 
 /// What became of a day, as far as it came.
 pub(super) struct Day {
@@ -31,6 +33,8 @@ pub(super) struct Day {
     /// Why the catalog does not know of the day, if it should.
     pub(super) not_in_catalog: Option<String>,
     pub(super) seconds: f64,
+    /// How long each stage took.
+    pub(super) stage_seconds: BTreeMap<&'static str, f64>,
     /// Whether the ledger gets a row: not where the date itself is known to be wrong.
     pub(super) is_recorded: bool,
 }
@@ -51,6 +55,7 @@ pub(super) async fn report(
         undone: Vec::new(),
         not_in_catalog: None,
         seconds: 0.0,
+        stage_seconds: BTreeMap::new(),
         is_recorded: true,
     };
     let id = &aggregator.address.id;
@@ -60,6 +65,14 @@ pub(super) async fn report(
     }
     day.seconds = started.elapsed().as_secs_f64();
     AggregatorReport::of(id, day)
+}
+
+/// Does a stage of a day; gives how many seconds it took as well.
+async fn timed<T>(stage: &'static str, work: impl Future<Output = T>) -> (f64, T) {
+    let started = Instant::now();
+    let span = tracing::info_span!(target: SPANS, "stage", id = stage, "otel.name" = stage);
+    let done = work.instrument(span).await;
+    (started.elapsed().as_secs_f64(), done)
 }
 
 /// What the ledger says of every run, whatever it does.
@@ -109,7 +122,8 @@ async fn run(
     if !day.is_recorded {
         return Ok(());
     }
-    catalog(shared, id, journal.completed(), day).await;
+    let (seconds, ()) = timed("catalog", catalog(shared, id, journal.completed(), day)).await;
+    day.stage_seconds.insert("catalog", seconds);
     day.row.finished_at = (shared.session.clock)();
     let row = LedgerRow { error: day.error(), ..day.row.clone() };
     match Ledger::write(&shared.session.lake_of(id), id, shared.request.date, row).await {
@@ -140,7 +154,8 @@ async fn snapshot(
         day.row = planned;
         return Ok(journal.trends_from());
     }
-    let collected = Box::pin(obtain(shared, aggregator, bar, &mut day.reading)).await;
+    let (seconds, collected) = timed("collect", Box::pin(obtain(shared, aggregator, bar, &mut day.reading))).await;
+    day.stage_seconds.insert("collect", seconds);
     day.reading.fill(&mut day.row);
     let collected = collected?;
     let findings = DayFindings::of(&collected);
@@ -149,7 +164,9 @@ async fn snapshot(
     // What is held is of the filters that it was collected with, whatever the settings say by now.
     let population = collected.population.clone().unwrap_or_else(|| Population::of(aggregator));
     (day.row.population, day.row.facts_only) = (Some(population.text.clone()), Some(population.facts_only));
-    let (held, unchecked) = shared.held_for(id, &population, &collected).await?;
+    let (seconds, held) = timed("check", shared.held_for(id, &population, &collected)).await;
+    day.stage_seconds.insert("check", seconds);
+    let (held, unchecked) = held?;
     day.undone.extend(unchecked);
     bar.stage("writing the snapshot and its trends");
     let _one_at_a_time = shared.computing.acquire().await?;
@@ -207,8 +224,13 @@ async fn commit(
     // Where it cannot be told, later days are computed.
     let before = Told::of_day(&shared.session.lake, id, date).await.ok().flatten();
     let mut row = planned(shared, day, &collected);
-    let files = files(shared, id, &collected).await?;
-    journal.commit_snapshot(shared.dataset, date, files, &mut row).await?;
+    let committing = async {
+        let files = files(shared, id, &collected).await?;
+        journal.commit_snapshot(shared.dataset, date, files, &mut row).await
+    };
+    let (seconds, committed) = timed("commit", committing).await;
+    day.stage_seconds.insert("commit", seconds);
+    committed?;
     day.row = row;
     // Later days are compared with it or not by its population, which its tables need not show.
     let is_same = before.is_some_and(|before| before.population.is_none_or(|before| before == population));
@@ -220,7 +242,8 @@ async fn commit(
         is_all: was_pending.is_none() && shared.history.has_snapshot(id, date) && is_same,
         population,
     };
-    let pending = trends(shared, id, journal, tonight, day).await;
+    let (seconds, pending) = timed("trends", trends(shared, id, journal, tonight, day)).await;
+    day.stage_seconds.insert("trends", seconds);
     for done in [shared.remove_held(id).await, shared.end_collection(id).await] {
         if let Err(error) = done {
             day.fail(&error);

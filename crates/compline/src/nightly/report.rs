@@ -74,6 +74,8 @@ pub(crate) struct AggregatorReport {
     pub(crate) snapshot_sha256: Option<String>,
     pub(crate) source_status_sha256: Option<String>,
     pub(crate) seconds: f64,
+    /// Of the stages that were begun: collect, check, commit, trends, catalog.
+    pub(crate) stage_seconds: BTreeMap<&'static str, f64>,
     pub(crate) trends: Option<TrendReport>,
     /// Whether the ledger has it; said where it has not.
     #[serde(skip_serializing_if = "Clone::clone")]
@@ -123,7 +125,7 @@ impl AggregatorReport {
     /// What became of an aggregator's day.
     pub(super) fn of(aggregator: &AggregatorId, day: Day) -> Self {
         let error = day.error();
-        let Day { row, reading, findings, trends, undone, not_in_catalog, seconds, is_recorded } = day;
+        let Day { row, reading, findings, trends, undone, not_in_catalog, seconds, stage_seconds, is_recorded } = day;
         let findings = findings.unwrap_or_default();
         Self {
             aggregator: aggregator.to_string(),
@@ -156,6 +158,7 @@ impl AggregatorReport {
             snapshot_sha256: row.snapshot_sha256,
             source_status_sha256: row.source_status_sha256,
             seconds,
+            stage_seconds,
             trends,
             is_recorded,
         }

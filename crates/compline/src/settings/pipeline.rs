@@ -4,9 +4,9 @@ use super::aggregator::Aggregator;
 use super::catalog::Catalog;
 use super::document::{Document, Problem};
 use super::lake::Lake;
-use super::text::EndpointUrl;
+use super::text::{EndpointUrl, Namespace, TextFile};
 use super::value::{Percent, Rate, Section, Text, Whole};
-use super::{AggregatorSettings, KeepSettings, Reconcile, Settings};
+use super::{AggregatorSettings, KeepSettings, MetricsSettings, Reconcile, Settings};
 use compline_fetcher::FetchOptions;
 use compline_model::AggregatorId;
 use serde::Deserialize;
@@ -31,6 +31,8 @@ pub(super) struct Pipeline {
     catalog: Option<Section<Catalog>>,
     #[serde(default)]
     maintain: Section<KeepSettings>,
+    #[serde(default)]
+    metrics: Section<Metrics>,
 }
 
 /// Of each number: the least, the largest, the default.
@@ -67,6 +69,13 @@ struct Check {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+struct Metrics {
+    textfile: Option<Text<TextFile>>,
+    emf_namespace: Option<Text<Namespace>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 struct Archive {
     raw: bool,
 }
@@ -90,10 +99,10 @@ impl Pipeline {
         let compression = self.lake.0.compression.0;
         let is_of_file = lake.is_none();
         let lake = self.lake.0.location(document, lake)?;
-        let ids = aggregators.iter().map(|aggregator| aggregator.address.id.clone()).collect();
+        let ids: Vec<AggregatorId> = aggregators.iter().map(|aggregator| aggregator.address.id.clone()).collect();
         // The catalog is that of the file's lake: a run on another must not move its tables there.
         let catalog = self.catalog.filter(|_| is_of_file);
-        let catalog = catalog.map(|catalog| catalog.0.settings(document, &lake, ids)).transpose()?;
+        let catalog = catalog.map(|catalog| catalog.0.settings(document, &lake, ids.clone())).transpose()?;
         self.maintain.0.warn(document, &mut warnings);
         let (fetch, check) = (self.fetch.0, self.check.0);
         Ok(Settings {
@@ -107,11 +116,22 @@ impl Pipeline {
             archive_raw: self.archive.0.raw,
             catalog,
             keep: self.maintain.0,
+            metrics: self.metrics.0.into(),
+            all_ids: ids,
             max_loss: check.max_loss_percent.0,
             reconcile: check.reconcile.0,
             reconcile_tolerance: check.reconcile_tolerance_percent.0,
             warnings,
         })
+    }
+}
+
+impl From<Metrics> for MetricsSettings {
+    fn from(metrics: Metrics) -> Self {
+        Self {
+            textfile: metrics.textfile.map(|file| file.0.0.into()),
+            emf_namespace: metrics.emf_namespace.map(|namespace| namespace.0.0),
+        }
     }
 }
 

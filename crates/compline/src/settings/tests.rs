@@ -74,6 +74,8 @@ fn a_wrong_value_is_named_with_file_line_key_value_and_what_is_allowed() {
             "p.toml, line 5: compresion = \"zstd\": unknown field `compresion`, expected one of `url`, ",
         ),
         ("url", "path_style = 1", "p.toml, line 5: path_style = 1: allowed is true or false"),
+        ("region", "[metrics]\ntextfile = \"/tmp/metrics\"", "allowed is the path of a file that ends with .prom"),
+        ("region", "[metrics]\nemf_namespace = \"AWS/Config\"", "none of AWS's own, which begin with AWS/"),
         ("region", "[fetch]\npage_size = 101", "p.toml, line 10: page_size = 101: allowed is 0 to 100"),
         ("region", "[fetch]\npage_size = -1", "p.toml, line 10: page_size = -1: allowed is 0 to 100"),
         (

@@ -98,6 +98,20 @@ text! {
 }
 
 text! {
+    /// The node exporter's textfile collector reads no other files.
+    TextFile, "the path of a file that ends with .prom".to_owned(), |text| {
+        !text.contains(char::is_control) && text.ends_with(".prom") && !text.ends_with("/.prom") && text != ".prom"
+    }
+}
+
+text! {
+    /// A namespace of CloudWatch's metrics.
+    Namespace, "1 to 255 letters, digits and _./#:-, and none of AWS's own, which begin with AWS/".to_owned(), |text| {
+        is_of(text, 1, 255, "_./#:-") && !text.starts_with("AWS/") && !text.starts_with(':')
+    }
+}
+
+text! {
     /// A database of the Glue catalog.
     Database, "a lower-case letter, then lower-case letters, digits and underscores, at most 255".to_owned(), is_database
 }

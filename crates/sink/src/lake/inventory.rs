@@ -81,7 +81,7 @@ enum Own {
     Checkpoint,
     /// An object that `check` put there to see whether it may.
     Probe,
-    /// Leases, markers of older versions, damaged files that were made again, notes of what was dropped.
+    /// Leases, markers of older versions, damaged files that were made again, notes of what was dropped or verified.
     InUse,
 }
 
@@ -259,7 +259,7 @@ fn own(key: &str) -> Option<Own> {
             let (aggregator, _) = rest.strip_prefix("aggregator=")?.split_once('/')?;
             Some(Own::Raw(aggregator.parse().ok()?, date.parse().ok()?))
         }
-        "lease" | "redo" | "damaged" | "retention" => Some(Own::InUse),
+        "lease" | "redo" | "damaged" | "retention" | "verified" => Some(Own::InUse),
         _ => None,
     }
 }

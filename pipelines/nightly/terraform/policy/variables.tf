@@ -1,0 +1,49 @@
+variable "partition" {
+  description = "AWS partition: aws, aws-cn, aws-us-gov."
+  type        = string
+}
+
+variable "region" {
+  description = "Region of the catalog."
+  type        = string
+}
+
+variable "account_id" {
+  description = "Account of the catalog."
+  type        = string
+}
+
+variable "bucket" {
+  description = "Bucket of the lake."
+  type        = string
+}
+
+variable "prefix" {
+  description = "Prefix of the lake in the bucket."
+  type        = string
+}
+
+variable "kms_key_arn" {
+  description = "KMS key of the lake; null drops the statement."
+  type        = string
+}
+
+variable "database" {
+  description = "Glue database; null drops the statement."
+  type        = string
+}
+
+variable "aggregator_role_arns" {
+  description = "Roles to assume; none drops the statement."
+  type        = list(string)
+}
+
+variable "sns_topic_arns" {
+  description = "SNS topics to publish to; none drops the statement."
+  type        = list(string)
+}
+
+variable "event_bus_arns" {
+  description = "Event buses to put events on; none drops the statement."
+  type        = list(string)
+}

@@ -77,7 +77,7 @@ resource "aws_iam_role" "scheduler" {
 
   name                 = "${var.name}-scheduler"
   description          = "EventBridge Scheduler, which starts the state machines of Compline."
-  assume_role_policy   = local.service_trust["scheduler"]
+  assume_role_policy   = module.iam.service_trust["scheduler"]
   permissions_boundary = var.permissions_boundary_arn
 }
 
@@ -132,7 +132,7 @@ resource "aws_iam_role" "states" {
 
   name                 = "${var.name}-states"
   description          = "Step Functions, which runs the tasks of Compline."
-  assume_role_policy   = local.service_trust["states"]
+  assume_role_policy   = module.iam.service_trust["states"]
   permissions_boundary = var.permissions_boundary_arn
 }
 

@@ -18,7 +18,7 @@ locals {
 
   hardened = {
     readonlyRootFilesystem = true
-    linuxParameters        = { capabilities = { add = [], drop = ["ALL"] } }
+    linuxParameters        = { capabilities = { drop = ["ALL"] } }
   }
 }
 
@@ -116,7 +116,7 @@ resource "aws_iam_role" "execution" {
 
   name                 = "${var.name}-execution"
   description          = "ECS, which pulls the images of Compline and writes its log."
-  assume_role_policy   = local.service_trust["ecs-tasks"]
+  assume_role_policy   = module.iam.service_trust["ecs-tasks"]
   permissions_boundary = var.permissions_boundary_arn
 }
 

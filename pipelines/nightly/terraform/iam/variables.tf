@@ -1,15 +1,20 @@
+variable "name" {
+  description = "Prefix of what is named."
+  type        = string
+}
+
 variable "partition" {
   description = "AWS partition: aws, aws-cn, aws-us-gov."
   type        = string
 }
 
 variable "region" {
-  description = "Region of the catalog."
+  description = "Region of the catalog and of what runs."
   type        = string
 }
 
 variable "account_id" {
-  description = "Account of the catalog."
+  description = "Account of the catalog and of what runs."
   type        = string
 }
 
@@ -46,4 +51,19 @@ variable "sns_topic_arns" {
 variable "event_bus_arns" {
   description = "Event buses to put events on; none drops the statement."
   type        = list(string)
+}
+
+variable "irsa" {
+  description = "OIDC provider, namespace and service account; null makes no trust policy."
+  type        = object({ oidc_provider_arn = string, namespace = string, service_account = string })
+}
+
+variable "pod_identity" {
+  description = "Cluster, namespace and service account; null makes no trust policy."
+  type        = object({ cluster_name = string, namespace = string, service_account = string })
+}
+
+variable "ecs" {
+  description = "Whether tasks of ECS are Compline."
+  type        = bool
 }

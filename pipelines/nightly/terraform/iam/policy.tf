@@ -1,6 +1,6 @@
 # What Compline may do, of this lake: the statements of ../../iam-policy.json with resources of one's own. Which actions they have
 # is said there alone, and a test holds that file to the calls of the code.
-# This makes nothing and needs no provider, so that `terraform apply` here prints the policy.
+# This makes nothing and needs no provider, so that `terraform apply` here prints the policies.
 
 locals {
   statements = jsondecode(file("${path.module}/../../iam-policy.json")).Statement
@@ -58,8 +58,8 @@ locals {
   missing = setsubtract([for sid, own in local.own : sid if length(own.resources) > 0], local.sids)
 }
 
-output "json" {
-  description = "The policy."
+output "policy" {
+  description = "All that Compline may do."
   value = jsonencode({
     Version = "2012-10-17"
     Statement = [
@@ -74,7 +74,7 @@ output "json" {
 
   precondition {
     condition     = length(local.unknown) == 0
-    error_message = "iam-policy.json has statements whose resources this module does not know: ${join(", ", local.unknown)}. Add them to policy/main.tf."
+    error_message = "iam-policy.json has statements whose resources this module does not know: ${join(", ", local.unknown)}. Add them to iam/policy.tf."
   }
 
   precondition {

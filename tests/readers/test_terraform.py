@@ -2,6 +2,7 @@
 and with rights that are written once, in the shipped policy."""
 
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -28,6 +29,9 @@ PROVIDER = json.loads((pathlib.Path(__file__).parent / "aws_provider.json").read
 # What Terraform itself has in a resource.
 META = {"for_each", "count", "depends_on", "lifecycle", "provider", "dynamic"}
 TERRAFORM = pytest.mark.skipif(shutil.which("terraform") is None, reason="Terraform evaluates its own language")
+
+# It asks nobody whether it is the newest.
+WITHOUT_NETWORK = {**os.environ, "CHECKPOINT_DISABLE": "1"}
 
 ACCOUNT = "444455556666"
 HERE = {"name": "compline", "partition": "aws", "region": "eu-west-1", "account_id": ACCOUNT, "bucket": "lake", "prefix": "of/ours",
@@ -127,13 +131,14 @@ def test_terraform_finds_the_module_formatted():
 
 def evaluated(expression, folder):
     """What an expression is, by Terraform."""
-    said = subprocess.run(["terraform", "console"], input=f"jsonencode({expression})\n", cwd=folder, capture_output=True, text=True, timeout=60)
+    said = subprocess.run(["terraform", "console"], input=f"jsonencode({expression})\n", cwd=folder, env=WITHOUT_NETWORK,
+                          capture_output=True, text=True, timeout=60)
     assert said.returncode == 0, said
     return json.loads(json.loads(said.stdout))
 
 
 def terraform(folder, *arguments):
-    return subprocess.run(["terraform", *arguments, "-no-color"], cwd=folder, capture_output=True, text=True, timeout=120)
+    return subprocess.run(["terraform", *arguments, "-no-color"], cwd=folder, env=WITHOUT_NETWORK, capture_output=True, text=True, timeout=120)
 
 
 def laid_out(folder, policy=SHIPPED):

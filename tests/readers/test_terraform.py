@@ -35,7 +35,7 @@ WITHOUT_NETWORK = {**os.environ, "CHECKPOINT_DISABLE": "1"}
 
 ACCOUNT = "444455556666"
 HERE = {"name": "compline", "partition": "aws", "region": "eu-west-1", "account_id": ACCOUNT, "bucket": "lake", "prefix": "of/ours",
-        "kms_key_arn": None, "database": None, "aggregator_role_arns": [], "sns_topic_arns": [], "event_bus_arns": [],
+        "kms_key_arn": None, "database": None, "aggregator_arns": [], "aggregator_role_arns": [], "sns_topic_arns": [], "event_bus_arns": [],
         "irsa": None, "pod_identity": None, "ecs": False}
 ALL = {**HERE, "kms_key_arn": f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/ours", "database": "packs",
        "aggregator_role_arns": ["arn:aws:iam::111122223333:role/reader"],
@@ -167,13 +167,17 @@ def test_the_policy_has_the_shipped_actions_on_resources_of_ones_own(tmp_path):
     assert {one["Sid"]: (one["Effect"], one["Action"]) for one in made["Statement"]} == {
         sid: (one["Effect"], one["Action"]) for sid, one in SHIPPED_BY_SID.items()}
     resources = {one["Sid"]: one["Resource"] for one in made["Statement"]}
-    assert resources.pop("AskTheAggregators") == ["*"]
+    assert resources.pop("ListTheAggregators") == ["*"]
+    assert resources.pop("AskTheAggregators") == [f"arn:aws:config:*:{ACCOUNT}:config-aggregator/*"]
     assert resources["ReadAndWriteTheLake"] == ["arn:aws:s3:::lake/of/ours/*"]
     assert resources["ListTheLake"] == resources["FindUploadsThatNobodyFinished"] == ["arn:aws:s3:::lake"]
     assert resources["UseTheKeyOfTheLake"] == [ALL["kms_key_arn"]]
     assert resources["AssumeTheRolesOfAggregators"] == ALL["aggregator_role_arns"]
     assert resources["UpdateTheCatalog"] == [
         f"arn:aws:glue:eu-west-1:{ACCOUNT}:{name}" for name in ("catalog", "database/packs", "table/packs/*")]
+    one = f"arn:aws:config:eu-west-1:{ACCOUNT}:config-aggregator/ours"
+    outputs_of_one, _ = applied(tmp_path / "terraform" / "iam", {**ALL, "aggregator_arns": [one]})
+    assert f'"Resource":["{one}"]' in outputs_of_one["policy"]
     # Nothing of the example is left, and nothing is of any account.
     assert "example" not in outputs["policy"] and not any("*:" in arn or ":*" in arn for arns in resources.values() for arn in arns)
     assert {one["Sid"]: one["Condition"] for one in made["Statement"] if "Condition" in one} == {
@@ -184,7 +188,7 @@ def test_the_policy_has_the_shipped_actions_on_resources_of_ones_own(tmp_path):
 def test_a_statement_whose_resources_are_not_given_is_left_out(tmp_path):
     outputs, _ = applied(laid_out(tmp_path), HERE)
     assert [one["Sid"] for one in json.loads(outputs["policy"])["Statement"]] == [
-        "AskTheAggregators", "ReadAndWriteTheLake", "ListTheLake", "FindUploadsThatNobodyFinished"]
+        "ListTheAggregators", "AskTheAggregators", "ReadAndWriteTheLake", "ListTheLake", "FindUploadsThatNobodyFinished"]
     assert outputs["trust"] == {}
 
 
@@ -224,7 +228,7 @@ def test_a_role_is_trusted_to_one_service_account_or_to_the_tasks_of_this_accoun
 
 
 def actions_of(text):
-    return set(re.findall(r"\b(?:config|s3|kms|glue|sts|sns|events):(?:\*|[A-Z]\w+)", text))
+    return set(re.findall(r"(?<![:\w])(?:config|s3|kms|glue|sts|sns|events):(?:\*|[A-Z]\w+)", text))
 
 
 def test_what_compline_may_do_is_written_in_one_file():

@@ -11,6 +11,7 @@ module "iam" {
   prefix               = var.prefix
   kms_key_arn          = var.kms_key_arn
   database             = var.database
+  aggregator_arns      = var.aggregator_arns
   aggregator_role_arns = var.aggregator_role_arns
   sns_topic_arns       = var.sns_topic_arns
   event_bus_arns       = var.event_bus_arns

@@ -99,6 +99,17 @@ variable "create_database" {
 
 # What else Compline may reach.
 
+variable "aggregator_arns" {
+  description = "Aggregators that are asked without a role_arn. None is every aggregator of this account, in any region."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.aggregator_arns : can(regex("^arn:[^:]+:config:[^:*]+:[0-9]{12}:config-aggregator/[^*?$]+$", arn))])
+    error_message = "Each is the ARN of one aggregator, which ends in its id and not its name: `aws configservice describe-configuration-aggregators` says it."
+  }
+}
+
 variable "aggregator_role_arns" {
   description = "Each role_arn of the pipeline file's aggregators."
   type        = list(string)

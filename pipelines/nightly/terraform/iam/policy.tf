@@ -10,9 +10,14 @@ locals {
 
   # By Sid: the resources, without which the statement is left out, and the condition that is the example's own there.
   own = {
-    AskTheAggregators = {
-      # AWS Config has no resource level for these.
+    ListTheAggregators = {
+      # It has no resource level.
       resources = ["*"]
+      condition = null
+    }
+    AskTheAggregators = {
+      # Those of another account are asked by its role.
+      resources = length(var.aggregator_arns) > 0 ? var.aggregator_arns : ["arn:${var.partition}:config:*:${var.account_id}:config-aggregator/*"]
       condition = null
     }
     AssumeTheRolesOfAggregators = {

@@ -38,6 +38,11 @@ variable "database" {
   type        = string
 }
 
+variable "aggregator_arns" {
+  description = "Aggregators to ask; none is every one of the account."
+  type        = list(string)
+}
+
 variable "aggregator_role_arns" {
   description = "Roles to assume; none drops the statement."
   type        = list(string)

@@ -326,7 +326,8 @@ def definitions(tmp_path_factory):
     made = {}
     for name, job in JOBS.items():
         variables = {**own, **{key: job[key] for key in ("command", "deadline_secs", "retries", "final_exit_codes")}}
-        made[name] = evaluated(f'jsondecode(templatefile("{MODULE}/state-machine.json.tftpl", jsondecode({json.dumps(json.dumps(variables))})))', folder)
+        made[name] = evaluated(
+            f'jsondecode(templatefile("{MODULE}/state-machine.json.tftpl", jsondecode({json.dumps(json.dumps(variables))})))', folder)
     return made
 
 

@@ -30,7 +30,7 @@ resource "aws_cloudwatch_metric_alarm" "no_success" {
       condition = var.fargate == null ? true : can(regex(
         "(?m)^[^#\n]*emf_namespace\\s*=\\s*[\"']${var.alarms.namespace}[\"']", file(var.fargate.pipeline_file)
       ))
-      error_message = "the pipeline file has no emf_namespace = \"${var.alarms.namespace}\" under [metrics]: the alarm would ring every night. Add it, or leave alarms out."
+      error_message = "the pipeline file has no emf_namespace = \"${var.alarms.namespace}\" under [metrics]: no metric would come, and the alarm would never be OK. Add it, or leave alarms out."
     }
   }
 }

@@ -11,7 +11,7 @@ const DATE: &str = "COMPLINE_DATE";
 const EPOCH: &str = "SOURCE_DATE_EPOCH";
 
 /// What the program is made of, in the workspace.
-const SOURCES: [&str; 3] = ["crates", "Cargo.toml", "Cargo.lock"];
+const SOURCES: [&str; 4] = ["crates", "pipelines", "Cargo.toml", "Cargo.lock"];
 
 /// As many digits in every clone: git's own number grows with the repository.
 const DIGITS: usize = 12;

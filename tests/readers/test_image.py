@@ -191,7 +191,7 @@ def test_it_runs_as_another_user_in_a_read_only_root_with_nothing_else_in_it(tmp
     before = sorted(container.root.rglob("*"))
     assert not {"tmp", "home", "proc", "dev", "root", "var"} & {path.name for path in container.root.iterdir()}
     assert re.fullmatch(r"compline \S+ \(\S+ \d{4}-\d\d-\d\d\)\n", container.run("--version").stdout)
-    for arguments in (["run", "--date", "2026-03-01"], ["maintain", "--apply"], ["status"], ["verify"]):
+    for arguments in (["run", "--date", "2026-03-01"], ["maintain", "--apply"], ["trends"], ["history"], ["verify"]):
         command, *options = arguments
         done = container.run(command, "/etc/compline/pipeline.toml", *options)
         assert done.returncode == 0, done

@@ -1,7 +1,7 @@
 //! `compline --version`, and the build script that knows what it says.
 
 #[path = "../../crates/compline/build.rs"]
-#[expect(dead_code, reason = "what only a build calls")]
+#[expect(dead_code, clippy::print_stdout, reason = "what only a build calls")]
 mod build;
 
 use crate::support::run;

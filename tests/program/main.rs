@@ -31,4 +31,5 @@ mod status;
 mod support;
 mod trends;
 mod verify;
+mod version;
 mod wrong_answers;

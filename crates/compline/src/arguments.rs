@@ -11,12 +11,15 @@ use compline_model::{AggregatorId, SnapshotDate};
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Version, commit and UTC day of the build: `0.1.0 (0123456789ab 2026-11-27)`.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("COMPLINE_BUILD"), ")");
+
 /// The nightly record of AWS conformance-pack compliance.
 ///
 /// AWS Config knows how every conformance pack stands now and has no history that can be queried. Compline asks every night,
 /// and stores each day and its trends as Parquet that Athena reads.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 110)]
+#[command(version = VERSION, max_term_width = 110)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -1,5 +1,5 @@
-//! Who may import whom: `model` <- `aws` <- `fetcher`, `transformer`, `sink`, `simulator` <- `compline`, and each SDK in one
-//! place.
+//! Who may import whom: `model` <- `aws` <- `fetcher`, `transformer`, `sink`, `notifier`, `simulator` <- `compline`, and each SDK in
+//! one place.
 
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -24,14 +24,16 @@ fn dependencies() -> BTreeMap<String, Vec<String>> {
 #[test]
 fn the_crates_in_the_middle_know_the_model_and_never_each_other() {
     let dependencies = dependencies();
-    assert_eq!(dependencies.len(), 7);
+    assert_eq!(dependencies.len(), 8);
     for (name, imports) in &dependencies {
         let ours: Vec<&str> = imports.iter().map(String::as_str).filter(|name| name.starts_with("compline")).collect();
         match name.as_str() {
-            "compline" => assert_eq!(ours.len(), 6, "{ours:?}"),
+            "compline" => assert_eq!(ours.len(), 7, "{ours:?}"),
             "compline-model" => assert!(ours.is_empty(), "{ours:?}"),
-            // Both ask AWS, from the same environment.
-            "compline-fetcher" | "compline-sink" => assert_eq!(ours, ["compline-aws", "compline-model"], "{name}"),
+            // They ask AWS, from the same environment.
+            "compline-fetcher" | "compline-notifier" | "compline-sink" => {
+                assert_eq!(ours, ["compline-aws", "compline-model"], "{name}");
+            }
             _ => assert_eq!(ours, ["compline-model"], "{name}"),
         }
     }
@@ -47,6 +49,9 @@ fn each_library_that_shapes_a_stage_is_in_that_stage_alone() {
         ("polars-arrow", "compline-transformer"),
         ("parquet", "compline-sink"),
         ("aws-sdk-s3", "compline-sink"),
+        ("aws-sdk-sns", "compline-notifier"),
+        ("aws-sdk-eventbridge", "compline-notifier"),
+        ("aws-smithy-http-client", "compline-aws"),
         ("hyper", "compline-simulator"),
         ("clap", "compline"),
         ("anyhow", "compline"),

@@ -18,6 +18,7 @@ mod leases;
 mod ledger;
 mod maintain;
 mod months;
+mod notify;
 mod plan;
 mod policy;
 mod populations;

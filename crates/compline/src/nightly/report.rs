@@ -67,6 +67,8 @@ pub(crate) struct AggregatorReport {
     pub(crate) undone: Vec<String>,
     /// Why the catalog does not know of the day, if it should.
     pub(crate) not_in_catalog: Option<String>,
+    /// Who was not told of what, and why.
+    pub(crate) not_notified: Vec<String>,
     pub(crate) bytes: u64,
     /// Order of the changes to the day's snapshot; nothing if it was not changed.
     pub(crate) commit_number: Option<u64>,
@@ -123,7 +125,8 @@ impl AggregatorReport {
     /// What became of an aggregator's day.
     pub(super) fn of(aggregator: &AggregatorId, day: Day) -> Self {
         let error = day.error();
-        let Day { row, reading, findings, trends, undone, not_in_catalog, seconds, is_recorded } = day;
+        let Day { row, reading, findings, trends, undone, not_in_catalog, not_notified, seconds, is_recorded, .. } =
+            day;
         let findings = findings.unwrap_or_default();
         Self {
             aggregator: aggregator.to_string(),
@@ -151,6 +154,7 @@ impl AggregatorReport {
             unnamed: Found::of_names(&reading.unnamed),
             undone,
             not_in_catalog,
+            not_notified,
             bytes: row.bytes,
             commit_number: row.commit_number,
             snapshot_sha256: row.snapshot_sha256,

@@ -4,6 +4,7 @@ use super::aggregator::Aggregator;
 use super::catalog::Catalog;
 use super::document::{Document, Problem};
 use super::lake::Lake;
+use super::notify::Notify;
 use super::text::EndpointUrl;
 use super::value::{Percent, Rate, Section, Text, Whole};
 use super::{AggregatorSettings, KeepSettings, Reconcile, Settings};
@@ -31,6 +32,7 @@ pub(super) struct Pipeline {
     catalog: Option<Section<Catalog>>,
     #[serde(default)]
     maintain: Section<KeepSettings>,
+    notify: Option<Section<Notify>>,
 }
 
 /// Of each number: the least, the largest, the default.
@@ -94,6 +96,7 @@ impl Pipeline {
         // The catalog is that of the file's lake: a run on another must not move its tables there.
         let catalog = self.catalog.filter(|_| is_of_file);
         let catalog = catalog.map(|catalog| catalog.0.settings(document, &lake, ids)).transpose()?;
+        let notify = self.notify.map(|notify| notify.0.settings(document)).transpose()?;
         self.maintain.0.warn(document, &mut warnings);
         let (fetch, check) = (self.fetch.0, self.check.0);
         Ok(Settings {
@@ -107,6 +110,7 @@ impl Pipeline {
             archive_raw: self.archive.0.raw,
             catalog,
             keep: self.maintain.0,
+            notify,
             max_loss: check.max_loss_percent.0,
             reconcile: check.reconcile.0,
             reconcile_tolerance: check.reconcile_tolerance_percent.0,

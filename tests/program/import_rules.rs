@@ -1,5 +1,5 @@
-//! Who may import whom: `model` <- `aws` <- `fetcher`, `transformer`, `sink`, `simulator`, `telemetry` <- `compline`, and each SDK in one
-//! place.
+//! Who may import whom: `model` <- `aws` <- `fetcher`, `transformer`, `sink`, `notifier`, `simulator`, `telemetry` <- `compline`, and
+//! each SDK in one place.
 
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -24,14 +24,16 @@ fn dependencies() -> BTreeMap<String, Vec<String>> {
 #[test]
 fn the_crates_in_the_middle_know_the_model_and_never_each_other() {
     let dependencies = dependencies();
-    assert_eq!(dependencies.len(), 8);
+    assert_eq!(dependencies.len(), 9);
     for (name, imports) in &dependencies {
         let ours: Vec<&str> = imports.iter().map(String::as_str).filter(|name| name.starts_with("compline")).collect();
         match name.as_str() {
-            "compline" => assert_eq!(ours.len(), 7, "{ours:?}"),
+            "compline" => assert_eq!(ours.len(), 8, "{ours:?}"),
             "compline-model" => assert!(ours.is_empty(), "{ours:?}"),
-            // Both ask AWS, from the same environment.
-            "compline-fetcher" | "compline-sink" => assert_eq!(ours, ["compline-aws", "compline-model"], "{name}"),
+            // They ask AWS, from the same environment.
+            "compline-fetcher" | "compline-notifier" | "compline-sink" => {
+                assert_eq!(ours, ["compline-aws", "compline-model"], "{name}");
+            }
             // It knows numbers with names, and nothing of packs.
             "compline-telemetry" => assert_eq!(ours, ["compline-aws"], "{name}"),
             _ => assert_eq!(ours, ["compline-model"], "{name}"),
@@ -51,6 +53,9 @@ fn each_library_that_shapes_a_stage_is_in_that_stage_alone() {
         ("aws-sdk-s3", "compline-sink"),
         ("opentelemetry-otlp", "compline-telemetry"),
         ("prometheus-client", "compline-telemetry"),
+        ("aws-sdk-sns", "compline-notifier"),
+        ("aws-sdk-eventbridge", "compline-notifier"),
+        ("aws-smithy-http-client", "compline-aws"),
         ("hyper", "compline-simulator"),
         ("clap", "compline"),
         ("anyhow", "compline"),

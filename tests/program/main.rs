@@ -19,6 +19,7 @@ mod ledger;
 mod logs;
 mod maintain;
 mod months;
+mod notify;
 mod plan;
 mod policy;
 mod populations;

@@ -3,6 +3,7 @@
 pub(crate) mod answers;
 pub(crate) mod moto;
 pub(crate) mod reading;
+pub(crate) mod receiver;
 
 use compline_model::SnapshotDate;
 use compline_simulator::{Faults, Organization, OrganizationSpec, Simulator};

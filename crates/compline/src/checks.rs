@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use compline_aws::{EnvironmentError, Identity};
 use compline_fetcher::{Connector, FetchError, FetchOptions, Probe};
 use compline_model::{RunId, SnapshotDate};
+use compline_notifier::Notifier;
 use compline_sink::Lake;
 use futures::future::join_all;
 use std::error::Error;
@@ -40,7 +41,8 @@ pub(crate) async fn checks(settings: &Settings, now: DateTime<Utc>) -> Result<Ve
     let opened = open_lake(settings).await;
     let lake = lake(settings, &opened, RunId::new(now)).await;
     let catalog = catalog(settings, opened.ok().as_ref()).await?;
-    Ok(aggregators.into_iter().flatten().chain(lake).chain(catalog).collect())
+    let notify = notify(settings).await?;
+    Ok(aggregators.into_iter().flatten().chain(lake).chain(catalog).chain(notify).collect())
 }
 
 fn tried<T, E: Error>(what: String, found: Result<T, E>, words: impl FnOnce(T) -> String) -> Tried {
@@ -115,4 +117,17 @@ async fn catalog(settings: &Settings, lake: Option<&Lake>) -> Result<Vec<Tried>,
         all.push(Tried { what: "catalog: first_day".to_owned(), found: Err(hidden) });
     }
     Ok(all)
+}
+
+/// Who is told of days. To find out whether they can be reached takes a message, which is not sent.
+async fn notify(settings: &Settings) -> Result<Option<Tried>, EnvironmentError> {
+    let Some(notify) = &settings.notify else { return Ok(None) };
+    let found = match notify.receivers() {
+        Ok(receivers) => {
+            let names = Notifier::open(receivers).await?.names();
+            Ok(format!("{}; nothing was sent", names.join(", ")))
+        }
+        Err(error) => Err(format!("{error:#}")),
+    };
+    Ok(Some(Tried { what: "notify: configured".to_owned(), found }))
 }

@@ -1,4 +1,4 @@
-//! One run: session -> plan -> fetch -> flatten -> check -> journal -> commit snapshot -> trend -> commit trends -> catalog -> ledger.
+//! One run: session -> plan -> fetch -> flatten -> check -> journal -> commit snapshot -> trend -> commit trends -> catalog -> notify -> ledger.
 //!
 //! Aggregators go side by side and do not depend on each other: one that fails leaves its day as it was.
 
@@ -7,6 +7,7 @@ mod collect;
 mod day;
 mod hold;
 mod import;
+mod notify;
 mod report;
 
 use crate::catalog::Cataloguing;
@@ -23,6 +24,7 @@ use futures::future::join_all;
 use std::path::PathBuf;
 use tokio::sync::Semaphore;
 
+pub(crate) use notify::Notifying;
 pub(crate) use report::{AggregatorReport, Found, Report, TrendReport};
 
 /// What a run is to do.
@@ -35,6 +37,8 @@ pub(crate) struct RunRequest {
     pub(crate) accept: bool,
     /// Whether checkpoints of a stopped run are ignored.
     pub(crate) ignore_checkpoints: bool,
+    /// Who is told what became of the day, if anybody.
+    pub(crate) notifying: Option<Notifying>,
 }
 
 /// Where a day comes from.

@@ -8,6 +8,7 @@ mod aggregator;
 mod catalog;
 mod document;
 mod lake;
+mod notify;
 mod pipeline;
 mod text;
 mod value;
@@ -20,6 +21,7 @@ use compline_model::{AccountId, AggregatorId, SnapshotDate, Table};
 use compline_sink::{CatalogLocation, Compression, LakeLocation, Partitioning};
 use compline_transformer::RowFilter;
 use document::{Document, Problem};
+pub(crate) use notify::NotifySettings;
 use pipeline::{Pipeline, check_version};
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -56,6 +58,8 @@ pub(crate) struct Settings {
     pub(crate) metrics: MetricsSettings,
     /// The aggregators of the file, also those that are not wanted now.
     pub(crate) all_ids: Vec<AggregatorId>,
+    /// Who is told what became of a day, if anybody.
+    pub(crate) notify: Option<NotifySettings>,
     /// The share of rows, accounts or regions that a day may lose against the last one, 0 to 1.
     pub(crate) max_loss: f64,
     pub(crate) reconcile: Reconcile,

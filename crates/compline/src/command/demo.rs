@@ -44,7 +44,8 @@ pub(super) async fn demo(arguments: DemoArguments, clock: Clock) -> Result<Endin
     let mut runs = Vec::with_capacity(dates.len());
     for date in dates {
         bar.set_message(date.to_string());
-        let request = RunRequest { date, source: Source::AwsConfig, accept: true, ignore_checkpoints: true };
+        let request =
+            RunRequest { date, source: Source::AwsConfig, accept: true, ignore_checkpoints: true, notifying: None };
         let opening = opening(&settings, Access::Write { wait: Duration::ZERO }, clock);
         let report = match session(opening, async |session| nightly(session, &request).await).await? {
             Ended::Done(report) => report,

@@ -20,7 +20,7 @@ pub(super) async fn import(arguments: ImportArguments, clock: Clock) -> Result<E
     let ImportArguments { paths: files, pages, replace, accept, json, wait, .. } = arguments;
     let files_are = if pages { FilesAre::PagesOfOneList } else { FilesAre::Whole };
     let source = Source::Files { files, files_are, replace };
-    let request = RunRequest { date, source, accept, ignore_checkpoints: false };
+    let request = RunRequest { date, source, accept, ignore_checkpoints: false, notifying: None };
     let access = Access::Write { wait: wait.or_none() };
     perform(&settings, "import", access, clock, json, async |session| {
         session.check_begun(request.date)?;

@@ -4,12 +4,13 @@ use super::day_of;
 use crate::arguments::RunArguments;
 use crate::failure::{Ending, Failure};
 use crate::log::{self, log_to_stderr};
-use crate::nightly::{Report, RunRequest, Source, nightly};
+use crate::nightly::{Notifying, Report, RunRequest, Source, nightly};
 use crate::session::{Access, Clock, Opening, Session, session};
 use crate::settings::{Settings, lake_name};
 use crate::{metrics, print_done, summary};
 use anyhow::{Context, anyhow, bail};
 use compline_model::SnapshotDate;
+use compline_notifier::Notifier;
 
 pub(super) async fn run(arguments: RunArguments, clock: Clock) -> Result<Ending, Failure> {
     let mut settings = arguments.pipeline.settings()?;
@@ -23,6 +24,7 @@ pub(super) async fn run(arguments: RunArguments, clock: Clock) -> Result<Ending,
     }
     // Before anything is opened: a date that can be of no use is wrong usage.
     snapshot_date(&arguments, day_of(clock()), &settings).map_err(Failure::Usage)?;
+    let notifying = if arguments.reject { None } else { notifying(&settings).await? };
     let (wait, json) = (arguments.wait.or_none(), arguments.json);
     let RunArguments { accept, ignore_checkpoints, .. } = arguments;
     perform(&settings, "run", Access::Write { wait }, clock, json, async |session| {
@@ -31,9 +33,16 @@ pub(super) async fn run(arguments: RunArguments, clock: Clock) -> Result<Ending,
         if source == Source::AwsConfig && !settings.answers_any_date() {
             session.check_date(date, "S3", session.clock_offset())?;
         }
-        nightly(session, &RunRequest { date, source, accept, ignore_checkpoints }).await
+        nightly(session, &RunRequest { date, source, accept, ignore_checkpoints, notifying }).await
     })
     .await
+}
+
+/// Who is to be told: what is missing for that is wrong usage, and said before anything is done.
+async fn notifying(settings: &Settings) -> Result<Option<Notifying>, Failure> {
+    let Some(notify) = &settings.notify else { return Ok(None) };
+    let notifier = Notifier::open(notify.receivers().map_err(Failure::Usage)?).await?;
+    Ok(Some(Notifying { notifier, kinds: notify.kinds.clone() }))
 }
 
 /// Does a run in a session and says what it did.

@@ -2,6 +2,7 @@
 
 use super::collect::{Collected, Reading, collect};
 use super::import::import;
+use super::notify::{news, notify};
 use super::report::{AggregatorReport, DayFindings};
 use super::{Shared, Source, TrendReport};
 use crate::failure::NotRecorded;
@@ -15,6 +16,7 @@ use crate::settings::AggregatorSettings;
 use crate::trends::{Computing, Tonight};
 use anyhow::{Context, bail};
 use compline_model::{AggregatorId, SnapshotDate, SnapshotMonth, Table};
+use compline_notifier::Packs;
 use compline_sink::{Month, Partition};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -28,6 +30,10 @@ pub(super) struct Day {
     pub(super) reading: Reading,
     pub(super) findings: Option<DayFindings>,
     pub(super) trends: Option<TrendReport>,
+    /// What of its changes others are told.
+    pub(super) news: Vec<Packs>,
+    /// Who was not told of what, and why.
+    pub(super) not_notified: Vec<String>,
     /// What is left undone of a day that is committed, or of the ledger, in words.
     pub(super) undone: Vec<String>,
     /// Why the catalog does not know of the day, if it should.
@@ -52,6 +58,8 @@ pub(super) async fn report(
         reading: Reading::default(),
         findings: None,
         trends: None,
+        news: Vec::new(),
+        not_notified: Vec::new(),
         undone: Vec::new(),
         not_in_catalog: None,
         seconds: 0.0,
@@ -103,8 +111,9 @@ async fn run(
         Err(error) => {
             // Nothing was changed, and the ledger says why unless it is of a newer version.
             day.fail(&error);
-            day.row.finished_at = (shared.session.clock)();
             if day.is_recorded {
+                notify(shared, id, day).await;
+                day.row.finished_at = (shared.session.clock)();
                 let row = LedgerRow { error: day.error(), ..day.row.clone() };
                 Ledger::write(&shared.session.lake_of(id), id, shared.request.date, row).await?;
             }
@@ -124,6 +133,8 @@ async fn run(
     }
     let (seconds, ()) = timed("catalog", catalog(shared, id, journal.completed(), day)).await;
     day.stage_seconds.insert("catalog", seconds);
+    let (seconds, ()) = timed("notify", notify(shared, id, day)).await;
+    day.stage_seconds.insert("notify", seconds);
     day.row.finished_at = (shared.session.clock)();
     let row = LedgerRow { error: day.error(), ..day.row.clone() };
     match Ledger::write(&shared.session.lake_of(id), id, shared.request.date, row).await {
@@ -134,6 +145,7 @@ async fn run(
             let error = error.context("the run is not in the ledger yet");
             let next = if journal.has_entry() { "; the next session on this lake writes it" } else { "" };
             day.undone.push(format!("{error:#}{next}"));
+            notify(shared, id, day).await;
             Ok(())
         }
     }
@@ -274,6 +286,7 @@ async fn trends(
     match Box::pin(computing.compute(Some(tonight), Some(&mut *journal))).await {
         Ok(computed) => {
             day.trends = computed.tonight.as_ref().map(TrendReport::of);
+            day.news = computed.tonight.as_ref().map(news).unwrap_or_default();
             day.row.bytes += computed.bytes;
             None
         }
@@ -423,9 +436,10 @@ impl Day {
         row.error.get_or_insert_with(|| format!("{error:#}"));
     }
 
-    /// Why it failed or is held, and what is left undone.
+    /// Why it failed or is held, what is left undone, and who was not told of it.
     pub(super) fn error(&self) -> Option<String> {
-        let all: Vec<&str> = self.row.error.iter().chain(&self.undone).map(String::as_str).collect();
+        let all = self.row.error.iter().chain(&self.undone).chain(&self.not_notified);
+        let all: Vec<&str> = all.map(String::as_str).collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 }

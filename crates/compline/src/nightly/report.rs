@@ -67,6 +67,8 @@ pub(crate) struct AggregatorReport {
     pub(crate) undone: Vec<String>,
     /// Why the catalog does not know of the day, if it should.
     pub(crate) not_in_catalog: Option<String>,
+    /// Who was not told of what, and why.
+    pub(crate) not_notified: Vec<String>,
     pub(crate) bytes: u64,
     /// Order of the changes to the day's snapshot; nothing if it was not changed.
     pub(crate) commit_number: Option<u64>,
@@ -74,7 +76,7 @@ pub(crate) struct AggregatorReport {
     pub(crate) snapshot_sha256: Option<String>,
     pub(crate) source_status_sha256: Option<String>,
     pub(crate) seconds: f64,
-    /// Of the stages that were begun: collect, check, commit, trends, catalog.
+    /// Of the stages that were begun: collect, check, commit, trends, catalog, notify.
     pub(crate) stage_seconds: BTreeMap<&'static str, f64>,
     pub(crate) trends: Option<TrendReport>,
     /// Whether the ledger has it; said where it has not.
@@ -125,7 +127,8 @@ impl AggregatorReport {
     /// What became of an aggregator's day.
     pub(super) fn of(aggregator: &AggregatorId, day: Day) -> Self {
         let error = day.error();
-        let Day { row, reading, findings, trends, undone, not_in_catalog, seconds, stage_seconds, is_recorded } = day;
+        let Day { row, reading, findings, trends, undone, not_in_catalog, not_notified, seconds, .. } = day;
+        let Day { stage_seconds, is_recorded, .. } = day;
         let findings = findings.unwrap_or_default();
         Self {
             aggregator: aggregator.to_string(),
@@ -153,6 +156,7 @@ impl AggregatorReport {
             unnamed: Found::of_names(&reading.unnamed),
             undone,
             not_in_catalog,
+            not_notified,
             bytes: row.bytes,
             commit_number: row.commit_number,
             snapshot_sha256: row.snapshot_sha256,

@@ -125,8 +125,15 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// What is written at a place: `key = value`, or the line if that is not an entry of a table.
+    /// What is written at a place: `key = value`, or the line if that is not an entry of a table. Of the table with URLs that are
+    /// secrets it is the key alone, whatever was written in it by mistake.
     fn shown(&self, span: &Range<usize>) -> String {
+        if let Some(value) = self.get("notify") {
+            let within = entry_within(value.get_ref(), span.start).map(|(key, _)| key.get_ref().as_ref());
+            if let Some(key) = within.or_else(|| value.span().contains(&span.start).then_some("notify")) {
+                return printable(key, MAX_SHOWN);
+            }
+        }
         let entry = entry_at(self.root.get_ref(), span.start).and_then(|(key, value)| {
             let value_span = value.span();
             let is_within = value_span.contains(&span.start) && value_span != *span;
@@ -138,7 +145,13 @@ impl<'a> Document<'a> {
         printable(&entry.unwrap_or_else(|| self.line_at(span.start).to_owned()), MAX_SHOWN)
     }
 
+    /// The line of a place; of one that names a webhook, as far as it is no secret.
     fn line_at(&self, at: usize) -> &'a str {
+        let line = self.whole_line_at(at);
+        if line.contains("webhook") { line.split('=').next().unwrap_or_default().trim() } else { line }
+    }
+
+    fn whole_line_at(&self, at: usize) -> &'a str {
         let start = self.text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
         self.text.get(start..).unwrap_or_default().lines().next().unwrap_or_default().trim()
     }

@@ -4,6 +4,7 @@ use super::aggregator::Aggregator;
 use super::catalog::Catalog;
 use super::document::{Document, Problem};
 use super::lake::Lake;
+use super::notify::Notify;
 use super::text::{EndpointUrl, Namespace, TextFile};
 use super::value::{Percent, Rate, Section, Text, Whole};
 use super::{AggregatorSettings, KeepSettings, MetricsSettings, Reconcile, Settings};
@@ -33,6 +34,7 @@ pub(super) struct Pipeline {
     maintain: Section<KeepSettings>,
     #[serde(default)]
     metrics: Section<Metrics>,
+    notify: Option<Section<Notify>>,
 }
 
 /// Of each number: the least, the largest, the default.
@@ -103,6 +105,7 @@ impl Pipeline {
         // The catalog is that of the file's lake: a run on another must not move its tables there.
         let catalog = self.catalog.filter(|_| is_of_file);
         let catalog = catalog.map(|catalog| catalog.0.settings(document, &lake, ids.clone())).transpose()?;
+        let notify = self.notify.map(|notify| notify.0.settings(document)).transpose()?;
         self.maintain.0.warn(document, &mut warnings);
         let (fetch, check) = (self.fetch.0, self.check.0);
         Ok(Settings {
@@ -118,6 +121,7 @@ impl Pipeline {
             keep: self.maintain.0,
             metrics: self.metrics.0.into(),
             all_ids: ids,
+            notify,
             max_loss: check.max_loss_percent.0,
             reconcile: check.reconcile.0,
             reconcile_tolerance: check.reconcile_tolerance_percent.0,

@@ -6,6 +6,7 @@ use compline_fetcher::FanOut;
 use compline_model::{
     AccountId, AggregatorId, AggregatorName, ComplianceType, InvalidName, PackName, Region, SnapshotDate, Table,
 };
+use compline_notifier::{Kind, WebhookFormat};
 use compline_sink::{Compression, LakeLocation, S3Location};
 use compline_transformer::RowFilter;
 use std::path::PathBuf;
@@ -184,6 +185,21 @@ one_of!(
     "auto" => Self::Known(FanOut::Auto), "none" => Self::Known(FanOut::None), "region" => Self::Known(FanOut::Region),
     "account" => Self::Known(FanOut::Account), "compliance_type" => Self::ByComplianceType
 );
+
+one_of!(
+    WebhookFormat, "json, slack, mattermost, teams",
+    "json" => Self::Json, "slack" => Self::Slack, "mattermost" => Self::Mattermost, "teams" => Self::Teams
+);
+
+impl FromText for Kind {
+    fn allowed() -> String {
+        Self::ALL.map(Self::as_str).join(", ")
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+}
 
 impl FromText for ComplianceType {
     fn allowed() -> String {

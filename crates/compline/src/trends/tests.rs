@@ -82,6 +82,7 @@ async fn lake_of(folder: &Path, days: impl IntoIterator<Item = &Snapshot>) -> La
             source: Source::Files { files: vec![file.clone()], files_are: FilesAre::Whole, replace: true },
             accept: true,
             ignore_checkpoints: false,
+            notifying: None,
         };
         let report = within(&settings, async |session| nightly(session, &request).await).await;
         assert_eq!(report.aggregators[0].outcome, Outcome::Succeeded, "{report:?}");

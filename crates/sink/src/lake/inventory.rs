@@ -24,7 +24,7 @@ pub struct Inventory {
     pub ledgers: BTreeSet<(AggregatorId, SnapshotDate)>,
     /// The archive's pages, by day and aggregator.
     pub raw: Vec<OfDay>,
-    /// Documents of runs, and of rows of the ledger.
+    /// Documents of runs, of rows of the ledger, and marks of what others were told.
     pub documents: Vec<OfDay>,
     /// Objects that Compline did not put there.
     pub unexpected: Vec<Unexpected>,
@@ -73,6 +73,8 @@ enum Own {
     Run(SnapshotDate, RunId),
     /// A row of the ledger.
     Row(AggregatorId, SnapshotDate),
+    /// A mark of what others were told.
+    Notified(AggregatorId, SnapshotDate),
     /// Pages of the archive.
     Raw(AggregatorId, SnapshotDate),
     /// An entry of the journal, or a file staged beside one.
@@ -194,6 +196,9 @@ impl Inventory {
                 self.ledgers.insert((aggregator.clone(), date));
                 self.documents.push(OfDay { key, date, aggregator: Some(aggregator), bytes });
             }
+            Some(Own::Notified(aggregator, date)) => {
+                self.documents.push(OfDay { key, date, aggregator: Some(aggregator), bytes });
+            }
             Some(Own::Checkpoint) if age > CHECKPOINTS_SERVE => self.leave(key),
             Some(Own::Probe) if age > PROBES_SERVE => self.leave(key),
             Some(Own::Checkpoint | Own::Probe | Own::InUse) => {}
@@ -251,6 +256,13 @@ fn own(key: &str) -> Option<Own> {
             let (aggregator, name) = rest.strip_prefix("aggregator=")?.split_once('/')?;
             name.strip_suffix(".json")?.parse::<RunId>().ok()?;
             Some(Own::Row(aggregator.parse().ok()?, date.parse().ok()?))
+        }
+        "notified" => {
+            let (date, rest) = rest.strip_prefix("snapshot_date=")?.split_once('/')?;
+            let (aggregator, name) = rest.strip_prefix("aggregator=")?.split_once('/')?;
+            let kind = name.strip_suffix(".json")?;
+            let is_kind = !kind.is_empty() && kind.bytes().all(|letter| letter.is_ascii_lowercase());
+            if is_kind { Some(Own::Notified(aggregator.parse().ok()?, date.parse().ok()?)) } else { None }
         }
         "checkpoints" => Some(Own::Checkpoint),
         "probe" => Some(Own::Probe),

@@ -1,5 +1,5 @@
 //! The ledger as documents: what each run did, one JSON file a run, written once and never again; and each row of the ledger as
-//! a file of its own, which a ledger that is damaged is made again from.
+//! a file of its own, which a ledger that is damaged is made again from; and marks of what others were told of a day.
 
 use super::{Inventory, Lake, Partition, sha256};
 use crate::SinkError;
@@ -14,6 +14,10 @@ fn folder(date: SnapshotDate) -> String {
 
 fn rows(aggregator: &AggregatorId, date: SnapshotDate) -> String {
     format!("_compline/ledger/snapshot_date={date}/aggregator={aggregator}/")
+}
+
+fn mark(aggregator: &AggregatorId, date: SnapshotDate, kind: &str) -> String {
+    format!("_compline/notified/snapshot_date={date}/aggregator={aggregator}/{kind}.json")
 }
 
 fn key(date: SnapshotDate, run_id: RunId) -> String {
@@ -31,6 +35,21 @@ impl Lake {
             return Ok(());
         }
         Err(SinkError::permanent(format!("write {key}"), "another document of this run is there"))
+    }
+
+    /// Marks that others are told something of an aggregator's day, by the kind of what they are told: lower-case letters. Whether
+    /// they were not told before: of several at the same moment one is the first. The document must be no other run's.
+    ///
+    /// # Errors
+    /// A store that does not take it.
+    pub async fn mark_notified(
+        &self,
+        aggregator: &AggregatorId,
+        date: SnapshotDate,
+        kind: &str,
+        document: Bytes,
+    ) -> Result<bool, SinkError> {
+        self.store.put_new(&mark(aggregator, date, kind), document).await
     }
 
     /// The documents of a day's runs, in order of their ids.

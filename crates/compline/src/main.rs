@@ -14,6 +14,9 @@ mod leases;
 mod ledger;
 mod maintain;
 mod memory;
+#[cfg(test)]
+#[path = "../../../tests/mutate.rs"]
+mod mutate;
 mod nightly;
 mod past;
 mod plan;

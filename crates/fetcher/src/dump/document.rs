@@ -3,7 +3,7 @@
 use crate::lines::Head;
 use crate::wire::{Object, RawAnswer, RawCompliance, RawPack};
 use serde::Deserialize;
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::value::MapAccessDeserializer;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::sync::Arc;
@@ -145,17 +145,21 @@ impl<'de> Deserialize<'de> for Documents {
 
             fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Documents, A::Error> {
                 let document = RawDocument::deserialize(MapAccessDeserializer::new(map))?;
-                // At once, since a list may have millions that are nothing and take a hundred times their text.
-                if document.is_nothing() {
-                    return Err(serde::de::Error::custom(
-                        "neither an answer of describe-aggregate-compliance-by-conformance-packs nor an item of one",
-                    ));
-                }
                 Ok(Documents::One(Box::new(document)))
             }
 
-            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, list: A) -> Result<Documents, A::Error> {
-                Vec::deserialize(SeqAccessDeserializer::new(list)).map(Documents::List)
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<Documents, A::Error> {
+                let mut documents = Vec::new();
+                while let Some(document) = list.next_element::<Documents>()? {
+                    // At once, since a list may have millions that are nothing and take a hundred times their text.
+                    if matches!(&document, Documents::One(document) if document.is_nothing()) {
+                        return Err(serde::de::Error::custom(
+                            "neither an answer of describe-aggregate-compliance-by-conformance-packs nor an item of one",
+                        ));
+                    }
+                    documents.push(document);
+                }
+                Ok(Documents::List(documents))
             }
         }
         deserializer.deserialize_any(Visitor)

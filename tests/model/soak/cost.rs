@@ -13,6 +13,9 @@ const MAX_GROWTH: f64 = 1.2;
 const TRENDS: &str = "GET compliance_trends";
 const WINDOW_DAYS: u32 = 90;
 
+/// Files and sockets that a night may have open at once: as many as it reads in parallel, and some.
+const MAX_OPEN: usize = 48;
+
 /// The aggregators of the first pipeline file.
 const AGGREGATORS: u32 = 2;
 
@@ -35,10 +38,12 @@ impl Costs {
         if let Some((number, usage)) = self.0.iter().find(|(_, usage)| trends_of(usage) > AGGREGATORS * WINDOW_DAYS) {
             return Err(format!("night {number} reads {} files of trends", trends_of(usage)));
         }
+        if let Some((number, usage)) = self.0.iter().find(|(_, usage)| usage.open_files > MAX_OPEN) {
+            return Err(format!("night {number} has {} files and sockets open", usage.open_files));
+        }
         let mut measures: Vec<Measure> = vec![
             ("calls to S3 but for the trends of 90 days", |usage| f64::from(usage.total() - trends_of(usage))),
             ("KiB of memory", |usage| usage.peak_kib as f64),
-            ("open files", |usage| usage.open_files as f64),
         ];
         if nights / 4 >= WINDOW_DAYS {
             measures.push(("calls to S3", |usage| f64::from(usage.total())));
@@ -81,4 +86,21 @@ impl fmt::Display for Costs {
         }
         Ok(())
     }
+}
+
+#[test]
+fn a_night_that_costs_more_than_those_before_is_found() {
+    let usage = |others: u32, trends: u32, peak_kib: u64, open_files: usize| {
+        let calls = [("GET runs".to_owned(), others), (TRENDS.to_owned(), trends)].into();
+        Usage { calls, peak_kib, open_files }
+    };
+    let of = |night: &dyn Fn(u32) -> Usage, nights: u32| {
+        Costs((0..nights).map(|number| (number, night(number))).collect()).hold(nights)
+    };
+    assert_eq!(of(&|number| usage(100, 2 * number.min(90), 1000, 30), 40), Ok(()));
+    assert_eq!(of(&|number| usage(100, 2 * number.min(90), 1000, 30), 365), Ok(()));
+    assert!(of(&|number| usage(100 + 2 * number, 0, 1000, 30), 40).is_err(), "more calls");
+    assert!(of(&|number| usage(100, 2 * number, 1000, 30), 365).is_err(), "more trends than those of 90 days");
+    assert!(of(&|number| usage(100, 0, 1000 + 20 * u64::from(number), 30), 40).is_err(), "more memory");
+    assert!(of(&|number| usage(100, 0, 1000, 20 + number as usize), 40).is_err(), "more open files");
 }

@@ -61,6 +61,33 @@ fn entry(outcome: Outcome) -> Document {
     }
 }
 
+/// Opens the journal of a lake in which an earlier run left this.
+fn open(left: Bytes) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let folder = tempfile::tempdir().expect("a folder");
+        let location = LakeLocation::Folder(folder.path().to_owned());
+        let lake = Lake::open(&location, Compression::Zstd).await.expect("a lake");
+        let id: AggregatorId = "org".parse().expect("an id");
+        lake.put_journal(&id, run(1), left).await.expect("written");
+        Journal::open(lake, id, run(2), "run", DateTime::UNIX_EPOCH).await.map(drop)
+    })
+}
+
+#[test]
+fn an_entry_of_a_day_that_is_no_date_is_damaged_and_stops_no_session() {
+    let whole = entry(Outcome::Succeeded);
+    for wrong in ["2026-13-02", "", "2026-1-2"] {
+        let mut document = whole.clone();
+        document.snapshot.as_mut().expect("a snapshot").snapshot_date = wrong.to_owned();
+        let opened = open(Bytes::from(serde_json::to_vec(&document).expect("JSON")));
+        assert!(opened.is_ok(), "{wrong:?}: {opened:?}");
+        document.version = VERSION + 1;
+        let newer = open(Bytes::from(serde_json::to_vec(&document).expect("JSON"))).expect_err("of a newer version");
+        assert!(newer.downcast_ref::<NotRecorded>().is_some(), "{newer:#}");
+    }
+}
+
 proptest! {
     #[test]
     fn fuzz_no_damaged_entry_stops_the_next_session_unless_it_says_that_it_is_of_a_newer_version(
@@ -69,15 +96,7 @@ proptest! {
     ) {
         let document = serde_json::to_vec(&entry(outcome)).expect("JSON");
         let damaged = Bytes::from(edited(&document, &edits));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let opened = ends(|| runtime.block_on(async {
-            let folder = tempfile::tempdir().expect("a folder");
-            let location = LakeLocation::Folder(folder.path().to_owned());
-            let lake = Lake::open(&location, Compression::Zstd).await.expect("a lake");
-            let id: AggregatorId = "org".parse().expect("an id");
-            lake.put_journal(&id, run(1), damaged.clone()).await.expect("written");
-            Journal::open(lake, id, run(2), "run", DateTime::UNIX_EPOCH).await.map(drop)
-        }))?;
+        let opened = ends(|| open(damaged.clone()))?;
         if let Err(error) = opened {
             let is_newer = error.downcast_ref::<NotRecorded>().is_some_and(|error| error.0.contains("newer"));
             prop_assert!(is_newer, "{error:#}: {}", String::from_utf8_lossy(&damaged));

@@ -50,7 +50,7 @@ pub(crate) struct Seen {
     pub(crate) unexpected: Vec<String>,
 }
 
-/// Reads lakes, each content once.
+/// Reads a lake again and again, each content once while it is there.
 #[derive(Default)]
 pub(crate) struct Reader(HashMap<Vec<u8>, Content>);
 
@@ -58,16 +58,17 @@ impl Reader {
     /// Reads the lake in a folder.
     pub(crate) fn read(&mut self, lake: &Path) -> Seen {
         let mut seen = Seen::default();
+        let mut before = std::mem::take(&mut self.0);
         for (name, path) in files(lake) {
             // What an in-process S3 server writes beside its objects is its own.
             if !name.split('/').any(|part| part.starts_with('.')) {
-                self.file(&mut seen, &name, &path);
+                self.file(&mut before, &mut seen, &name, &path);
             }
         }
         seen
     }
 
-    fn file(&mut self, seen: &mut Seen, name: &str, path: &Path) {
+    fn file(&mut self, before: &mut HashMap<Vec<u8>, Content>, seen: &mut Seen, name: &str, path: &Path) {
         let parts: Vec<&str> = name.split('/').collect();
         if let ["_compline", "held", table, day, aggregator, "data.parquet"] = parts[..]
             && table == FACTS
@@ -94,7 +95,11 @@ impl Reader {
             return;
         };
         if let Ok(bytes) = std::fs::read(path) {
-            let content = self.0.entry(bytes).or_insert_with_key(|bytes| content(bytes)).clone();
+            let known = before.remove_entry(&bytes);
+            let content = match known {
+                Some((bytes, content)) => self.0.entry(bytes).or_insert(content).clone(),
+                None => self.0.entry(bytes).or_insert_with_key(|bytes| content(bytes)).clone(),
+            };
             tables.entry(table).or_default().insert(key, content);
         }
     }

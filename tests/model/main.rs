@@ -25,6 +25,7 @@ mod operate;
 mod regressions;
 mod s3;
 mod search;
+mod soak;
 mod step;
 mod trends;
 mod watch;

@@ -1,13 +1,13 @@
 //! Each step as commands, and what the model takes from how they end.
 
-mod commit;
+pub(crate) mod commit;
 mod damage;
-mod others;
+pub(crate) mod others;
 
 use crate::lake::{RUNS, SOURCES, Seen};
 use crate::model::Day;
 use crate::step::{Fault, Filter, Start, Step};
-use crate::world::{World, date};
+use crate::world::{Ended, World, date};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -24,6 +24,10 @@ pub(crate) struct After {
     pub(crate) catalogued: Catalogued,
     /// Whether `verify` is asked now.
     pub(crate) is_verified: bool,
+    /// How its command ended, if it had one.
+    pub(crate) ended: Ended,
+    /// What became of each day that it was to commit.
+    pub(crate) outcomes: Vec<commit::Outcome>,
 }
 
 /// Whose days the catalog must know after a step.
@@ -45,6 +49,11 @@ pub(crate) fn begin(world: &mut World, start: Start) {
         std::fs::create_dir_all(to.parent().expect("a folder")).expect("made");
         std::fs::copy(path, to).expect("copied");
     }
+    take_in_golden(world);
+}
+
+/// Takes in the days of the golden lake that is there.
+pub(crate) fn take_in_golden(world: &mut World) {
     let seen = world.see();
     let facts = seen.days.get(crate::lake::FACTS).cloned().unwrap_or_default();
     assert_eq!(facts.len(), 6, "the golden lake has two aggregators and three days");

@@ -1,6 +1,7 @@
 //! A folder served as S3, in which one call can be refused, lose its answer, or be the last thing that a command does.
 
 use crate::step::Broken;
+use chrono::{DateTime, SecondsFormat, Utc};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -8,8 +9,10 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use s3s::Body;
 use s3s::service::S3Service;
+use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -42,6 +45,7 @@ pub(crate) struct S3 {
 #[derive(Default)]
 struct Calls {
     state: Mutex<State>,
+    bucket: PathBuf,
     /// The server behind is atomic only for one request at a time.
     one_at_a_time: tokio::sync::Mutex<()>,
 }
@@ -55,6 +59,18 @@ struct State {
     /// The call that is refused, so that its retries are too.
     refused: Option<(Method, String)>,
     fired: bool,
+    usage: Usage,
+}
+
+/// What a command took until its last call to S3, which is when it lets go of its leases.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Usage {
+    /// Calls to S3 but for those that renew leases, by method and folder.
+    pub(crate) calls: BTreeMap<String, u32>,
+    /// The most memory that it had at once, in KiB; 0 where there is no `/proc`.
+    pub(crate) peak_kib: u64,
+    /// The most files and sockets that it had open at once.
+    pub(crate) open_files: usize,
 }
 
 impl S3 {
@@ -65,7 +81,7 @@ impl S3 {
         let mut service = s3s::service::S3ServiceBuilder::new(files);
         service.set_auth(s3s::auth::SimpleAuth::from_single("test", "test"));
         let service = service.build();
-        let calls: Arc<Calls> = Arc::default();
+        let calls = Arc::new(Calls { bucket: folder.join("bucket"), ..Calls::default() });
         let listener = RUNTIME.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let accepting = RUNTIME.spawn(accept(listener, service, Arc::clone(&calls)));
@@ -86,15 +102,75 @@ impl S3 {
         self.calls.state().process = Some(process);
     }
 
-    /// Lets every call through again; says whether one was broken.
-    pub(crate) fn disarm(&self) -> bool {
+    /// Lets every call through again; says whether one was broken, and what the command took.
+    pub(crate) fn disarm(&self) -> (bool, Usage) {
         let state = std::mem::take(&mut *self.calls.state());
         if state.fired || state.armed.is_some() {
             BROKEN.fetch_add(u64::from(state.fired), Ordering::Relaxed);
             ARMED.fetch_add(1, Ordering::Relaxed);
         }
-        state.fired
+        (state.fired, state.usage)
     }
+}
+
+impl Usage {
+    fn count(&mut self, request: &Request<Incoming>, process: Option<u32>) {
+        let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
+        let what = if query.contains("list-type=2") { "LIST" } else { request.method().as_str() };
+        let below = path.trim_start_matches("/bucket").trim_start_matches("/lake").trim_start_matches('/');
+        let prefix = query.split('&').find_map(|part| part.strip_prefix("prefix=lake%2F")).unwrap_or(below);
+        let folders = prefix.replace("%2F", "/").replace("%3D", "=");
+        let name: Vec<&str> = folders.split('/').take_while(|part| !part.contains('=')).take(2).collect();
+        // How often a lease is renewed is a matter of time.
+        if !folders.contains("_compline/lease") {
+            *self.calls.entry(format!("{what} {}", name.join("/"))).or_default() += 1;
+        }
+        let Some(process) = process else { return };
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = peak.and_then(|text| text.trim().trim_end_matches(" kB").parse().ok());
+        self.peak_kib = self.peak_kib.max(peak.unwrap_or_default());
+        let open = std::fs::read_dir(format!("/proc/{process}/fd")).map_or(0, Iterator::count);
+        self.open_files = self.open_files.max(open);
+    }
+
+    /// All calls.
+    pub(crate) fn total(&self) -> u32 {
+        self.calls.values().sum()
+    }
+}
+
+/// What ListObjectsV2 says without a delimiter. The server behind walks the whole bucket for it, which is hours in a lake of a year.
+fn list(bucket: &Path, query: &str) -> String {
+    let value = |name: &str| query.split('&').find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
+    let text = |name: &str| value(name).unwrap_or_default().replace("%2F", "/").replace("%3D", "=");
+    let (prefix, after) = (text("prefix"), text("continuation-token").max(text("start-after")));
+    assert!(value("delimiter").is_none() && !prefix.contains('%') && !after.contains('%'), "not known here: {query}");
+    let (folder, _) = prefix.rsplit_once('/').unwrap_or_default();
+    let inside =
+        crate::lake::files(&bucket.join(folder)).into_iter().map(|(name, path)| (format!("{folder}/{name}"), path));
+    let name = |name: String| name.trim_start_matches('/').to_owned();
+    let found = inside.map(|(key, path)| (name(key), path)).filter(|(key, _)| key.starts_with(&prefix) && *key > after);
+    let max: usize = value("max-keys").and_then(|text| text.parse().ok()).unwrap_or(1000);
+    let (mut contents, mut last, mut is_truncated) = (String::new(), None, false);
+    for (count, (key, path)) in found.enumerate() {
+        is_truncated = count == max;
+        if is_truncated {
+            break;
+        }
+        let Ok(about) = std::fs::metadata(path) else { continue };
+        let modified: DateTime<Utc> = about.modified().expect("a time").into();
+        let modified = modified.to_rfc3339_opts(SecondsFormat::Millis, true);
+        let _ = write!(
+            contents,
+            "<Contents><Key>{key}</Key><LastModified>{modified}</LastModified><Size>{}</Size></Contents>",
+            about.len()
+        );
+        last = Some(key);
+    }
+    let next = last.filter(|_| is_truncated);
+    let next = next.map(|key| format!("<NextContinuationToken>{key}</NextContinuationToken>")).unwrap_or_default();
+    format!("<ListBucketResult><IsTruncated>{is_truncated}</IsTruncated>{next}{contents}</ListBucketResult>")
 }
 
 impl Drop for S3 {
@@ -150,6 +226,8 @@ impl Calls {
 
     async fn answer(&self, service: S3Service, request: Request<Incoming>) -> io::Result<Response<Body>> {
         let lost = || io::Error::other("the test breaks the connection");
+        let process = self.state().process;
+        self.state().usage.count(&request, process);
         let fate = self.fate(request.method(), request.uri().path());
         let _alone = self.one_at_a_time.lock().await;
         match fate {
@@ -162,6 +240,9 @@ impl Calls {
                 return Err(lost());
             }
             _ => {}
+        }
+        if let Some(query) = request.uri().query().filter(|query| query.contains("list-type=2") && fate.is_none()) {
+            return Ok(Response::new(Body::from(list(&self.bucket, query))));
         }
         let answer = service.call(request.map(Body::from)).await;
         match fate {

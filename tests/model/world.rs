@@ -4,7 +4,7 @@ use crate::aws::Aws;
 use crate::catalog::Glue;
 use crate::lake::{Reader, Seen};
 use crate::model::Model;
-use crate::s3::S3;
+use crate::s3::{S3, Usage};
 use crate::step::{Broken, Compact, DAYS, Fault, File, Filter, Place};
 use chrono::{NaiveDate, Utc};
 use std::fmt::Write;
@@ -31,6 +31,8 @@ pub(crate) struct Settings {
     pub(crate) compact: Compact,
     pub(crate) snapshots_before: Option<&'static str>,
     pub(crate) statuses_before: Option<&'static str>,
+    /// Before which day archived pages and documents of runs are old; with it pages are archived.
+    pub(crate) pages_before: Option<&'static str>,
 }
 
 /// One lake and everything around it.
@@ -48,7 +50,7 @@ pub(crate) struct World {
 }
 
 /// How a command ended.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Ended {
     /// None if it was killed.
     pub(crate) code: Option<i32>,
@@ -56,6 +58,8 @@ pub(crate) struct Ended {
     pub(crate) stderr: String,
     /// Whether the fault that was asked for took place.
     pub(crate) broke: bool,
+    /// What it took, where the lake is on S3.
+    pub(crate) usage: Usage,
 }
 
 impl World {
@@ -68,6 +72,7 @@ impl World {
             compact: Compact::Nothing,
             snapshots_before: None,
             statuses_before: None,
+            pages_before: None,
         };
         let (model, reader, log) = (Model::default(), Reader::default(), String::new());
         Self { folder, place, aws: Aws::start(), s3, glue, settings, model, reader, log }
@@ -133,12 +138,18 @@ impl World {
         }
         let today = Utc::now().date_naive();
         let days_since = |day: &str| (today - day.parse::<NaiveDate>().expect("a date")).num_days();
-        for (name, before) in
-            [("snapshot_days", self.settings.snapshots_before), ("pack_status_days", self.settings.statuses_before)]
-        {
+        for (name, before) in [
+            ("snapshot_days", self.settings.snapshots_before),
+            ("pack_status_days", self.settings.statuses_before),
+            ("raw_days", self.settings.pages_before),
+            ("runs_days", self.settings.pages_before),
+        ] {
             if let Some(before) = before {
                 let _ = writeln!(text, "{name} = {}", days_since(before));
             }
+        }
+        if self.settings.pages_before.is_some() {
+            text.push_str("[archive]\nraw = true\n");
         }
         if let Some(glue) = &self.glue {
             text.push_str(&glue.settings());
@@ -173,7 +184,9 @@ impl World {
         };
         self.aws.set_broken(false);
         if let Some(s3) = &self.s3 {
-            ended.broke |= s3.disarm();
+            let (fired, usage) = s3.disarm();
+            ended.broke |= fired;
+            ended.usage = usage;
         }
         ended.broke |= ended.code.is_none() || fault == Fault::Source || matches!(fault, Fault::Clock(_));
         if ended.broke && self.s3.is_some() {
@@ -260,7 +273,7 @@ fn kill(mut child: Child, after: Duration) -> Ended {
 
 fn ended(Output { status, stdout, stderr }: Output) -> Ended {
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Ended { code: status.code(), stdout: text(stdout), stderr: text(stderr), broke: false }
+    Ended { code: status.code(), stdout: text(stdout), stderr: text(stderr), broke: false, usage: Usage::default() }
 }
 
 impl Compact {

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bad_nights;
+mod bombs;
 mod check;
 mod checkpoints;
 mod credentials;

@@ -386,7 +386,7 @@ impl Journal {
     async fn next_number(&self, date: SnapshotDate) -> anyhow::Result<Option<u64>> {
         let intended = self.blocked.iter().filter(|blocked| blocked.date == date).map(|blocked| blocked.number).max();
         match Ledger::read(&self.lake, &self.id, date).await {
-            Ok(ledger) => Ok(Some(ledger.last_number().max(intended.unwrap_or_default()) + 1)),
+            Ok(ledger) => Ok(Some(ledger.last_number().max(intended.unwrap_or_default()).saturating_add(1))),
             // It does not stop a commit: the row waits in the journal, and gets its number there.
             Err(error) if is_unreadable(&error) => {
                 tracing::warn!(error = format!("{error:#}"), %date, "the ledger cannot be read: its row will wait in the journal");
@@ -457,3 +457,6 @@ pub(crate) fn is_damage(error: &anyhow::Error) -> bool {
 fn of_lake(error: &anyhow::Error) -> impl Iterator<Item = &SinkError> {
     error.chain().filter_map(|cause| cause.downcast_ref())
 }
+
+#[cfg(test)]
+mod fuzz;

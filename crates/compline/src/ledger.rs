@@ -167,7 +167,7 @@ impl Ledger {
         let mut row = row;
         if row.commit_number.is_none() && row.outcome != Outcome::Failed {
             // It was not known while the ledger could not be read.
-            row.commit_number = Some(ledger.last_number() + 1);
+            row.commit_number = Some(ledger.next_number());
         }
         ledger.0.push(row);
         // First, so that a ledger that is made again from these lacks none: also none of versions that did not write them down.
@@ -238,6 +238,11 @@ impl Ledger {
         let numbered = self.0.iter().filter_map(|row| row.commit_number).max();
         numbered.unwrap_or_else(|| self.0.iter().filter(|row| row.is_commit()).count() as u64)
     }
+
+    /// The number of the next change. What a damaged document says is the last that there can be stays the last.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.last_number().saturating_add(1)
+    }
 }
 
 impl Outcome {
@@ -266,6 +271,9 @@ impl Outcome {
         all.into_iter().find(|outcome| outcome.name() == name).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod fuzz;
 
 #[cfg(test)]
 mod tests {

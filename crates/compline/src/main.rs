@@ -16,6 +16,9 @@ mod log;
 mod maintain;
 mod memory;
 mod metrics;
+#[cfg(test)]
+#[path = "../../../tests/mutate.rs"]
+mod mutate;
 mod nightly;
 mod past;
 mod plan;

@@ -388,7 +388,7 @@ impl FileReader {
             file: self.name.clone(),
             document: self.documents,
             line: self.line.load(Relaxed),
-            field: field.to_owned(),
+            field: excerpt(field),
             reason: excerpt(reason),
         }
     }
@@ -410,5 +410,7 @@ fn cut_short(error: &serde_json::Error) -> String {
     format!("the file is cut short or damaged: {error}")
 }
 
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,9 @@ mod discover;
 mod dump;
 mod error;
 mod lines;
+#[cfg(test)]
+#[path = "../../../tests/mutate.rs"]
+mod mutate;
 mod pace;
 mod pack_counts;
 mod paged_list;

@@ -192,7 +192,8 @@ fn raw(body: &[u8]) -> Result<RawAnswer, BodyError> {
         // A body that is empty is none, and not the beginning of one.
         let is_cut = error.inner().is_eof() && !body.is_empty();
         let reason = excerpt(&error.inner().to_string());
-        BodyError { field: if path == "." { String::new() } else { path }, reason, is_cut }
+        // The names in it are of the body, too.
+        BodyError { field: if path == "." { String::new() } else { excerpt(&path) }, reason, is_cut }
     })?;
     json.end().map_err(|error| BodyError { field: String::new(), reason: error.to_string(), is_cut: false })?;
     Ok(answer)
@@ -280,6 +281,9 @@ pub(crate) fn excerpt(text: &str) -> String {
     let cut: String = text.chars().take(200).map(shown).collect();
     if text.chars().nth(200).is_some() { format!("{cut}…") } else { cut }
 }
+
+#[cfg(test)]
+mod fuzz;
 
 #[cfg(test)]
 mod tests {

@@ -379,6 +379,9 @@ impl Lake {
 }
 
 #[cfg(test)]
+mod fuzz;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::parquet_file::tests::rows;

@@ -7,6 +7,9 @@ mod catalog;
 mod error;
 mod lake;
 mod month_file;
+#[cfg(test)]
+#[path = "../../../tests/mutate.rs"]
+mod mutate;
 mod parquet_file;
 mod store;
 

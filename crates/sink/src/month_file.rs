@@ -1,6 +1,6 @@
 //! A month of a table as one Parquet file: its days one after the other, each row with its snapshot date.
 
-use crate::parquet_file::{Compression, properties, version, with_later_columns};
+use crate::parquet_file::{Compression, check_places, guarded, properties, version, with_later_columns};
 use crate::{Layout, SinkError};
 use arrow::array::{Array, AsArray, Date32Array, RecordBatch};
 use arrow::compute::concat_batches;
@@ -91,7 +91,10 @@ pub(crate) struct MonthReader {
 impl MonthReader {
     pub(crate) fn open(table: Table, file: Bytes, key: &str) -> Result<Self, SinkError> {
         let damaged = |reason: &dyn fmt::Display| damaged(key, reason);
-        let footer = ParquetMetaDataReader::new().parse_and_finish(&file).map_err(|error| damaged(&error))?;
+        let footer =
+            guarded(|| ParquetMetaDataReader::new().parse_and_finish(&file).map_err(|error| error.to_string()));
+        let footer = footer.map_err(|error| damaged(&error))?;
+        check_places(&footer, file.len()).map_err(|error| damaged(&error))?;
         let days = days(table, &footer).map_err(|reason| damaged(&reason))?;
         let version = version(&name(table), &footer).map_err(|reason| damaged(&reason))?;
         if version > SCHEMA_VERSION {
@@ -151,7 +154,8 @@ impl MonthReader {
     fn next_batch(&mut self) -> Result<Option<RecordBatch>, SinkError> {
         match self.rest.take() {
             Some(batch) => Ok(Some(batch)),
-            None => self.reader.next().transpose().map_err(|error| damaged(&self.key, &error)),
+            None => guarded(|| self.reader.next().transpose().map_err(|error| error.to_string()))
+                .map_err(|error| damaged(&self.key, &error)),
         }
     }
 
@@ -200,7 +204,8 @@ pub(crate) enum Footer {
 /// The days of a month's file, from its last bytes.
 pub(crate) fn days_in(table: Table, end: &Bytes, file_bytes: u64, key: &str) -> Result<Footer, SinkError> {
     let mut reader = ParquetMetaDataReader::new();
-    match reader.try_parse_sized(end, file_bytes) {
+    let parsed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| reader.try_parse_sized(end, file_bytes)));
+    match parsed.unwrap_or_else(|_| Err(ParquetError::General("reading it panicked".to_owned()))) {
         Err(ParquetError::NeedMoreData(bytes)) if (bytes as u64) > end.len() as u64 => Ok(Footer::Needs(bytes as u64)),
         Err(error) => Err(damaged(key, &error)),
         Ok(()) => {

@@ -206,7 +206,9 @@ pub(crate) fn decode(table: Table, file: Bytes, columns: Option<&[&str]>, key: &
     let damaged = |reason: &dyn std::fmt::Display| {
         SinkError::damaged(format!("read {key}"), reason).hint(Some(restore_hint(table).to_owned()))
     };
-    let footer = ParquetMetaDataReader::new().parse_and_finish(&file).map_err(|error| damaged(&error))?;
+    let footer = guarded(|| ParquetMetaDataReader::new().parse_and_finish(&file).map_err(|error| error.to_string()));
+    let footer = footer.map_err(|error| damaged(&error))?;
+    check_places(&footer, file.len()).map_err(|error| damaged(&error))?;
     let version = version(table.name(), &footer).map_err(|reason| damaged(&reason))?;
     if version > SCHEMA_VERSION {
         return Err(SinkError::of_newer(key, version));
@@ -226,10 +228,36 @@ pub(crate) fn decode(table: Table, file: Bytes, columns: Option<&[&str]>, key: &
         reader = reader.with_projection(mask);
         schema = projected(&schema, names);
     }
-    let batches = reader.build().and_then(|batches| Ok(batches.collect::<Result<Vec<_>, _>>()?));
-    let batches = batches.map_err(|error| damaged(&error))?;
+    let batches = || reader.build().and_then(|batches| Ok(batches.collect::<Result<Vec<_>, _>>()?));
+    let batches = guarded(|| batches().map_err(|error| error.to_string())).map_err(|error| damaged(&error))?;
     let batches: Result<Vec<_>, _> = batches.iter().map(|batch| with_later_columns(batch, &schema)).collect();
     batches.and_then(|batches| concat_batches(&schema, &batches)).map_err(|error| damaged(&error))
+}
+
+/// Whether the columns that a footer tells of are in the file: the reader panics at some that are not, and believes others.
+pub(crate) fn check_places(footer: &ParquetMetaData, file_bytes: usize) -> Result<(), String> {
+    let mut rows = 0_i64;
+    for group in footer.row_groups() {
+        rows =
+            rows.checked_add(group.num_rows()).filter(|_| group.num_rows() >= 0).ok_or("it has less than no rows")?;
+        for column in group.columns() {
+            let start = column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset());
+            let end = start.checked_add(column.compressed_size()).and_then(|end| usize::try_from(end).ok());
+            let is_inside = start >= 0 && column.compressed_size() >= 0 && end.is_some_and(|end| end <= file_bytes);
+            if !is_inside || column.num_values() < 0 || column.uncompressed_size() < 0 {
+                return Err(format!("its footer says that {} is where it cannot be", column.column_path().string()));
+            }
+        }
+    }
+    let said = footer.file_metadata().num_rows();
+    if rows == said { Ok(()) } else { Err(format!("its footer says {said} rows, and its parts have {rows}")) }
+}
+
+/// Does something with a file that may be damaged in ways at which the reader of Parquet panics: that is damage like any other, and
+/// costs no more than the day.
+pub(crate) fn guarded<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(read));
+    read.unwrap_or_else(|_| Err("reading it panicked".to_owned()))
 }
 
 /// What to do about a damaged file: never to remove the only copy of what cannot be computed again.
@@ -282,5 +310,7 @@ fn projected(schema: &SchemaRef, names: &[&str]) -> SchemaRef {
     Arc::new(arrow::datatypes::Schema::new(fields))
 }
 
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 pub(crate) mod tests;

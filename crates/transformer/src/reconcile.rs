@@ -11,13 +11,15 @@ pub fn reconcile(rows: &RecordBatch, counted: &BTreeMap<String, PackCounts>, tol
     let found = count(rows);
     let none = PackCounts::default();
     let mut differing = Named::default();
-    let mut difference = 0;
+    // As shares they need no more than a float has, and what a broken answer counts does not overflow one.
+    let mut difference = 0.0;
     for account in
         found.keys().copied().chain(counted.keys().map(String::as_str)).collect::<std::collections::BTreeSet<_>>()
     {
         let (ours, theirs) = (found.get(account).unwrap_or(&none), counted.get(account).unwrap_or(&none));
         if ours != theirs {
-            difference += ours.compliant.abs_diff(theirs.compliant) + ours.non_compliant.abs_diff(theirs.non_compliant);
+            difference += ours.compliant.abs_diff(theirs.compliant) as f64;
+            difference += ours.non_compliant.abs_diff(theirs.non_compliant) as f64;
             differing.add(|| {
                 format!(
                     "{account}: {} compliant and {} non-compliant packs, AWS Config counts {} and {}",
@@ -26,8 +28,8 @@ pub fn reconcile(rows: &RecordBatch, counted: &BTreeMap<String, PackCounts>, tol
             });
         }
     }
-    let all: i64 = counted.values().map(|counts| counts.compliant + counts.non_compliant).sum();
-    if difference as f64 <= tolerance * all.max(1) as f64 { Named::default() } else { differing }
+    let all: f64 = counted.values().map(|counts| counts.compliant as f64 + counts.non_compliant as f64).sum();
+    if difference <= tolerance * all.max(1.0) { Named::default() } else { differing }
 }
 
 fn count(rows: &RecordBatch) -> BTreeMap<&str, PackCounts> {
@@ -81,5 +83,13 @@ mod tests {
         );
         assert_eq!(reconcile(&rows(&ours), &counted(&[("1", 2, 1), ("3", 0, 4)]), 0.8).count, 0, "5 of 7 differ");
         assert_eq!(reconcile(&rows(&ours), &counted(&[]), 0.0).count, 1, "one account that AWS Config does not count");
+    }
+
+    #[test]
+    fn counts_at_the_ends_of_their_range_differ_and_do_not_overflow() {
+        for (compliant, non_compliant) in [(i64::MAX, i64::MAX), (i64::MIN, i64::MIN), (i64::MAX, 1)] {
+            let counted = counted(&[("1", compliant, non_compliant), ("2", compliant, non_compliant)]);
+            assert_eq!(reconcile(&rows(&[("1", Some("COMPLIANT"))]), &counted, 0.01).count, 2, "{compliant}");
+        }
     }
 }

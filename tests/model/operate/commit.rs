@@ -12,7 +12,7 @@ const MAX_LOSS: f64 = 0.2;
 
 /// What becomes of an aggregator's day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Outcome {
+pub(crate) enum Outcome {
     Succeeded,
     Held,
     Failed,
@@ -53,7 +53,7 @@ impl Stored {
     }
 }
 
-pub(super) fn import(
+pub(crate) fn import(
     world: &mut World,
     seen: &Seen,
     who: Who,
@@ -93,7 +93,7 @@ pub(super) fn import(
     perform(world, seen, &arguments, &[intent], fault)
 }
 
-pub(super) fn run(
+pub(crate) fn run(
     world: &mut World,
     seen: &Seen,
     file: File,
@@ -173,6 +173,7 @@ fn perform(
         Some(outcomes) => outcomes,
         None if ended.broke => {
             intents.iter().for_each(|intent| broken_off(world, intent));
+            after.ended = ended;
             return Ok(after);
         }
         None if ended.code == Some(1) => vec![Outcome::Failed; intents.len()],
@@ -181,6 +182,7 @@ fn perform(
     if !intents.iter().any(|intent| world.model.is_damaged(&intent.key.0)) {
         code_says_so(&ended, &outcomes)?;
     }
+    after.outcomes.clone_from(&outcomes);
     for ((intent, allowed), outcome) in intents.iter().zip(allowed).zip(outcomes) {
         if !allowed.contains(&outcome) && !ended.broke {
             return Err(format!("`{}` {outcome:?} for {:?}, and may {allowed:?}", arguments.join(" "), intent.key));
@@ -190,6 +192,7 @@ fn perform(
     if ended.code == Some(0) {
         after.catalogued = Catalogued::Of(intents.iter().map(|intent| intent.key.0.clone()).collect());
     }
+    after.ended = ended;
     Ok(after)
 }
 

@@ -40,7 +40,7 @@ pub(super) fn repair(world: &mut World, file: File, fault: Fault) -> Result<Afte
     Ok(After { is_verified: true, ..After::default() })
 }
 
-pub(super) fn maintain(world: &mut World, file: File, fault: Fault) -> Result<After, String> {
+pub(crate) fn maintain(world: &mut World, file: File, fault: Fault) -> Result<After, String> {
     let (pipeline, ids) = (world.pipeline(file), world.ids(file));
     let is_hindered = ids.iter().any(|id| is_hindered(world, id));
     let is_pending = ids.iter().any(|id| world.model.pending.contains(*id));
@@ -49,17 +49,18 @@ pub(super) fn maintain(world: &mut World, file: File, fault: Fault) -> Result<Af
     match ended.code {
         Some(0) if !is_hindered && !is_pending => {
             after.catalogued = Catalogued::All;
-            after.compacted = Some((ids, ended.stdout));
+            after.compacted = Some((ids, ended.stdout.clone()));
         }
         Some(0) => {}
         _ if ended.broke => world.model.pending.extend(ids.into_iter().map(str::to_owned)),
         Some(1 | 3) if is_hindered || is_pending => {}
         code => return Err(format!("`maintain --apply` ended with {code:?}: {}{}", ended.stdout, ended.stderr)),
     }
+    after.ended = ended;
     Ok(after)
 }
 
-pub(super) fn reject(world: &mut World, who: Who, date: &str, fault: Fault) -> Result<After, String> {
+pub(crate) fn reject(world: &mut World, who: Who, date: &str, fault: Fault) -> Result<After, String> {
     let (id, pipeline, key) = (who.id(), world.pipeline(who.file()), (who.id().to_owned(), date.to_owned()));
     if !world.ids(who.file()).contains(&id) {
         return Ok(After::default());

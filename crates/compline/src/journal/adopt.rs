@@ -89,7 +89,7 @@ pub(super) async fn day(
         rows: rows as u64,
         snapshot_sha256: Some(facts.sha256),
         source_status_sha256: sources,
-        commit_number: Some(ledger.last_number() + 1),
+        commit_number: Some(ledger.next_number()),
         ..known.unwrap_or_else(|| LedgerRow {
             run_id: run_id.to_string(),
             started_at: run_id.started_at().unwrap_or(now),

@@ -140,7 +140,7 @@ impl Journal {
                 .await?;
             return Ok(Rolled::Done);
         }
-        let number = intent.row.commit_number.filter(|_| !is_overtaken).unwrap_or(ledger.last_number() + 1);
+        let number = intent.row.commit_number.filter(|_| !is_overtaken).unwrap_or(ledger.next_number());
         let held = self.snapshot_of(dataset, date);
         match intent.place() {
             Some(place) => {
@@ -295,5 +295,15 @@ async fn finish_drop(
 /// What an entry says, or its copy where it is damaged.
 pub(super) fn read(entry: &JournalEntry) -> Option<Document> {
     let documents = [Some(&entry.document), entry.copy.as_ref()];
-    documents.into_iter().flatten().find_map(|document| serde_json::from_slice(document).ok())
+    let of = |document: &Bytes| serde_json::from_slice(document).ok().filter(Document::is_told);
+    documents.into_iter().flatten().find_map(of)
+}
+
+impl Document {
+    /// Whether it says of which days it is. Of a newer version nothing is known.
+    fn is_told(&self) -> bool {
+        let dates = self.snapshot.iter().map(|intent| &intent.snapshot_date);
+        let mut dates = dates.chain(self.drops.iter().map(|drop| &drop.snapshot_date));
+        self.version > VERSION || dates.all(|date| date.parse::<SnapshotDate>().is_ok())
+    }
 }

@@ -141,7 +141,7 @@ pub(super) fn document(id: &AggregatorId, date: SnapshotDate, row: &LedgerRow) -
 }
 
 /// The row that a document says, if it is that of this run.
-fn row(document: &[u8], id: &AggregatorId, date: SnapshotDate, run_id: RunId) -> Option<LedgerRow> {
+pub(super) fn row(document: &[u8], id: &AggregatorId, date: SnapshotDate, run_id: RunId) -> Option<LedgerRow> {
     let value: Value = serde_json::from_slice(document).ok()?;
     let is_its_own = value["aggregator"] == id.as_str() && value["snapshot_date"] == date.to_string();
     let row: LedgerRow = serde_json::from_value(value).ok()?;
@@ -149,7 +149,7 @@ fn row(document: &[u8], id: &AggregatorId, date: SnapshotDate, run_id: RunId) ->
 }
 
 /// The row of an aggregator, of the report of a run. Nothing where the run did not concern it.
-fn of_run(document: &[u8], id: &AggregatorId) -> Option<LedgerRow> {
+pub(super) fn of_run(document: &[u8], id: &AggregatorId) -> Option<LedgerRow> {
     let report: Value = serde_json::from_slice(document).ok()?;
     let aggregators = report["aggregators"].as_array()?;
     let of_id = aggregators.iter().find(|one| one["aggregator"] == id.as_str())?;

@@ -3,7 +3,7 @@
 use crate::lines::Head;
 use crate::wire::{Object, RawAnswer, RawCompliance, RawPack};
 use serde::Deserialize;
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::value::MapAccessDeserializer;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::sync::Arc;
@@ -26,7 +26,17 @@ struct Place {
     escaped: bool,
     /// Bytes of a byte-order mark so far.
     mark: usize,
+    /// Bytes of a text, a number or blanks so far.
+    value_bytes: u32,
 }
+
+/// No name, message or token of AWS is as long; what is longer is damaged, or made to take all memory.
+const MAX_VALUE_BYTES: u32 = 1024 * 1024;
+
+/// How many times its size a compressed file may have as text, from so many bytes of text on. JSON of packs has 20 times, and the same
+/// pack again and again 100 times.
+const MAX_RATIO: u64 = 400;
+const RATIO_FROM_BYTES: u64 = 8 * 1024 * 1024;
 
 /// A byte-order mark in UTF-8.
 const MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
@@ -57,6 +67,17 @@ impl Place {
             self.mark = (self.mark + 1) % MARK.len();
             *byte = b' ';
             return Ok(());
+        }
+        let ends_value = match *byte {
+            b'"' => !self.escaped,
+            b'{' | b'}' | b'[' | b']' | b',' | b':' | b' ' | b'\n' => !self.in_text,
+            _ => false,
+        };
+        self.value_bytes = if ends_value { 0 } else { self.value_bytes.saturating_add(1) };
+        if self.value_bytes > MAX_VALUE_BYTES {
+            let reason =
+                format!("a value has more than {MAX_VALUE_BYTES} bytes, which none of AWS has: the file is damaged");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
         }
         match *byte {
             _ if self.escaped => self.escaped = false,
@@ -94,6 +115,18 @@ pub(super) struct RawDocument {
     pub(super) count: Option<u64>,
 }
 
+impl RawDocument {
+    fn is_nothing(&self) -> bool {
+        let Self { compline, answer, packs, conformance_pack_name, account_id, value, .. } = self;
+        let texts = [conformance_pack_name, account_id];
+        compline.is_none()
+            && answer.is_none()
+            && packs.is_none()
+            && value.is_none()
+            && texts.iter().all(|text| text.is_none())
+    }
+}
+
 /// A document, or a list of them, or a list of lists as `jq -s` makes of several files.
 pub(super) enum Documents {
     One(Box<RawDocument>),
@@ -115,8 +148,18 @@ impl<'de> Deserialize<'de> for Documents {
                 Ok(Documents::One(Box::new(document)))
             }
 
-            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, list: A) -> Result<Documents, A::Error> {
-                Vec::deserialize(SeqAccessDeserializer::new(list)).map(Documents::List)
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<Documents, A::Error> {
+                let mut documents = Vec::new();
+                while let Some(document) = list.next_element::<Documents>()? {
+                    // At once, since a list may have millions that are nothing and take a hundred times their text.
+                    if matches!(&document, Documents::One(document) if document.is_nothing()) {
+                        return Err(serde::de::Error::custom(
+                            "neither an answer of describe-aggregate-compliance-by-conformance-packs nor an item of one",
+                        ));
+                    }
+                    documents.push(document);
+                }
+                Ok(Documents::List(documents))
             }
         }
         deserializer.deserialize_any(Visitor)
@@ -126,13 +169,54 @@ impl<'de> Deserialize<'de> for Documents {
 /// The text of a file: gzip and zstd, which say so by their first bytes, are undone.
 pub(super) fn text_of(raw: Box<dyn BufRead + Send>) -> io::Result<Box<dyn BufRead + Send>> {
     let (start, raw) = peek(raw)?;
-    let text: Box<dyn BufRead + Send> = match start[..] {
-        [0x1f, 0x8b, ..] => Box::new(BufReader::new(flate2::bufread::MultiGzDecoder::new(raw))),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(BufReader::new(zstd::stream::read::Decoder::with_buffer(raw)?)),
+    let packed = Arc::new(AtomicU64::new(0));
+    let text: Box<dyn Read + Send> = match start[..] {
+        [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(counted(raw, &packed))),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::stream::read::Decoder::with_buffer(counted(raw, &packed))?),
         _ => return utf8(&start, raw),
     };
+    let text: Box<dyn BufRead + Send> = Box::new(BufReader::new(Unpacked { inner: text, packed, bytes: 0 }));
     let (start, text) = peek(text)?;
     utf8(&start, text)
+}
+
+/// Counts the bytes that are read.
+fn counted(inner: Box<dyn BufRead + Send>, bytes: &Arc<AtomicU64>) -> BufReader<Counted> {
+    BufReader::new(Counted { inner, bytes: Arc::clone(bytes) })
+}
+
+struct Counted {
+    inner: Box<dyn BufRead + Send>,
+    bytes: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.bytes.fetch_add(read as u64, Relaxed);
+        Ok(read)
+    }
+}
+
+/// The text of a compressed file, as long as its size explains it.
+struct Unpacked {
+    inner: Box<dyn Read + Send>,
+    packed: Arc<AtomicU64>,
+    bytes: u64,
+}
+
+impl Read for Unpacked {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.bytes += read as u64;
+        if self.bytes > RATIO_FROM_BYTES && self.bytes / MAX_RATIO > self.packed.load(Relaxed) {
+            let reason = format!(
+                "it unpacks to more than {MAX_RATIO} times its size: it is no list of packs; unpack it to import it"
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+        }
+        Ok(read)
+    }
 }
 
 /// Refuses UTF-16 and UTF-32, with a byte-order mark or without: in UTF-8 no JSON has a zero byte.

@@ -1,6 +1,7 @@
 //! Texts and files that nobody means well with: each is an error of one line, none a panic, none a wait without end.
 
 use super::*;
+use crate::mutate::{edited, edits, ends};
 use proptest::prelude::*;
 use std::fmt::Write;
 
@@ -254,6 +255,19 @@ proptest! {
         if let Err(problem) = Settings::parse("p.toml", &text, None) {
             let problem = problem.to_string();
             prop_assert!(problem.starts_with("p.toml") && !problem.contains(char::is_control), "{problem:?}");
+        }
+    }
+
+    #[test]
+    fn fuzz_no_damage_to_the_shipped_file_makes_reading_it_panic_or_never_end(edits in edits(PIECES)) {
+        let shipped = include_bytes!("../../../../../pipelines/nightly/pipeline.toml");
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), shipped).expect("written");
+        prop_assert!(Settings::read(file.path(), None).is_ok());
+        std::fs::write(file.path(), edited(shipped, &edits)).expect("written");
+        if let Err(problem) = ends(|| Settings::read(file.path(), None))? {
+            let problem = format!("{problem:#}");
+            prop_assert!(problem.len() < 4_000 && !problem.contains(char::is_control), "{problem:?}");
         }
     }
 

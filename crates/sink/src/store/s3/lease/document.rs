@@ -50,3 +50,43 @@ impl Document {
         self.acquisition == other.acquisition && !self.acquisition.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mutate::{edited, edits, ends};
+    use proptest::prelude::*;
+
+    const PIECES: &[&str] = &[
+        "{",
+        "}",
+        "[",
+        "\"",
+        "null",
+        "true",
+        "-1",
+        "1e999",
+        "18446744073709551615",
+        "\u{0}",
+        "\\ud800",
+        "é",
+        "\u{1b}[31m",
+    ];
+
+    proptest! {
+        #[test]
+        fn fuzz_any_object_is_a_lease_that_can_be_shown_renewed_and_read_again(edits in edits(PIECES)) {
+            let holder = Holder::here("01900000-0000-7000-8000-000000000000", "run", DateTime::UNIX_EPOCH);
+            let own = Document::new(&holder);
+            let body = edited(&own.to_json().expect("JSON"), &edits);
+            let read = ends(|| Document::read(&body, DateTime::UNIX_EPOCH))?;
+            prop_assert!(!read.holder.to_string().contains(char::is_control), "{:?}", read.holder);
+            for released in [true, false] {
+                let next = read.next(released);
+                prop_assert_eq!(next.released, released);
+                prop_assert_eq!(Document::read(&next.to_json().expect("JSON"), DateTime::UNIX_EPOCH), next);
+            }
+            prop_assert!(!Document::read(b"", DateTime::UNIX_EPOCH).is_of(&read), "nobody's lease is nobody's own");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Files that are cut, damaged, or made to be unpacked for ever: each is an error that names the file.
+
+use super::{Dump, FilesAre, read_shard};
+use crate::lines::{ArchiveHead, Lines, PageHead, VERSION};
+use crate::mutate::{edited, edits, ends};
+use bytes::Bytes;
+use chrono::DateTime;
+use compline_model::RunId;
+use proptest::prelude::*;
+use std::io::Write;
+
+const PIECES: &[&str] = &[
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "\"",
+    "\\",
+    "null",
+    "0",
+    "-1",
+    "18446744073709551615",
+    "\"\\ud800\"",
+    "\u{feff}",
+    "\u{0}",
+    "\n",
+    "\r\n",
+    "NextToken",
+    "\"compline\":",
+    "\"answer\":",
+    "\"value\":",
+    "\"Count\":9",
+    "[[[[[[[[[[[[[[[[[[[[",
+    "{\"value\":[{\"Value\":",
+];
+
+fn run_id() -> RunId {
+    "01900000-0000-7000-8000-000000000000".parse().expect("a run id")
+}
+
+fn answer() -> String {
+    let item = |name: &str| {
+        format!(
+            r#"{{"ConformancePackName":"{name}","AccountId":"000000000001","AwsRegion":"eu-west-1","Compliance":{{"ComplianceType":"COMPLIANT"}}}}"#
+        )
+    };
+    format!(r#"{{"AggregateComplianceByConformancePacks":[{},{}]}}"#, item("a"), item("b"))
+}
+
+/// An archive, compressed as Compline leaves it.
+fn archive() -> Bytes {
+    let mut lines = Lines::new().expect("lines");
+    let head = ArchiveHead {
+        version: VERSION,
+        aggregator: "org".to_owned(),
+        snapshot_date: "2026-01-01".to_owned(),
+        run_id: run_id().to_string(),
+        fan_out: "none".to_owned(),
+        shards: 1,
+        regions: Vec::new(),
+        accounts: Vec::new(),
+    };
+    lines.push_head(head).expect("a line");
+    let page = |operation, place| PageHead::new(operation, place, DateTime::UNIX_EPOCH, run_id());
+    lines.push(page(crate::client::SOURCES, (0, 1)), br#"{"AggregatedSourceStatusList":[]}"#).expect("a line");
+    lines.push(page(crate::client::PACKS, (1, 1)), answer().as_bytes()).expect("a line");
+    lines.finish().expect("lines")
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text).expect("written");
+    encoder.finish().expect("compressed")
+}
+
+/// Files as they come.
+fn files() -> impl Strategy<Value = Vec<u8>> {
+    let text = answer();
+    let lines = zstd::decode_all(&archive()[..]).expect("lines");
+    let listed = format!("{{\"value\":[[{text}],{text}],\"Count\":2}}\n{text}");
+    prop::sample::select(vec![
+        text.clone().into_bytes(),
+        listed.into_bytes(),
+        lines,
+        archive().to_vec(),
+        gzip(text.as_bytes()),
+        zstd::encode_all(text.as_bytes(), 1).expect("compressed"),
+    ])
+}
+
+proptest! {
+    #[test]
+    fn fuzz_no_damage_to_an_imported_file_makes_reading_it_panic_or_never_end(
+        file in files(),
+        edits in edits(PIECES),
+        one_list in any::<bool>(),
+    ) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("day.json");
+        let damaged = edited(&file, &edits);
+        std::fs::write(&path, &damaged).expect("written");
+        let are = if one_list { FilesAre::PagesOfOneList } else { FilesAre::Whole };
+        let found = ends(|| {
+            let mut dump = Dump::new(vec![path.clone()], are, run_id());
+            loop {
+                match dump.next_part() {
+                    Ok(Some(_)) => {}
+                    Ok(None) => return None,
+                    Err(error) => return Some(error.to_string()),
+                }
+            }
+        })?;
+        if let Some(error) = found {
+            prop_assert!(error.starts_with(&format!("cannot read {}", path.display())), "{error:?}");
+            prop_assert!(error.len() < 4_000 && !error.contains(char::is_control), "{error:?}");
+        }
+        let _ = ends(|| read_shard("shard", Bytes::from(damaged)).map(|pages| pages.len()))?;
+    }
+}

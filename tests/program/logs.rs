@@ -20,7 +20,7 @@ fn with_message<'a>(lines: &'a [Value], start: &str) -> Vec<&'a Value> {
 
 #[test]
 fn the_log_for_machines_says_of_each_event_its_run_aggregator_and_shard_and_ends_with_the_outcome() {
-    let scene = Scene::new("lost_token_every = 11\nthrottle_every = 9\n");
+    let scene = Scene::new("lost_token_every = 25\nthrottle_every = 9\n");
     let pipeline = scene.pipeline("page_size = 20").display().to_string();
     let ended = run(scene.command(&["run", &pipeline, "--date", "2026-03-01", "--log", "json"]));
     assert_eq!(ended.code, Some(0), "{ended:?}");

@@ -107,11 +107,11 @@ struct Samples {
 
 impl Samples {
     fn add(&mut self, metric: Metric, value: impl Into<f64>) {
-        self.add_of(metric, None, value);
+        self.add_of(metric, &[], value);
     }
 
-    fn add_of(&mut self, metric: Metric, more: Option<(&'static str, &str)>, value: impl Into<f64>) {
-        let more = more.map(|(name, value)| (name, value.to_owned()));
+    fn add_of(&mut self, metric: Metric, more: &[(&'static str, &str)], value: impl Into<f64>) {
+        let more = more.iter().map(|(name, value)| (*name, (*value).to_owned()));
         let labels = self.labels.iter().cloned().chain(more).collect();
         let value = value.into();
         if value.is_finite() {
@@ -138,8 +138,8 @@ async fn of_aggregator(
             of_trends(&mut samples, &trends);
         }
     }
-    let build = ("version", env!("CARGO_PKG_VERSION"));
-    samples.add_of(names::BUILD_INFO, Some(build), 1);
+    let commit = env!("COMPLINE_BUILD").split(' ').next().unwrap_or_default();
+    samples.add_of(names::BUILD_INFO, &[("version", env!("CARGO_PKG_VERSION")), ("commit", commit)], 1);
     Ok(samples.all)
 }
 
@@ -168,7 +168,7 @@ fn of_status(samples: &mut Samples, status: &Status, now: DateTime<Utc>) {
         let other = status.stale_sources.iter().filter(|(name, _)| !known.contains(&name.as_str()));
         let other: u64 = other.map(|(_, count)| count).sum();
         for (name, count) in [("FAILED", of("FAILED")), ("OUTDATED", of("OUTDATED")), ("OTHER", other)] {
-            samples.add_of(names::STALE_SOURCES, Some(("status", name)), number(count));
+            samples.add_of(names::STALE_SOURCES, &[("status", name)], number(count));
         }
     }
     if let Some(last) = status.last_verification {
@@ -201,7 +201,7 @@ fn of_run(samples: &mut Samples, status: &Status, own: Option<&AggregatorReport>
         samples.add(names::RUN_SECONDS, (seconds(row.finished_at) - seconds(row.started_at)).max(0.0));
     }
     for (stage, seconds) in own.iter().flat_map(|own| &own.stage_seconds) {
-        samples.add_of(names::RUN_STAGE_SECONDS, Some(("stage", stage)), *seconds);
+        samples.add_of(names::RUN_STAGE_SECONDS, &[("stage", stage)], *seconds);
     }
 }
 
@@ -239,7 +239,7 @@ fn of_trends(samples: &mut Samples, trends: &RecordBatch) {
         }
     }
     for ((_, group), rate) in groups.iter().take(MAX_GROUPS) {
-        rate.iter().for_each(|rate| samples.add_of(names::GROUP_RATE, Some(("pack_group", group)), *rate));
+        rate.iter().for_each(|rate| samples.add_of(names::GROUP_RATE, &[("pack_group", group)], *rate));
     }
     samples.add(names::GROUPS_OMITTED, number(groups.len().saturating_sub(MAX_GROUPS)));
 }

@@ -61,7 +61,7 @@ fn main() -> ExitCode {
     let perform = || {
         let runtime = threads::runtime()?;
         let ended = runtime.block_on(async {
-            let ended = command::perform(arguments.command, clock).await;
+            let ended = Box::pin(command::perform(arguments.command, clock)).await;
             log::finish().await;
             ended
         });

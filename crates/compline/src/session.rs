@@ -165,7 +165,7 @@ async fn within<T>(
     let session = Session { settings, lake, command, run_id, started_at, clock, progress, leases };
     // A panic ends the work as an error does: the leases are released, and what is in the journal is the next session's.
     let span = tracing::info_span!(target: SPANS, "run", run_id = %session.run_id, command);
-    let done = AssertUnwindSafe(work(&session).instrument(span)).catch_unwind().await;
+    let done = AssertUnwindSafe(Box::pin(work(&session)).instrument(span)).catch_unwind().await;
     session.leases.release().await;
     done.unwrap_or_else(|_| bail!(Panicked))
 }

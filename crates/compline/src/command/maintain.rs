@@ -19,7 +19,7 @@ pub(super) async fn maintain(arguments: &MaintainArguments, clock: Clock) -> Res
             return planned(session).await;
         }
         let done = applied(session).await?;
-        metrics::publish(session, None).await;
+        Box::pin(metrics::publish(session, None)).await;
         Ok(done)
     });
     ended.await?.then(|done| {

@@ -59,8 +59,8 @@ pub(super) async fn perform(
     log_endpoints(settings);
     let when_stopped = "no partition is half written; run again to resume the day from its checkpoints";
     let ended = session(Opening { settings, command, access, clock, progress, when_stopped }, async |session| {
-        let report = work(session).await?;
-        metrics::publish(session, Some(&report)).await;
+        let report = Box::pin(work(session)).await?;
+        Box::pin(metrics::publish(session, Some(&report))).await;
         Ok(report)
     });
     let ended = ended.await?;

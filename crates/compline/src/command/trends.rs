@@ -30,7 +30,7 @@ pub(super) async fn trends(arguments: &TrendsArguments, clock: Clock) -> Result<
         }
         // Files that are there again after the catalog lost them, and days that were completed.
         let not_in_catalog = completed(session).await;
-        metrics::publish(session, None).await;
+        Box::pin(metrics::publish(session, None)).await;
         anyhow::Ok((done, not_in_catalog))
     });
     ended.await?.then(|(done, not_in_catalog)| {

@@ -43,7 +43,7 @@ pub(super) async fn verify(arguments: &VerifyArguments, clock: Clock) -> Result<
         if !span.is_part() {
             note(session, &verified).await;
         }
-        metrics::publish(session, None).await;
+        Box::pin(metrics::publish(session, None)).await;
         let days = days_of_inventory(&verified.inventory);
         let hidden = Cataloguing::open(session.settings).await?.and_then(|cataloguing| cataloguing.hidden_days(&days));
         anyhow::Ok((

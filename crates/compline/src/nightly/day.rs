@@ -19,6 +19,7 @@ use compline_model::{AggregatorId, SnapshotDate, SnapshotMonth, Table};
 use compline_notifier::Packs;
 use compline_sink::{Month, Partition};
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
 use std::time::Instant;
 use tracing::Instrument;
 
@@ -76,7 +77,7 @@ pub(super) async fn report(
 }
 
 /// Does a stage of a day; gives how many seconds it took as well.
-async fn timed<T>(stage: &'static str, work: impl Future<Output = T>) -> (f64, T) {
+async fn timed<T, W: Future<Output = T>>(stage: &'static str, work: Pin<Box<W>>) -> (f64, T) {
     let started = Instant::now();
     let span = tracing::info_span!(target: SPANS, "stage", id = stage, "otel.name" = stage);
     let done = work.instrument(span).await;
@@ -131,9 +132,9 @@ async fn run(
     if !day.is_recorded {
         return Ok(());
     }
-    let (seconds, ()) = timed("catalog", catalog(shared, id, journal.completed(), day)).await;
+    let (seconds, ()) = timed("catalog", Box::pin(catalog(shared, id, journal.completed(), day))).await;
     day.stage_seconds.insert("catalog", seconds);
-    let (seconds, ()) = timed("notify", notify(shared, id, day)).await;
+    let (seconds, ()) = timed("notify", Box::pin(notify(shared, id, day))).await;
     day.stage_seconds.insert("notify", seconds);
     day.row.finished_at = (shared.session.clock)();
     let row = LedgerRow { error: day.error(), ..day.row.clone() };
@@ -176,7 +177,7 @@ async fn snapshot(
     // What is held is of the filters that it was collected with, whatever the settings say by now.
     let population = collected.population.clone().unwrap_or_else(|| Population::of(aggregator));
     (day.row.population, day.row.facts_only) = (Some(population.text.clone()), Some(population.facts_only));
-    let (seconds, held) = timed("check", shared.held_for(id, &population, &collected)).await;
+    let (seconds, held) = timed("check", Box::pin(shared.held_for(id, &population, &collected))).await;
     day.stage_seconds.insert("check", seconds);
     let (held, unchecked) = held?;
     day.undone.extend(unchecked);
@@ -240,7 +241,7 @@ async fn commit(
         let files = files(shared, id, &collected).await?;
         journal.commit_snapshot(shared.dataset, date, files, &mut row).await
     };
-    let (seconds, committed) = timed("commit", committing).await;
+    let (seconds, committed) = timed("commit", Box::pin(committing)).await;
     day.stage_seconds.insert("commit", seconds);
     committed?;
     day.row = row;
@@ -254,7 +255,7 @@ async fn commit(
         is_all: was_pending.is_none() && shared.history.has_snapshot(id, date) && is_same,
         population,
     };
-    let (seconds, pending) = timed("trends", trends(shared, id, journal, tonight, day)).await;
+    let (seconds, pending) = timed("trends", Box::pin(trends(shared, id, journal, tonight, day))).await;
     day.stage_seconds.insert("trends", seconds);
     for done in [shared.remove_held(id).await, shared.end_collection(id).await] {
         if let Err(error) = done {

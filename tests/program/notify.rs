@@ -40,7 +40,7 @@ impl Told {
 
     /// A pipeline with more lines in `[notify]`.
     fn pipeline(&self, lines: &str) -> PathBuf {
-        let notify = format!("[notify]\nwebhook_url_env = \"WEBHOOK\"\ntimeout_secs = 1\n{lines}");
+        let notify = format!("[notify]\nwebhook_url_env = \"WEBHOOK\"\ntimeout_secs = 5\n{lines}");
         self.scene.org_pipeline("lake", "", &notify)
     }
 
@@ -180,7 +180,7 @@ fn a_receiver_that_fails_costs_its_time_out_is_in_the_ledger_and_changes_nothing
             "HTTP 404: the answer repeats the URL; is the URL the whole",
         ),
         (Answer::Status(302, location, ""), None, "HTTP 302, a redirect, which is not followed"),
-        (Answer::Nothing, None, "did not answer within 1 s"),
+        (Answer::Nothing, None, "did not answer within 5 s"),
         (OK, Some(format!("http://127.0.0.1:{closed}/{SECRET}")), "nothing listens there"),
         (OK, Some("https".to_owned()), "is not reached: "),
     ] {
@@ -319,7 +319,7 @@ fn a_run_that_is_killed_between_the_mark_and_the_receiver_tells_nobody_twice() {
 fn a_run_that_is_killed_while_the_receiver_is_asked_tells_nobody_twice() {
     let told = Told::by(Answer::Nothing);
     let pipeline = told.pipeline("");
-    let slow = std::fs::read_to_string(&pipeline).expect("read").replace("timeout_secs = 1", "timeout_secs = 60");
+    let slow = std::fs::read_to_string(&pipeline).expect("read").replace("timeout_secs = 5", "timeout_secs = 60");
     std::fs::write(&pipeline, slow).expect("written");
     let child = start(told.command(&pipeline, DAYS[1], &[]));
     wait_until("it is told", || !told.receiver.posted().is_empty());
@@ -350,7 +350,7 @@ fn marks_go_with_the_documents_of_runs() {
 }
 
 #[test]
-fn a_url_that_is_not_there_is_wrong_usage_before_anything_is_done_and_check_says_so() {
+fn a_url_that_is_not_there_costs_no_day_and_is_recorded_and_check_says_so() {
     let told = Told::without_a_day(OK);
     let scene = &told.scene;
     std::fs::write(scene.path("empty"), " \n").expect("written");
@@ -366,9 +366,13 @@ fn a_url_that_is_not_there_is_wrong_usage_before_anything_is_done_and_check_says
         ("webhook_url_file = \"user\"", "a user name or a password"),
     ] {
         let pipeline = scene.org_pipeline("lake", "", &format!("[notify]\n{line}"));
-        let ended = told.ends(2, &pipeline, DAYS[0], &[]);
-        assert!(ended.stderr.contains(why), "{ended:?}");
-        assert!(!scene.path("lake").exists(), "nothing was done");
+        for day in &DAYS[..2] {
+            let ended = told.ends(0, &pipeline, day, &[]);
+            assert!(ended.stderr.contains("nobody will be notified") && ended.stderr.contains(why), "{ended:?}");
+        }
+        let recorded = told.ledger(DAYS[1]);
+        assert!(recorded.starts_with("not notified: changes: ") && recorded.contains(why), "{recorded}");
+        assert!(told.marks().is_empty(), "the next run of the day may know whom to ask");
         let ended = run(scene.command(&["check", &pipeline.display().to_string()]));
         assert!(ended.stdout.contains("✗ notify: configured") && ended.stdout.contains(why), "{ended:?}");
         std::fs::remove_dir_all(scene.path("lake")).expect("removed");

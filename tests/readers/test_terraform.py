@@ -39,8 +39,8 @@ HERE = {"name": "compline", "partition": "aws", "region": "eu-west-1", "account_
         "irsa": None, "pod_identity": None, "ecs": False}
 ALL = {**HERE, "kms_key_arn": f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/ours", "database": "packs",
        "aggregator_role_arns": ["arn:aws:iam::111122223333:role/reader"],
-       "sns_topic_arns": [f"arn:aws:sns:eu-west-1:{ACCOUNT}:ours"] if "TellThroughSns" in SHIPPED_BY_SID else [],
-       "event_bus_arns": [f"arn:aws:events:eu-west-1:{ACCOUNT}:event-bus/ours"] if "TellThroughEventBridge" in SHIPPED_BY_SID else [],
+       "sns_topic_arns": [f"arn:aws:sns:eu-west-1:{ACCOUNT}:ours"],
+       "event_bus_arns": [f"arn:aws:events:eu-west-1:{ACCOUNT}:event-bus/ours"],
        "irsa": {"oidc_provider_arn": f"arn:aws:iam::{ACCOUNT}:oidc-provider/oidc.example.com/id/A", "namespace": "n", "service_account": "s"},
        "pod_identity": {"cluster_name": "main", "namespace": "n", "service_account": "s"}, "ecs": True}
 
@@ -384,7 +384,7 @@ def test_a_state_machine_ends_a_task_at_its_deadline_and_waits_as_systemd_does(d
 
 def test_an_alarm_looks_back_longer_than_a_night_takes_and_no_longer_than_cloudwatch_can():
     alarms = {name: body for kind, name, body in resources() if kind == "aws_cloudwatch_metric_alarm"}
-    assert {alarms[name]["metric_name"] for name in ("no_success", "held")} == {"compline_last_run_success", "compline_held_days"}
+    assert {alarms[name]["metric_name"] for name in ("no_success", "held")} == {"compline_last_success_age_seconds", "compline_held_days"}
     assert alarms["no_success"]["treat_missing_data"] == "breaching" and alarms["no_success"]["period"] == 3600
     text = (MODULE / "variables.tf").read_text()
     least, most = map(int, re.search(r"var\.alarms\.hours >= (\d+) && var\.alarms\.hours <= (\d+)", text).groups())

@@ -22,6 +22,9 @@ const MAX_READ: usize = 4096;
 /// any sentence, and no secret.
 const MIN_SECRET: usize = 5;
 
+/// The longest part of lower-case letters alone that is a word, in characters: tokens are longer, or have digits.
+const MAX_WORD: usize = 12;
+
 /// An `https` or `http` URL whose path and query may be a secret: it is shown as scheme and host alone.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HttpUrl(Url);
@@ -58,8 +61,14 @@ impl HttpUrl {
     fn is_shown_by(&self, text: &str) -> bool {
         let own = format!("{}?{}", self.0.path(), self.0.query().unwrap_or_default());
         let parts = own.split(|letter: char| !letter.is_ascii_alphanumeric());
-        parts.filter(|part| part.len() >= MIN_SECRET).any(|part| text.contains(part))
+        parts.filter(|part| is_secret(part)).any(|part| text.contains(part))
     }
+}
+
+/// Whether a part of a path or query may be a secret, and is not a word of any sentence or path, such as `services`.
+fn is_secret(part: &str) -> bool {
+    let is_word = part.len() <= MAX_WORD && part.bytes().all(|byte| byte.is_ascii_lowercase());
+    part.len() >= MIN_SECRET && !is_word
 }
 
 impl fmt::Display for HttpUrl {

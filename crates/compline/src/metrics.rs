@@ -1,12 +1,12 @@
 //! What is measured of a lake and of a command's run, for those who watch it: to a text file for Prometheus, to stdout for
 //! CloudWatch, by OTLP.
 //!
-//! All of it is how the lake stands once the command is done, so that each command leaves the same, whole, whichever aggregators
-//! it was about. What cannot be told fails nothing: it is warned of.
+//! All but the seconds of a run's stages is how the lake stands once the command is done, so that each command leaves the same,
+//! whole, whichever aggregators it was about. What cannot be published fails nothing: it is warned of.
 
 mod names;
 
-use crate::ledger::Outcome;
+use crate::ledger::{LedgerRow, Outcome};
 use crate::log;
 use crate::nightly::{AggregatorReport, Report};
 use crate::print_done;
@@ -46,36 +46,42 @@ pub(crate) async fn publish(session: &Session<'_>, report: Option<&Report>) {
     if wanted.textfile.is_none() && wanted.emf_namespace.is_none() && otlp.is_none() {
         return;
     }
-    if let Err(error) = told(session, report, otlp).await {
+    if let Err(error) = published(session, report, otlp).await {
         tracing::warn!(error = format!("{error:#}"), "not every metric is where it is wanted");
     }
 }
 
-async fn told(session: &Session<'_>, report: Option<&Report>, otlp: Option<Otlp>) -> anyhow::Result<()> {
+async fn published(session: &Session<'_>, report: Option<&Report>, otlp: Option<Otlp>) -> anyhow::Result<()> {
     let settings = session.settings;
-    let mut measured = Vec::new();
     // A file has those of the whole pipeline file, or `--only` would take the others out of it.
     let is_whole = settings.metrics.textfile.is_some();
-    for id in &settings.all_ids {
-        if is_whole || settings.ids().any(|wanted| wanted == id) {
-            measured.push((id, of_aggregator(session, id, report).await?));
-        }
-    }
+    let is_wanted = |id: &AggregatorId| settings.ids().any(|wanted| wanted == id);
+    let ids: Vec<&AggregatorId> = settings.all_ids.iter().filter(|id| is_whole || is_wanted(id)).collect();
     let now = (session.clock)();
-    let mut failures = Vec::new();
-    if let Some(file) = &settings.metrics.textfile {
-        let all: Vec<Sample> = measured.iter().flat_map(|(_, samples)| samples).cloned().collect();
+    let (mut all, mut own, mut failures) = (Vec::new(), Vec::new(), Vec::new());
+    let mut statuses = match status(session, ids.iter().copied(), Duration::MAX).await {
+        Ok(statuses) => statuses.into_iter().map(Some).collect(),
+        Err(error) => {
+            // What the run itself knows is published all the same.
+            failures.push(format!("not known how the lake stands: {error:#}"));
+            ids.iter().map(|_| None).collect::<Vec<_>>()
+        }
+    };
+    for (id, status) in ids.into_iter().zip(&mut statuses) {
+        let samples = of_aggregator(session, id, status.take(), report, now).await;
+        if is_wanted(id) {
+            own.extend(samples.iter().filter(|sample| is_told_by(sample.metric, report)).cloned());
+        }
+        all.extend(samples);
+    }
+    // A file without the state of the lake would look like a lake that was never written.
+    if let Some(file) = settings.metrics.textfile.as_ref().filter(|_| failures.is_empty()) {
         failures.extend(write(file, &all).err().map(|error| format!("{error:#}")));
     }
-    measured.retain(|(id, _)| settings.ids().any(|wanted| wanted == *id));
-    let mut own: Vec<Sample> = measured.into_iter().flat_map(|(_, samples)| samples).collect();
-    if report.is_none() {
-        // These are taken for what happened now: another command than a run must not say that a run succeeded.
-        let is_of_run = |name: &str| name.starts_with("compline_run_") || name.starts_with("compline_last_run_");
-        own.retain(|sample| !is_of_run(sample.metric.name));
-    }
     if let Some(namespace) = &settings.metrics.emf_namespace {
-        let lines = embedded(&own, namespace, now.timestamp_millis());
+        // A series of its own for each build would be paid for, and say little.
+        let samples: Vec<Sample> = own.iter().filter(|one| one.metric != names::BUILD_INFO).cloned().collect();
+        let lines = embedded(&samples, namespace, now.timestamp_millis());
         print_done(&lines.iter().map(|line| format!("{line}\n")).collect::<String>());
     }
     if let Some(otlp) = otlp {
@@ -83,6 +89,17 @@ async fn told(session: &Session<'_>, report: Option<&Report>, otlp: Option<Otlp>
     }
     anyhow::ensure!(failures.is_empty(), "{}", failures.join("; "));
     Ok(())
+}
+
+/// Whether a sample is published as of now: another command than a run must not say that a run succeeded.
+fn is_told_by(metric: Metric, report: Option<&Report>) -> bool {
+    let is_of_run = metric.name.starts_with("compline_run_") || metric.name.starts_with("compline_last_run_");
+    !is_of_run || report.is_some_and(is_of_run_command)
+}
+
+/// Whether a report is of `run`: that a person imported a day is no sign that nights go well.
+fn is_of_run_command(report: &Report) -> bool {
+    report.command == "run"
 }
 
 /// Writes the file at once, readable by whoever reads it beside this program.
@@ -123,24 +140,32 @@ impl Samples {
 async fn of_aggregator(
     session: &Session<'_>,
     id: &AggregatorId,
+    status: Option<Status>,
     report: Option<&Report>,
-) -> anyhow::Result<Vec<Sample>> {
+    now: DateTime<Utc>,
+) -> Vec<Sample> {
     let labels = vec![("lake", lake_name(&session.settings.lake)), ("aggregator", id.to_string())];
     let mut samples = Samples { labels, all: Vec::new() };
-    let status = status(session, [id].into_iter(), Duration::MAX).await?.remove(0);
+    let report = report.filter(|report| is_of_run_command(report));
     let own = report.and_then(|report| report.aggregators.iter().find(|one| one.aggregator == id.as_str()));
-    of_status(&mut samples, &status, (session.clock)());
-    of_run(&mut samples, &status, own, (session.clock)());
-    if let Some(date) = status.snapshot_date {
+    match (own, status.as_ref().and_then(|status| status.last_run.as_ref())) {
+        (Some(own), _) => of_report(&mut samples, own, now),
+        (None, Some(row)) => of_row(&mut samples, row),
+        (None, None) => {}
+    }
+    if let Some(status) = &status {
+        of_status(&mut samples, status, now);
+    }
+    if let Some(date) = status.and_then(|status| status.snapshot_date) {
         let partition = Partition { table: Dataset::PACKS.trends, date, aggregator: id.clone() };
-        // Trends that are damaged, gone or not there yet are told by the status.
+        // Trends that are damaged, gone or not there yet are in the status.
         if let Ok(Some(trends)) = session.lake.read(&partition, Some(TREND_COLUMNS)).await {
             of_trends(&mut samples, &trends);
         }
     }
     let commit = env!("COMPLINE_BUILD").split(' ').next().unwrap_or_default();
     samples.add_of(names::BUILD_INFO, &[("version", env!("CARGO_PKG_VERSION")), ("commit", commit)], 1);
-    Ok(samples.all)
+    samples.all
 }
 
 /// A count as a value: exact below 2^53.
@@ -153,9 +178,10 @@ fn seconds(moment: DateTime<Utc>) -> f64 {
 }
 
 fn of_status(samples: &mut Samples, status: &Status, now: DateTime<Utc>) {
-    if let Some(committed_at) = status.committed_at {
-        samples.add(names::LAST_SUCCESS_TIMESTAMP, seconds(committed_at));
-        samples.add(names::LAST_SUCCESS_AGE, (seconds(now) - seconds(committed_at)).max(0.0));
+    // As the status has it: an old day that is accepted late says nothing of the days after it.
+    if let Some(fresh_at) = status.fresh_at {
+        samples.add(names::LAST_SUCCESS_TIMESTAMP, seconds(fresh_at));
+        samples.add(names::LAST_SUCCESS_AGE, (seconds(now) - seconds(fresh_at)).max(0.0));
     }
     samples.add(names::HELD_DAYS, number(status.held.len()));
     samples.add(names::GAP_DAYS, number(status.gaps.len()));
@@ -177,32 +203,44 @@ fn of_status(samples: &mut Samples, status: &Status, now: DateTime<Utc>) {
     }
 }
 
-fn of_run(samples: &mut Samples, status: &Status, own: Option<&AggregatorReport>, now: DateTime<Utc>) {
-    let last = status.last_run.as_ref();
-    // A run that could not even note itself in the ledger has failed all the same.
-    let outcome = own.map(|own| own.outcome).or(last.map(|row| row.outcome));
-    let ended_at = own.map(|_| now).or(last.map(|row| row.finished_at));
-    let Some((outcome, ended_at)) = outcome.zip(ended_at) else { return };
-    let is_well = matches!(outcome, Outcome::Succeeded | Outcome::Rejected | Outcome::Dropped);
-    samples.add(names::LAST_RUN_SUCCESS, u8::from(is_well));
+/// What a run counted, in the order of [`RUN_COUNTS`].
+type RunCounts = [u64; 7];
+
+const RUN_COUNTS: [Metric; 7] = [
+    names::RUN_ROWS,
+    names::RUN_PAGES,
+    names::RUN_CALLS,
+    names::RUN_THROTTLES,
+    names::RUN_RETRIES,
+    names::RUN_BYTES,
+    names::RUN_WARNINGS,
+];
+
+fn of_run(samples: &mut Samples, outcome: Outcome, ended_at: DateTime<Utc>, counts: RunCounts) {
+    samples.add(names::LAST_RUN_SUCCESS, u8::from(outcome == Outcome::Succeeded));
     samples.add(names::LAST_RUN_TIMESTAMP, seconds(ended_at));
-    if let Some(row) = last {
-        for (metric, count) in [
-            (names::RUN_ROWS, row.rows),
-            (names::RUN_PAGES, row.pages),
-            (names::RUN_CALLS, row.calls),
-            (names::RUN_THROTTLES, row.throttles),
-            (names::RUN_RETRIES, row.retries),
-            (names::RUN_BYTES, row.bytes),
-            (names::RUN_WARNINGS, row.warnings + row.conflicts),
-        ] {
-            samples.add(metric, number(count));
-        }
-        samples.add(names::RUN_SECONDS, (seconds(row.finished_at) - seconds(row.started_at)).max(0.0));
+    for (metric, count) in RUN_COUNTS.into_iter().zip(counts) {
+        samples.add(metric, number(count));
     }
-    for (stage, seconds) in own.iter().flat_map(|own| &own.stage_seconds) {
+}
+
+/// The run that has just ended, also where it could not even be recorded in the ledger.
+fn of_report(samples: &mut Samples, own: &AggregatorReport, now: DateTime<Utc>) {
+    let warnings = own.warnings.count + own.conflicts.count;
+    let counts = [own.rows, own.pages, own.calls, own.throttles, own.retries, own.bytes, warnings];
+    of_run(samples, own.outcome, now, counts);
+    samples.add(names::RUN_SECONDS, own.seconds);
+    for (stage, seconds) in &own.stage_seconds {
         samples.add_of(names::RUN_STAGE_SECONDS, &[("stage", stage)], *seconds);
     }
+}
+
+/// A run as the ledger has it, which does not know how long each stage took.
+fn of_row(samples: &mut Samples, row: &LedgerRow) {
+    let warnings = row.warnings + row.conflicts;
+    let counts = [row.rows, row.pages, row.calls, row.throttles, row.retries, row.bytes, warnings];
+    of_run(samples, row.outcome, row.finished_at, counts);
+    samples.add(names::RUN_SECONDS, (seconds(row.finished_at) - seconds(row.started_at)).max(0.0));
 }
 
 fn of_trends(samples: &mut Samples, trends: &RecordBatch) {

@@ -6,7 +6,7 @@
 use crate::failure::{Ending, Failure, NotRecorded, Panicked, Signal};
 use crate::journal::Journal;
 use crate::leases::Leases;
-use crate::log::SPANS;
+use crate::log::{self, SPANS};
 use crate::progress::Progress;
 use crate::settings::Settings;
 use crate::signals;
@@ -125,12 +125,13 @@ pub(crate) async fn session<T>(
         Environment::load(Identity::DefaultChain).await?;
     }
     let lake = open_lake(opening.settings).await.map_err(Failure::run)?;
-    let when_stopped = opening.when_stopped;
+    let (command, when_stopped) = (opening.command, opening.when_stopped);
     // On the heap: the future of a whole command is large.
     let ended = tokio::select! {
         done = Box::pin(within(opening, lake.clone(), work)) => Ok(Ended::Done(done.map_err(Failure::run)?)),
         signal = signals::received() => {
             tracing::warn!("stopped: {when_stopped}");
+            log::outcome(command, Ending::Stopped(signal), &None::<()>);
             Ok(Ended::Stopped(signal))
         }
     };

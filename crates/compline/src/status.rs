@@ -11,6 +11,7 @@ use compline_sink::{Lake, Partition, Partitions, Verification};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+use tokio::sync::OnceCell;
 
 /// How far back gaps are looked for, in days.
 pub(crate) const GAPS_DAYS: u32 = 30;
@@ -46,7 +47,10 @@ pub(crate) struct Status {
     pub(crate) last_verification: Option<Verification>,
     /// What cannot be read, in words.
     pub(crate) unread: Vec<String>,
-    /// The last run of the newest day that has a ledger.
+    /// What its age counts from: when the last snapshot was committed, or the end of its day if that was later.
+    #[serde(skip)]
+    pub(crate) fresh_at: Option<DateTime<Utc>>,
+    /// The last `run` of the newest day whose ledger has one.
     #[serde(skip)]
     pub(crate) last_run: Option<LedgerRow>,
 }
@@ -79,6 +83,8 @@ struct Days {
     held: Partitions,
     /// The first day that was looked for.
     from: SnapshotDate,
+    /// All days of the snapshots and of the ledgers, listed where it matters.
+    all: OnceCell<(Partitions, Partitions)>,
 }
 
 /// How each of these aggregators stands.
@@ -97,6 +103,7 @@ pub(crate) async fn status<'a>(
         ledgers: lake.partitions_from(Table::Runs, from, today).await?,
         held: lake.held_partitions(dataset.facts).await?,
         from,
+        all: OnceCell::new(),
     };
     let mut all = Vec::new();
     for id in ids {
@@ -117,8 +124,11 @@ async fn of_aggregator(
     let mut ledgers = days.ledgers.get(id).unwrap_or(&none).clone();
     // Whether there is an earlier day is only asked where it matters.
     if facts.first().is_none_or(|first| *first > days.from) {
-        facts = lake.partitions(Dataset::PACKS.facts).await?.remove(id).unwrap_or_default();
-        ledgers = lake.partitions(Table::Runs).await?.remove(id).unwrap_or_default();
+        let list =
+            async || anyhow::Ok((lake.partitions(Dataset::PACKS.facts).await?, lake.partitions(Table::Runs).await?));
+        let (all_facts, all_ledgers) = days.all.get_or_try_init(list).await?;
+        facts = all_facts.get(id).cloned().unwrap_or_default();
+        ledgers = all_ledgers.get(id).cloned().unwrap_or_default();
     }
     let mut status = Status {
         aggregator: id.to_string(),
@@ -134,12 +144,14 @@ async fn of_aggregator(
         trends_from: Journal::peek(lake, id).await?.trends_from,
         last_verification: lake.last_verification(id).await?,
         unread: Vec::new(),
+        fresh_at: None,
         last_run: None,
     };
     for date in ledgers.iter().rev().copied() {
         let ledger = ledger(lake, id, date, &mut status.unread).await?;
         if status.last_run.is_none() {
-            status.last_run = ledger.as_ref().and_then(|ledger| ledger.rows().last()).cloned();
+            status.last_run =
+                ledger.as_ref().and_then(|ledger| ledger.rows().iter().rfind(|row| row.command == "run")).cloned();
         }
         match ledger.as_ref().and_then(Ledger::last_commit) {
             Some(row) => {
@@ -166,7 +178,9 @@ impl Status {
     fn note_commit(&mut self, date: SnapshotDate, row: &LedgerRow, now: DateTime<Utc>, max_age: Duration) {
         // A day that was committed again later says no more of the days after it.
         let end_of_day = date.next().day().and_time(chrono::NaiveTime::MIN).and_utc();
-        let age = now - row.finished_at.min(end_of_day);
+        let fresh_at = row.finished_at.min(end_of_day);
+        let age = now - fresh_at;
+        self.fresh_at = Some(fresh_at);
         let allowed = TimeDelta::from_std(max_age).unwrap_or(TimeDelta::MAX);
         self.is_too_old = age > allowed;
         self.snapshot_date = Some(date);

@@ -13,6 +13,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use std::env;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -30,9 +31,8 @@ const SERVICE: &str = "compline";
 /// A receiver of OTLP, as the environment has it by the variables of OpenTelemetry. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Otlp {
-    posting: Posting,
-    tracing: Option<SdkTracerProvider>,
-    has_metrics: bool,
+    metrics: Option<Posting>,
+    spans: Option<(SdkTracerProvider, Posting)>,
 }
 
 impl Otlp {
@@ -41,17 +41,15 @@ impl Otlp {
     /// # Errors
     /// Variables that name no endpoint.
     pub fn of_environment() -> Result<Option<Self>, ExporterBuildError> {
-        let has_metrics = is_wanted("METRICS");
-        let has_spans = is_wanted("TRACES");
-        if !has_metrics && !has_spans {
-            return Ok(None);
-        }
-        let posting = Posting { handle: Handle::current(), client: Arc::default(), failure: Arc::default() };
-        let tracing = has_spans.then(|| {
+        let metrics = is_wanted("METRICS").then(Posting::new);
+        let spans = is_wanted("TRACES").then(|| {
+            let posting = Posting::new();
             let exporter = SpanExporter::builder().with_http().with_http_client(posting.clone()).build()?;
-            Ok(SdkTracerProvider::builder().with_resource(resource()).with_batch_exporter(exporter).build())
+            let provider = SdkTracerProvider::builder().with_resource(resource()).with_batch_exporter(exporter).build();
+            Ok((provider, posting))
         });
-        Ok(Some(Self { posting, tracing: tracing.transpose()?, has_metrics }))
+        let otlp = Self { metrics, spans: spans.transpose()? };
+        Ok((otlp.metrics.is_some() || otlp.spans.is_some()).then_some(otlp))
     }
 
     /// The layer that takes the spans, if the receiver is to have them.
@@ -59,7 +57,7 @@ impl Otlp {
     where
         S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
     {
-        let tracer = self.tracing.as_ref()?.tracer(SERVICE);
+        let tracer = self.spans.as_ref()?.0.tracer(SERVICE);
         // Where in the code a span is, and by which thread, says nothing to those who read it.
         Some(tracing_opentelemetry::layer().with_tracer(tracer).with_location(false).with_threads(false))
     }
@@ -69,12 +67,10 @@ impl Otlp {
     /// # Errors
     /// The receiver does not take them, in words.
     pub async fn send(&self, samples: Vec<Sample>) -> Result<(), String> {
-        if !self.has_metrics {
-            return Ok(());
-        }
-        let posting = self.posting.clone();
-        let sent = tokio::task::spawn_blocking(move || send(posting, &samples).map_err(|error| error.to_string()));
-        self.told(sent.await.map_err(|error| error.to_string()).flatten())
+        let Some(posting) = self.metrics.clone() else { return Ok(()) };
+        let own = posting.clone();
+        let sent = tokio::task::spawn_blocking(move || send(&own, &samples).map_err(|error| error.to_string()));
+        posting.reason(sent.await.map_err(|error| error.to_string()).flatten())
     }
 
     /// Sends the spans that there still are.
@@ -82,18 +78,11 @@ impl Otlp {
     /// # Errors
     /// The receiver does not take them, in words.
     pub async fn finish(self) -> Result<(), String> {
-        let Some(tracing) = self.tracing.clone() else { return Ok(()) };
-        let sent = tokio::task::spawn_blocking(move || tracing.shutdown().map_err(|error| error.to_string()));
-        self.told(sent.await.map_err(|error| error.to_string()).flatten())
-    }
-
-    /// A failure in the words of whoever was asked, as far as they are known.
-    fn told(&self, sent: Result<(), String>) -> Result<(), String> {
-        let failure = self.posting.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match failure {
-            Some(failure) => Err(failure),
-            None => sent,
-        }
+        let Some((provider, posting)) = self.spans else { return Ok(()) };
+        let shutdown = move || provider.shutdown_with_timeout(TIMEOUT).map_err(|error| error.to_string());
+        let sent = tokio::task::spawn_blocking(shutdown).await;
+        // A batch that was lost in between is lost all the same.
+        posting.reason(sent.map_err(|error| error.to_string()).flatten())
     }
 }
 
@@ -115,8 +104,8 @@ fn resource() -> Resource {
     if named { builder.build() } else { builder.with_service_name(SERVICE).build() }
 }
 
-fn send(posting: Posting, samples: &[Sample]) -> Result<(), Box<dyn std::error::Error>> {
-    let exporter = MetricExporter::builder().with_http().with_http_client(posting).build()?;
+fn send(posting: &Posting, samples: &[Sample]) -> Result<(), Box<dyn std::error::Error>> {
+    let exporter = MetricExporter::builder().with_http().with_http_client(posting.clone()).build()?;
     // Sent once, at the end: a run is over before any interval.
     let provider = SdkMeterProvider::builder().with_resource(resource()).with_periodic_exporter(exporter).build();
     let meter = provider.meter(SERVICE);
@@ -126,7 +115,10 @@ fn send(posting: Posting, samples: &[Sample]) -> Result<(), Box<dyn std::error::
             labels.iter().map(|(name, value)| KeyValue::new(*name, value.clone())).collect();
         gauge.record(*value, &attributes);
     }
-    Ok(provider.shutdown()?)
+    // It waits for the receiver as long as a request may take; the shutdown that follows waits five seconds, and sends it again.
+    let sent = provider.force_flush();
+    posting.is_done.store(true, Relaxed);
+    Ok(sent?)
 }
 
 /// As UCUM has units.
@@ -145,11 +137,24 @@ fn unit(unit: Unit) -> &'static str {
 struct Posting {
     handle: Handle,
     client: Arc<OnceCell<HttpClient>>,
-    /// The first failure that was not told yet: the SDK's own words do not say it.
+    /// The first failure: the SDK's own message does not say it.
     failure: Arc<Mutex<Option<String>>>,
+    /// Whether there is nothing more to be sent.
+    is_done: Arc<AtomicBool>,
 }
 
 impl Posting {
+    /// Within a runtime.
+    fn new() -> Self {
+        Self { handle: Handle::current(), client: Arc::default(), failure: Arc::default(), is_done: Arc::default() }
+    }
+
+    /// What was sent, with the reason of whoever was asked where there is one.
+    fn reason(&self, sent: Result<(), String>) -> Result<(), String> {
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        failure.map_or(sent, Err)
+    }
+
     async fn post(&self, request: Request<Bytes>) -> Result<u16, String> {
         let (parts, body) = request.into_parts();
         let url = HttpUrl::parse(&parts.uri.to_string()).map_err(|error| error.to_string())?;
@@ -167,6 +172,9 @@ impl Posting {
 #[async_trait]
 impl opentelemetry_http::HttpClient for Posting {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        if self.is_done.load(Relaxed) {
+            return Ok(Response::new(Bytes::new()));
+        }
         let posting = self.clone();
         let status = self.handle.spawn(async move { posting.post(request).await }).await?;
         let status = status.inspect_err(|failure| {

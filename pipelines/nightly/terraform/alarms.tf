@@ -10,14 +10,15 @@ locals {
 resource "aws_cloudwatch_metric_alarm" "no_success" {
   for_each = toset(local.alarm_aggregators)
 
-  alarm_name          = "${var.name}-${each.key}-no-success"
-  alarm_description   = "No run of ${each.key} has succeeded for ${var.alarms.hours} hours: `compline status` says what there is, the log of the last run why. AWS Config only knows now: a day without a run is a gap."
-  namespace           = var.alarms.namespace
-  metric_name         = "compline_last_run_success"
+  alarm_name        = "${var.name}-${each.key}-no-success"
+  alarm_description = "No run of ${each.key} has succeeded for ${var.alarms.hours} hours: `compline status` says what there is, the log of the last run why. AWS Config only knows now: a day without a run is a gap."
+  namespace         = var.alarms.namespace
+  # Hours, where a run that succeeds has moments: what was committed days ago, or another day now, is no success.
+  metric_name         = "compline_last_success_age_seconds"
   dimensions          = { lake = local.lake, aggregator = each.key }
-  statistic           = "Maximum"
-  comparison_operator = "LessThanThreshold"
-  threshold           = 1
+  statistic           = "Minimum"
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 7200
   period              = 3600
   evaluation_periods  = var.alarms.hours
   # A run that never began says nothing.

@@ -82,7 +82,8 @@ resource "aws_ecs_task_definition" "compline" {
       essential   = true
       user        = "65532:65532"
       command     = local.jobs.run.command
-      environment = [{ name = "COMPLINE_LOG_FORMAT", value = "json" }]
+      environment = [for name, value in merge({ COMPLINE_LOG_FORMAT = "json" }, each.value.environment) : { name = name, value = value }]
+      secrets     = [for name, arn in each.value.secrets : { name = name, valueFrom = arn }]
       mountPoints = [{ sourceVolume = "pipeline", containerPath = "/etc/compline", readOnly = true }]
       dependsOn   = [{ containerName = "pipeline", condition = "SUCCESS" }]
       # A run that is stopped releases its lease within seconds.
@@ -134,6 +135,14 @@ resource "aws_iam_role_policy" "execution" {
         Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
         Resource = ["${aws_cloudwatch_log_group.compline[each.key].arn}:*"]
       }],
+      [
+        for service, action in { secretsmanager = "secretsmanager:GetSecretValue", ssm = "ssm:GetParameters" } : {
+          Sid                                   = service == "ssm" ? "ReadTheParameters" : "ReadTheSecrets"
+          Effect                                = "Allow"
+          Action                                = [action]
+          Resource                              = [for arn in values(each.value.secrets) : arn if split(":", arn)[2] == service]
+        } if anytrue([for arn in values(each.value.secrets) : split(":", arn)[2] == service])
+      ],
       length(local.repository_arns) == 0 ? [] : [
         {
           Sid      = "PullTheImages"

@@ -187,8 +187,17 @@ variable "fargate" {
     log_days              = optional(number, 90)
     log_kms_key_arn       = optional(string)
     dead_letter_queue_arn = optional(string)
+    # Variables of the program, such as OTEL_EXPORTER_OTLP_ENDPOINT.
+    environment = optional(map(string), {})
+    # The same by the ARN of a secret of Secrets Manager or a parameter of Systems Manager, such as COMPLINE_WEBHOOK_URL.
+    secrets = optional(map(string), {})
   })
   default = null
+
+  validation {
+    condition     = var.fargate == null || try(alltrue([for arn in values(var.fargate.secrets) : can(regex("^arn:[a-z-]+:(secretsmanager|ssm):", arn))]), false)
+    error_message = "fargate.secrets has the ARN of a secret of Secrets Manager or of a parameter of Systems Manager by the name of each variable."
+  }
 
   validation {
     condition     = var.fargate == null || try(fileexists(var.fargate.pipeline_file), false)

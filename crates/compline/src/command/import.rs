@@ -1,9 +1,10 @@
 //! `compline import`.
 
 use super::day_of;
-use super::run::perform;
+use super::run::{LOGGED, perform};
 use crate::arguments::ImportArguments;
 use crate::failure::{Ending, Failure};
+use crate::log::log_to_stderr;
 use crate::nightly::{RunRequest, Source, nightly};
 use crate::session::{Access, Clock};
 use crate::settings::Settings;
@@ -11,6 +12,7 @@ use anyhow::anyhow;
 use compline_fetcher::FilesAre;
 
 pub(super) async fn import(arguments: ImportArguments, clock: Clock) -> Result<Ending, Failure> {
+    let progress = log_to_stderr(LOGGED);
     let mut settings = Settings::read(&arguments.file, arguments.lake.as_deref()).map_err(Failure::Usage)?;
     settings.keep_only(std::slice::from_ref(&arguments.aggregator)).map_err(Failure::Usage)?;
     let (date, today) = (arguments.date, day_of(clock()));
@@ -22,7 +24,7 @@ pub(super) async fn import(arguments: ImportArguments, clock: Clock) -> Result<E
     let source = Source::Files { files, files_are, replace };
     let request = RunRequest { date, source, accept, ignore_checkpoints: false, notifying: None };
     let access = Access::Write { wait: wait.or_none() };
-    perform(&settings, "import", access, clock, json, async |session| {
+    perform(&settings, "import", access, (clock, progress), json, async |session| {
         session.check_begun(request.date)?;
         nightly(session, &request).await
     })

@@ -5,6 +5,7 @@ use crate::arguments::RunArguments;
 use crate::failure::{Ending, Failure};
 use crate::log::{self, log_to_stderr};
 use crate::nightly::{Notifying, Report, RunRequest, Source, nightly};
+use crate::progress::Progress;
 use crate::session::{Access, Clock, Opening, Session, session};
 use crate::settings::{Settings, lake_name};
 use crate::{metrics, print_done, summary};
@@ -12,22 +13,27 @@ use anyhow::{Context, anyhow, bail};
 use compline_model::SnapshotDate;
 use compline_notifier::Notifier;
 
+/// What a run logs: what the SDK warns of is in the error when it matters, and its dumps are not for an operator.
+pub(super) const LOGGED: &str = "error,compline=info";
+
 pub(super) async fn run(arguments: RunArguments, clock: Clock) -> Result<Ending, Failure> {
+    let progress = log_to_stderr(LOGGED);
     let mut settings = arguments.pipeline.settings()?;
     if let Some(deal) = arguments.shard {
         settings.keep_dealt(deal);
         if settings.aggregators.is_empty() {
             let nothing = format!("no aggregator of the file falls to run {deal}: nothing to do\n");
+            log::outcome("run", Ending::Done, &serde_json::json!({ "aggregators": [] }));
             print_done(if arguments.json { "{\"aggregators\": []}\n" } else { &nothing });
             return Ok(Ending::Done);
         }
     }
     // Before anything is opened: a date that can be of no use is wrong usage.
     snapshot_date(&arguments, day_of(clock()), &settings).map_err(Failure::Usage)?;
-    let notifying = if arguments.reject { None } else { notifying(&settings).await? };
+    let notifying = if arguments.reject { None } else { notifying(&settings).await };
     let (wait, json) = (arguments.wait.or_none(), arguments.json);
     let RunArguments { accept, ignore_checkpoints, .. } = arguments;
-    perform(&settings, "run", Access::Write { wait }, clock, json, async |session| {
+    perform(&settings, "run", Access::Write { wait }, (clock, progress), json, async |session| {
         // Once more, since midnight may have passed while another run was waited for.
         let (date, source) = snapshot_date(&arguments, session.today(), &settings)?;
         if source == Source::AwsConfig && !settings.answers_any_date() {
@@ -38,11 +44,15 @@ pub(super) async fn run(arguments: RunArguments, clock: Clock) -> Result<Ending,
     .await
 }
 
-/// Who is to be told: what is missing for that is wrong usage, and said before anything is done.
-async fn notifying(settings: &Settings) -> Result<Option<Notifying>, Failure> {
-    let Some(notify) = &settings.notify else { return Ok(None) };
-    let notifier = Notifier::open(notify.receivers().map_err(Failure::Usage)?).await?;
-    Ok(Some(Notifying { notifier, kinds: notify.kinds.clone() }))
+/// Who is notified. That nobody can be costs no day: it is in the log, and in what is recorded of each day.
+async fn notifying(settings: &Settings) -> Option<Notifying> {
+    let notify = settings.notify.as_ref()?;
+    let notifier = async { anyhow::Ok(Notifier::open(notify.receivers()?).await?) }.await;
+    let notifier = notifier.map_err(|error| format!("{error:#}"));
+    if let Err(error) = &notifier {
+        tracing::warn!(error, "nobody will be notified");
+    }
+    Some(Notifying { notifier, kinds: notify.kinds.clone() })
 }
 
 /// Does a run in a session and says what it did.
@@ -50,12 +60,10 @@ pub(super) async fn perform(
     settings: &Settings,
     command: &'static str,
     access: Access,
-    clock: Clock,
+    (clock, progress): (Clock, Progress),
     json: bool,
     work: impl AsyncFnOnce(&Session<'_>) -> anyhow::Result<Report>,
 ) -> Result<Ending, Failure> {
-    // What the SDK warns of is in the error when it matters, and its dumps are not for an operator.
-    let progress = log_to_stderr("error,compline=info");
     log_endpoints(settings);
     let when_stopped = "no partition is half written; run again to resume the day from its checkpoints";
     let ended = session(Opening { settings, command, access, clock, progress, when_stopped }, async |session| {

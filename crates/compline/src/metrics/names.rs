@@ -15,14 +15,11 @@ pub(super) const LAST_RUN_SUCCESS: Metric = metric(
 );
 pub(super) const LAST_SUCCESS_TIMESTAMP: Metric = metric(
     "compline_last_success_timestamp_seconds",
-    "When the last snapshot was committed, since 1970",
+    "When the last snapshot was committed, or the end of its day if that was later, since 1970",
     Unit::Seconds,
 );
-pub(super) const LAST_SUCCESS_AGE: Metric = metric(
-    "compline_last_success_age_seconds",
-    "How long ago the last snapshot was committed when this was written",
-    Unit::Seconds,
-);
+pub(super) const LAST_SUCCESS_AGE: Metric =
+    metric("compline_last_success_age_seconds", "How long ago that was when this was written", Unit::Seconds);
 pub(super) const HELD_DAYS: Metric =
     metric("compline_held_days", "Days that are held until a person decides", Unit::Count);
 pub(super) const GAP_DAYS: Metric =

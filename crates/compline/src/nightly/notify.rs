@@ -25,7 +25,8 @@ const NEWS: [&str; 2] = ["regressed", "remediated"];
 /// Who is told of which kinds.
 #[derive(Debug)]
 pub(crate) struct Notifying {
-    pub(crate) notifier: Notifier,
+    /// Or why there is none.
+    pub(crate) notifier: Result<Notifier, String>,
     pub(crate) kinds: BTreeSet<Kind>,
 }
 
@@ -81,15 +82,20 @@ async fn notify_of(
     day: &Day,
 ) -> Vec<String> {
     let (session, date) = (shared.session, shared.request.date);
+    // Without a mark: the next run of the day may know whom to ask.
+    let notifier = match &notifying.notifier {
+        Ok(notifier) => notifier,
+        Err(error) => return vec![error.clone()],
+    };
     // The run's id makes it no other's: a store that lost its answer to a put tells them apart by that.
     let mark = json!({
         "run_id": session.run_id.to_string(),
         "at": (session.clock)().to_rfc3339(),
-        "receivers": notifying.notifier.names(),
+        "receivers": notifier.names(),
     });
     let marked = session.lake_of(id).mark_notified(id, date, kind.as_str(), Bytes::from(mark.to_string())).await;
     match marked {
-        Ok(true) => notifying.notifier.send(&message(shared, id, kind, day)).await,
+        Ok(true) => notifier.send(&message(shared, id, kind, day)).await,
         Ok(false) => {
             tracing::info!(kind = kind.as_str(), "told before, and not again");
             Vec::new()

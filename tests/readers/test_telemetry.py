@@ -146,6 +146,32 @@ def test_a_run_that_fails_says_so_and_when_the_last_one_did_not(scene):
     assert after["compline_last_run_timestamp_seconds", "org"] > before["compline_last_run_timestamp_seconds", "org"]
 
 
+def test_an_old_day_that_is_committed_now_is_no_success_of_now(scene):
+    file = scene.pipeline(f'textfile = "{scene.textfile}"')
+    scene.run("run", file, "--date", "2026-02-05")
+    before = scene.samples()["compline_last_success_timestamp_seconds", "org"]
+    assert before == 1770336000, "the end of its day"
+    scene.run("run", file, "--date", "2026-02-01")
+    assert scene.samples()["compline_last_success_timestamp_seconds", "org"] == before
+
+
+def test_a_run_on_another_lake_leaves_the_metrics_of_the_file_s_lake_alone(scene):
+    file = scene.pipeline(f'textfile = "{scene.textfile}"')
+    scene.run("run", file, "--date", "2026-02-01")
+    before = scene.textfile.read_bytes()
+    scene.run("run", file, "--date", "2026-02-02", "--lake", scene.folder / "other")
+    assert scene.textfile.read_bytes() == before
+
+
+def test_what_is_wrong_with_an_otlp_endpoint_is_said_without_it(scene):
+    url = "http://user:TOPSECRET@otel.example.com/a b?key=TOPSECRET"
+    ended = scene.run("run", scene.pipeline(""), "--date", "2026-02-01", OTEL_EXPORTER_OTLP_ENDPOINT=url)
+    assert "nothing is sent by OTLP" in ended.stderr and "TOPSECRET" not in ended.stderr
+    ended = scene.run("run", scene.pipeline(""), "--date", "2026-02-02", OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9",
+                      OTEL_BSP_MAX_QUEUE_SIZE="18446744073709551615")
+    assert "panic" not in ended.stderr
+
+
 def test_a_file_that_cannot_be_written_costs_a_warning_and_not_the_day(scene):
     ended = scene.run("run", scene.pipeline(f'textfile = "{scene.folder}/nowhere/compline.prom"'), "--date", "2026-02-01")
     assert "cannot write the metrics to" in ended.stderr and "nowhere" in ended.stderr
@@ -167,6 +193,9 @@ def test_the_embedded_metric_format_is_as_cloudwatch_publishes_it(scene):
     labels = {name: ("lake", "aggregator", *sorted(more - {"lake", "aggregator"})) for name, more in METRICS.items()}
     assert {(name, *labels[name]) for name, *_ in found if name != "compline_build_info"} <= found
     assert ("compline_last_run_success", "lake", "aggregator") in found
+    # A document stays one.
+    ended = scene.run("run", scene.pipeline('emf_namespace = "Compline"'), "--date", "2026-02-02", "--json")
+    assert json.loads(ended.stdout)["aggregators"] and '"_aws"' in ended.stderr
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"_aws": {"Timestamp": 1.5, "CloudWatchMetrics": []}}, EMBEDDED)
 

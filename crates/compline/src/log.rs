@@ -75,8 +75,29 @@ pub(crate) fn is_json() -> bool {
     IS_JSON.load(Relaxed)
 }
 
-/// Logs on stderr, above the bars of the progress that it gives. `RUST_LOG` chooses what; `usual` is what it is otherwise.
+/// Logs what a command does that changes a lake or proves it, also by OTLP where the environment has a receiver. What the SDK warns of
+/// is in the error when it matters, and its dumps are not for an operator.
+pub(crate) fn log_work() -> Progress {
+    let otlp = Otlp::of_environment();
+    let progress = log("error,compline=info", otlp.as_ref().ok().and_then(Option::as_ref));
+    match otlp {
+        Ok(Some(otlp)) => drop(RECEIVER.set(otlp)),
+        Ok(None) => {}
+        // The reason would show the URL, which may have a key in it.
+        Err(_) => tracing::warn!(
+            "nothing is sent by OTLP: an OTEL_EXPORTER_OTLP_ variable has an endpoint that is no URL, or headers that are none"
+        ),
+    }
+    progress
+}
+
+/// Logs on stderr alone, for commands that answer at once.
 pub(crate) fn log_to_stderr(usual: &str) -> Progress {
+    log(usual, None)
+}
+
+/// Logs on stderr, above the bars of the progress that it gives. `RUST_LOG` chooses what; `usual` is what it is otherwise.
+fn log(usual: &str, otlp: Option<&Otlp>) -> Progress {
     let progress = if is_json() { Progress::in_lines() } else { Progress::on_stderr() };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     let writer = AboveBars(progress.bars());
@@ -89,15 +110,9 @@ pub(crate) fn log_to_stderr(usual: &str) -> Progress {
         // It says on stderr that stderr cannot be written to, and panics at that.
         lines.log_internal_errors(false).with_writer(writer).with_filter(filter).boxed()
     };
-    let otlp = Otlp::of_environment();
-    let receiver = otlp.as_ref().ok().and_then(Option::as_ref).and_then(|otlp| otlp.layer::<Logged>());
+    let receiver = otlp.and_then(|otlp| otlp.layer::<Logged>());
     let spans = Targets::new().with_target(SPANS, Level::INFO).with_target("compline", Level::INFO);
     let _ = tracing_subscriber::registry().with(lines).with(receiver.map(|layer| layer.with_filter(spans))).try_init();
-    match otlp {
-        Ok(Some(otlp)) => drop(RECEIVER.set(otlp)),
-        Ok(None) => {}
-        Err(error) => tracing::warn!(%error, "nothing is sent by OTLP: see the OTEL_EXPORTER_OTLP_ variables"),
-    }
     progress
 }
 

@@ -40,18 +40,24 @@ const TREND_COLUMNS: &[&str] = &[
     "mean_days_to_remediate_90d",
 ];
 
-/// Leaves what there is to measure wherever the settings and the environment want it. `report` is that of a run.
-pub(crate) async fn publish(session: &Session<'_>, report: Option<&Report>) {
+/// Leaves what there is to measure wherever the settings and the environment want it. `report` is that of a run; where stdout has a
+/// JSON document, what would be printed there goes to stderr.
+pub(crate) async fn publish(session: &Session<'_>, report: Option<&Report>, has_json: bool) {
     let (wanted, otlp) = (&session.settings.metrics, log::receiver());
     if wanted.textfile.is_none() && wanted.emf_namespace.is_none() && otlp.is_none() {
         return;
     }
-    if let Err(error) = published(session, report, otlp).await {
+    if let Err(error) = published(session, report, otlp, has_json).await {
         tracing::warn!(error = format!("{error:#}"), "not every metric is where it is wanted");
     }
 }
 
-async fn published(session: &Session<'_>, report: Option<&Report>, otlp: Option<Otlp>) -> anyhow::Result<()> {
+async fn published(
+    session: &Session<'_>,
+    report: Option<&Report>,
+    otlp: Option<Otlp>,
+    has_json: bool,
+) -> anyhow::Result<()> {
     let settings = session.settings;
     // A file has those of the whole pipeline file, or `--only` would take the others out of it.
     let is_whole = settings.metrics.textfile.is_some();
@@ -82,7 +88,11 @@ async fn published(session: &Session<'_>, report: Option<&Report>, otlp: Option<
         // A series of its own for each build would be paid for, and say little.
         let samples: Vec<Sample> = own.iter().filter(|one| one.metric != names::BUILD_INFO).cloned().collect();
         let lines = embedded(&samples, namespace, now.timestamp_millis());
-        print_done(&lines.iter().map(|line| format!("{line}\n")).collect::<String>());
+        let lines = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+        match has_json {
+            true => drop(std::io::stderr().write_all(lines.as_bytes())),
+            false => print_done(&lines),
+        }
     }
     if let Some(otlp) = otlp {
         failures.extend(otlp.send(own).await.err().map(|error| format!("cannot send metrics by OTLP: {error}")));
@@ -105,6 +115,9 @@ fn is_of_run_command(report: &Report) -> bool {
 /// Writes the file at once, readable by whoever reads it beside this program.
 fn write(file: &Path, samples: &[Sample]) -> anyhow::Result<()> {
     let doing = || format!("cannot write the metrics to {}", file.display());
+    // Of a link it is what it leads to.
+    let target = std::fs::canonicalize(file);
+    let file = target.as_deref().unwrap_or(file);
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let text = prometheus(samples).with_context(doing)?;
     let mut builder = tempfile::Builder::new();
@@ -158,9 +171,11 @@ async fn of_aggregator(
     }
     if let Some(date) = status.and_then(|status| status.snapshot_date) {
         let partition = Partition { table: Dataset::PACKS.trends, date, aggregator: id.clone() };
-        // Trends that are damaged, gone or not there yet are in the status.
-        if let Ok(Some(trends)) = session.lake.read(&partition, Some(TREND_COLUMNS)).await {
-            of_trends(&mut samples, &trends);
+        match session.lake.read(&partition, Some(TREND_COLUMNS)).await {
+            Ok(Some(trends)) => of_trends(&mut samples, &trends),
+            // Facts only, or trends that wait, which the status says.
+            Ok(None) => {}
+            Err(error) => tracing::warn!(aggregator = %id, %error, "no metrics of its trends"),
         }
     }
     let commit = env!("COMPLINE_BUILD").split(' ').next().unwrap_or_default();

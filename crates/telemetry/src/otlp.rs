@@ -11,7 +11,7 @@ use opentelemetry_http::{HttpError, Request, Response};
 use opentelemetry_otlp::{ExporterBuildError, MetricExporter, SpanExporter, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider};
 use std::env;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,6 +24,10 @@ use tracing_subscriber::registry::LookupSpan;
 
 /// The longest that a receiver is waited for, per request.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many spans wait to be sent at most, and how many are sent at once: some thousand shards end within seconds.
+const MAX_SPANS: usize = 8192;
+const MAX_BATCH: usize = 512;
 
 /// What the receiver knows the program as, unless the environment says it.
 const SERVICE: &str = "compline";
@@ -45,7 +49,12 @@ impl Otlp {
         let spans = is_wanted("TRACES").then(|| {
             let posting = Posting::new();
             let exporter = SpanExporter::builder().with_http().with_http_client(posting.clone()).build()?;
-            let provider = SdkTracerProvider::builder().with_resource(resource()).with_batch_exporter(exporter).build();
+            // The environment's own sizes are not taken: the queue is allocated at once.
+            let sizes =
+                BatchConfigBuilder::default().with_max_queue_size(MAX_SPANS).with_max_export_batch_size(MAX_BATCH);
+            let processor = BatchSpanProcessor::builder(exporter).with_batch_config(sizes.build()).build();
+            let provider =
+                SdkTracerProvider::builder().with_resource(resource()).with_span_processor(processor).build();
             Ok((provider, posting))
         });
         let otlp = Self { metrics, spans: spans.transpose()? };

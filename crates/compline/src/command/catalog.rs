@@ -3,14 +3,14 @@
 use crate::arguments::CatalogArguments;
 use crate::catalog::Cataloguing;
 use crate::failure::{Ending, Failure};
-use crate::log::log_to_stderr;
+use crate::log::log_work;
 use crate::session::{Access, Clock, Opening, Session, session};
 use crate::{print, print_done};
 use anyhow::anyhow;
 use compline_sink::Change;
 
 pub(super) async fn catalog(arguments: &CatalogArguments, clock: Clock) -> Result<Ending, Failure> {
-    let progress = log_to_stderr("error,compline=info");
+    let progress = log_work();
     let settings = arguments.pipeline.settings()?;
     let Some(cataloguing) = Cataloguing::open(&settings).await? else {
         let what =

@@ -1,10 +1,10 @@
 //! `compline import`.
 
 use super::day_of;
-use super::run::{LOGGED, perform};
+use super::run::perform;
 use crate::arguments::ImportArguments;
 use crate::failure::{Ending, Failure};
-use crate::log::log_to_stderr;
+use crate::log::log_work;
 use crate::nightly::{RunRequest, Source, nightly};
 use crate::session::{Access, Clock};
 use crate::settings::Settings;
@@ -12,7 +12,7 @@ use anyhow::anyhow;
 use compline_fetcher::FilesAre;
 
 pub(super) async fn import(arguments: ImportArguments, clock: Clock) -> Result<Ending, Failure> {
-    let progress = log_to_stderr(LOGGED);
+    let progress = log_work();
     let mut settings = Settings::read(&arguments.file, arguments.lake.as_deref()).map_err(Failure::Usage)?;
     settings.keep_only(std::slice::from_ref(&arguments.aggregator)).map_err(Failure::Usage)?;
     let (date, today) = (arguments.date, day_of(clock()));

@@ -2,14 +2,14 @@
 
 use crate::arguments::MaintainArguments;
 use crate::failure::{Ending, Failure};
-use crate::log::{self, log_to_stderr};
+use crate::log::{self, log_work};
 use crate::maintain::{applied, planned};
 use crate::session::{Access, Clock, Opening, session};
 use crate::{metrics, print, print_done};
 use serde_json::json;
 
 pub(super) async fn maintain(arguments: &MaintainArguments, clock: Clock) -> Result<Ending, Failure> {
-    let progress = log_to_stderr("error,compline=info");
+    let progress = log_work();
     let settings = arguments.pipeline.settings()?;
     let access = if arguments.apply { Access::Write { wait: arguments.wait.or_none() } } else { Access::Read };
     let when_stopped = "what is done is done, and a second run does the rest";
@@ -19,7 +19,7 @@ pub(super) async fn maintain(arguments: &MaintainArguments, clock: Clock) -> Res
             return planned(session).await;
         }
         let done = applied(session).await?;
-        Box::pin(metrics::publish(session, None)).await;
+        Box::pin(metrics::publish(session, None, false)).await;
         Ok(done)
     });
     ended.await?.then(|done| {

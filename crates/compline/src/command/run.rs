@@ -3,7 +3,7 @@
 use super::day_of;
 use crate::arguments::RunArguments;
 use crate::failure::{Ending, Failure};
-use crate::log::{self, log_to_stderr};
+use crate::log::{self, log_work};
 use crate::nightly::{Notifying, Report, RunRequest, Source, nightly};
 use crate::progress::Progress;
 use crate::session::{Access, Clock, Opening, Session, session};
@@ -13,11 +13,8 @@ use anyhow::{Context, anyhow, bail};
 use compline_model::SnapshotDate;
 use compline_notifier::Notifier;
 
-/// What a run logs: what the SDK warns of is in the error when it matters, and its dumps are not for an operator.
-pub(super) const LOGGED: &str = "error,compline=info";
-
 pub(super) async fn run(arguments: RunArguments, clock: Clock) -> Result<Ending, Failure> {
-    let progress = log_to_stderr(LOGGED);
+    let progress = log_work();
     let mut settings = arguments.pipeline.settings()?;
     if let Some(deal) = arguments.shard {
         settings.keep_dealt(deal);
@@ -68,7 +65,7 @@ pub(super) async fn perform(
     let when_stopped = "no partition is half written; run again to resume the day from its checkpoints";
     let ended = session(Opening { settings, command, access, clock, progress, when_stopped }, async |session| {
         let report = Box::pin(work(session)).await?;
-        Box::pin(metrics::publish(session, Some(&report))).await;
+        Box::pin(metrics::publish(session, Some(&report), json)).await;
         Ok(report)
     });
     let ended = ended.await?;

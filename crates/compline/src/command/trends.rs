@@ -3,14 +3,14 @@
 use crate::arguments::TrendsArguments;
 use crate::catalog::completed;
 use crate::failure::{Ending, Failure};
-use crate::log::{self, log_to_stderr};
+use crate::log::{self, log_work};
 use crate::session::{Access, Clock, Opening, Session, session};
 use crate::trends::{Computed, recompute};
 use crate::{metrics, print_done};
 use serde_json::json;
 
 pub(super) async fn trends(arguments: &TrendsArguments, clock: Clock) -> Result<Ending, Failure> {
-    let progress = log_to_stderr("error,compline=info");
+    let progress = log_work();
     let settings = arguments.pipeline.settings()?;
     let span = arguments.span.checked()?;
     let access = Access::Write { wait: arguments.wait.or_none() };
@@ -30,7 +30,7 @@ pub(super) async fn trends(arguments: &TrendsArguments, clock: Clock) -> Result<
         }
         // Files that are there again after the catalog lost them, and days that were completed.
         let not_in_catalog = completed(session).await;
-        Box::pin(metrics::publish(session, None)).await;
+        Box::pin(metrics::publish(session, None, false)).await;
         anyhow::Ok((done, not_in_catalog))
     });
     ended.await?.then(|(done, not_in_catalog)| {

@@ -3,7 +3,7 @@
 use crate::arguments::VerifyArguments;
 use crate::catalog::{Cataloguing, days_of_inventory};
 use crate::failure::{Ending, Failure};
-use crate::log::{self, log_to_stderr};
+use crate::log::{self, log_work};
 use crate::session::{Access, Clock, Opening, Session, session};
 use crate::summary::counted;
 use crate::verify::{Found, Verified, repair, verify as verify_lake};
@@ -19,7 +19,7 @@ use std::fmt::Write;
 const MAX_SHOWN: usize = 50;
 
 pub(super) async fn verify(arguments: &VerifyArguments, clock: Clock) -> Result<Ending, Failure> {
-    let progress = log_to_stderr("error,compline=info");
+    let progress = log_work();
     let settings = arguments.pipeline.settings()?;
     let span = arguments.span.checked()?;
     let only: BTreeSet<AggregatorId> = settings.aggregators.iter().map(|one| one.address.id.clone()).collect();
@@ -43,7 +43,7 @@ pub(super) async fn verify(arguments: &VerifyArguments, clock: Clock) -> Result<
         if !span.is_part() {
             note(session, &verified).await;
         }
-        Box::pin(metrics::publish(session, None)).await;
+        Box::pin(metrics::publish(session, None, false)).await;
         let days = days_of_inventory(&verified.inventory);
         let hidden = Cataloguing::open(session.settings).await?.and_then(|cataloguing| cataloguing.hidden_days(&days));
         anyhow::Ok((

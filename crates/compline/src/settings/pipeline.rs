@@ -102,10 +102,10 @@ impl Pipeline {
         let is_of_file = lake.is_none();
         let lake = self.lake.0.location(document, lake)?;
         let ids: Vec<AggregatorId> = aggregators.iter().map(|aggregator| aggregator.address.id.clone()).collect();
-        // The catalog is that of the file's lake: a run on another must not move its tables there.
+        // Catalog, metrics and who is notified are of the file's lake: a run on another must not move its tables there, nor speak for it.
         let catalog = self.catalog.filter(|_| is_of_file);
         let catalog = catalog.map(|catalog| catalog.0.settings(document, &lake, ids.clone())).transpose()?;
-        let notify = self.notify.map(|notify| notify.0.settings(document)).transpose()?;
+        let notify = self.notify.map(|notify| notify.0.settings(document)).transpose()?.filter(|_| is_of_file);
         self.maintain.0.warn(document, &mut warnings);
         let (fetch, check) = (self.fetch.0, self.check.0);
         Ok(Settings {
@@ -119,7 +119,7 @@ impl Pipeline {
             archive_raw: self.archive.0.raw,
             catalog,
             keep: self.maintain.0,
-            metrics: self.metrics.0.into(),
+            metrics: if is_of_file { self.metrics.0.into() } else { MetricsSettings::default() },
             all_ids: ids,
             notify,
             max_loss: check.max_loss_percent.0,

@@ -67,13 +67,13 @@ mod tests {
             value: 1.0,
         };
         let mut samples: Vec<Sample> = names.iter().map(|name| of(name, &[("aggregator", "org")])).collect();
-        samples.push(of("rate", &[("aggregator", "org"), ("pack_group", "\u{e4}\n")]));
+        samples.push(of("rate", &[("aggregator", "org"), ("pack_group", "\u{e4}\nb")]));
         let lines = embedded(&samples, "Compline", 1_700_000_000_000);
         let objects: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).expect("JSON")).collect();
         let count = |object: &Value| object["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().map_or(0, Vec::len);
         assert_eq!(objects.iter().map(count).collect::<Vec<_>>(), [100, 20, 1]);
         assert_eq!(objects[2]["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([["aggregator", "pack_group"]]));
-        assert_eq!(objects[2]["pack_group"], "??");
+        assert_eq!(objects[2]["pack_group"], "??b");
         assert!(lines.iter().all(|line| !line.contains('\n')));
     }
 }

@@ -25,8 +25,35 @@ pub(crate) enum Edit {
     Cut(Index),
 }
 
+/// What JSON is put together of, and what is no JSON.
+const JSON: &[&str] = &[
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "\"",
+    "\\",
+    "null",
+    "true",
+    "0",
+    "-1",
+    "1e999",
+    "18446744073709551615",
+    "18446744073709551616",
+    "\\ud800",
+    "\u{0}",
+];
+
+/// Some edits of JSON; `pieces` are what this document has beyond any other.
+pub(crate) fn edits_of_json(pieces: &[&'static str]) -> impl Strategy<Value = Vec<Edit>> + use<> {
+    edits([JSON, pieces].concat())
+}
+
 /// Some edits; `pieces` are what text is put together of.
-pub(crate) fn edits(pieces: &'static [&'static str]) -> impl Strategy<Value = Vec<Edit>> {
+pub(crate) fn edits(pieces: impl Into<Vec<&'static str>>) -> impl Strategy<Value = Vec<Edit>> {
+    let pieces = pieces.into();
     // Numbers at the ends of their ranges, as they are in binary files, are where sums overflow.
     let edge = prop::sample::select(vec![
         vec![0_u8; 4],

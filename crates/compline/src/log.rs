@@ -103,7 +103,10 @@ fn log(usual: &str, otlp: Option<&Otlp>) -> Progress {
     let writer = AboveBars(progress.bars());
     let lines: LinesLayer = if is_json() {
         let lines = tracing_subscriber::fmt::layer().fmt_fields(JsonFields).event_format(JsonLines);
-        let filter = [SPANS, "info"].join("=").parse().map_or(filter.clone(), |spans| filter.add_directive(spans));
+        let filter = match format!("{SPANS}=info").parse() {
+            Ok(spans) => filter.add_directive(spans),
+            Err(_) => filter,
+        };
         lines.log_internal_errors(false).with_writer(writer).with_filter(filter).boxed()
     } else {
         let lines = tracing_subscriber::fmt::layer().with_target(false).with_ansi(io::stderr().is_terminal());

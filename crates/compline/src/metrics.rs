@@ -65,7 +65,7 @@ async fn published(
     let ids: Vec<&AggregatorId> = settings.all_ids.iter().filter(|id| is_whole || is_wanted(id)).collect();
     let now = (session.clock)();
     let (mut all, mut own, mut failures) = (Vec::new(), Vec::new(), Vec::new());
-    let mut statuses = match status(session, ids.iter().copied(), Duration::MAX).await {
+    let statuses = match status(session, ids.iter().copied(), Duration::MAX).await {
         Ok(statuses) => statuses.into_iter().map(Some).collect(),
         Err(error) => {
             // What the run itself knows is published all the same.
@@ -73,8 +73,8 @@ async fn published(
             ids.iter().map(|_| None).collect::<Vec<_>>()
         }
     };
-    for (id, status) in ids.into_iter().zip(&mut statuses) {
-        let samples = of_aggregator(session, id, status.take(), report, now).await;
+    for (id, status) in ids.into_iter().zip(statuses) {
+        let samples = of_aggregator(session, id, status, report, now).await;
         if is_wanted(id) {
             own.extend(samples.iter().filter(|sample| is_told_by(sample.metric, report)).cloned());
         }

@@ -4,10 +4,10 @@
 use crate::journal::{Journal, is_damage};
 use crate::ledger::{Ledger, LedgerRow};
 use crate::session::Session;
-use arrow::array::AsArray;
 use chrono::{DateTime, TimeDelta, Utc};
 use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
 use compline_sink::{Lake, Partition, Partitions, Verification};
+use compline_transformer::sources_by_status;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -199,11 +199,10 @@ impl Status {
             }
             rows => rows?,
         };
-        self.sources = rows.as_ref().map(|rows| rows.num_rows() as u64);
-        for status in rows.iter().flat_map(|rows| rows["status"].as_string_view().iter().flatten()) {
-            if status != "SUCCEEDED" {
-                *self.stale_sources.entry(status.to_owned()).or_default() += 1;
-            }
+        if let Some(rows) = rows {
+            self.sources = Some(rows.num_rows() as u64);
+            self.stale_sources = sources_by_status(&rows);
+            self.stale_sources.remove("SUCCEEDED");
         }
         Ok(())
     }

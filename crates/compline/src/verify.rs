@@ -76,10 +76,14 @@ impl Problem {
 impl Verified {
     /// How many problems there are.
     pub(crate) fn problems(&self) -> usize {
+        self.aggregators.iter().map(|found| found.problems.len()).sum::<usize>() + self.problems_of_none()
+    }
+
+    /// How many of them are of no aggregator.
+    pub(crate) fn problems_of_none(&self) -> usize {
         let in_tables = self.inventory.unexpected.iter().filter(|object| object.in_a_table).count();
         // A lake that has nothing is another than the one that is meant.
-        let nothing = usize::from(self.aggregators.is_empty());
-        self.aggregators.iter().map(|found| found.problems.len()).sum::<usize>() + in_tables + nothing
+        in_tables + usize::from(self.aggregators.is_empty())
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the aggregator says of its sources: as a table, and to be looked up while flattening.
 
 use crate::TransformError;
-use arrow::array::{ArrayRef, RecordBatch, StringViewArray, TimestampMillisecondArray};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringViewArray, TimestampMillisecondArray};
 use chrono::{DateTime, Utc};
 use compline_model::{RunId, SourceAnswer, Table};
 use std::collections::{BTreeMap, HashMap};
@@ -19,6 +19,15 @@ pub(crate) struct SourceState {
     pub(crate) status: String,
     /// Milliseconds since 1970.
     pub(crate) updated_at: Option<i64>,
+}
+
+/// How many sources have each status: of rows of `source_status`, or of that column alone.
+pub fn sources_by_status(rows: &RecordBatch) -> BTreeMap<String, u64> {
+    let mut sources = BTreeMap::new();
+    for status in rows["status"].as_string_view().iter().flatten() {
+        *sources.entry(status.to_owned()).or_default() += 1;
+    }
+    sources
 }
 
 impl SourceIndex {

@@ -68,11 +68,9 @@ pub(super) async fn verify(arguments: &VerifyArguments, clock: Clock) -> Result<
 
 /// Notes in the lake what came of it. Who verifies may have no right to write, and need not.
 async fn note(session: &Session<'_>, verified: &Verified) {
-    // What is of no aggregator is each one's problem.
-    let own: usize = verified.aggregators.iter().map(|found| found.problems.len()).sum();
-    let of_all = verified.problems().saturating_sub(own);
     for found in &verified.aggregators {
-        let problems = (found.problems.len() + of_all) as u64;
+        // What is of no aggregator is each one's problem.
+        let problems = (found.problems.len() + verified.problems_of_none()) as u64;
         let verification = Verification { verified_at: (session.clock)(), problems };
         if let Err(error) = session.lake.note_verification(&found.aggregator, verification).await {
             tracing::warn!(%error, "not noted in the lake: `compline status` does not know of it");

@@ -3,33 +3,15 @@
 use super::{Document, Drop, Intent, Journal, VERSION};
 use crate::failure::NotRecorded;
 use crate::ledger::{LedgerRow, Outcome};
-use crate::mutate::{edited, edits, ends};
+use crate::mutate::{edited, edits_of_json, ends};
 use bytes::Bytes;
 use chrono::DateTime;
 use compline_model::{AggregatorId, RunId};
 use compline_sink::{Compression, Lake, LakeLocation};
 use proptest::prelude::*;
 
-const PIECES: &[&str] = &[
-    "{",
-    "}",
-    "[",
-    "]",
-    "\"",
-    "null",
-    "-1",
-    "18446744073709551615",
-    "1e999",
-    "9999-12-31",
-    "0000-00-00",
-    "held",
-    "rejected",
-    "dropped",
-    "\u{0}",
-    "\\ud800",
-    "\"trends_from\":\"x\",",
-    "\"version\":1,",
-];
+const PIECES: &[&str] =
+    &["9999-12-31", "0000-00-00", "held", "rejected", "dropped", "\"trends_from\":\"x\",", "\"version\":1,"];
 
 fn run(number: u8) -> RunId {
     format!("01900000-0000-7000-8000-00000000000{number}").parse().expect("a run id")
@@ -92,7 +74,7 @@ proptest! {
     #[test]
     fn fuzz_no_damaged_entry_stops_the_next_session_unless_it_says_that_it_is_of_a_newer_version(
         outcome in prop::sample::select(vec![Outcome::Succeeded, Outcome::Held, Outcome::Rejected, Outcome::Failed]),
-        edits in edits(PIECES),
+        edits in edits_of_json(PIECES),
     ) {
         let document = serde_json::to_vec(&entry(outcome)).expect("JSON");
         let damaged = Bytes::from(edited(&document, &edits));

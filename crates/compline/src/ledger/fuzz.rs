@@ -1,30 +1,18 @@
 //! Documents of runs and of rows that are damaged: each is a row that the table can have, or none.
 
 use super::{Ledger, LedgerRow, Outcome, rebuild};
-use crate::mutate::{edited, edits, ends};
+use crate::mutate::{edited, edits_of_json, ends};
 use chrono::DateTime;
 use compline_model::{AggregatorId, RunId, SnapshotDate};
 use proptest::prelude::*;
 
 const PIECES: &[&str] = &[
-    "{",
-    "}",
-    "[",
-    "]",
-    "\"",
-    "null",
-    "-1",
-    "1e999",
-    "18446744073709551615",
     "9223372036854775807",
     "-9223372036854775808",
     "8210298412799999",
     "succeeded",
     "dropped",
     "9999-12-31",
-    "\u{0}",
-    "\\ud800",
-    "true",
     "\"commit_number\":18446744073709551615,",
 ];
 
@@ -35,7 +23,7 @@ const REPORT: &str = r#"{"run_id":"01900000-0000-7000-8000-000000000001","comman
 
 proptest! {
     #[test]
-    fn fuzz_no_damaged_document_is_a_row_that_the_ledger_cannot_have(edits in edits(PIECES)) {
+    fn fuzz_no_damaged_document_is_a_row_that_the_ledger_cannot_have(edits in edits_of_json(PIECES)) {
         let id: AggregatorId = "org".parse().expect("an id");
         let date: SnapshotDate = "2026-01-02".parse().expect("a date");
         let run_id: RunId = "01900000-0000-7000-8000-000000000001".parse().expect("a run id");

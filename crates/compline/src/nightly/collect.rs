@@ -3,6 +3,7 @@
 use super::Shared;
 use super::checkpoints::Checkpoints;
 use crate::ledger::LedgerRow;
+use crate::log::SPANS;
 use crate::memory;
 use crate::population::Population;
 use crate::progress::Bar;
@@ -239,7 +240,7 @@ async fn reconciled(
 
 impl ShardReading<'_> {
     /// A shard: from its checkpoint, or read and checkpointed.
-    #[tracing::instrument(target = "span", name = "shard", skip_all, fields(id = shard.index + 1, filter = %shard.filter))]
+    #[tracing::instrument(target = SPANS, name = "shard", skip_all, fields(id = shard.index + 1, filter = %shard.filter))]
     async fn shard(&self, shard: Shard) -> anyhow::Result<ShardBatch> {
         let _permit = self.shared.permits.acquire().await?;
         let (index, mut rows) = (shard.index, self.flattener.shard());

@@ -7,7 +7,7 @@ use crate::ledger::{LedgerRow, Outcome};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Float64Type, Int32Type};
 use compline_model::AggregatorId;
-use compline_transformer::{Named, Trends};
+use compline_transformer::{Named, Trends, sources_by_status};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -197,15 +197,11 @@ pub(super) struct DayFindings {
 impl DayFindings {
     pub(super) fn of(collected: &Collected) -> Self {
         let findings = collected.snapshot.findings();
-        let mut sources = BTreeMap::new();
-        for status in collected.source_status["status"].as_string_view().iter().flatten() {
-            *sources.entry(status.to_owned()).or_default() += 1;
-        }
         Self {
             duplicates: findings.duplicates,
             conflicts: Found::of(&findings.conflicts),
             warnings: Found::of(&findings.warnings),
-            sources,
+            sources: sources_by_status(&collected.source_status),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Answers that a broken proxy or a newer AWS might send: each is a page, or an error of one short line.
 
 use super::{BodyError, parse_aggregators, parse_counts, parse_packs, parse_sources};
-use crate::mutate::{edited, edits, ends};
+use crate::mutate::{edited, edits_of_json, ends};
 use proptest::prelude::*;
 
 const ANSWERS: [&str; 4] = [
@@ -17,25 +17,12 @@ const ANSWERS: [&str; 4] = [
 
 /// What JSON is put together of, and what is not JSON.
 const PIECES: &[&str] = &[
-    "{",
-    "}",
-    "[",
-    "]",
-    ",",
-    ":",
-    "\"",
-    "\\",
-    "null",
-    "true",
     "-",
-    "0",
     "1e400",
     "9223372036854775807",
-    "18446744073709551616",
     "\"\\ud800\"",
     "\\u0000",
     "\u{feff}",
-    "\u{0}",
     "\u{202e}",
     "NextToken",
     "\"AccountId\":",
@@ -56,7 +43,7 @@ proptest! {
     #[test]
     fn fuzz_no_answer_makes_its_parser_panic_and_each_error_is_short(
         answer in prop::sample::select(ANSWERS.to_vec()),
-        edits in edits(PIECES),
+        edits in edits_of_json(PIECES),
     ) {
         let body = edited(answer.as_bytes(), &edits);
         let found = ends(|| {

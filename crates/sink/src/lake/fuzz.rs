@@ -1,31 +1,17 @@
 //! Documents that are damaged: one that cannot be read says nothing, and is in nobody's way.
 
 use super::{Collection, Lake};
-use crate::mutate::{edited, edits, ends};
+use crate::mutate::{edited, edits_of_json, ends};
 use crate::{Compression, LakeLocation};
 use bytes::Bytes;
 use compline_model::{AggregatorId, Table};
 use proptest::prelude::*;
 
-const PIECES: &[&str] = &[
-    "{",
-    "}",
-    "[",
-    "\"",
-    "null",
-    "-1",
-    "1e999",
-    "18446744073709551616",
-    "9999-12-31",
-    "0000-00-00",
-    "\u{0}",
-    "\\ud800",
-    "é",
-];
+const PIECES: &[&str] = &["9999-12-31", "0000-00-00", "é"];
 
 proptest! {
     #[test]
-    fn fuzz_no_document_of_the_lakes_own_makes_reading_it_fail(edits in edits(PIECES)) {
+    fn fuzz_no_document_of_the_lakes_own_makes_reading_it_fail(edits in edits_of_json(PIECES)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let read = async {
             let folder = tempfile::tempdir().expect("a folder");

@@ -24,6 +24,7 @@ mod notify;
 mod plan;
 mod policy;
 mod populations;
+mod report;
 mod retention;
 mod run;
 mod s3;

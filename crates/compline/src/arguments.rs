@@ -6,7 +6,7 @@ use crate::history::Span;
 use crate::log::LogFormat;
 use crate::settings::Settings;
 use anyhow::anyhow;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use compline_model::{AggregatorId, SnapshotDate};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -93,6 +93,11 @@ pub(crate) enum Command {
     Catalog(CatalogArguments),
     /// Say what every table and column means.
     Schema(SchemaArguments),
+    /// Write a report: how compliant the organization is, what changed, and what is not seen.
+    ///
+    /// One HTML file that needs no network and no script to be read, or the same figures as JSON, CSV or Markdown. Everything is
+    /// read from the lake.
+    Report(ReportArguments),
     /// Serve AWS Config's side of the wire, with a made-up organization.
     ///
     /// Point any client at it: AWS_ENDPOINT_URL_CONFIG_SERVICE=http://127.0.0.1:4599 for boto3 and the AWS CLI. `/` answers
@@ -244,6 +249,40 @@ pub(crate) struct StatusArguments {
     /// Print it as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArguments {
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArguments,
+    /// The day it is about, today (UTC) unless given: of each aggregator the last snapshot until then.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub(crate) date: Option<SnapshotDate>,
+    /// How many days back its histories go: those of `[report]`, or 90, unless given.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=400))]
+    pub(crate) days: Option<u32>,
+    /// What is written.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = ReportFormat::Html)]
+    pub(crate) format: ReportFormat,
+    /// The file to write, - for stdout; report.html unless given, and stdout for another format.
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) output: Option<PathBuf>,
+    /// A CSV file with the names of accounts, such as AWS Organizations exports: columns for id and name.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) account_names: Option<PathBuf>,
+}
+
+/// The form of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// One file for a browser.
+    Html,
+    /// The figures as a document.
+    Json,
+    /// A row for every region, pack group and account.
+    Csv,
+    /// The main tables, for an issue or a wiki.
+    Markdown,
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ mod history;
 mod import;
 mod maintain;
 mod plan;
+mod report;
 mod run;
 mod schema;
 mod simulate;
@@ -31,6 +32,7 @@ pub(crate) async fn perform(command: Command, clock: Clock) -> Result<Ending, Fa
         Command::Demo(arguments) => demo::demo(arguments, clock).await,
         Command::Import(arguments) => import::import(arguments, clock).await,
         Command::Plan(arguments) => plan::plan(&arguments, clock).await,
+        Command::Report(arguments) => report::report(&arguments, clock).await,
         Command::Run(arguments) => run::run(arguments, clock).await,
         Command::Trends(arguments) => trends::trends(&arguments, clock).await,
         Command::History(arguments) => history::history(&arguments, clock).await,

@@ -10,6 +10,7 @@ mod document;
 mod lake;
 mod notify;
 mod pipeline;
+mod report;
 mod text;
 mod value;
 
@@ -23,6 +24,7 @@ use compline_transformer::RowFilter;
 use document::{Document, Problem};
 pub(crate) use notify::NotifySettings;
 use pipeline::{Pipeline, check_version};
+pub(crate) use report::REPORT_DAYS;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -60,6 +62,8 @@ pub(crate) struct Settings {
     pub(crate) all_ids: Vec<AggregatorId>,
     /// Who is told what became of a day, if anybody.
     pub(crate) notify: Option<NotifySettings>,
+    /// The report that each run writes beside the tables, if it is wanted.
+    pub(crate) report: Option<ReportSettings>,
     /// The share of rows, accounts or regions that a day may lose against the last one, 0 to 1.
     pub(crate) max_loss: f64,
     pub(crate) reconcile: Reconcile,
@@ -83,6 +87,17 @@ pub(crate) struct MetricsSettings {
     pub(crate) textfile: Option<PathBuf>,
     /// The namespace of CloudWatch's embedded metric format on stdout, if it is wanted.
     pub(crate) emf_namespace: Option<String>,
+}
+
+/// `[report]`: the report that each run writes beside the tables.
+#[derive(Debug, Clone)]
+pub(crate) struct ReportSettings {
+    /// How many days back its histories go.
+    pub(crate) days: u32,
+    /// The file that has the names of accounts, if any.
+    pub(crate) account_names: Option<PathBuf>,
+    /// Where people read the reports, without a slash at its end: for links in notifications.
+    pub(crate) url: Option<String>,
 }
 
 /// `[maintain]`: what is retained for how long, and in which form.

@@ -92,6 +92,8 @@ pub struct Message {
     pub changes: BTreeMap<String, u64>,
     /// The packs that are named.
     pub packs: Vec<Packs>,
+    /// Where the day's report is, if people can read it: a URL of nothing but letters, digits and -._~:/%.
+    pub report_url: Option<String>,
 }
 
 impl Message {
@@ -110,6 +112,9 @@ impl Message {
             "changes": self.changes,
             "text": text::plain(self),
         });
+        if let Some(url) = &self.report_url {
+            document["report_url"] = json!(url);
+        }
         for packs in &self.packs {
             let first = packs.first.iter().map(|pack| {
                 json!({
@@ -161,6 +166,7 @@ pub(crate) mod tests {
                 Packs { change: "regressed", count: 2, first: vec![pack("000000000001")] },
                 Packs { change: "remediated", count: 1, first: vec![pack("000000000002")] },
             ],
+            report_url: None,
         }
     }
 
@@ -194,6 +200,16 @@ pub(crate) mod tests {
         assert_eq!(document["changes"], json!({"regressed": 2, "remediated": 1}));
         assert_eq!(document["regressed"]["count"], 2);
         assert_eq!(document["regressed"]["first"][0]["account_id"], "000000000001");
+    }
+
+    #[test]
+    fn a_report_is_linked_as_it_is_in_every_form() {
+        let url = "https://reports.example/a_b/2026-03-01.html";
+        let message = Message { report_url: Some(url.to_owned()), ..message() };
+        assert_eq!(message.document()["report_url"], url);
+        for text in [text::plain(&message), text::slack(&message), text::markdown(&message)] {
+            assert!(text.ends_with(&format!("\nreport {url}")), "{text}");
+        }
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub(crate) fn lines(message: &Message, escaped: impl Fn(&str) -> String) -> Vec<
         }
     }
     lines.push(format!("lake {}, run {}", escaped(&message.lake), escaped(&message.run_id.to_string())));
+    // As it is, or it would be no link.
+    lines.extend(message.report_url.as_ref().map(|url| format!("report {url}")));
     lines
 }
 

@@ -4,6 +4,7 @@ mod checkpoints;
 mod inventory;
 mod journal;
 mod months;
+mod reports;
 mod retention;
 mod runs;
 mod snapshot;
@@ -16,6 +17,7 @@ pub use checkpoints::Collection;
 pub use inventory::{Inventory, Object, OfDay, Unexpected};
 pub use journal::JournalEntry;
 pub use months::{Month, MonthPlan};
+pub use reports::{ReportFile, SeenReport};
 pub use snapshot::Place;
 pub use verified::Verification;
 

@@ -20,7 +20,7 @@ pub use catalog::{
 pub use error::{SinkError, SinkErrorKind};
 pub use lake::{
     Collection, Committed, Inventory, JournalEntry, Lake, Month, MonthPlan, Object, OfDay, Partition, Partitions,
-    Place, READ_CONCURRENCY, Stored, Unexpected, Verification,
+    Place, READ_CONCURRENCY, ReportFile, SeenReport, Stored, Unexpected, Verification,
 };
 pub use month_file::MonthDays;
 pub use parquet_file::Compression;

@@ -11,12 +11,13 @@ use crate::log::log_to_stderr;
 use crate::nightly::{Report, RunRequest, Source, nightly};
 use crate::print_done;
 use crate::progress::Progress;
+use crate::report;
 use crate::session::{Access, Clock, Ended, Opening, Session, session};
-use crate::settings::{Settings, lake_name};
+use crate::settings::{ReportSettings, Settings, lake_name};
 use anyhow::{Context, anyhow};
 use compline_model::SnapshotDate;
 use compline_simulator::{Faults, Simulator};
-use compline_sink::LakeLocation;
+use compline_sink::{LakeLocation, ReportFile};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,7 @@ pub(super) async fn demo(arguments: DemoArguments, clock: Clock) -> Result<Endin
         .map_err(Failure::Run)?;
     let mut settings = Settings::parse("the demo's pipeline", PIPELINE, None).map_err(Failure::Run)?;
     settings.lake = LakeLocation::Folder(arguments.lake.clone());
+    settings.report = Some(ReportSettings { days: arguments.days, account_names: None, url: None });
     settings.fetch.endpoint_url = Some(format!("{}/{{date}}", simulator.url()));
 
     match session(opening(&settings, Access::Read, clock), async |session| others(session).await).await? {
@@ -58,7 +60,10 @@ pub(super) async fn demo(arguments: DemoArguments, clock: Clock) -> Result<Endin
     bar.finish_and_clear();
     let opening = opening(&settings, Access::Read, clock);
     let ended = session(opening, async |session: &Session<'_>| {
-        closing::closing(session.settings, &session.lake, &runs, started.elapsed()).await
+        Box::pin(report::publish(session, today)).await?;
+        let file = arguments.lake.join(ReportFile::Latest.key());
+        let closing = closing::closing(session.settings, &session.lake, &runs, started.elapsed()).await?;
+        anyhow::Ok(format!("{closing}\nthe report is in {}: open it in a browser\n", file.display()))
     });
     ended.await?.then(|text| {
         print_done(&text);

@@ -6,6 +6,7 @@ use crate::failure::{Ending, Failure};
 use crate::log::{self, log_work};
 use crate::nightly::{Notifying, Report, RunRequest, Source, nightly};
 use crate::progress::Progress;
+use crate::report;
 use crate::session::{Access, Clock, Opening, Session, session};
 use crate::settings::{Settings, lake_name};
 use crate::{metrics, print_done, summary};
@@ -65,6 +66,7 @@ pub(super) async fn perform(
     let when_stopped = "no partition is half written; run again to resume the day from its checkpoints";
     let ended = session(Opening { settings, command, access, clock, progress, when_stopped }, async |session| {
         let report = Box::pin(work(session)).await?;
+        write_report(session, &report).await;
         Box::pin(metrics::publish(session, Some(&report), json)).await;
         Ok(report)
     });
@@ -74,6 +76,14 @@ pub(super) async fn perform(
         print_done(&told(&report, json)?);
         Ok(report.ending())
     })
+}
+
+/// The report of the run's day, where it is wanted. That there is none costs no day: it is warned of.
+async fn write_report(session: &Session<'_>, done: &Report) {
+    let Ok(date) = done.snapshot_date.parse() else { return };
+    if let Err(error) = Box::pin(report::publish(session, date)).await {
+        tracing::warn!(error = format!("{error:#}"), %date, "no report; `compline report FILE` writes one at any time");
+    }
 }
 
 /// The date of the snapshot, and where it comes from: of another day than today AWS Config does not know. A day that was

@@ -6,7 +6,7 @@
 use super::day::Day;
 use super::{RunRequest, Shared, Source};
 use crate::ledger::Outcome;
-use crate::settings::lake_name;
+use crate::settings::{Settings, lake_name};
 use crate::summary::counted;
 use arrow::array::{AsArray, RecordBatch};
 use bytes::Bytes;
@@ -125,7 +125,14 @@ fn message(shared: &Shared<'_>, id: &AggregatorId, kind: Kind, day: &Day) -> Mes
         reason,
         changes: changes.unwrap_or_default(),
         packs: if is_of_changes { day.news.clone() } else { Vec::new() },
+        report_url: report_url(shared.session.settings, date),
     }
+}
+
+/// Where the report of a day is read, once the run is done.
+fn report_url(settings: &Settings, date: SnapshotDate) -> Option<String> {
+    let url = settings.report.as_ref()?.url.as_ref()?;
+    Some(format!("{url}/{date}.html"))
 }
 
 fn title_of(news: &[Packs]) -> String {

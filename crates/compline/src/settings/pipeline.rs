@@ -5,6 +5,7 @@ use super::catalog::Catalog;
 use super::document::{Document, Problem};
 use super::lake::Lake;
 use super::notify::Notify;
+use super::report::Report;
 use super::text::{EndpointUrl, Namespace, TextFile};
 use super::value::{Percent, Rate, Section, Text, Whole};
 use super::{AggregatorSettings, KeepSettings, MetricsSettings, Reconcile, Settings};
@@ -35,6 +36,7 @@ pub(super) struct Pipeline {
     #[serde(default)]
     metrics: Section<Metrics>,
     notify: Option<Section<Notify>>,
+    report: Option<Section<Report>>,
 }
 
 /// Of each number: the least, the largest, the default.
@@ -106,6 +108,7 @@ impl Pipeline {
         let catalog = self.catalog.filter(|_| is_of_file);
         let catalog = catalog.map(|catalog| catalog.0.settings(document, &lake, ids.clone())).transpose()?;
         let notify = self.notify.map(|notify| notify.0.settings(document)).transpose()?.filter(|_| is_of_file);
+        let report = self.report.map(|report| report.0.settings()).filter(|_| is_of_file);
         self.maintain.0.warn(document, &mut warnings);
         let (fetch, check) = (self.fetch.0, self.check.0);
         Ok(Settings {
@@ -122,6 +125,7 @@ impl Pipeline {
             metrics: if is_of_file { self.metrics.0.into() } else { MetricsSettings::default() },
             all_ids: ids,
             notify,
+            report,
             max_loss: check.max_loss_percent.0,
             reconcile: check.reconcile.0,
             reconcile_tolerance: check.reconcile_tolerance_percent.0,

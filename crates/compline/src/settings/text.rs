@@ -106,6 +106,22 @@ text! {
 }
 
 text! {
+    /// Names of accounts, as AWS Organizations exports them.
+    CsvFile, "the path of a file that ends with .csv".to_owned(), |text| {
+        !text.contains(char::is_control) && text.len() > 4 && text.ends_with(".csv")
+    }
+}
+
+text! {
+    /// Where reports are read. What is told of it is told unescaped.
+    ReportsUrl, "a URL that starts with https:// or http:// and has letters, digits and -._~:/% alone".to_owned(), |text| {
+        let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:/%".contains(&byte));
+        let is_http = text.starts_with("https://") || text.starts_with("http://");
+        is_plain && is_http && url::Url::parse(text).is_ok_and(|url| url.has_host())
+    }
+}
+
+text! {
     /// A namespace of CloudWatch's metrics.
     Namespace, "1 to 255 letters, digits and _./#:-, and none of AWS's own, which begin with AWS/".to_owned(), |text| {
         is_of(text, 1, 255, "_./#:-") && !text.starts_with("AWS/") && !text.starts_with(':')

@@ -1,5 +1,6 @@
 //! Everything that is in a lake, each thing with what it is.
 
+use super::reports::is_report;
 use super::{Lake, Month, Partition};
 use crate::store::{Listed, OWN, Unfinished};
 use crate::{Layout, SinkError};
@@ -170,6 +171,9 @@ impl Inventory {
         }
         if let Some(month) = Month::of_key(&key) {
             self.months.insert(month, Object { bytes, modified });
+            return;
+        }
+        if is_report(&key) {
             return;
         }
         let age = now - modified;

@@ -67,6 +67,8 @@ macro_rules! stored_as {
             .key($store.full($key))
             .set_expected_bucket_owner(location.expected_bucket_owner.clone())
             .set_acl(location.acl.as_deref().map(Into::into))
+            // What a browser shows must say so; of any other the store's own guess is as good.
+            .set_content_type($key.ends_with(".html").then(|| "text/html; charset=utf-8".to_owned()))
             .set_storage_class(location.storage_class.as_deref().filter(|_| lasting).map(Into::into))
             .set_tagging(location.tagging().filter(|_| lasting))
             .set_server_side_encryption(encryption.algorithm)

@@ -1,0 +1,73 @@
+//! `compline report`.
+
+use crate::arguments::{ReportArguments, ReportFormat};
+use crate::failure::{Ending, Failure};
+use crate::log::log_to_stderr;
+use crate::report::{AccountNames, ReportRequest, figures};
+use crate::session::{Clock, Opening, Session, session};
+use crate::settings::REPORT_DAYS;
+use crate::{print, print_done};
+use anyhow::{Context, anyhow};
+use compline_report::Figures;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+pub(super) async fn report(arguments: &ReportArguments, clock: Clock) -> Result<Ending, Failure> {
+    let progress = log_to_stderr("error");
+    let settings = arguments.pipeline.settings()?;
+    let wanted = settings.report.as_ref();
+    let today = super::day_of(clock());
+    let date = arguments.date.unwrap_or(today);
+    if date > today {
+        return Err(Failure::Usage(anyhow!("--date {date}: it is {today} (UTC), so nothing can be of that day yet")));
+    }
+    let days = arguments.days.or(wanted.map(|report| report.days)).unwrap_or(REPORT_DAYS);
+    let file = arguments.account_names.as_deref().or(wanted.and_then(|report| report.account_names.as_deref()));
+    let names = AccountNames::read(file).map_err(Failure::Usage)?;
+    let is_whole = !arguments.pipeline.is_partial();
+    let opening = Opening::to_read(&settings, "report", clock, progress);
+    let ended = session(opening, async |session: &Session<'_>| {
+        Box::pin(figures(session, &ReportRequest { date, days, names: &names, is_whole })).await
+    });
+    ended.await?.then(|figures| {
+        let text = text(&figures, arguments.format).map_err(Failure::Run)?;
+        let default = (arguments.format == ReportFormat::Html).then(|| PathBuf::from("report.html"));
+        match arguments.output.clone().or(default).filter(|path| path.as_os_str() != "-") {
+            None => print(&text)?,
+            Some(path) => {
+                write(&path, &text).map_err(Failure::Run)?;
+                print_done(&format!("the report of {date} is in {}\n", path.display()));
+            }
+        }
+        Ok(Ending::Done)
+    })
+}
+
+fn text(figures: &Figures, format: ReportFormat) -> anyhow::Result<String> {
+    Ok(match format {
+        ReportFormat::Html => figures.html()?,
+        ReportFormat::Json => figures.json()?,
+        ReportFormat::Csv => figures.csv()?,
+        ReportFormat::Markdown => figures.markdown(),
+    })
+}
+
+/// Writes a file at once, or leaves it as it was.
+pub(super) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    let doing = || format!("cannot write the report to {}", path.display());
+    // A device, such as /dev/stdout, is no file to be replaced.
+    if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        return std::fs::OpenOptions::new()
+            .write(true)
+            .open(path)
+            .and_then(|mut device| device.write_all(text.as_bytes()))
+            .with_context(doing);
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(<std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o644));
+    let mut temporary = builder.prefix(".compline").tempfile_in(folder).with_context(doing)?;
+    temporary.write_all(text.as_bytes()).with_context(doing)?;
+    temporary.persist(path).with_context(doing).map(drop)
+}

@@ -1,0 +1,231 @@
+//! The figures of a report, read from the lake: a few lists, the trends of the period, and what the last snapshot has.
+
+mod names;
+mod publish;
+mod rows;
+
+use crate::journal::{Journal, is_damage};
+use crate::ledger::Ledger;
+use crate::session::Session;
+use crate::settings::lake_name;
+use arrow::array::RecordBatch;
+use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
+use compline_report::{AggregatorFigures, FIGURES_VERSION, Figures, HeatMap, Listed};
+use compline_sink::{Partition, Partitions, READ_CONCURRENCY};
+use futures::{StreamExt, TryStreamExt, stream};
+pub(crate) use names::AccountNames;
+pub(crate) use publish::publish;
+use std::collections::BTreeSet;
+
+/// How far back remediated packs are listed, in days.
+const REMEDIATED_DAYS: u32 = 30;
+
+/// Which report.
+#[derive(Debug)]
+pub(crate) struct ReportRequest<'a> {
+    /// The day that it is about.
+    pub(crate) date: SnapshotDate,
+    /// How many days back its histories go.
+    pub(crate) days: u32,
+    /// What accounts are called.
+    pub(crate) names: &'a AccountNames,
+    /// Whether it has every aggregator of the lake, or those of the settings alone.
+    pub(crate) is_whole: bool,
+}
+
+/// The days of the tables that are looked at.
+struct Days {
+    snapshots: Partitions,
+    held: Partitions,
+}
+
+/// The figures of a report.
+///
+/// # Errors
+/// A store that does not answer. What is damaged is named in the figures.
+pub(crate) async fn figures(session: &Session<'_>, request: &ReportRequest<'_>) -> anyhow::Result<Figures> {
+    let ReportRequest { date, days, is_whole, .. } = *request;
+    let (lake, dataset) = (&session.lake, &Dataset::PACKS);
+    // All days: whether there was one before the period tells a gap from a lake that began later.
+    let mut snapshots = lake.partitions(dataset.facts).await?;
+    // Snapshots may be dropped, and their trends stay.
+    for (id, dates) in lake.partitions(dataset.trends).await? {
+        snapshots.entry(id).or_default().extend(dates);
+    }
+    let listed = Days { snapshots, held: lake.held_partitions(dataset.facts).await? };
+    let mut ids: BTreeSet<AggregatorId> = session.settings.ids().cloned().collect();
+    if is_whole {
+        ids.extend(listed.snapshots.keys().chain(listed.held.keys()).cloned());
+    }
+    let mut aggregators = Vec::new();
+    for id in ids {
+        aggregators.push(of_aggregator(session, request, &listed, &id).await?);
+    }
+    Ok(Figures {
+        version: FIGURES_VERSION,
+        program: format!("compline {}", env!("CARGO_PKG_VERSION")),
+        lake: lake_name(&session.settings.lake),
+        date,
+        days,
+        from: date.minus_days(days - 1),
+        made_at: (session.clock)(),
+        aggregators,
+    })
+}
+
+/// Reads of one aggregator; what is damaged is noted and left out.
+struct Reader<'a> {
+    session: &'a Session<'a>,
+    id: &'a AggregatorId,
+    unread: Vec<String>,
+}
+
+impl Reader<'_> {
+    async fn rows(
+        &mut self,
+        table: Table,
+        date: SnapshotDate,
+        columns: &'static [&'static str],
+    ) -> anyhow::Result<Option<RecordBatch>> {
+        Ok(self.of_days(table, &[date], columns).await?.pop().map(|(_, rows)| rows))
+    }
+
+    /// The rows of days, in their order; days without the table are left out.
+    async fn of_days(
+        &mut self,
+        table: Table,
+        dates: &[SnapshotDate],
+        columns: &'static [&'static str],
+    ) -> anyhow::Result<Vec<(SnapshotDate, RecordBatch)>> {
+        let reads = dates.iter().map(async |date| {
+            let partition = Partition { table, date: *date, aggregator: self.id.clone() };
+            match self.session.lake.read(&partition, Some(columns)).await {
+                Err(error) if error.is_damage() => anyhow::Ok((*date, Err(error.to_string()))),
+                rows => Ok((*date, Ok(rows?))),
+            }
+        });
+        let read: Vec<_> = stream::iter(reads).buffered(READ_CONCURRENCY).try_collect().await?;
+        let mut found = Vec::new();
+        for (date, rows) in read {
+            match rows {
+                Ok(rows) => found.extend(rows.map(|rows| (date, rows))),
+                Err(error) => self.unread.push(error),
+            }
+        }
+        Ok(found)
+    }
+
+    async fn ledger(&mut self, date: SnapshotDate) -> anyhow::Result<Ledger> {
+        match Ledger::read(&self.session.lake, self.id, date).await {
+            Err(error) if is_damage(&error) => {
+                self.unread.push(format!("{error:#}"));
+                Ok(Ledger::default())
+            }
+            ledger => ledger,
+        }
+    }
+}
+
+async fn of_aggregator(
+    session: &Session<'_>,
+    request: &ReportRequest<'_>,
+    listed: &Days,
+    id: &AggregatorId,
+) -> anyhow::Result<AggregatorFigures> {
+    let (date, from) = (request.date, request.date.minus_days(request.days - 1));
+    let dataset = &Dataset::PACKS;
+    let mut reader = Reader { session, id, unread: Vec::new() };
+    let none = BTreeSet::new();
+    let days = listed.snapshots.get(id).unwrap_or(&none);
+    let mut held = Vec::new();
+    for date in listed.held.get(id).unwrap_or(&none).range(from..=date) {
+        if reader.ledger(*date).await?.held().is_some() {
+            held.push(*date);
+        }
+    }
+    let last = days.range(..=date).next_back().copied();
+    let mut figures = AggregatorFigures {
+        aggregator: id.to_string(),
+        snapshot_date: last,
+        days_old: last.map(|last| days_between(last, date)),
+        is_facts_only: false,
+        held,
+        gaps: gaps(days, from, date),
+        trends_out_of_date_from: Journal::peek(&session.lake, id).await?.trends_from,
+        unread: Vec::new(),
+        total: None,
+        regions: Vec::new(),
+        pack_groups: Vec::new(),
+        accounts: Vec::new(),
+        heat_map: None,
+        regressed: Listed { count: 0, first: Vec::new() },
+        open_regressions: None,
+        remediated: Listed { count: 0, first: Vec::new() },
+        sources: None,
+    };
+    if let Some(last) = last {
+        figures.is_facts_only = reader.ledger(last).await?.has_no(dataset.trends);
+        of_trends(&mut figures, &mut reader, request, days, last).await?;
+        of_changes(&mut figures, &mut reader, request, days, last).await?;
+        if let Some(states) = reader.rows(dataset.status, last, rows::STATE_COLUMNS).await? {
+            let order: Vec<&str> = figures.accounts.iter().map(|line| line.value.as_str()).collect();
+            let heat_map: HeatMap = rows::heat_map(&states, &order, request.names);
+            figures.heat_map = Some(heat_map);
+            figures.open_regressions = Some(rows::open_regressions(&states, request.names));
+        }
+        let sources = reader.rows(dataset.sources, last, rows::SOURCE_COLUMNS).await?;
+        figures.sources = sources.map(|sources| rows::sources(&sources, request.names));
+    }
+    figures.unread = reader.unread;
+    Ok(figures)
+}
+
+/// How the dimensions stand, and how they did in the period.
+async fn of_trends(
+    figures: &mut AggregatorFigures,
+    reader: &mut Reader<'_>,
+    request: &ReportRequest<'_>,
+    days: &BTreeSet<SnapshotDate>,
+    last: SnapshotDate,
+) -> anyhow::Result<()> {
+    let from = request.date.minus_days(request.days - 1);
+    let table = Dataset::PACKS.trends;
+    let Some(trends) = reader.rows(table, last, rows::TREND_COLUMNS).await? else { return Ok(()) };
+    let mut lines = rows::Lines::new(&trends, request.names);
+    let dates: Vec<SnapshotDate> = days.range(from.min(last)..=last).copied().filter(|date| *date >= from).collect();
+    for (date, rows) in reader.of_days(table, &dates, rows::HISTORY_COLUMNS).await? {
+        lines.add_day(days_between(from, date), date, &rows);
+    }
+    lines.into(figures);
+    Ok(())
+}
+
+/// What regressed with the last snapshot, and what was remediated in the days before.
+async fn of_changes(
+    figures: &mut AggregatorFigures,
+    reader: &mut Reader<'_>,
+    request: &ReportRequest<'_>,
+    days: &BTreeSet<SnapshotDate>,
+    last: SnapshotDate,
+) -> anyhow::Result<()> {
+    let dates: Vec<SnapshotDate> = days.range(last.minus_days(REMEDIATED_DAYS - 1)..=last).copied().collect();
+    let changes = reader.of_days(Dataset::PACKS.changes, &dates, rows::CHANGE_COLUMNS).await?;
+    for (date, rows) in changes.into_iter().rev() {
+        if date == last {
+            rows::add_changes(&mut figures.regressed, &rows, "regressed", date, request.names);
+        }
+        rows::add_changes(&mut figures.remediated, &rows, "remediated", date, request.names);
+    }
+    Ok(())
+}
+
+fn days_between(from: SnapshotDate, to: SnapshotDate) -> u32 {
+    u32::try_from((to.day() - from.day()).num_days()).unwrap_or_default()
+}
+
+/// The days of the period before the last one that are not there, after the first day that is.
+fn gaps(there: &BTreeSet<SnapshotDate>, from: SnapshotDate, to: SnapshotDate) -> Vec<SnapshotDate> {
+    let Some(first) = there.first() else { return Vec::new() };
+    let days = std::iter::successors(Some(from.max(*first)), |date| Some(date.next()));
+    days.take_while(|date| *date < to).filter(|date| !there.contains(date)).collect()
+}

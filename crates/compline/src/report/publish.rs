@@ -1,0 +1,46 @@
+//! The reports beside the tables: that of the day, and the latest.
+
+use super::{AccountNames, ReportRequest, figures};
+use crate::session::Session;
+use anyhow::bail;
+use bytes::Bytes;
+use compline_model::{Dataset, SnapshotDate};
+use compline_sink::ReportFile;
+
+/// How often a report is made again because another run replaced it meanwhile.
+const MAX_ATTEMPTS: u32 = 5;
+
+/// Writes the reports of a day that a run was about, where the settings want them.
+///
+/// # Errors
+/// A lake that does not answer, or does not take them: it costs no day.
+pub(crate) async fn publish(session: &Session<'_>, date: SnapshotDate) -> anyhow::Result<()> {
+    let Some(settings) = &session.settings.report else { return Ok(()) };
+    let names = AccountNames::read(settings.account_names.as_deref()).unwrap_or_else(|error| {
+        tracing::warn!(error = format!("{error:#}"), "the report has no names of accounts");
+        AccountNames::default()
+    });
+    let days = session.lake.partitions(Dataset::PACKS.facts).await?;
+    let last = days.values().filter_map(|dates| dates.last()).max().copied().unwrap_or(date).max(date);
+    write(session, ReportFile::Of(date), date, settings.days, &names).await?;
+    write(session, ReportFile::Latest, last, settings.days, &names).await
+}
+
+async fn write(
+    session: &Session<'_>,
+    file: ReportFile,
+    date: SnapshotDate,
+    days: u32,
+    names: &AccountNames,
+) -> anyhow::Result<()> {
+    for _ in 0..MAX_ATTEMPTS {
+        // Before the tables are read: a run that ends meanwhile knows more.
+        let seen = session.lake.seen_report(file).await?;
+        let request = ReportRequest { date, days, names, is_whole: true };
+        let html = figures(session, &request).await?.html()?;
+        if session.lake.replace_report(file, seen, Bytes::from(html)).await? {
+            return Ok(());
+        }
+    }
+    bail!("other runs replaced {} {MAX_ATTEMPTS} times while it was made", file.key())
+}

@@ -1,0 +1,28 @@
+//! `[report]`: the report that each run writes beside the tables.
+
+use super::ReportSettings;
+use super::text::{CsvFile, ReportsUrl};
+use super::value::{Text, Whole};
+use serde::Deserialize;
+
+/// How many days back a report goes unless it is told.
+pub(crate) const REPORT_DAYS: u32 = 90;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Report {
+    #[serde(default)]
+    days: Whole<1, 400, REPORT_DAYS>,
+    account_names: Option<Text<CsvFile>>,
+    url: Option<Text<ReportsUrl>>,
+}
+
+impl Report {
+    pub(super) fn settings(self) -> ReportSettings {
+        ReportSettings {
+            days: self.days.0,
+            account_names: self.account_names.map(|path| path.0.0.into()),
+            url: self.url.map(|url| url.0.0.trim_end_matches('/').to_owned()),
+        }
+    }
+}

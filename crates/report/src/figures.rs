@@ -1,0 +1,283 @@
+//! What a report says, before it has a form.
+//!
+//! It is also what `--format json` prints: fields are added, and none is renamed or taken away within a version.
+
+use chrono::{DateTime, Utc};
+use compline_model::SnapshotDate;
+use serde::{Serialize, Serializer};
+
+/// The version of the document that `--format json` prints.
+pub const FIGURES_VERSION: u32 = 1;
+
+/// A report.
+#[derive(Debug, Clone, Serialize)]
+pub struct Figures {
+    /// [`FIGURES_VERSION`].
+    pub version: u32,
+    /// Name and version of the program.
+    pub program: String,
+    /// The lake, as the pipeline file names it.
+    pub lake: String,
+    /// The day that it is about.
+    #[serde(serialize_with = "date")]
+    pub date: SnapshotDate,
+    /// How many days back histories go, `date` included.
+    pub days: u32,
+    /// The first of those days.
+    #[serde(serialize_with = "date")]
+    pub from: SnapshotDate,
+    /// When it was made.
+    pub made_at: DateTime<Utc>,
+    /// One for each aggregator that the lake or the pipeline file has, in order of their ids.
+    pub aggregators: Vec<AggregatorFigures>,
+}
+
+/// What there is to say of an aggregator.
+#[derive(Debug, Clone, Serialize)]
+pub struct AggregatorFigures {
+    /// Its id.
+    pub aggregator: String,
+    /// The last day at or before the report's that has a snapshot; all that follows is of this day.
+    #[serde(serialize_with = "maybe_date")]
+    pub snapshot_date: Option<SnapshotDate>,
+    /// Days from that day to the report's.
+    pub days_old: Option<u32>,
+    /// Whether the day is facts only: its packs depend on their compliance type, and it has no trends.
+    pub is_facts_only: bool,
+    /// Days of the period, in order, that wait to be accepted or rejected.
+    #[serde(serialize_with = "dates")]
+    pub held: Vec<SnapshotDate>,
+    /// Days of the period before the report's, in order, without a snapshot, after the first that there is. Held days are among them.
+    #[serde(serialize_with = "dates")]
+    pub gaps: Vec<SnapshotDate>,
+    /// The first day whose trends are out of date.
+    #[serde(serialize_with = "maybe_date")]
+    pub trends_out_of_date_from: Option<SnapshotDate>,
+    /// What could not be read, in words.
+    pub unread: Vec<String>,
+    /// The whole aggregator. None where there is no snapshot or it has no trends.
+    pub total: Option<Line>,
+    /// Of each region, the most packs first.
+    pub regions: Vec<Line>,
+    /// Of each pack group, the most packs first.
+    pub pack_groups: Vec<Line>,
+    /// Of each account, the worst first: by pack rate, then by non-compliant packs. They have no history.
+    pub accounts: Vec<Line>,
+    /// Rates of accounts by pack group; None where the states of the day are not there.
+    pub heat_map: Option<HeatMap>,
+    /// Packs that regressed since the previous snapshot.
+    pub regressed: Listed<Change>,
+    /// Packs that regressed at some time and are NON_COMPLIANT since, the longest first; None where the states of the day are not there.
+    pub open_regressions: Option<Listed<OpenPack>>,
+    /// Packs remediated in the 30 days that end with the snapshot, the last first.
+    pub remediated: Listed<Change>,
+    /// What the aggregator says of its sources; None where that day has no such list.
+    pub sources: Option<Sources>,
+}
+
+/// Some of many.
+#[derive(Debug, Clone, Serialize)]
+pub struct Listed<T> {
+    /// How many there are.
+    pub count: u64,
+    /// The first of them, [`MAX_LISTED`] at most.
+    pub first: Vec<T>,
+}
+
+/// How many of a list a report names.
+pub const MAX_LISTED: usize = 1000;
+
+/// How a dimension's value stands.
+#[derive(Debug, Clone, Serialize)]
+pub struct Line {
+    /// Aggregator id, region, pack group or account id.
+    pub value: String,
+    /// The account's name, if it is known.
+    pub name: Option<String>,
+    /// All packs.
+    pub packs: i32,
+    /// Those that are COMPLIANT.
+    pub compliant: i32,
+    /// Those that are NON_COMPLIANT.
+    pub non_compliant: i32,
+    /// Those that are INSUFFICIENT_DATA.
+    pub insufficient_data: i32,
+    /// Those with another compliance type, or none.
+    pub unknown: i32,
+    /// Compliant / (compliant + non-compliant) packs, 0..1.
+    pub pack_rate: Option<f64>,
+    /// Sum of compliant / sum of compliant and non-compliant rules, 0..1.
+    pub rule_rate: Option<f64>,
+    /// Change of the pack rate over 7 days, in 0..1.
+    pub pack_rate_change_7d: Option<f64>,
+    /// Change of the pack rate over 30 days.
+    pub pack_rate_change_30d: Option<f64>,
+    /// Change of the pack rate over 90 days.
+    pub pack_rate_change_90d: Option<f64>,
+    /// The snapshot that the next five are counted against; None on the first day.
+    #[serde(serialize_with = "maybe_date")]
+    pub previous_snapshot_date: Option<SnapshotDate>,
+    /// Packs never seen before.
+    pub added: Option<i32>,
+    /// Packs that are gone.
+    pub removed: Option<i32>,
+    /// Packs that came back.
+    pub reappeared: Option<i32>,
+    /// Packs that went from COMPLIANT to NON_COMPLIANT.
+    pub regressed: Option<i32>,
+    /// Packs that went from NON_COMPLIANT to COMPLIANT.
+    pub remediated: Option<i32>,
+    /// Median of the days that NON_COMPLIANT packs have been so.
+    pub open_median_days: Option<f64>,
+    /// Maximum of those days.
+    pub open_max_days: Option<i32>,
+    /// Packs remediated in 30 days.
+    pub remediations_30d: i64,
+    /// Mean days those had been NON_COMPLIANT.
+    pub mean_days_to_remediate_30d: Option<f64>,
+    /// Mean days of those of 90 days.
+    pub mean_days_to_remediate_90d: Option<f64>,
+    /// Its days in the period that have trends, in order: a day that is not there is a gap.
+    pub history: Vec<Point>,
+}
+
+/// A day of a history.
+#[derive(Debug, Clone, Serialize)]
+pub struct Point {
+    /// Days since the first day of the period: 0 is [`Figures::from`].
+    pub day: u32,
+    /// The day.
+    #[serde(serialize_with = "date")]
+    pub date: SnapshotDate,
+    /// The pack rate, None where it has no denominator.
+    pub pack_rate: Option<f64>,
+    /// The rule rate.
+    pub rule_rate: Option<f64>,
+    /// All packs.
+    pub packs: i32,
+}
+
+/// Pack rates of accounts by pack group.
+#[derive(Debug, Clone, Serialize)]
+pub struct HeatMap {
+    /// The groups, the most packs first, [`MAX_HEAT_GROUPS`] at most.
+    pub pack_groups: Vec<String>,
+    /// Groups that have no column.
+    pub pack_groups_omitted: u64,
+    /// The accounts, in the order of [`AggregatorFigures::accounts`], [`MAX_HEAT_ACCOUNTS`] at most.
+    pub accounts: Vec<HeatRow>,
+    /// Accounts that have no row.
+    pub accounts_omitted: u64,
+}
+
+/// Columns of a heat map.
+pub const MAX_HEAT_GROUPS: usize = 12;
+
+/// Rows of a heat map.
+pub const MAX_HEAT_ACCOUNTS: usize = 100;
+
+/// A row of a heat map.
+#[derive(Debug, Clone, Serialize)]
+pub struct HeatRow {
+    /// The account.
+    pub account_id: String,
+    /// Its name, if it is known.
+    pub name: Option<String>,
+    /// One for each group; None where the account has no pack of it.
+    pub cells: Vec<Option<HeatCell>>,
+}
+
+/// The packs of a group in an account.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct HeatCell {
+    /// All.
+    pub packs: u32,
+    /// Those that are COMPLIANT.
+    pub compliant: u32,
+    /// Those that are NON_COMPLIANT.
+    pub non_compliant: u32,
+    /// The pack rate, None where all are neither.
+    pub pack_rate: Option<f64>,
+}
+
+/// A pack's change.
+#[derive(Debug, Clone, Serialize)]
+pub struct Change {
+    /// The account.
+    pub account_id: String,
+    /// Its name, if it is known.
+    pub account_name: Option<String>,
+    /// The region.
+    pub aws_region: String,
+    /// The pack.
+    pub conformance_pack_name: String,
+    /// Its group.
+    pub pack_group: String,
+    /// The day on which it was seen.
+    #[serde(serialize_with = "date")]
+    pub date: SnapshotDate,
+    /// Days in the compliance type before: of a remediated pack its time to remediate.
+    pub days_in_previous_status: Option<i32>,
+}
+
+/// A pack that regressed and has not been COMPLIANT since.
+#[derive(Debug, Clone, Serialize)]
+pub struct OpenPack {
+    /// The account.
+    pub account_id: String,
+    /// Its name, if it is known.
+    pub account_name: Option<String>,
+    /// The region.
+    pub aws_region: String,
+    /// The pack.
+    pub conformance_pack_name: String,
+    /// Its group.
+    pub pack_group: String,
+    /// The first snapshot that had it NON_COMPLIANT.
+    #[serde(serialize_with = "date")]
+    pub status_since: SnapshotDate,
+    /// Days since then.
+    pub age_days: i32,
+}
+
+/// What an aggregator says of its sources, an account and region each.
+#[derive(Debug, Clone, Serialize)]
+pub struct Sources {
+    /// All.
+    pub count: u64,
+    /// Those that are SUCCEEDED.
+    pub succeeded: u64,
+    /// The others: FAILED, OUTDATED, or what else AWS Config says.
+    pub stale: Listed<StaleSource>,
+}
+
+/// A source whose data is older than the snapshot, or missing.
+#[derive(Debug, Clone, Serialize)]
+pub struct StaleSource {
+    /// Source account, or the organization's id.
+    pub source_id: String,
+    /// The account's name, if it is known.
+    pub account_name: Option<String>,
+    /// Source region.
+    pub aws_region: Option<String>,
+    /// FAILED or OUTDATED.
+    pub status: String,
+    /// When the aggregator last heard from it.
+    pub last_update_time: Option<DateTime<Utc>>,
+    /// Why the last update failed.
+    pub error_code: Option<String>,
+    /// The same in words.
+    pub error_message: Option<String>,
+}
+
+fn date<S: Serializer>(date: &SnapshotDate, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(date)
+}
+
+fn maybe_date<S: Serializer>(date: &Option<SnapshotDate>, serializer: S) -> Result<S::Ok, S::Error> {
+    date.map(|date| date.to_string()).serialize(serializer)
+}
+
+fn dates<S: Serializer>(dates: &[SnapshotDate], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(dates.iter().map(ToString::to_string))
+}

@@ -1,0 +1,173 @@
+//! The main tables as Markdown, for an issue or a wiki.
+
+use crate::figures::{AggregatorFigures, Change, Figures, Line, OpenPack};
+use crate::numbers::{count, days, percent, plural, points};
+use std::fmt::Write;
+
+/// How many rows a table has here.
+const MAX_ROWS: usize = 20;
+
+pub(crate) fn markdown(figures: &Figures) -> String {
+    let mut text = format!("# Conformance packs on {}\n\n{}\n", figures.date, code(&figures.lake));
+    if figures.aggregators.is_empty() {
+        text.push_str("\nThe lake has no aggregator.\n");
+    }
+    for aggregator in &figures.aggregators {
+        let _ = write!(text, "\n## {}\n\n", plain(&aggregator.aggregator));
+        of_aggregator(&mut text, aggregator);
+    }
+    text
+}
+
+fn of_aggregator(text: &mut String, of: &AggregatorFigures) {
+    let Some(date) = of.snapshot_date else {
+        text.push_str("No snapshot.\n");
+        return;
+    };
+    if let Some(total) = &of.total {
+        let _ = writeln!(
+            text,
+            "**{}** of packs compliant on {date} ({} of {}); 7 days {}, 30 days {}, 90 days {} percentage points.\n",
+            percent(total.pack_rate),
+            count(Some(total.compliant.into())),
+            plural((total.compliant + total.non_compliant).into(), "pack"),
+            points(total.pack_rate_change_7d),
+            points(total.pack_rate_change_30d),
+            points(total.pack_rate_change_90d)
+        );
+    } else {
+        let _ = writeln!(text, "The snapshot of {date} has no trends.\n");
+    }
+    for line in unseen(of) {
+        let _ = writeln!(text, "- {line}");
+    }
+    for (title, lines) in [("Regions", &of.regions), ("Pack groups", &of.pack_groups), ("Worst accounts", &of.accounts)]
+    {
+        lines_table(text, title, lines);
+    }
+    changes_table(text, "Regressed since the previous snapshot", &of.regressed.first, of.regressed.count);
+    if let Some(open) = &of.open_regressions {
+        open_table(text, &open.first, open.count);
+    }
+    changes_table(text, "Remediated in 30 days", &of.remediated.first, of.remediated.count);
+}
+
+/// What is not seen of an aggregator.
+fn unseen(of: &AggregatorFigures) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(old) = of.days_old.filter(|old| *old > 0) {
+        lines.push(format!("the last snapshot is {} old", days(Some(old.into()))));
+    }
+    if of.is_facts_only {
+        lines.push("facts only: the day has no trends".to_owned());
+    }
+    for (dates, what) in [(&of.held, "held"), (&of.gaps, "without a snapshot")] {
+        if !dates.is_empty() {
+            let shown: Vec<String> = dates.iter().take(MAX_ROWS).map(ToString::to_string).collect();
+            lines.push(format!("{} {what}: {}", plural(dates.len() as i64, "day"), shown.join(", ")));
+        }
+    }
+    if let Some(from) = of.trends_out_of_date_from {
+        lines.push(format!("trends are out of date from {from} on"));
+    }
+    if let Some(sources) = of.sources.as_ref().filter(|sources| sources.stale.count > 0) {
+        lines.push(format!("{} of {}", plural(sources.stale.count as i64, "stale source"), sources.count));
+    }
+    lines.extend(of.unread.iter().map(|what| format!("not read: {}", plain(what))));
+    lines
+}
+
+fn heading(text: &mut String, title: &str, shown: usize, all: u64) {
+    let of_all = if (shown as u64) < all { format!(" ({shown} of {all})") } else { String::new() };
+    let _ = write!(text, "\n### {title}{of_all}\n\n");
+}
+
+fn lines_table(text: &mut String, title: &str, lines: &[Line]) {
+    if lines.is_empty() {
+        return;
+    }
+    let shown = lines.len().min(MAX_ROWS);
+    heading(text, title, shown, lines.len() as u64);
+    text.push_str("| | packs | compliant | 30 days | regressed | remediated |\n|---|---:|---:|---:|---:|---:|\n");
+    for line in &lines[..shown] {
+        let name = line.name.as_ref().map(|name| format!("{} ", plain(name))).unwrap_or_default();
+        let changes = [line.regressed, line.remediated].map(|number| count(number.map(i64::from)));
+        let (packs, rate) = (count(Some(line.packs.into())), percent(line.pack_rate));
+        let (value, change) = (plain(&line.value), points(line.pack_rate_change_30d));
+        let _ = writeln!(text, "| {name}{value} | {packs} | {rate} | {change} | {} | {} |", changes[0], changes[1]);
+    }
+}
+
+fn changes_table(text: &mut String, title: &str, changes: &[Change], all: u64) {
+    if changes.is_empty() {
+        return;
+    }
+    let shown = changes.len().min(MAX_ROWS);
+    heading(text, title, shown, all);
+    text.push_str("| pack | account | region | day | after |\n|---|---|---|---|---:|\n");
+    for change in &changes[..shown] {
+        let after = days(change.days_in_previous_status.map(f64::from));
+        let (pack, region) = (plain(&change.conformance_pack_name), plain(&change.aws_region));
+        let account = account(&change.account_id, change.account_name.as_ref());
+        let _ = writeln!(text, "| {pack} | {account} | {region} | {} | {after} |", change.date);
+    }
+}
+
+fn open_table(text: &mut String, open: &[OpenPack], all: u64) {
+    if open.is_empty() {
+        return;
+    }
+    let shown = open.len().min(MAX_ROWS);
+    heading(text, "Open regressions", shown, all);
+    text.push_str("| pack | account | region | since | age |\n|---|---|---|---|---:|\n");
+    for pack in &open[..shown] {
+        let account = account(&pack.account_id, pack.account_name.as_ref());
+        let (name, region) = (plain(&pack.conformance_pack_name), plain(&pack.aws_region));
+        let age = days(Some(pack.age_days.into()));
+        let _ = writeln!(text, "| {name} | {account} | {region} | {} | {age} |", pack.status_since);
+    }
+}
+
+fn account(id: &str, name: Option<&String>) -> String {
+    name.map_or_else(|| plain(id), |name| format!("{} {}", plain(name), plain(id)))
+}
+
+/// Text that is nothing but text where Markdown is read: no markup, no line, no cell of its own.
+fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '<' => plain.push_str("&lt;"),
+            '>' => plain.push_str("&gt;"),
+            '&' => plain.push_str("&amp;"),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '(' | ')' | '#' | '!' | '|' | '~' | '$' => {
+                plain.push('\\');
+                plain.push(letter);
+            }
+            // A mention or a link that the reader's tool would make of it.
+            '@' => plain.push_str("&#64;"),
+            ':' => plain.push_str("&#58;"),
+            letter if letter.is_control() => plain.push(' '),
+            letter => plain.push(letter),
+        }
+    }
+    plain
+}
+
+/// Text as code, which nothing in it ends.
+fn code(text: &str) -> String {
+    let text: String =
+        text.chars().map(|letter| if letter.is_control() || letter == '`' { ' ' } else { letter }).collect();
+    format!("`{text}`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_never_markup() {
+        assert_eq!(plain("<b>|`x`\n[a](javascript:b)"), "&lt;b&gt;\\|\\`x\\` \\[a\\]\\(javascript&#58;b\\)");
+        assert_eq!(code("s3://a`b"), "`s3://a b`");
+    }
+}

@@ -1,0 +1,118 @@
+//! `compline report` and `[report]`: what a lake says to people.
+
+use crate::support::{Ended, Scene, run};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn figures(scene: &Scene, pipeline: &str, more: &[&str]) -> serde_json::Value {
+    let ended = run(scene.command(&[&["report", pipeline, "--format", "json"], more].concat()));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    serde_json::from_str(&ended.stdout).expect("JSON")
+}
+
+/// A lake that has these days of March 2026.
+fn lake(days: &[u32], settings: &str) -> (Scene, PathBuf) {
+    let scene = Scene::of_accounts(12);
+    let pipeline = scene.org_pipeline("lake", "", "");
+    let text = fs::read_to_string(&pipeline).expect("read");
+    fs::write(&pipeline, format!("{text}\n{settings}\n")).expect("written");
+    days.iter().for_each(|day| drop(scene.night(&pipeline, &format!("2026-03-{day:02}"))));
+    (scene, pipeline)
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+#[test]
+fn gaps_are_gaps_and_an_older_snapshot_is_said_to_be_so() {
+    let (scene, pipeline) = lake(&[1, 2, 4], "");
+    let pipeline = shown(&pipeline);
+    let found = figures(&scene, &pipeline, &["--date", "2026-03-06", "--days", "30"]);
+    let org = &found["aggregators"][0];
+    assert_eq!((&org["snapshot_date"], &org["days_old"]), (&"2026-03-04".into(), &2.into()));
+    assert_eq!(org["gaps"], serde_json::json!(["2026-03-03", "2026-03-05"]));
+    let history = org["total"]["history"].as_array().expect("a history");
+    let dates: Vec<&str> = history.iter().filter_map(|point| point["date"].as_str()).collect();
+    assert_eq!(dates, ["2026-03-01", "2026-03-02", "2026-03-04"]);
+    // Of an earlier day nothing later is told.
+    let found = figures(&scene, &pipeline, &["--date", "2026-03-01"]);
+    let org = &found["aggregators"][0];
+    assert_eq!((&org["snapshot_date"], &org["total"]["previous_snapshot_date"]), (&"2026-03-01".into(), &().into()));
+}
+
+#[test]
+fn an_empty_lake_has_a_report_that_says_so() {
+    let (scene, pipeline) = lake(&[], "");
+    let pipeline = shown(&pipeline);
+    let found = figures(&scene, &pipeline, &[]);
+    assert!(found["aggregators"][0]["snapshot_date"].is_null(), "{found}");
+    let ended = run(scene.command(&["report", &pipeline, "-o", "empty.html"]));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(fs::read_to_string(scene.path("empty.html")).expect("read").contains("No snapshot"));
+}
+
+#[test]
+fn a_damaged_file_costs_its_own_part_of_the_report_and_is_named() {
+    let (scene, pipeline) = lake(&[1, 2, 3], "");
+    let pipeline = shown(&pipeline);
+    let file = |table: &str, day: u32| {
+        scene.path(&format!("lake/{table}/snapshot_date=2026-03-{day:02}/aggregator=org/data.parquet"))
+    };
+    fs::write(file("compliance_trends", 2), b"PAR1 is not all").expect("written");
+    fs::write(file("pack_status", 3), b"").expect("written");
+    let found = figures(&scene, &pipeline, &["--date", "2026-03-03"]);
+    let org = &found["aggregators"][0];
+    assert_eq!(org["unread"].as_array().map(Vec::len), Some(2), "{org}");
+    assert_eq!(org["total"]["history"].as_array().map(Vec::len), Some(2));
+    assert!(org["heat_map"].is_null() && org["total"]["packs"].as_i64() > Some(0), "{org}");
+}
+
+#[test]
+fn each_run_leaves_the_report_of_its_day_and_the_latest_is_of_the_last_day() {
+    let (scene, pipeline) = lake(&[1, 2], "[report]\ndays = 30\n");
+    let read = |name: &str| fs::read_to_string(scene.path(&format!("lake/reports/{name}.html"))).expect("a report");
+    assert!(read("2026-03-01").contains("2026-03-01") && !read("2026-03-01").contains("2026-03-02"));
+    assert!(read("latest").contains("2026-03-02"));
+    // A run of an earlier day changes what the later one is compared with, and the latest stays that of the last.
+    scene.night(&pipeline, "2026-03-01");
+    assert!(read("latest").contains("2026-03-02"));
+    let ended = run(scene.command(&["verify", &shown(&pipeline)]));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(!ended.stdout.contains("reports/"), "{ended:?}");
+}
+
+#[test]
+fn a_report_that_cannot_be_written_costs_no_day() {
+    let (scene, pipeline) = lake(&[1], "[report]\naccount_names = \"none.csv\"\n");
+    fs::remove_dir_all(scene.path("lake/reports")).expect("removed");
+    fs::write(scene.path("lake/reports"), b"in the way").expect("written");
+    let Ended { code, stderr, .. } = run(scene.command(&["run", &shown(&pipeline), "--date", "2026-03-02"]));
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stderr.contains("no report") && stderr.contains("none.csv"), "{stderr}");
+    assert!(scene.path("lake/pack_compliance/snapshot_date=2026-03-02").is_dir());
+}
+
+#[test]
+fn accounts_have_the_names_of_a_file_and_a_hostile_one_is_never_markup() {
+    let (scene, pipeline) = lake(&[1], "");
+    let pipeline = shown(&pipeline);
+    let args = ["--date", "2026-03-01"];
+    let account = figures(&scene, &pipeline, &args)["aggregators"][0]["accounts"][0]["value"].clone();
+    let account = account.as_str().expect("an account");
+    let names = format!("Account ID,Name\n{},<img src=x onerror=alert(1)>\n", account.trim_start_matches('0'));
+    fs::write(scene.path("names.csv"), names).expect("written");
+    let more = ["report", &pipeline, "--date", "2026-03-01", "--account-names", "names.csv", "-o", "-"];
+    let html = run(scene.command(&more));
+    assert_eq!(html.code, Some(0), "{html:?}");
+    assert!(html.stdout.contains("&lt;img src=x") && !html.stdout.contains("<img"), "{html:?}");
+    for (format, text) in
+        [("csv", "\"<img src=x onerror=alert(1)>\""), ("markdown", "&lt;img src=x onerror=alert\\(1\\)&gt;")]
+    {
+        let ended = run(scene.command(&[&more[..6], &["--format", format]].concat()));
+        assert!(ended.stdout.contains(text.trim_matches('"')), "{format}: {ended:?}");
+    }
+    let ended = run(scene.command(&["report", &pipeline, "--account-names", "absent.csv"]));
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stderr.contains("cannot read the names of accounts from absent.csv"), "{ended:?}");
+}

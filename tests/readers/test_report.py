@@ -1,0 +1,147 @@
+"""The report's figures are those that DuckDB computes of the tables, and a browser shows them as they are."""
+
+import csv
+import io
+import json
+import os
+import pathlib
+import subprocess
+
+import duckdb
+import pytest
+
+from conftest import COMPLINE
+
+BROWSER = pathlib.Path(__file__).parents[1] / "browser"
+PIPELINE = """version = 1
+[lake]
+url = "{lake}"
+[[aggregator]]
+id = "org"
+name = "org-aggregator"
+region = "eu-west-1"
+[[aggregator]]
+id = "security"
+name = "security-aggregator"
+region = "us-east-1"
+"""
+
+
+@pytest.fixture(scope="module")
+def pipeline(lake, tmp_path_factory):
+    file = tmp_path_factory.mktemp("report") / "pipeline.toml"
+    file.write_text(PIPELINE.format(lake=lake))
+    return file
+
+
+def report(pipeline, *more):
+    return subprocess.run([COMPLINE, "report", pipeline, "-o", "-", *more], check=True, timeout=60, capture_output=True, text=True).stdout
+
+
+@pytest.fixture(scope="module")
+def figures(pipeline):
+    return json.loads(report(pipeline, "--format", "json"))
+
+
+@pytest.fixture(scope="module")
+def tables(lake):
+    """DuckDB with the tables, and `last`, the last day."""
+    database = duckdb.connect()
+    for table in ("pack_compliance", "pack_changes", "source_status"):
+        database.execute(f"CREATE VIEW {table} AS SELECT * FROM read_parquet('{lake}/{table}/*/*/*.parquet', hive_partitioning = true)")
+    database.execute("CREATE VIEW last AS SELECT max(snapshot_date) AS day FROM pack_compliance")
+    return database
+
+
+COUNTS = """count(*), count(*) FILTER (compliance_type = 'COMPLIANT'), count(*) FILTER (compliance_type = 'NON_COMPLIANT'),
+    round(count(*) FILTER (compliance_type = 'COMPLIANT') / nullif(count(*) FILTER (compliance_type IN ('COMPLIANT', 'NON_COMPLIANT')), 0), 9)"""
+
+
+def counts(line):
+    rate = line["pack_rate"]
+    return (line["packs"], line["compliant"], line["non_compliant"], None if rate is None else round(rate, 9))
+
+
+def test_the_lines_are_what_the_facts_say(figures, tables):
+    assert [one["aggregator"] for one in figures["aggregators"]] == ["org", "security"]
+    for one in figures["aggregators"]:
+        for lines, column in (([one["total"]], "aggregator"), (one["regions"], "aws_region"), (one["pack_groups"], "pack_group"), (one["accounts"], "account_id")):
+            query = f"""SELECT {column}, {COUNTS} FROM pack_compliance, last
+                WHERE snapshot_date = day AND aggregator = '{one["aggregator"]}' GROUP BY 1"""
+            expected = {row[0]: row[1:] for row in tables.sql(query).fetchall()}
+            assert {line["value"]: counts(line) for line in lines} == expected != {}
+
+
+def test_the_history_is_the_rate_of_each_day(figures, tables):
+    for one in figures["aggregators"]:
+        query = f"""SELECT snapshot_date::VARCHAR, {COUNTS} FROM pack_compliance WHERE aggregator = '{one["aggregator"]}' GROUP BY 1 ORDER BY 1"""
+        expected = [(row[0], row[1], row[4]) for row in tables.sql(query).fetchall()]
+        assert [(point["date"], point["packs"], round(point["pack_rate"], 9)) for point in one["total"]["history"]] == expected
+        assert len(expected) == 30
+
+
+def test_the_heat_map_is_the_rate_of_account_and_group(figures, tables):
+    for one in figures["aggregators"]:
+        query = f"""SELECT account_id, pack_group, {COUNTS} FROM pack_compliance, last
+            WHERE snapshot_date = day AND aggregator = '{one["aggregator"]}' GROUP BY 1, 2"""
+        expected = {row[:2]: row[2:] for row in tables.sql(query).fetchall()}
+        heat_map = one["heat_map"]
+        assert len(heat_map["accounts"]) == min(100, len(one["accounts"]))
+        assert len(heat_map["accounts"]) + heat_map["accounts_omitted"] == len(one["accounts"])
+        for row in heat_map["accounts"]:
+            for group, cell in zip(heat_map["pack_groups"], row["cells"], strict=True):
+                assert (counts(cell) if cell else None) == expected.get((row["account_id"], group))
+
+
+def test_events_and_open_regressions_are_those_of_the_snapshots(figures, tables):
+    key = ("account_id", "aws_region", "conformance_pack_name")
+    for one in figures["aggregators"]:
+        of = f"aggregator = '{one['aggregator']}'"
+        regressed = tables.sql(f"SELECT {', '.join(key)} FROM pack_changes, last WHERE snapshot_date = day AND change = 'regressed' AND {of}").fetchall()
+        assert sorted(tuple(change[name] for name in key) for change in one["regressed"]["first"]) == sorted(regressed)
+        remediated = f"SELECT count(*), min(snapshot_date) FROM pack_changes, last WHERE snapshot_date > day - 30 AND change = 'remediated' AND {of}"
+        assert one["remediated"]["count"] == tables.sql(remediated).fetchone()[0] > 0
+        # Of the facts alone: the run of NON_COMPLIANT that a pack is in now, and whether it was COMPLIANT right before.
+        runs = f"""
+            WITH days AS (SELECT *, lag(compliance_type) OVER pack AS before FROM pack_compliance WHERE {of}
+                          WINDOW pack AS (PARTITION BY {', '.join(key)} ORDER BY snapshot_date)),
+            starts AS (SELECT *, max(CASE WHEN compliance_type IS DISTINCT FROM before THEN snapshot_date END) OVER
+                          (PARTITION BY {', '.join(key)} ORDER BY snapshot_date) AS since FROM days)
+            SELECT now.account_id, now.aws_region, now.conformance_pack_name, now.since::VARCHAR
+            FROM starts now JOIN last ON now.snapshot_date = day
+            JOIN starts start ON start.snapshot_date = now.since AND {' AND '.join(f'start.{name} = now.{name}' for name in key)}
+            WHERE now.compliance_type = 'NON_COMPLIANT' AND start.before = 'COMPLIANT'"""
+        expected = sorted(tables.sql(runs).fetchall())
+        assert one["open_regressions"]["count"] == len(expected) > 0
+        if len(expected) <= 1000:
+            found = [(*(pack[name] for name in key), pack["status_since"]) for pack in one["open_regressions"]["first"]]
+            assert sorted(found) == expected
+        ages = [pack["age_days"] for pack in one["open_regressions"]["first"]]
+        assert ages == sorted(ages, reverse=True)
+
+
+def test_the_sources_are_those_of_the_aggregator(figures, tables):
+    for one in figures["aggregators"]:
+        query = f"SELECT count(*), count(*) FILTER (status = 'SUCCEEDED') FROM source_status, last WHERE snapshot_date = day AND aggregator = '{one['aggregator']}'"
+        found = one["sources"]
+        assert (found["count"], found["succeeded"]) == tables.sql(query).fetchone()
+        assert found["stale"]["count"] == found["count"] - found["succeeded"]
+
+
+def test_csv_has_the_same_numbers(pipeline, figures):
+    rows = list(csv.DictReader(io.StringIO(report(pipeline, "--format", "csv"))))
+    lines = {(one["aggregator"], dimension, line["value"]): line for one in figures["aggregators"] for dimension, lines in
+             (("aggregator", [one["total"]]), ("region", one["regions"]), ("pack_group", one["pack_groups"]), ("account", one["accounts"])) for line in lines}
+    assert len(rows) == len(lines)
+    for row in rows:
+        line = lines[(row["aggregator"], row["dimension"], row["dimension_value"])]
+        assert int(row["packs_total"]) == line["packs"] and int(row["packs_non_compliant"]) == line["non_compliant"]
+        assert (float(row["pack_compliance_rate"]) if row["pack_compliance_rate"] else None) == line["pack_rate"]
+
+
+def test_a_browser_shows_it_without_error_overflow_or_barrier(pipeline, tmp_path):
+    """Light, dark, 360 px, print, without script, and axe-core: see tests/browser."""
+    (tmp_path / "demo.html").write_text(report(pipeline))
+    subprocess.run(["npm", "ci", "--silent", "--no-audit", "--no-fund"], cwd=BROWSER, check=True, timeout=300)
+    done = subprocess.run(["npm", "test", "--silent"], cwd=BROWSER, env={**os.environ, "REPORTS": str(tmp_path)}, timeout=400, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-6000:]

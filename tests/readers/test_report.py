@@ -139,9 +139,31 @@ def test_csv_has_the_same_numbers(pipeline, figures):
         assert (float(row["pack_compliance_rate"]) if row["pack_compliance_rate"] else None) == line["pack_rate"]
 
 
+HOSTILE = ['<img src=x onerror="window.__hacked=1">', '"onmouseover=alert(1) x="', "{{7*7}}", "javascript:alert(1)", "x" * 256, "\u202egnp.exe"]
+
+
+def hostile(folder):
+    """The report of packs whose names would be markup, script, templates or walls, with a gap and an older snapshot."""
+    file = folder / "pipeline.toml"
+    file.write_text(PIPELINE.format(lake=folder / "lake"))
+    for day, worse in (("01", False), ("03", True)):
+        rows = [{"ConformancePackName": name, "AccountId": f"00000000000{at}", "AwsRegion": "eu-west-1", "Compliance": {
+            "ComplianceType": "NON_COMPLIANT" if worse and at % 2 == 0 else "COMPLIANT", "CompliantRuleCount": 3,
+            "NonCompliantRuleCount": 1 if worse and at % 2 == 0 else 0, "TotalRuleCount": 4}} for at, name in enumerate(HOSTILE)]
+        dump = folder / f"{day}.json"
+        dump.write_text(json.dumps({"AggregateComplianceByConformancePacks": rows}))
+        subprocess.run([COMPLINE, "import", file, "--aggregator", "org", "--date", f"2026-03-{day}", dump], check=True, timeout=60, capture_output=True)
+    return report(file, "--date", "2026-03-04", "--days", "7")
+
+
 def test_a_browser_shows_it_without_error_overflow_or_barrier(pipeline, tmp_path):
-    """Light, dark, 360 px, print, without script, and axe-core: see tests/browser."""
-    (tmp_path / "demo.html").write_text(report(pipeline))
+    """Light, dark, 360 px, print, without script, and axe-core, of the demo and of hostile names: see tests/browser."""
+    reports = tmp_path / "reports"
+    reports.mkdir()
+    (reports / "demo.html").write_text(report(pipeline))
+    page = hostile(tmp_path)
+    assert "<img" not in page and "&lt;img" in page and "{{7*7}}" in page
+    (reports / "hostile.html").write_text(page)
     subprocess.run(["npm", "ci", "--silent", "--no-audit", "--no-fund"], cwd=BROWSER, check=True, timeout=300)
-    done = subprocess.run(["npm", "test", "--silent"], cwd=BROWSER, env={**os.environ, "REPORTS": str(tmp_path)}, timeout=400, capture_output=True, text=True)
+    done = subprocess.run(["npm", "test", "--silent"], cwd=BROWSER, env={**os.environ, "REPORTS": str(reports)}, timeout=600, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-6000:]

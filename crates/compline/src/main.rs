@@ -25,6 +25,7 @@ mod plan;
 mod population;
 mod progress;
 mod proof;
+mod replace;
 mod report;
 mod session;
 mod settings;

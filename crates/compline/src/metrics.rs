@@ -10,6 +10,7 @@ use crate::ledger::{LedgerRow, Outcome};
 use crate::log;
 use crate::nightly::{AggregatorReport, Report};
 use crate::print_done;
+use crate::replace::replace;
 use crate::session::Session;
 use crate::settings::lake_name;
 use crate::status::{Status, status};
@@ -112,21 +113,9 @@ fn is_of_run_command(report: &Report) -> bool {
     report.command == "run"
 }
 
-/// Writes the file at once, readable by whoever reads it beside this program.
 fn write(file: &Path, samples: &[Sample]) -> anyhow::Result<()> {
     let doing = || format!("cannot write the metrics to {}", file.display());
-    // Of a link it is what it leads to.
-    let target = std::fs::canonicalize(file);
-    let file = target.as_deref().unwrap_or(file);
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let text = prometheus(samples).with_context(doing)?;
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    builder.permissions(<std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o644));
-    // A name that the node exporter does not read, until it is whole.
-    let mut temporary = builder.prefix(".compline").suffix(".tmp").tempfile_in(folder).with_context(doing)?;
-    temporary.write_all(text.as_bytes()).with_context(doing)?;
-    temporary.persist(file).with_context(doing).map(drop)
+    replace(file, prometheus(samples).with_context(doing)?.as_bytes()).with_context(doing)
 }
 
 /// Collects the samples of one aggregator.

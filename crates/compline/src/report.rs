@@ -8,9 +8,10 @@ use crate::journal::{Journal, is_damage};
 use crate::ledger::Ledger;
 use crate::session::Session;
 use crate::settings::lake_name;
+use crate::status::gaps;
 use arrow::array::RecordBatch;
 use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
-use compline_report::{AggregatorFigures, FIGURES_VERSION, Figures, HeatMap, Listed};
+use compline_report::{AggregatorFigures, FIGURES_VERSION, Figures, Listed};
 use compline_sink::{Partition, Partitions, READ_CONCURRENCY};
 use futures::{StreamExt, TryStreamExt, stream};
 pub(crate) use names::AccountNames;
@@ -31,6 +32,13 @@ pub(crate) struct ReportRequest<'a> {
     pub(crate) names: &'a AccountNames,
     /// Whether it has every aggregator of the lake, or those of the settings alone.
     pub(crate) is_whole: bool,
+}
+
+impl ReportRequest<'_> {
+    /// The first day of the period.
+    fn from(&self) -> SnapshotDate {
+        self.date.minus_days(self.days - 1)
+    }
 }
 
 /// The days of the tables that are looked at.
@@ -67,7 +75,7 @@ pub(crate) async fn figures(session: &Session<'_>, request: &ReportRequest<'_>) 
         lake: lake_name(&session.settings.lake),
         date,
         days,
-        from: date.minus_days(days - 1),
+        from: request.from(),
         made_at: (session.clock)(),
         aggregators,
     })
@@ -132,7 +140,7 @@ async fn of_aggregator(
     listed: &Days,
     id: &AggregatorId,
 ) -> anyhow::Result<AggregatorFigures> {
-    let (date, from) = (request.date, request.date.minus_days(request.days - 1));
+    let (date, from) = (request.date, request.from());
     let dataset = &Dataset::PACKS;
     let mut reader = Reader { session, id, unread: Vec::new() };
     let none = BTreeSet::new();
@@ -169,8 +177,7 @@ async fn of_aggregator(
         of_changes(&mut figures, &mut reader, request, days, last).await?;
         if let Some(states) = reader.rows(dataset.status, last, rows::STATE_COLUMNS).await? {
             let order: Vec<&str> = figures.accounts.iter().map(|line| line.value.as_str()).collect();
-            let heat_map: HeatMap = rows::heat_map(&states, &order, request.names);
-            figures.heat_map = Some(heat_map);
+            figures.heat_map = Some(rows::heat_map(&states, &order, request.names));
             figures.open_regressions = Some(rows::open_regressions(&states, request.names));
         }
         let sources = reader.rows(dataset.sources, last, rows::SOURCE_COLUMNS).await?;
@@ -188,7 +195,7 @@ async fn of_trends(
     days: &BTreeSet<SnapshotDate>,
     last: SnapshotDate,
 ) -> anyhow::Result<()> {
-    let from = request.date.minus_days(request.days - 1);
+    let from = request.from();
     let table = Dataset::PACKS.trends;
     let Some(trends) = reader.rows(table, last, rows::TREND_COLUMNS).await? else { return Ok(()) };
     let mut lines = rows::Lines::new(&trends, request.names);
@@ -221,11 +228,4 @@ async fn of_changes(
 
 fn days_between(from: SnapshotDate, to: SnapshotDate) -> u32 {
     u32::try_from((to.day() - from.day()).num_days()).unwrap_or_default()
-}
-
-/// The days of the period before the last one that are not there, after the first day that is.
-fn gaps(there: &BTreeSet<SnapshotDate>, from: SnapshotDate, to: SnapshotDate) -> Vec<SnapshotDate> {
-    let Some(first) = there.first() else { return Vec::new() };
-    let days = std::iter::successors(Some(from.max(*first)), |date| Some(date.next()));
-    days.take_while(|date| *date < to).filter(|date| !there.contains(date)).collect()
 }

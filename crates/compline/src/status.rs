@@ -225,7 +225,7 @@ async fn ledger(
 }
 
 /// The days from one to the day before today that are not there, after the first that is.
-fn gaps(there: &BTreeSet<SnapshotDate>, from: SnapshotDate, today: SnapshotDate) -> Vec<SnapshotDate> {
+pub(crate) fn gaps(there: &BTreeSet<SnapshotDate>, from: SnapshotDate, today: SnapshotDate) -> Vec<SnapshotDate> {
     let Some(first) = there.first() else { return Vec::new() };
     let mut gaps = Vec::new();
     let mut date = from.max(*first);

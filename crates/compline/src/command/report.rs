@@ -3,6 +3,7 @@
 use crate::arguments::{ReportArguments, ReportFormat};
 use crate::failure::{Ending, Failure};
 use crate::log::log_to_stderr;
+use crate::replace::replace;
 use crate::report::{AccountNames, ReportRequest, figures};
 use crate::session::{Clock, Opening, Session, session};
 use crate::settings::REPORT_DAYS;
@@ -53,7 +54,7 @@ fn text(figures: &Figures, format: ReportFormat) -> anyhow::Result<String> {
 }
 
 /// Writes a file at once, or leaves it as it was.
-pub(super) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     let doing = || format!("cannot write the report to {}", path.display());
     // A device, such as /dev/stdout, is no file to be replaced.
     if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
@@ -63,11 +64,5 @@ pub(super) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
             .and_then(|mut device| device.write_all(text.as_bytes()))
             .with_context(doing);
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    builder.permissions(<std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o644));
-    let mut temporary = builder.prefix(".compline").tempfile_in(folder).with_context(doing)?;
-    temporary.write_all(text.as_bytes()).with_context(doing)?;
-    temporary.persist(path).with_context(doing).map(drop)
+    replace(path, text.as_bytes()).with_context(doing)
 }

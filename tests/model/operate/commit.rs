@@ -279,6 +279,8 @@ fn code_says_so(ended: &Ended, outcomes: &[Outcome]) -> Result<(), String> {
     };
     match ended.code {
         Some(code) if codes.contains(&code) => Ok(()),
+        // The kill came between its last word and its end.
+        None if ended.broke => Ok(()),
         // Committed and said, but for the trends of a day or the catalog.
         Some(3) if count(Outcome::Failed) > 0 => Ok(()),
         code => Err(format!("the exit code is {code:?} for {outcomes:?}")),

@@ -34,6 +34,28 @@ fn every_cross_says_what_to_do_and_the_rest_is_tried_all_the_same() {
 }
 
 #[test]
+fn files_that_a_run_reads_and_writes_beside_the_lake_are_tried_too() {
+    let scene = Scene::of_accounts(12);
+    let names = "account_id,name\n000000000001,one\n";
+    std::fs::write(scene.path("names.csv"), names).expect("written");
+    std::fs::write(scene.path("no-names.csv"), "a,b\n").expect("written");
+    let check = |folder: &str, names: &str| {
+        let more = format!("[metrics]\ntextfile = \"{folder}/c.prom\"\n[report]\naccount_names = \"{names}\"");
+        run(scene.command(&["check", &scene.org_pipeline("lake", "", &more).display().to_string()]))
+    };
+    let folder = scene.folder.path().display().to_string();
+    let ended = check(&folder, "names.csv");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("✓ metrics: textfile") && ended.stdout.contains("  1 account\n"), "{ended:?}");
+    assert!(!scene.path("c.prom").exists());
+    let ended = check(&format!("{folder}/gone"), "no-names.csv");
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let crosses =
+        ["✗ metrics: textfile", "the folder must be there", "✗ report: account_names", "no columns for id and name"];
+    assert!(crosses.iter().all(|cross| ended.stdout.contains(cross)), "{ended:?}");
+}
+
+#[test]
 fn without_credentials_it_says_how_to_sign_in() {
     let scene = Scene::new("");
     let pipeline = scene.knows_only_now(scene.org_pipeline("lake", "", ""));

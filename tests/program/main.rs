@@ -32,6 +32,7 @@ mod s3_calls;
 mod shards;
 mod status;
 mod support;
+mod terminal;
 mod trends;
 mod verify;
 mod version;

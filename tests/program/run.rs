@@ -149,8 +149,24 @@ fn b61_the_day_is_that_of_utc_wherever_the_machine_is() {
 fn the_help_of_every_command_is_the_golden_one() {
     let scene = Scene::new("");
     for command in [
-        "athena", "catalog", "check", "demo", "history", "import", "maintain", "plan", "run", "schema", "simulate",
-        "status", "trends", "verify",
+        "athena",
+        "catalog",
+        "check",
+        "completions",
+        "demo",
+        "history",
+        "import",
+        "init",
+        "maintain",
+        "man",
+        "plan",
+        "report",
+        "run",
+        "schema",
+        "simulate",
+        "status",
+        "trends",
+        "verify",
     ] {
         golden(&format!("help_{command}"), &run(scene.command(&[command, "--help"])).stdout);
     }

@@ -7,7 +7,8 @@ use crate::log::LogFormat;
 use crate::settings::Settings;
 use anyhow::anyhow;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use compline_model::{AggregatorId, SnapshotDate};
+use clap_complete::Shell;
+use compline_model::{AggregatorId, Region, SnapshotDate};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -26,18 +27,25 @@ pub(crate) struct Arguments {
     /// How the log on stderr is written; COMPLINE_LOG_FORMAT says it where this does not.
     #[arg(long, value_name = "FORMAT", value_enum, global = true)]
     pub(crate) log: Option<LogFormat>,
+    /// Print nothing but errors, and what has a form of its own: JSON, SQL, a report to stdout.
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// See a month of trends of a made-up organization, in a minute and without AWS.
     Demo(DemoArguments),
+    /// Write a pipeline file, commented, with the aggregators that AWS Config has.
+    ///
+    /// Asks AWS Config for the aggregators of each region. Nothing that is there is overwritten.
+    Init(InitArguments),
     /// Check a configuration before its first run.
     ///
     /// Gives the caller identity for each aggregator, reads one page of every list that a run reads, puts, gets, lists and
     /// deletes a small probe in the lake, conditional puts included, and asks the catalog for its database. A cross says what to
     /// do. Exit code 1 if there is one.
-    Check(PipelineArguments),
+    Check(CheckArguments),
     /// Say what a run would do, calling nothing unless told to.
     ///
     /// Prints the shards of every aggregator, the calls at least needed, and the partitions that a run would write. With
@@ -98,6 +106,12 @@ pub(crate) enum Command {
     /// One HTML file that needs no network and no script to be read, or the same figures as JSON, CSV or Markdown. Everything is
     /// read from the lake.
     Report(ReportArguments),
+    /// Print completions for a shell.
+    ///
+    /// Such as: compline completions bash > /etc/bash_completion.d/compline
+    Completions(CompletionsArguments),
+    /// Write manual pages.
+    Man(ManArguments),
     /// Serve AWS Config's side of the wire, with a made-up organization.
     ///
     /// Point any client at it: AWS_ENDPOINT_URL_CONFIG_SERVICE=http://127.0.0.1:4599 for boto3 and the AWS CLI. `/` answers
@@ -114,6 +128,9 @@ pub(crate) struct DemoArguments {
     /// How many dates, ending today.
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=400))]
     pub(crate) days: u32,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) organization: OrganizationArguments,
 }
@@ -144,6 +161,15 @@ impl PipelineArguments {
         settings.keep_only(&self.only).map_err(Failure::Usage)?;
         Ok(settings)
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArguments {
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArguments,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Which days.
@@ -208,6 +234,9 @@ pub(crate) struct CatalogArguments {
     /// Print what would be changed, and change nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -215,6 +244,9 @@ pub(crate) struct SchemaArguments {
     /// Only this table.
     #[arg(value_name = "TABLE")]
     pub(crate) table: Option<String>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -225,6 +257,9 @@ pub(crate) struct TrendsArguments {
     pub(crate) span: SpanArguments,
     #[command(flatten)]
     pub(crate) wait: WaitArguments,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -246,7 +281,7 @@ pub(crate) struct StatusArguments {
     /// How old the last snapshot of each aggregator may be.
     #[arg(long, value_name = "TIME", default_value = "26h", value_parser = humantime::parse_duration)]
     pub(crate) max_age: Duration,
-    /// Print it as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -294,6 +329,9 @@ pub(crate) struct MaintainArguments {
     pub(crate) apply: bool,
     #[command(flatten)]
     pub(crate) wait: WaitArguments,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -307,6 +345,9 @@ pub(crate) struct VerifyArguments {
     pub(crate) repair: bool,
     #[command(flatten)]
     pub(crate) wait: WaitArguments,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -319,6 +360,9 @@ pub(crate) struct PlanArguments {
     /// Ask each aggregator for its sources, and show the shards as a run would read them.
     #[arg(long)]
     pub(crate) discover: bool,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -350,7 +394,7 @@ pub(crate) struct ImportArguments {
     pub(crate) accept: bool,
     #[command(flatten)]
     pub(crate) wait: WaitArguments,
-    /// Print the outcome as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -377,9 +421,39 @@ pub(crate) struct RunArguments {
     pub(crate) ignore_checkpoints: bool,
     #[command(flatten)]
     pub(crate) wait: WaitArguments,
-    /// Print the outcome as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArguments {
+    /// The pipeline file to write, - for stdout.
+    #[arg(value_name = "FILE", default_value = "pipeline.toml")]
+    pub(crate) file: PathBuf,
+    /// A region to ask; may be given more than once. That of the environment or the profile unless given.
+    #[arg(long, value_name = "REGION")]
+    pub(crate) region: Vec<Region>,
+    /// The lake that the file names: s3://bucket/prefix or a folder.
+    #[arg(long, value_name = "URL", default_value = "lake")]
+    pub(crate) lake: String,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArguments {
+    /// The shell.
+    #[arg(value_name = "SHELL", value_enum)]
+    pub(crate) shell: Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArguments {
+    /// The folder that gets a page for each command; without it the page of the program is printed.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

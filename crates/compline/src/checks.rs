@@ -1,8 +1,11 @@
 //! Trying what a run will need: who asks, each list of AWS Config, the lake, the catalog.
 
 use crate::catalog::Cataloguing;
+use crate::replace::replaceable;
+use crate::report::AccountNames;
 use crate::session::{check_clock, environment, open_lake};
 use crate::settings::{AggregatorSettings, Settings, lake_name};
+use crate::summary::counted;
 use chrono::{DateTime, TimeDelta, Utc};
 use compline_aws::{EnvironmentError, Identity};
 use compline_fetcher::{Connector, FetchError, FetchOptions, Probe};
@@ -10,13 +13,34 @@ use compline_model::{RunId, SnapshotDate};
 use compline_notifier::Notifier;
 use compline_sink::Lake;
 use futures::future::join_all;
+use serde::Serialize;
 use std::error::Error;
 use std::time::Duration;
 
-/// One check: what it was, and its result.
+/// Everything that was tried.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Checked {
+    pub(crate) checks: Vec<Tried>,
+}
+
+/// One check, and its result.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Tried {
-    pub(crate) what: String,
-    pub(crate) found: Result<String, String>,
+    /// What was tried.
+    pub(crate) check: String,
+    /// What was found, if it is as it must be.
+    pub(crate) found: Option<String>,
+    /// What is wrong, and what to do about it.
+    pub(crate) error: Option<String>,
+}
+
+impl Tried {
+    fn new(check: impl Into<String>, found: Result<String, String>) -> Self {
+        let (found, error) = found.map_or_else(|error| (None, Some(error)), |found| (Some(found), None));
+        Self { check: check.into(), found, error }
+    }
 }
 
 /// A person waits for the answer.
@@ -42,11 +66,12 @@ pub(crate) async fn checks(settings: &Settings, now: DateTime<Utc>) -> Result<Ve
     let lake = lake(settings, &opened, RunId::new(now)).await;
     let catalog = catalog(settings, opened.ok().as_ref()).await?;
     let notify = notify(settings).await?;
-    Ok(aggregators.into_iter().flatten().chain(lake).chain(catalog).chain(notify).collect())
+    let files = metrics(settings).into_iter().chain(report(settings));
+    Ok(aggregators.into_iter().flatten().chain(lake).chain(catalog).chain(notify).chain(files).collect())
 }
 
 fn tried<T, E: Error>(what: String, found: Result<T, E>, words: impl FnOnce(T) -> String) -> Tried {
-    Tried { what, found: found.map(words).map_err(|error| error.to_string()) }
+    Tried::new(what, found.map(words).map_err(|error| error.to_string()))
 }
 
 /// The caller identity for an aggregator, and one page of each list.
@@ -62,7 +87,7 @@ async fn aggregator(aggregator: &AggregatorSettings, settings: &Settings, connec
         };
         all.push(tried(format!("{id}: caller identity"), found, |arn| arn));
         if let Err(other) = of_account {
-            all.push(Tried { what: format!("{id}: expected_account"), found: Err(other) });
+            all.push(Tried::new(format!("{id}: expected_account"), Err(other)));
         }
         if nobody {
             return all;
@@ -86,7 +111,7 @@ async fn aggregator(aggregator: &AggregatorSettings, settings: &Settings, connec
 }
 
 fn clock(of: impl std::fmt::Display, server: &str, ahead: TimeDelta) -> Tried {
-    Tried { what: format!("{of}: clock"), found: check_clock(server, ahead).map(|()| format!("that of {server}")) }
+    Tried::new(format!("{of}: clock"), check_clock(server, ahead).map(|()| format!("that of {server}")))
 }
 
 async fn lake(settings: &Settings, opened: &anyhow::Result<Lake>, run_id: RunId) -> Vec<Tried> {
@@ -98,7 +123,7 @@ async fn lake(settings: &Settings, opened: &anyhow::Result<Lake>, run_id: RunId)
             let steps: Vec<Tried> = steps.collect();
             steps.into_iter().chain(lake.clock_offset().map(|ahead| clock("lake", "S3", ahead))).collect()
         }
-        Err(error) => vec![Tried { what: "lake: open".to_owned(), found: Err(format!("{error:#}")) }],
+        Err(error) => vec![Tried::new("lake: open", Err(format!("{error:#}")))],
     }
 }
 
@@ -114,7 +139,7 @@ async fn catalog(settings: &Settings, lake: Option<&Lake>) -> Result<Vec<Tried>,
         None => None,
     };
     if let Some(hidden) = days.and_then(|there| cataloguing.hidden_days(&there.days())) {
-        all.push(Tried { what: "catalog: first_day".to_owned(), found: Err(hidden) });
+        all.push(Tried::new("catalog: first_day", Err(hidden)));
     }
     Ok(all)
 }
@@ -129,5 +154,21 @@ async fn notify(settings: &Settings) -> Result<Option<Tried>, EnvironmentError> 
         }
         Err(error) => Err(format!("{error:#}")),
     };
-    Ok(Some(Tried { what: "notify: configured".to_owned(), found }))
+    Ok(Some(Tried::new("notify: configured", found)))
+}
+
+/// The folder of the text file, where a run would replace it.
+fn metrics(settings: &Settings) -> Option<Tried> {
+    let file = settings.metrics.textfile.as_ref()?;
+    let found = replaceable(file).map(|()| file.display().to_string()).map_err(|error| {
+        format!("{}: {error}; the folder must be there, and this user must be allowed to write there", file.display())
+    });
+    Some(Tried::new("metrics: textfile", found))
+}
+
+/// The file with the names of accounts.
+fn report(settings: &Settings) -> Option<Tried> {
+    let file = settings.report.as_ref()?.account_names.as_deref()?;
+    let found = AccountNames::read(Some(file)).map(|names| counted(names.count(), "account"));
+    Some(Tried::new("report: account_names", found.map_err(|error| format!("{error:#}"))))
 }

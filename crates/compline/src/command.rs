@@ -3,14 +3,19 @@
 mod athena;
 mod catalog;
 mod check;
+mod completions;
 mod demo;
 mod history;
 mod import;
+mod init;
 mod maintain;
+mod man;
 mod plan;
 mod report;
 mod run;
 mod schema;
+#[cfg(test)]
+mod schemas;
 mod simulate;
 mod status;
 mod trends;
@@ -29,6 +34,9 @@ pub(crate) async fn perform(command: Command, clock: Clock) -> Result<Ending, Fa
         Command::Catalog(arguments) => catalog::catalog(&arguments, clock).await,
         Command::Schema(arguments) => schema::schema(&arguments),
         Command::Check(arguments) => check::check(&arguments, clock).await,
+        Command::Completions(arguments) => completions::completions(&arguments),
+        Command::Man(arguments) => man::man(&arguments),
+        Command::Init(arguments) => init::init(&arguments, clock).await,
         Command::Demo(arguments) => demo::demo(arguments, clock).await,
         Command::Import(arguments) => import::import(arguments, clock).await,
         Command::Plan(arguments) => plan::plan(&arguments, clock).await,

@@ -1,6 +1,7 @@
 //! How a command ends when it does not end well.
 
 use crate::leases::Busy;
+use crate::settings::Problem;
 use compline_aws::EnvironmentError;
 use std::fmt;
 
@@ -71,6 +72,14 @@ impl Failure {
             Self::Usage(_) => 2,
             Self::Run(_) | Self::Panicked => 1,
             Self::Busy(_) => 5,
+        }
+    }
+
+    /// The same for people, with what it points at, if it points at something.
+    pub(crate) fn shown(&self) -> Option<String> {
+        match self {
+            Self::Usage(error) => error.downcast_ref::<Problem>()?.shown(),
+            _ => None,
         }
     }
 

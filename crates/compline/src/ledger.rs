@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 /// What a run did for an aggregator's day.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) enum Outcome {
     /// The snapshot is committed.
     Succeeded,

@@ -1,14 +1,16 @@
 //! The log on stderr: lines for people, or a JSON object a line for machines.
 
 use crate::failure::{Ending, Failure};
+use crate::output::is_quiet;
 use crate::progress::Progress;
+use anstyle::{AnsiColor, Style};
 use anyhow::anyhow;
 use clap::ValueEnum;
 use compline_telemetry::Otlp;
 use indicatif::MultiProgress;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -27,6 +29,9 @@ use tracing_subscriber::{EnvFilter, Layer, Registry};
 /// The target of spans that say where an event belongs (run, shard, commit): a line of JSON has their ids, and a line for people
 /// would be too long with them.
 pub(crate) const SPANS: &str = "span";
+
+/// How the first word of an error looks.
+const ERROR: Style = AnsiColor::Red.on_default().bold();
 
 /// The variable that says the format where no argument does.
 const FORMAT_VARIABLE: &str = "COMPLINE_LOG_FORMAT";
@@ -98,7 +103,12 @@ pub(crate) fn log_to_stderr(usual: &str) -> Progress {
 
 /// Logs on stderr, above the bars of the progress that it gives. `RUST_LOG` chooses what; `usual` is what it is otherwise.
 fn log(usual: &str, otlp: Option<&Otlp>) -> Progress {
-    let progress = if is_json() { Progress::in_lines() } else { Progress::on_stderr() };
+    let progress = match (is_quiet(), is_json()) {
+        (true, _) => Progress::hidden(),
+        (_, true) => Progress::in_lines(),
+        _ => Progress::on_stderr(),
+    };
+    let usual = if is_quiet() { "error" } else { usual };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     let writer = AboveBars(progress.bars());
     let lines: LinesLayer = if is_json() {
@@ -109,7 +119,7 @@ fn log(usual: &str, otlp: Option<&Otlp>) -> Progress {
         };
         lines.log_internal_errors(false).with_writer(writer).with_filter(filter).boxed()
     } else {
-        let lines = tracing_subscriber::fmt::layer().with_target(false).with_ansi(io::stderr().is_terminal());
+        let lines = tracing_subscriber::fmt::layer().with_target(false).with_ansi(has_colors());
         // It says on stderr that stderr cannot be written to, and panics at that.
         lines.log_internal_errors(false).with_writer(writer).with_filter(filter).boxed()
     };
@@ -133,14 +143,22 @@ pub(crate) async fn finish() {
     }
 }
 
-/// Says on stderr why a command failed: its last line.
-pub(crate) fn failed(message: &str, exit_code: u8) {
+/// Whether stderr shows colours: NO_COLOR, CLICOLOR_FORCE, TERM, a file.
+fn has_colors() -> bool {
+    anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
+}
+
+/// Says on stderr why a command failed: its last line, and for people below it what it points at.
+pub(crate) fn failed(message: &str, shown: Option<String>, exit_code: u8) {
     // Where stderr is closed there is nobody to tell.
     let _ = if is_json() {
         let more = Map::from_iter([("exit_code".to_owned(), exit_code.into())]);
         writeln!(io::stderr(), "{}", json_line(Level::ERROR, message, more))
     } else {
-        writeln!(io::stderr(), "error: {message}")
+        match shown {
+            Some(shown) => writeln!(anstream::stderr(), "{shown}"),
+            None => writeln!(anstream::stderr(), "{ERROR}error:{ERROR:#} {message}"),
+        }
     };
 }
 

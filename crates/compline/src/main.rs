@@ -20,6 +20,7 @@ mod metrics;
 #[path = "../../../tests/mutate.rs"]
 mod mutate;
 mod nightly;
+mod output;
 mod past;
 mod plan;
 mod population;
@@ -39,7 +40,6 @@ mod verify;
 use arguments::Arguments;
 use clap::Parser;
 use failure::Failure;
-use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
             std::backtrace::BacktraceStatus::Captured => format!("\n{backtrace}"),
             _ => String::new(),
         };
-        log::failed(&format!("{}{more}", failure::words_of_panic(panic)), Failure::Panicked.exit_code());
+        log::failed(&format!("{}{more}", failure::words_of_panic(panic)), None, Failure::Panicked.exit_code());
     }));
     let arguments = match arguments() {
         Ok(arguments) => arguments,
@@ -96,31 +96,16 @@ fn arguments() -> Result<Arguments, Failure> {
         Some(format) => format,
         None => of_environment?.unwrap_or_default(),
     });
+    if arguments.quiet {
+        output::be_quiet();
+    }
     Ok(arguments)
 }
 
 /// Says why a command failed, and gives its exit code.
 fn failed(failure: &Failure) -> ExitCode {
     if !matches!(failure, Failure::Panicked) {
-        log::failed(&failure.to_string(), failure.exit_code());
+        log::failed(&failure.to_string(), failure.shown(), failure.exit_code());
     }
     ExitCode::from(failure.exit_code())
-}
-
-/// Writes what a command has done to stdout. Where that cannot be, it is done all the same.
-fn print_done(text: &str) {
-    if let Err(failure) = print(text) {
-        tracing::warn!(error = %failure, "what was done is not printed");
-    }
-}
-
-/// Writes data to stdout. That its reader has gone away, as `head` does, is no failure of ours.
-fn print(text: &str) -> Result<(), Failure> {
-    let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::run(anyhow::Error::new(error).context("cannot write to stdout")))
-        }
-        _ => Ok(()),
-    }
 }

@@ -9,7 +9,7 @@ mod names;
 use crate::ledger::{LedgerRow, Outcome};
 use crate::log;
 use crate::nightly::{AggregatorReport, Report};
-use crate::print_done;
+use crate::output::done_document;
 use crate::replace::replace;
 use crate::session::Session;
 use crate::settings::lake_name;
@@ -92,7 +92,7 @@ async fn published(
         let lines = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
         match has_json {
             true => drop(std::io::stderr().write_all(lines.as_bytes())),
-            false => print_done(&lines),
+            false => done_document(&lines),
         }
     }
     if let Some(otlp) = otlp {

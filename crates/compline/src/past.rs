@@ -8,6 +8,7 @@ use serde::Serialize;
 
 /// A run of an aggregator, as the ledger has it.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Run {
     pub(crate) snapshot_date: String,
     pub(crate) aggregator: String,

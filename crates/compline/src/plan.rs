@@ -1,85 +1,116 @@
-//! What a run would do, in words.
+//! What a run would do.
 
-use crate::failure::Ending;
 use crate::population::Population;
 use crate::settings::{AggregatorSettings, Settings, lake_name};
 use compline_fetcher::{Connector, FanOut, Shard, Split, Wanted, plan_shards, split_needed};
 use compline_model::{RunId, SnapshotDate, Table};
 use compline_sink::Partition;
+use serde::Serialize;
 use std::collections::BTreeSet;
-use std::fmt::Write;
 
-/// What a run of a day would read and write. With a connector each aggregator is asked how it would be split: one that cannot
-/// be asked says so, and makes it fail.
-pub(crate) async fn words(
+/// What a run of a day would read and write.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Plan {
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub(crate) snapshot_date: SnapshotDate,
+    pub(crate) lake: String,
+    pub(crate) aggregators: Vec<AggregatorPlan>,
+}
+
+/// What it would read and write of an aggregator.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct AggregatorPlan {
+    /// Its id in the pipeline file.
+    pub(crate) aggregator: String,
+    /// Its name in AWS Config.
+    pub(crate) name: String,
+    pub(crate) region: String,
+    /// ARN of the role that asks, if one is assumed.
+    pub(crate) role: Option<String>,
+    /// How it is read; none if the aggregator was asked and did not answer.
+    pub(crate) reading: Option<Reading>,
+    /// Why the aggregator could not be asked.
+    pub(crate) error: Option<String>,
+    /// Whether which packs are asked for depends on their compliance type, so that there are no trends.
+    pub(crate) facts_only: bool,
+    /// The partitions that are written, as keys in the lake.
+    pub(crate) writes: Vec<String>,
+}
+
+/// How an aggregator is read.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Reading {
+    /// The shards, as filters. Where the split waits for the aggregator's answer they are those before it.
+    pub(crate) shards: Vec<String>,
+    /// `none`, `region` or `account`, where the aggregator was asked.
+    pub(crate) split_by: Option<String>,
+    /// The aggregator's sources, where it was asked.
+    pub(crate) sources: Option<usize>,
+    /// The calls that are needed at least, where the aggregator was not asked.
+    pub(crate) min_calls: Option<usize>,
+    /// The rows of a page at most.
+    pub(crate) page_size: u32,
+    /// Whether AWS Config's own count is asked for too.
+    pub(crate) reconciles: bool,
+    /// What the split waits for.
+    #[serde(skip)]
+    pub(crate) open_split: Option<Split>,
+}
+
+/// What a run of a day would read and write. With a connector each aggregator is asked how it would be split.
+pub(crate) async fn plan(
     settings: &Settings,
     date: SnapshotDate,
     run_id: RunId,
     connector: Option<&Connector>,
-) -> (String, Ending) {
-    let mut text = format!("snapshot {date} to {}\n", lake_name(&settings.lake));
-    let mut ending = Ending::Done;
+) -> Plan {
+    let mut aggregators = Vec::new();
     for aggregator in &settings.aggregators {
         let address = &aggregator.address;
-        let role = address.role.as_ref().map_or_else(String::new, |role| format!(", as {}", role.arn));
-        let _ = writeln!(text, "\naggregator {} ({} in {}{role})", address.id, address.name, address.region);
-        match connector {
-            None => text.push_str(&planned(aggregator, settings)),
-            Some(connector) => match discovered(aggregator, settings, connector, run_id, date).await {
-                Ok(found) => text.push_str(&found),
-                Err(error) => {
-                    let _ = writeln!(text, "  cannot be asked: {error}");
-                    ending = Ending::Failed;
-                }
-            },
-        }
-        let population = Population::of(aggregator);
-        if population.facts_only {
-            text.push_str(
-                "  facts only: which packs are asked for depends on their compliance type, so there are no trends\n",
-            );
-        }
-        for table in Table::ALL.into_iter().filter(|table| !population.facts_only || !table.is_derived()) {
-            let partition = Partition { table, date, aggregator: address.id.clone() };
-            let _ = writeln!(text, "  writes {}", partition.key());
-        }
+        let reading = match connector {
+            None => Ok(planned(aggregator, settings)),
+            Some(connector) => discovered(aggregator, settings, connector, run_id, date).await,
+        };
+        let (reading, error) = match reading {
+            Ok(reading) => (Some(reading), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        let facts_only = Population::of(aggregator).facts_only;
+        let tables = Table::ALL.into_iter().filter(|table| !facts_only || !table.is_derived());
+        let partition = |table| Partition { table, date, aggregator: address.id.clone() };
+        aggregators.push(AggregatorPlan {
+            aggregator: address.id.to_string(),
+            name: address.name.to_string(),
+            region: address.region.to_string(),
+            role: address.role.as_ref().map(|role| role.arn.clone()),
+            reading,
+            error,
+            facts_only,
+            writes: tables.map(|table| partition(table).key()).collect(),
+        });
     }
-    (text, ending)
+    Plan { snapshot_date: date, lake: lake_name(&settings.lake), aggregators }
 }
 
 /// What a run would read, as far as the file says it.
-fn planned(aggregator: &AggregatorSettings, settings: &Settings) -> String {
-    let mut text = String::new();
-    let split = split_needed(&aggregator.filters, aggregator.fan_out);
+fn planned(aggregator: &AggregatorSettings, settings: &Settings) -> Reading {
+    let open_split = split_needed(&aggregator.filters, aggregator.fan_out);
     // Where the file leaves the split open, one shard stands for each of what the aggregator will name.
     let shards = plan_shards(&aggregator.filters, aggregator.fan_out, &BTreeSet::new(), &BTreeSet::new());
-    let shards = if split.is_some() && shards.is_empty() { open_shards(aggregator) } else { shards };
-    write_shards(&mut text, &shards);
-    let page = settings.fetch.page_size.unwrap_or(100);
-    let counted = settings.reconciles(aggregator);
-    let beside = if counted { "its sources and for AWS Config's own count" } else { "its sources" };
-    let at_least = shards.len() + 1 + usize::from(counted) + usize::from(split.is_some());
-    let _ = match split {
-        None => writeln!(
-            text,
-            "  at least {at_least} calls, those for {beside} among them; one page has {page} rows at most"
-        ),
-        Some(Split::Either) => writeln!(
-            text,
-            "  split by region or by account, as it is read soonest: run asks the aggregator first, and so does --discover\n  \
-             at least {at_least} calls, those for {beside} among them; one page has {page} rows at most"
-        ),
-        Some(split) => {
-            let each = if split == Split::Regions { "region" } else { "account" };
-            writeln!(
-                text,
-                "  each split by {each}: run asks the aggregator for the {split} of its sources first, and so does --discover\n  \
-                 at least {at_least} calls, those for {beside} among them, and one more for every further {each}; \
-                 one page has {page} rows at most"
-            )
-        }
-    };
-    text
+    let shards = if open_split.is_some() && shards.is_empty() { open_shards(aggregator) } else { shards };
+    let reconciles = settings.reconciles(aggregator);
+    Reading {
+        min_calls: Some(shards.len() + 1 + usize::from(reconciles) + usize::from(open_split.is_some())),
+        shards: filters(&shards),
+        split_by: None,
+        sources: None,
+        page_size: page_size(settings),
+        reconciles,
+        open_split,
+    }
 }
 
 /// What a run would read now, as the aggregator says.
@@ -89,20 +120,28 @@ async fn discovered(
     connector: &Connector,
     run_id: RunId,
     date: SnapshotDate,
-) -> Result<String, compline_fetcher::FetchError> {
+) -> Result<Reading, compline_fetcher::FetchError> {
     let client = connector.connect(aggregator.address.clone()).await;
-    let (filters, at_once) = (&aggregator.filters, settings.max_in_flight);
-    let wanted = Wanted { filters, fan_out: aggregator.fan_out, at_once, date, run_id };
+    let (filters_wanted, at_once) = (&aggregator.filters, settings.max_in_flight);
+    let wanted = Wanted { filters: filters_wanted, fan_out: aggregator.fan_out, at_once, date, run_id };
     let (discovery, _) = client.discover(wanted).await?;
-    let mut text = format!("  {} sources, split by {}\n", discovery.statuses.len(), discovery.fan_out);
-    write_shards(&mut text, &discovery.shards);
-    Ok(text)
+    Ok(Reading {
+        shards: filters(&discovery.shards),
+        split_by: Some(discovery.fan_out.to_string()),
+        sources: Some(discovery.statuses.len()),
+        min_calls: None,
+        page_size: page_size(settings),
+        reconciles: settings.reconciles(aggregator),
+        open_split: None,
+    })
 }
 
-fn write_shards(text: &mut String, shards: &[Shard]) {
-    for shard in shards {
-        let _ = writeln!(text, "  shard {}: {}", shard.index + 1, shard.filter);
-    }
+fn page_size(settings: &Settings) -> u32 {
+    settings.fetch.page_size.and_then(|size| u32::try_from(size).ok()).unwrap_or(100)
+}
+
+fn filters(shards: &[Shard]) -> Vec<String> {
+    shards.iter().map(|shard| shard.filter.to_string()).collect()
 }
 
 /// The shards before they are split.

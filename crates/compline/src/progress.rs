@@ -1,10 +1,11 @@
 //! How far a run is: a bar per aggregator on a terminal, plain lines otherwise.
 
+use compline_fetcher::CallCounts;
 use compline_model::AggregatorId;
 use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Where progress is shown.
 #[derive(Debug, Clone)]
@@ -20,6 +21,7 @@ pub(crate) struct Bar {
     plain: bool,
     rows: AtomicU64,
     pages: AtomicU64,
+    began: Instant,
 }
 
 /// How many pages are read between two plain lines: some minutes of a slow night.
@@ -60,10 +62,11 @@ impl Progress {
     /// The progress of an aggregator.
     pub(crate) fn aggregator(&self, id: &AggregatorId) -> Bar {
         let bar = self.bars.add(ProgressBar::new(0));
-        bar.set_style(style("{prefix:12} {bar:20} {pos}/{len} shards  {msg}"));
+        // Cut where a terminal ends.
+        bar.set_style(style("{prefix} {bar:10} {pos}/{len} shards, {eta} left  {wide_msg}"));
         bar.set_prefix(id.to_string());
         bar.enable_steady_tick(Duration::from_millis(200));
-        Bar { bar, plain: self.plain, rows: AtomicU64::new(0), pages: AtomicU64::new(0) }
+        Bar { bar, plain: self.plain, rows: AtomicU64::new(0), pages: AtomicU64::new(0), began: Instant::now() }
     }
 }
 
@@ -87,13 +90,24 @@ impl Bar {
         }
     }
 
-    /// A page has come.
-    pub(crate) fn page(&self, rows: usize) {
+    /// A page has come, after so many calls.
+    pub(crate) fn page(&self, rows: usize, counts: CallCounts) {
         let rows = self.rows.fetch_add(rows as u64, Ordering::Relaxed) + rows as u64;
         let pages = self.pages.fetch_add(1, Ordering::Relaxed) + 1;
-        self.bar.set_message(format!("{} rows on {} pages", HumanCount(rows), HumanCount(pages)));
+        let CallCounts { calls, throttles, .. } = counts;
+        let calls_per_second = calls as f64 / self.began.elapsed().as_secs_f64().max(0.001);
+        self.bar.set_message(format!(
+            "{} rows, {} pages, {calls_per_second:.1} calls/s, {} throttled",
+            HumanCount(rows),
+            HumanCount(pages),
+            HumanCount(throttles)
+        ));
         if self.plain && pages.is_multiple_of(PAGES_PER_LINE) {
-            tracing::info!(pages, rows, "reading");
+            // By the shards that are read: of how many pages a shard has, nobody knows.
+            let (done, all) = (self.bar.position(), self.bar.length().unwrap_or_default());
+            let seconds_left = (done > 0).then(|| self.began.elapsed().as_secs() * all.saturating_sub(done) / done);
+            let calls_per_second = format!("{calls_per_second:.1}");
+            tracing::info!(pages, rows, calls_per_second, throttles, shards = done, of = all, seconds_left, "reading");
         }
     }
 

@@ -1,22 +1,36 @@
 //! Files of this machine that others read while they are replaced.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
 
 /// Replaces a file at once, readable by whoever reads it beside this program; or it is as it was. Of a link it is what it leads to.
 ///
 /// # Errors
 /// The folder does not take it.
 pub(crate) fn replace(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let target = std::fs::canonicalize(file);
-    let file = target.as_deref().unwrap_or(file);
+    let (mut temporary, file) = beside(file)?;
+    temporary.write_all(bytes)?;
+    temporary.persist(file)?;
+    Ok(())
+}
+
+/// Whether a file could be replaced, without doing it.
+///
+/// # Errors
+/// The folder does not take it.
+pub(crate) fn replaceable(file: &Path) -> std::io::Result<()> {
+    beside(file).map(drop)
+}
+
+/// A temporary file beside the one that it is to replace.
+fn beside(file: &Path) -> std::io::Result<(NamedTempFile, PathBuf)> {
+    let file = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     builder.permissions(<std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o644));
     // A name that the node exporter does not read, until it is whole.
-    let mut temporary = builder.prefix(".compline").suffix(".tmp").tempfile_in(folder)?;
-    temporary.write_all(bytes)?;
-    temporary.persist(file)?;
-    Ok(())
+    let temporary = builder.prefix(".compline").suffix(".tmp").tempfile_in(folder)?;
+    Ok((temporary, file))
 }

@@ -18,32 +18,35 @@ pub(crate) const GAPS_DAYS: u32 = 30;
 
 /// How an aggregator stands.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Status {
     pub(crate) aggregator: String,
     /// Whether its last snapshot is older than allowed, or there is none.
     pub(crate) is_too_old: bool,
     /// The last day that has a snapshot.
-    #[serde(serialize_with = "dates::one")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub(crate) snapshot_date: Option<SnapshotDate>,
     /// When that was committed.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub(crate) committed_at: Option<DateTime<Utc>>,
     /// Seconds since then, or since the end of its day if it was committed later.
     pub(crate) age_secs: Option<i64>,
     pub(crate) rows: Option<u64>,
     /// Days that wait for a person.
-    #[serde(serialize_with = "dates::all")]
+    #[cfg_attr(test, schemars(with = "Vec<String>"))]
     pub(crate) held: Vec<SnapshotDate>,
     /// Days before today without a snapshot, of the last 30, after the first day that there is.
-    #[serde(serialize_with = "dates::all")]
+    #[cfg_attr(test, schemars(with = "Vec<String>"))]
     pub(crate) gaps: Vec<SnapshotDate>,
     /// Sources of the last snapshot, if there is one.
     pub(crate) sources: Option<u64>,
     /// Those whose status is not SUCCEEDED, by their status.
     pub(crate) stale_sources: BTreeMap<String, u64>,
     /// The first day whose trends are out of date.
-    #[serde(serialize_with = "dates::one")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub(crate) trends_from: Option<SnapshotDate>,
     /// When its days were last verified, and how many problems were found.
+    #[cfg_attr(test, schemars(with = "Option<VerificationSchema>"))]
     pub(crate) last_verification: Option<Verification>,
     /// What cannot be read, in words.
     pub(crate) unread: Vec<String>,
@@ -55,18 +58,15 @@ pub(crate) struct Status {
     pub(crate) last_run: Option<LedgerRow>,
 }
 
-/// Dates in JSON, as YYYY-MM-DD.
-mod dates {
-    use compline_model::SnapshotDate;
-    use serde::{Serialize, Serializer};
-
-    pub(super) fn one<S: Serializer>(date: &Option<SnapshotDate>, serializer: S) -> Result<S::Ok, S::Error> {
-        date.map(|date| date.to_string()).serialize(serializer)
-    }
-
-    pub(super) fn all<S: Serializer>(dates: &[SnapshotDate], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(dates.iter().map(ToString::to_string))
-    }
+/// What `last_verification` looks like.
+#[cfg(test)]
+#[derive(schemars::JsonSchema)]
+#[expect(dead_code, reason = "for the schema alone")]
+struct VerificationSchema {
+    /// When it was done.
+    verified_at: String,
+    /// How many problems it found in the aggregator's days.
+    problems: u64,
 }
 
 impl Status {

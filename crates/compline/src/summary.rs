@@ -3,29 +3,19 @@
 use crate::ledger::Outcome;
 use crate::nightly::{AggregatorReport, Found, Report};
 use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, Table};
+use comfy_table::{CellAlignment, ContentArrangement, Table};
 use indicatif::{HumanBytes, HumanCount};
 use std::fmt::Write;
 
 /// The summary of a run.
 pub(crate) fn summary(report: &Report) -> String {
     let mut text = format!("snapshot {} in {}\n\n", report.snapshot_date, report.lake);
-    let mut table = plain_table(&[
-        "aggregator",
-        "outcome",
-        "rows",
-        "packs compliant",
-        "7 days",
-        "changes",
-        "calls",
-        "throttled",
-        "written",
-        "seconds",
-    ]);
+    let mut table =
+        plain_table(&["aggregator", "outcome", "rows", "compliant", "7 days", "changes", "calls", "seconds"]);
     for aggregator in &report.aggregators {
         table.add_row(row(aggregator));
     }
-    let _ = writeln!(text, "{table}");
+    let _ = writeln!(text, "{}", table.trim_fmt());
     for aggregator in &report.aggregators {
         text.push_str(&findings(aggregator));
     }
@@ -35,12 +25,20 @@ pub(crate) fn summary(report: &Report) -> String {
     text
 }
 
+/// How wide a table is at most, in columns: what each terminal has.
+const WIDTH: u16 = 80;
+
 /// A table without lines, its numbers to the right.
 pub(crate) fn plain_table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(NOTHING).set_header(header.to_vec());
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
+    // What does not fit is wrapped: an id may have 64 characters.
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
+    table.set_header(header.to_vec());
+    for (at, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, if at + 1 < header.len() { 2 } else { 0 }));
+        if at > 0 {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
     }
     table
 }
@@ -64,7 +62,7 @@ fn row(report: &AggregatorReport) -> Vec<String> {
     let trends = report.trends.clone().unwrap_or_default();
     let outcome = match report.outcome {
         Outcome::Succeeded => "committed",
-        Outcome::Rejected => "rejected: removed what was held",
+        Outcome::Rejected => "rejected",
         Outcome::Dropped => "dropped",
         Outcome::Held => "HELD",
         Outcome::Failed => "FAILED",
@@ -77,8 +75,6 @@ fn row(report: &AggregatorReport) -> Vec<String> {
         points(trends.pack_compliance_rate_change_7d),
         HumanCount(trends.changes.values().sum()).to_string(),
         HumanCount(report.calls).to_string(),
-        HumanCount(report.throttles).to_string(),
-        HumanBytes(report.bytes).to_string(),
         format!("{:.1}", report.seconds),
     ]
 }
@@ -96,6 +92,16 @@ fn findings(report: &AggregatorReport) -> String {
             text,
             "{name}: facts only: its filter by compliance type makes a population that depends on the answer, so there are no trends"
         );
+    }
+    if report.outcome == Outcome::Rejected {
+        let _ = writeln!(text, "{name}: what was held is removed, and the day is as it was");
+    }
+    if report.bytes > 0 {
+        let _ = writeln!(text, "{name}: {} written", HumanBytes(report.bytes));
+    }
+    if report.throttles > 0 {
+        let _ =
+            writeln!(text, "{name}: {} of {} calls throttled", HumanCount(report.throttles), HumanCount(report.calls));
     }
     for (count, what) in [(report.empty_pages, "empty pages"), (report.shard_restarts, "shards restarted")] {
         if count > 0 {

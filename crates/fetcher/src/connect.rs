@@ -113,6 +113,12 @@ impl Connector {
         aws_sdk_sts::Client::from_conf(config.build())
     }
 
+    /// A client of a region, of no aggregator in particular, that asks as the environment's identity.
+    pub(crate) async fn client_of(&self, region: &Region) -> Client {
+        let caller = (None, region.clone());
+        Connection::open(self.environment.clone(), self.options.clone(), &caller, None).await.client().0
+    }
+
     /// A client for one aggregator.
     pub async fn connect(&self, address: AggregatorAddress) -> AggregatorClient {
         let caller = self.caller(&address).await;

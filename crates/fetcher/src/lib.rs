@@ -9,6 +9,7 @@ mod connect;
 mod discover;
 mod dump;
 mod error;
+mod found;
 mod lines;
 #[cfg(test)]
 #[path = "../../../tests/mutate.rs"]
@@ -29,6 +30,7 @@ pub use connect::{AggregatorAddress, Connector, FetchOptions, Role};
 pub use discover::{Discovery, Wanted};
 pub use dump::{Archive, Dump, DumpError, Dumped, FilesAre, SourcesPage, read_shard};
 pub use error::{FetchError, FetchErrorKind};
+pub use found::FoundAggregator;
 pub use plan::{FanOut, Filter, FilterLists, Shard, Split, UnknownFanOut, plan_shards, split_needed};
 pub use population::Population;
 pub use probe::Probe;

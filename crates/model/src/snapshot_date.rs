@@ -1,10 +1,18 @@
 use chrono::{Datelike, Days, NaiveDate};
+use serde::{Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
 
 /// The UTC day that a snapshot stands for, `YYYY-MM-DD` between the years 1000 and 9999.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SnapshotDate(NaiveDate);
+
+/// As its text, `YYYY-MM-DD`.
+impl Serialize for SnapshotDate {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
 
 /// A text that is not a date.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -4,13 +4,14 @@
 
 use chrono::{DateTime, Utc};
 use compline_model::SnapshotDate;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 /// The version of the document that `--format json` prints.
 pub const FIGURES_VERSION: u32 = 1;
 
 /// A report.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Figures {
     /// [`FIGURES_VERSION`].
     pub version: u32,
@@ -19,14 +20,15 @@ pub struct Figures {
     /// The lake, as the pipeline file names it.
     pub lake: String,
     /// The day that it is about.
-    #[serde(serialize_with = "date")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub date: SnapshotDate,
     /// How many days back histories go, `date` included.
     pub days: u32,
     /// The first of those days.
-    #[serde(serialize_with = "date")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub from: SnapshotDate,
     /// When it was made.
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub made_at: DateTime<Utc>,
     /// One for each aggregator that the lake or the pipeline file has, in order of their ids.
     pub aggregators: Vec<AggregatorFigures>,
@@ -34,24 +36,25 @@ pub struct Figures {
 
 /// What there is to say of an aggregator.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AggregatorFigures {
     /// Its id.
     pub aggregator: String,
     /// The last day at or before the report's that has a snapshot; all that follows is of this day.
-    #[serde(serialize_with = "maybe_date")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub snapshot_date: Option<SnapshotDate>,
     /// Days from that day to the report's.
     pub days_old: Option<u32>,
     /// Whether the day is facts only: its packs depend on their compliance type, and it has no trends.
     pub is_facts_only: bool,
     /// Days of the period, in order, that wait to be accepted or rejected.
-    #[serde(serialize_with = "dates")]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
     pub held: Vec<SnapshotDate>,
     /// Days of the period before the report's, in order, without a snapshot, after the first that there is. Held days are among them.
-    #[serde(serialize_with = "dates")]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
     pub gaps: Vec<SnapshotDate>,
     /// The first day whose trends are out of date.
-    #[serde(serialize_with = "maybe_date")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub trends_out_of_date_from: Option<SnapshotDate>,
     /// What could not be read, in words.
     pub unread: Vec<String>,
@@ -77,6 +80,7 @@ pub struct AggregatorFigures {
 
 /// Some of many.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Listed<T> {
     /// How many there are.
     pub count: u64,
@@ -89,6 +93,7 @@ pub const MAX_LISTED: usize = 1000;
 
 /// How a dimension's value stands.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Line {
     /// Aggregator id, region, pack group or account id.
     pub value: String,
@@ -115,7 +120,7 @@ pub struct Line {
     /// Change of the pack rate over 90 days.
     pub pack_rate_change_90d: Option<f64>,
     /// The snapshot that the next five are counted against; None on the first day.
-    #[serde(serialize_with = "maybe_date")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub previous_snapshot_date: Option<SnapshotDate>,
     /// Packs never seen before.
     pub added: Option<i32>,
@@ -143,11 +148,12 @@ pub struct Line {
 
 /// A day of a history.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Point {
     /// Days since the first day of the period: 0 is [`Figures::from`].
     pub day: u32,
     /// The day.
-    #[serde(serialize_with = "date")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub date: SnapshotDate,
     /// The pack rate, None where it has no denominator.
     pub pack_rate: Option<f64>,
@@ -159,6 +165,7 @@ pub struct Point {
 
 /// Pack rates of accounts by pack group.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HeatMap {
     /// The groups, the most packs first, [`MAX_HEAT_GROUPS`] at most.
     pub pack_groups: Vec<String>,
@@ -178,6 +185,7 @@ pub const MAX_HEAT_ACCOUNTS: usize = 100;
 
 /// A row of a heat map.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HeatRow {
     /// The account.
     pub account_id: String,
@@ -189,6 +197,7 @@ pub struct HeatRow {
 
 /// The packs of a group in an account.
 #[derive(Debug, Clone, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HeatCell {
     /// All.
     pub packs: u32,
@@ -202,6 +211,7 @@ pub struct HeatCell {
 
 /// A pack's change.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Change {
     /// The account.
     pub account_id: String,
@@ -214,7 +224,7 @@ pub struct Change {
     /// Its group.
     pub pack_group: String,
     /// The day on which it was seen.
-    #[serde(serialize_with = "date")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub date: SnapshotDate,
     /// Days in the compliance type before: of a remediated pack its time to remediate.
     pub days_in_previous_status: Option<i32>,
@@ -222,6 +232,7 @@ pub struct Change {
 
 /// A pack that regressed and has not been COMPLIANT since.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OpenPack {
     /// The account.
     pub account_id: String,
@@ -234,7 +245,7 @@ pub struct OpenPack {
     /// Its group.
     pub pack_group: String,
     /// The first snapshot that had it NON_COMPLIANT.
-    #[serde(serialize_with = "date")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub status_since: SnapshotDate,
     /// Days since then.
     pub age_days: i32,
@@ -242,6 +253,7 @@ pub struct OpenPack {
 
 /// What an aggregator says of its sources, an account and region each.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Sources {
     /// All.
     pub count: u64,
@@ -253,6 +265,7 @@ pub struct Sources {
 
 /// A source whose data is older than the snapshot, or missing.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StaleSource {
     /// Source account, or the organization's id.
     pub source_id: String,
@@ -263,21 +276,10 @@ pub struct StaleSource {
     /// FAILED or OUTDATED.
     pub status: String,
     /// When the aggregator last heard from it.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub last_update_time: Option<DateTime<Utc>>,
     /// Why the last update failed.
     pub error_code: Option<String>,
     /// The same in words.
     pub error_message: Option<String>,
-}
-
-fn date<S: Serializer>(date: &SnapshotDate, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(date)
-}
-
-fn maybe_date<S: Serializer>(date: &Option<SnapshotDate>, serializer: S) -> Result<S::Ok, S::Error> {
-    date.map(|date| date.to_string()).serialize(serializer)
-}
-
-fn dates<S: Serializer>(dates: &[SnapshotDate], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(dates.iter().map(ToString::to_string))
 }

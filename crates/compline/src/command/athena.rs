@@ -5,7 +5,7 @@ use crate::athena::{sql, written};
 use crate::catalog::Listed;
 use crate::failure::{Ending, Failure};
 use crate::log::log_to_stderr;
-use crate::print;
+use crate::output::{document, result};
 use crate::session::{Clock, Ended, Opening, Session, session};
 use crate::settings::{Settings, is_database, lake_name};
 use anyhow::{Context, anyhow};
@@ -38,8 +38,8 @@ pub(super) async fn athena(arguments: &AthenaArguments, clock: Clock) -> Result<
     };
     let text = sql(&settings, database, &projected(&settings, arguments), arguments.offline, &days);
     match &arguments.output_dir {
-        Some(folder) => print(&written(&text, folder).map_err(Failure::Run)?)?,
-        None => print(&text)?,
+        Some(folder) => result(&written(&text, folder).map_err(Failure::Run)?)?,
+        None => document(&text)?,
     }
     Ok(Ending::Done)
 }

@@ -1,24 +1,24 @@
 //! `compline check`.
 
-use crate::arguments::PipelineArguments;
-use crate::checks::{Tried, checks};
+use crate::arguments::CheckArguments;
+use crate::checks::{Checked, checks};
 use crate::failure::{Ending, Failure};
-use crate::print;
+use crate::output::show;
 use crate::session::Clock;
 
-pub(super) async fn check(arguments: &PipelineArguments, clock: Clock) -> Result<Ending, Failure> {
-    let settings = arguments.settings()?;
-    let tried = checks(&settings, clock()).await?;
-    print(&told(&tried))?;
-    Ok(if tried.iter().all(|tried| tried.found.is_ok()) { Ending::Done } else { Ending::Failed })
+pub(super) async fn check(arguments: &CheckArguments, clock: Clock) -> Result<Ending, Failure> {
+    let settings = arguments.pipeline.settings()?;
+    let checked = Checked { checks: checks(&settings, clock()).await? };
+    show(arguments.json, &checked, || words(&checked))?;
+    Ok(if checked.checks.iter().all(|tried| tried.error.is_none()) { Ending::Done } else { Ending::Failed })
 }
 
 /// A line for each thing that was tried. What went wrong has a line of its own, since it says what to do.
-fn told(tried: &[Tried]) -> String {
-    let width = tried.iter().map(|tried| tried.what.chars().count()).max().unwrap_or_default();
-    let line = |tried: &Tried| match &tried.found {
-        Ok(found) => format!("✓ {:width$}  {found}\n", tried.what),
-        Err(error) => format!("✗ {}\n    {error}\n", tried.what),
-    };
-    tried.iter().map(line).collect()
+fn words(checked: &Checked) -> String {
+    let width = checked.checks.iter().map(|tried| tried.check.chars().count()).max().unwrap_or_default();
+    let lines = checked.checks.iter().map(|tried| match &tried.error {
+        None => format!("✓ {:width$}  {}\n", tried.check, tried.found.as_deref().unwrap_or_default()),
+        Some(error) => format!("✗ {}\n    {error}\n", tried.check),
+    });
+    lines.collect()
 }

@@ -9,7 +9,7 @@ use crate::journal::Journal;
 use crate::ledger::{Ledger, Outcome};
 use crate::log::log_to_stderr;
 use crate::nightly::{Report, RunRequest, Source, nightly};
-use crate::print_done;
+use crate::output::done;
 use crate::progress::Progress;
 use crate::report;
 use crate::session::{Access, Clock, Ended, Opening, Session, session};
@@ -18,11 +18,24 @@ use anyhow::{Context, anyhow};
 use compline_model::SnapshotDate;
 use compline_simulator::{Faults, Simulator};
 use compline_sink::{LakeLocation, ReportFile};
+use serde::Serialize;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// The demo is the pipeline that is shipped with it, at another port and lake.
 const PIPELINE: &str = include_str!("../../../../pipelines/demo/pipeline.toml");
+
+/// What a demo made.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Demo {
+    /// The folder of the lake.
+    lake: String,
+    /// The file with the report.
+    report: String,
+    /// The run of each day.
+    runs: Vec<Report>,
+}
 
 pub(super) async fn demo(arguments: DemoArguments, clock: Clock) -> Result<Ending, Failure> {
     let progress = log_to_stderr("error");
@@ -63,10 +76,12 @@ pub(super) async fn demo(arguments: DemoArguments, clock: Clock) -> Result<Endin
         Box::pin(report::publish(session, today)).await?;
         let file = arguments.lake.join(ReportFile::Latest.key());
         let closing = closing::closing(session.settings, &session.lake, &runs, started.elapsed()).await?;
-        anyhow::Ok(format!("{closing}\nthe report is in {}: open it in a browser\n", file.display()))
+        let words = format!("{closing}\nthe report is in {}: open it in a browser\n", file.display());
+        let demo = Demo { lake: lake_name(&session.settings.lake), report: file.display().to_string(), runs };
+        anyhow::Ok((demo, words))
     });
-    ended.await?.then(|text| {
-        print_done(&text);
+    ended.await?.then(|(demo, words)| {
+        done(("demo", Ending::Done), arguments.json, &demo, || words);
         Ok(Ending::Done)
     })
 }

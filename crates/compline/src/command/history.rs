@@ -4,8 +4,8 @@ use crate::arguments::HistoryArguments;
 use crate::failure::{Ending, Failure};
 use crate::ledger::Outcome;
 use crate::log::log_to_stderr;
+use crate::output::{document, result};
 use crate::past::{Run, last_runs};
-use crate::print;
 use crate::session::{Clock, Opening, Session, session};
 use crate::summary::plain_table;
 use anyhow::Context;
@@ -21,7 +21,11 @@ pub(super) async fn history(arguments: &HistoryArguments, clock: Clock) -> Resul
         runs.sort_by(|one, other| {
             (&one.snapshot_date, &one.started_at).cmp(&(&other.snapshot_date, &other.started_at))
         });
-        print(&if arguments.json { lines(&runs)? } else { told(&runs) })?;
+        if arguments.json {
+            document(&lines(&runs)?)?
+        } else {
+            result(&told(&runs))?
+        }
         Ok(Ending::Done)
     })
 }
@@ -36,8 +40,7 @@ fn told(runs: &[Run]) -> String {
     if runs.is_empty() {
         return "the ledger has no run of these aggregators\n".to_owned();
     }
-    let mut table =
-        plain_table(&["date", "aggregator", "command", "outcome", "rows", "calls", "throttled", "seconds", "warnings"]);
+    let mut table = plain_table(&["date", "aggregator", "command", "outcome", "rows", "calls", "seconds", "warnings"]);
     let count = |count: u64| HumanCount(count).to_string();
     for run in runs {
         table.add_row(vec![
@@ -50,12 +53,11 @@ fn told(runs: &[Run]) -> String {
             },
             count(run.rows),
             count(run.calls),
-            count(run.throttles),
             format!("{:.1}", run.seconds),
             count(run.warnings + run.conflicts + run.unreconciled.unwrap_or_default()),
         ]);
     }
-    let mut text = format!("{table}\n");
+    let mut text = table.trim_fmt() + "\n";
     for run in runs {
         if let Some(error) = &run.error {
             // What was to be done about it is done.

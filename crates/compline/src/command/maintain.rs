@@ -2,11 +2,23 @@
 
 use crate::arguments::MaintainArguments;
 use crate::failure::{Ending, Failure};
-use crate::log::{self, log_work};
+use crate::log::log_work;
 use crate::maintain::{applied, planned};
 use crate::session::{Access, Clock, Opening, session};
-use crate::{metrics, print, print_done};
-use serde_json::json;
+use crate::{metrics, output};
+use serde::Serialize;
+
+/// What was done, or would be.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Maintenance {
+    /// Whether it was done; otherwise it was a dry run.
+    applied: bool,
+    /// Whether nothing was left as it is for a file that is damaged or trends that are out of date.
+    complete: bool,
+    /// What was done or would be, in words.
+    done: Vec<String>,
+}
 
 pub(super) async fn maintain(arguments: &MaintainArguments, clock: Clock) -> Result<Ending, Failure> {
     let progress = log_work();
@@ -19,18 +31,14 @@ pub(super) async fn maintain(arguments: &MaintainArguments, clock: Clock) -> Res
             return planned(session).await;
         }
         let done = applied(session).await?;
-        Box::pin(metrics::publish(session, None, false)).await;
+        Box::pin(metrics::publish(session, None, arguments.json)).await;
         Ok(done)
     });
     ended.await?.then(|done| {
-        let lines = done.lines.iter().map(|line| format!("{line}\n")).collect::<String>();
-        if arguments.apply {
-            print_done(&lines)
-        } else {
-            print(&lines)?
-        }
-        let ending = if done.is_complete { Ending::Done } else { Ending::Partial };
-        log::outcome("maintain", ending, &json!({ "done": done.lines }));
+        let maintenance = Maintenance { applied: arguments.apply, complete: done.is_complete, done: done.lines };
+        let words = || maintenance.done.iter().map(|line| format!("{line}\n")).collect::<String>();
+        let ending = if maintenance.complete { Ending::Done } else { Ending::Partial };
+        output::done(("maintain", ending), arguments.json, &maintenance, words);
         Ok(ending)
     })
 }

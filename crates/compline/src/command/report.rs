@@ -3,11 +3,11 @@
 use crate::arguments::{ReportArguments, ReportFormat};
 use crate::failure::{Ending, Failure};
 use crate::log::log_to_stderr;
+use crate::output::{document, result};
 use crate::replace::replace;
 use crate::report::{AccountNames, ReportRequest, figures};
 use crate::session::{Clock, Opening, Session, session};
 use crate::settings::REPORT_DAYS;
-use crate::{print, print_done};
 use anyhow::{Context, anyhow};
 use compline_report::Figures;
 use std::io::Write;
@@ -34,10 +34,10 @@ pub(super) async fn report(arguments: &ReportArguments, clock: Clock) -> Result<
         let text = text(&figures, arguments.format).map_err(Failure::Run)?;
         let default = (arguments.format == ReportFormat::Html).then(|| PathBuf::from("report.html"));
         match arguments.output.clone().or(default).filter(|path| path.as_os_str() != "-") {
-            None => print(&text)?,
+            None => document(&text)?,
             Some(path) => {
                 write(&path, &text).map_err(Failure::Run)?;
-                print_done(&format!("the report of {date} is in {}\n", path.display()));
+                result(&format!("the report of {date} is in {}\n", path.display()))?;
             }
         }
         Ok(Ending::Done)

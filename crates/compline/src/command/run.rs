@@ -3,31 +3,31 @@
 use super::day_of;
 use crate::arguments::RunArguments;
 use crate::failure::{Ending, Failure};
-use crate::log::{self, log_work};
+use crate::log::log_work;
 use crate::nightly::{Notifying, Report, RunRequest, Source, nightly};
+use crate::output::done;
 use crate::progress::Progress;
 use crate::report;
 use crate::session::{Access, Clock, Opening, Session, session};
 use crate::settings::{Settings, lake_name};
-use crate::{metrics, print_done, summary};
-use anyhow::{Context, anyhow, bail};
+use crate::{metrics, summary};
+use anyhow::{anyhow, bail};
 use compline_model::SnapshotDate;
 use compline_notifier::Notifier;
 
 pub(super) async fn run(arguments: RunArguments, clock: Clock) -> Result<Ending, Failure> {
     let progress = log_work();
     let mut settings = arguments.pipeline.settings()?;
+    // Before anything is opened: a date that can be of no use is wrong usage.
+    let (date, _) = snapshot_date(&arguments, day_of(clock()), &settings).map_err(Failure::Usage)?;
     if let Some(deal) = arguments.shard {
         settings.keep_dealt(deal);
         if settings.aggregators.is_empty() {
-            let nothing = format!("no aggregator of the file falls to run {deal}: nothing to do\n");
-            log::outcome("run", Ending::Done, &serde_json::json!({ "aggregators": [] }));
-            print_done(if arguments.json { "{\"aggregators\": []}\n" } else { &nothing });
+            let nothing = || format!("no aggregator of the file falls to run {deal}: nothing to do\n");
+            done(("run", Ending::Done), arguments.json, &Report::of_none(&settings, date, clock()), nothing);
             return Ok(Ending::Done);
         }
     }
-    // Before anything is opened: a date that can be of no use is wrong usage.
-    snapshot_date(&arguments, day_of(clock()), &settings).map_err(Failure::Usage)?;
     let notifying = if arguments.reject { None } else { notifying(&settings).await };
     let (wait, json) = (arguments.wait.or_none(), arguments.json);
     let RunArguments { accept, ignore_checkpoints, .. } = arguments;
@@ -72,8 +72,7 @@ pub(super) async fn perform(
     });
     let ended = ended.await?;
     ended.then(|report| {
-        log::outcome(command, report.ending(), &report);
-        print_done(&told(&report, json)?);
+        done((command, report.ending()), json, &report, || summary::summary(&report));
         Ok(report.ending())
     })
 }
@@ -133,14 +132,6 @@ fn log_endpoints(settings: &Settings) {
         sts = shown(of(None, "AWS_ENDPOINT_URL_STS")),
         "endpoints"
     );
-}
-
-fn told(report: &Report, json: bool) -> Result<String, Failure> {
-    if !json {
-        return Ok(summary::summary(report));
-    }
-    let json = serde_json::to_string_pretty(report).context("cannot write the report as JSON").map_err(Failure::Run)?;
-    Ok(json + "\n")
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use crate::arguments::SimulateArguments;
 use crate::failure::{Ending, Failure};
 use crate::log::log_to_stderr;
 use crate::session::Clock;
-use crate::{print, signals};
+use crate::{output, signals};
 use anyhow::Context;
 use compline_simulator::{Faults, Simulator};
 
@@ -20,7 +20,8 @@ pub(super) async fn simulate(arguments: SimulateArguments, clock: Clock) -> Resu
         .await
         .with_context(|| format!("cannot serve on port {}; choose another with --port", arguments.port))
         .map_err(Failure::Run)?;
-    print(&format!("{}\nas of {date}: {}\n", simulator.url(), aggregators.join(", ")))?;
+    // Whoever starts it needs the address, however quiet it is to be.
+    output::document(&format!("{}\nas of {date}: {}\n", simulator.url(), aggregators.join(", ")))?;
     let signal = signals::received().await;
     Ok(Ending::Stopped(signal))
 }

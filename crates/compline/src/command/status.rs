@@ -3,12 +3,12 @@
 use crate::arguments::StatusArguments;
 use crate::failure::{Ending, Failure};
 use crate::log::log_to_stderr;
-use crate::print;
+use crate::output::show;
 use crate::session::{Clock, Opening, Session, session};
 use crate::status::{GAPS_DAYS, Status, status as status_of};
 use crate::summary::{counted, plain_table};
-use anyhow::Context;
 use compline_sink::Verification;
+use indicatif::HumanCount;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -19,32 +19,26 @@ pub(super) async fn status(arguments: &StatusArguments, clock: Clock) -> Result<
     let ended =
         session(opening, async |session: &Session<'_>| status_of(session, settings.ids(), arguments.max_age).await);
     ended.await?.then(|all| {
-        let json = || serde_json::to_string_pretty(&all).map(|json| json + "\n");
-        print(&if arguments.json {
-            json().context("cannot write the status as JSON").map_err(Failure::Run)?
-        } else {
-            told(&all, arguments.max_age)
-        })?;
+        show(arguments.json, &all, || told(&all, arguments.max_age))?;
         Ok(if all.iter().any(Status::is_alarm) { Ending::Failed } else { Ending::Done })
     })
 }
 
 fn told(all: &[Status], max_age: Duration) -> String {
-    let mut table =
-        plain_table(&["aggregator", "snapshot", "age", "rows", "held", "gaps", "stale sources", "verified"]);
+    let mut table = plain_table(&["aggregator", "snapshot", "age", "rows", "held", "gaps", "stale", "verified"]);
     for one in all {
         table.add_row(vec![
             one.aggregator.clone(),
             one.snapshot_date.map_or_else(|| "none".to_owned(), |date| date.to_string()),
             one.age_secs.map_or_else(|| "-".to_owned(), age),
-            one.rows.map_or_else(|| "-".to_owned(), |rows| rows.to_string()),
+            one.rows.map_or_else(|| "-".to_owned(), |rows| HumanCount(rows).to_string()),
             one.held.len().to_string(),
             one.gaps.len().to_string(),
             one.stale_sources.values().sum::<u64>().to_string(),
             one.last_verification.map_or_else(|| "never".to_owned(), |last| last.verified_at.format("%F").to_string()),
         ]);
     }
-    let mut text = format!("{table}\n");
+    let mut text = table.trim_fmt() + "\n";
     let dates =
         |dates: &[compline_model::SnapshotDate]| dates.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     for one in all {

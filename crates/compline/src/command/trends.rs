@@ -3,11 +3,48 @@
 use crate::arguments::TrendsArguments;
 use crate::catalog::completed;
 use crate::failure::{Ending, Failure};
-use crate::log::{self, log_work};
+use crate::log::log_work;
+use crate::metrics;
+use crate::output::done;
 use crate::session::{Access, Clock, Opening, Session, session};
 use crate::trends::{Computed, recompute};
-use crate::{metrics, print_done};
-use serde_json::json;
+use compline_model::{AggregatorId, SnapshotDate};
+use serde::Serialize;
+use std::fmt::Write;
+
+/// What became of the trends.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Recomputed {
+    aggregators: Vec<RecomputedOf>,
+    /// Why the catalog does not know of days, if it should.
+    not_in_catalog: Option<String>,
+}
+
+/// What became of those of an aggregator.
+#[derive(Debug, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct RecomputedOf {
+    aggregator: String,
+    /// How many days with a snapshot were looked at.
+    days: usize,
+    /// The first of them.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    first: Option<SnapshotDate>,
+    /// The last of them.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    last: Option<SnapshotDate>,
+    /// The days whose tables were not as the snapshots say, and were rewritten.
+    #[cfg_attr(test, schemars(with = "Vec<String>"))]
+    recomputed: Vec<SnapshotDate>,
+    /// The days that are facts only, and whose tables were removed.
+    #[cfg_attr(test, schemars(with = "Vec<String>"))]
+    removed_facts_only: Vec<SnapshotDate>,
+    /// What of earlier runs could not be completed.
+    undone: Vec<String>,
+    /// Why its trends could not be computed.
+    error: Option<String>,
+}
 
 pub(super) async fn trends(arguments: &TrendsArguments, clock: Clock) -> Result<Ending, Failure> {
     let progress = log_work();
@@ -17,7 +54,7 @@ pub(super) async fn trends(arguments: &TrendsArguments, clock: Clock) -> Result<
     let when_stopped = "the next run completes the days that are left";
     let opening = Opening { settings: &settings, command: "trends", access, clock, progress, when_stopped };
     let ended = session(opening, async |session: &Session<'_>| {
-        let mut done = Vec::new();
+        let mut aggregators = Vec::new();
         for aggregator in &session.settings.aggregators {
             let id = &aggregator.address.id;
             let bar = session.progress.steps(0, "days");
@@ -25,50 +62,81 @@ pub(super) async fn trends(arguments: &TrendsArguments, clock: Clock) -> Result<
                 bar.set_message(format!("{id} {date}"));
                 bar.inc(1);
             };
-            done.push((id.clone(), session.guarded(id, recompute(session, id, span, &on_day)).await));
+            let computed = session.guarded(id, recompute(session, id, span, &on_day)).await;
+            aggregators.push(RecomputedOf::new(id, computed));
             bar.finish_and_clear();
         }
         // Files that are there again after the catalog lost them, and days that were completed.
         let not_in_catalog = completed(session).await;
-        Box::pin(metrics::publish(session, None, false)).await;
-        anyhow::Ok((done, not_in_catalog))
+        Box::pin(metrics::publish(session, None, arguments.json)).await;
+        anyhow::Ok(Recomputed { aggregators, not_in_catalog })
     });
-    ended.await?.then(|(done, not_in_catalog)| {
-        let failed = done.iter().filter(|(_, done)| done.is_err()).count();
-        let is_undone =
-            |done: &anyhow::Result<Computed>| done.as_ref().is_ok_and(|computed| !computed.undone.is_empty());
-        let undone = done.iter().any(|(_, done)| is_undone(done));
-        let line = |(id, done): &(_, anyhow::Result<Computed>)| match done {
-            Ok(computed) => {
-                let undone = computed.undone.iter().map(|what| format!("{id}: {what}\n"));
-                [format!("{id}: {}\n", words(computed))].into_iter().chain(undone).collect()
-            }
-            Err(error) => format!("{id}: FAILED: {error:#}; the next run completes the days that are left\n"),
-        };
-        let waits = not_in_catalog.iter().map(|why| format!("{why}\n"));
-        let lines: Vec<String> = done.iter().map(line).chain(waits).collect();
-        let ending = match failed {
-            0 if undone || not_in_catalog.is_some() => Ending::Partial,
-            0 => Ending::Done,
-            _ if failed == done.len() => Ending::Failed,
-            _ => Ending::Partial,
-        };
-        log::outcome("trends", ending, &json!({ "done": lines }));
-        print_done(&lines.concat());
+    ended.await?.then(|recomputed| {
+        let ending = recomputed.ending();
+        done(("trends", ending), arguments.json, &recomputed, || recomputed.words());
         Ok(ending)
     })
 }
 
-fn words(computed: &Computed) -> String {
-    let Computed { days, differed, facts_only, .. } = computed;
-    let removed = match facts_only.len() {
-        0 => String::new(),
-        count => format!("; removed of days that are facts only: {count}"),
-    };
-    let Some((first, last)) = days.first().zip(days.last()) else {
-        return format!("no snapshot of those days{removed}");
-    };
-    let (all, right) = (days.len(), days.len() - differed.len());
-    let rewritten = if differed.is_empty() { String::new() } else { format!("; recomputed: {}", differed.len()) };
-    format!("{right} of {all} days were as their snapshots say, {first} to {last}{rewritten}{removed}")
+impl RecomputedOf {
+    fn new(id: &AggregatorId, computed: anyhow::Result<Computed>) -> Self {
+        let aggregator = id.to_string();
+        match computed {
+            Ok(Computed { days, differed, facts_only, undone, .. }) => Self {
+                aggregator,
+                days: days.len(),
+                first: days.first().copied(),
+                last: days.last().copied(),
+                recomputed: differed,
+                removed_facts_only: facts_only,
+                undone,
+                error: None,
+            },
+            Err(error) => Self { aggregator, error: Some(format!("{error:#}")), ..Self::default() },
+        }
+    }
+
+    fn words(&self) -> String {
+        let Self { aggregator, days, first, last, recomputed, removed_facts_only, undone, error } = self;
+        if let Some(error) = error {
+            return format!("{aggregator}: FAILED: {error}; the days that are done are done\n");
+        }
+        let removed = match removed_facts_only.len() {
+            0 => String::new(),
+            count => format!("; removed of days that are facts only: {count}"),
+        };
+        let mut text = match (first, last) {
+            (Some(first), Some(last)) => {
+                let right = days - recomputed.len();
+                let rewritten =
+                    if recomputed.is_empty() { String::new() } else { format!("; recomputed: {}", recomputed.len()) };
+                format!(
+                    "{aggregator}: {right} of {days} days were as their snapshots say, {first} to {last}{rewritten}{removed}\n"
+                )
+            }
+            _ => format!("{aggregator}: no snapshot of those days{removed}\n"),
+        };
+        for what in undone {
+            let _ = writeln!(text, "{aggregator}: {what}");
+        }
+        text
+    }
+}
+
+impl Recomputed {
+    fn ending(&self) -> Ending {
+        let failed = self.aggregators.iter().filter(|one| one.error.is_some()).count();
+        let is_undone = self.aggregators.iter().any(|one| !one.undone.is_empty()) || self.not_in_catalog.is_some();
+        match failed {
+            0 if is_undone => Ending::Partial,
+            0 => Ending::Done,
+            _ if failed == self.aggregators.len() => Ending::Failed,
+            _ => Ending::Partial,
+        }
+    }
+
+    fn words(&self) -> String {
+        let waits = self.not_in_catalog.iter().map(|why| format!("{why}\n"));
+        self.aggregators.iter().map(RecomputedOf::words).chain(waits).collect()
+    }
 }

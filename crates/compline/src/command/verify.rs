@@ -4,13 +4,15 @@ use crate::arguments::VerifyArguments;
 use crate::catalog::{Cataloguing, days_of_inventory};
 use crate::failure::{Ending, Failure};
 use crate::log::{self, log_work};
+use crate::metrics;
+use crate::output::show;
 use crate::session::{Access, Clock, Opening, Session, session};
 use crate::summary::counted;
 use crate::verify::{Found, Verified, repair, verify as verify_lake};
-use crate::{metrics, print};
-use compline_model::AggregatorId;
-use compline_sink::Verification;
+use compline_model::{AggregatorId, SnapshotDate};
+use compline_sink::Verification as Noted;
 use indicatif::{HumanBytes, HumanCount};
+use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -43,7 +45,7 @@ pub(super) async fn verify(arguments: &VerifyArguments, clock: Clock) -> Result<
         if !span.is_part() {
             note(session, &verified).await;
         }
-        Box::pin(metrics::publish(session, None, false)).await;
+        Box::pin(metrics::publish(session, None, arguments.json)).await;
         let days = days_of_inventory(&verified.inventory);
         let hidden = Cataloguing::open(session.settings).await?.and_then(|cataloguing| cataloguing.hidden_days(&days));
         anyhow::Ok((
@@ -52,18 +54,170 @@ pub(super) async fn verify(arguments: &VerifyArguments, clock: Clock) -> Result<
             not_in_catalog.is_some(),
         ))
     });
-    ended.await?.then(|(verified, told_before, waits)| {
-        print(&told_before.iter().map(|line| format!("{line}\n")).collect::<String>())?;
-        print(&told(&verified))?;
-        let problems = verified.problems();
-        let ending = match problems {
+    ended.await?.then(|(verified, catalog, waits)| {
+        let found = Verification::of(&verified, catalog);
+        let ending = match found.problems {
             0 if waits => Ending::Partial,
             0 => Ending::Done,
             _ => Ending::Failed,
         };
-        log::outcome(command, ending, &json!({ "problems": problems }));
+        log::outcome(command, ending, &json!({ "problems": found.problems }));
+        show(arguments.json, &found, || found.words())?;
         Ok(ending)
     })
+}
+
+/// What was found.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Verification {
+    /// How many problems there are, those of no aggregator among them.
+    problems: usize,
+    aggregators: Vec<VerifiedAggregator>,
+    /// Objects that Compline did not put there.
+    unexpected: Vec<UnexpectedObject>,
+    /// Objects of runs that were stopped, which no later one needs.
+    orphaned: Vec<String>,
+    /// Why uploads that were never finished were not looked for.
+    uploads_not_seen: Option<String>,
+    /// What the catalog does not show.
+    catalog: Vec<String>,
+}
+
+/// What was found of an aggregator.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct VerifiedAggregator {
+    aggregator: String,
+    /// How many days have a snapshot.
+    days: usize,
+    /// The first of them.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    first: Option<SnapshotDate>,
+    /// The last of them.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    last: Option<SnapshotDate>,
+    files: u64,
+    /// Rows of the snapshots.
+    rows: u64,
+    bytes: u64,
+    /// In words.
+    problems: Vec<String>,
+    /// What may only seem to be a problem, since another run is writing it.
+    in_progress: Vec<String>,
+    /// Calendar days without a snapshot.
+    gaps: Vec<Gap>,
+    /// How many days have no files of their own, since their month's file has them.
+    dropped: usize,
+    /// The first of them.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    dropped_first: Option<SnapshotDate>,
+    /// The last of them.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    dropped_last: Option<SnapshotDate>,
+    /// Days that wait to be accepted or rejected.
+    #[cfg_attr(test, schemars(with = "Vec<String>"))]
+    held: Vec<SnapshotDate>,
+}
+
+/// Days one after the other without a snapshot.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Gap {
+    #[cfg_attr(test, schemars(with = "String"))]
+    first: SnapshotDate,
+    #[cfg_attr(test, schemars(with = "String"))]
+    last: SnapshotDate,
+}
+
+/// An object that Compline did not put there.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct UnexpectedObject {
+    key: String,
+    /// Whether readers take it for a part of a table.
+    in_a_table: bool,
+}
+
+impl Verification {
+    fn of(verified: &Verified, catalog: Vec<String>) -> Self {
+        let inventory = &verified.inventory;
+        let unexpected = inventory
+            .unexpected
+            .iter()
+            .map(|object| UnexpectedObject { key: object.key.clone(), in_a_table: object.in_a_table });
+        Self {
+            problems: verified.problems(),
+            aggregators: verified.aggregators.iter().map(VerifiedAggregator::of).collect(),
+            unexpected: unexpected.collect(),
+            orphaned: inventory.orphaned.clone(),
+            uploads_not_seen: inventory.unseen.as_ref().map(ToString::to_string),
+            catalog,
+        }
+    }
+
+    fn words(&self) -> String {
+        let mut text = self.catalog.iter().map(|line| format!("{line}\n")).collect::<String>();
+        for found in &self.aggregators {
+            found.write(&mut text);
+        }
+        for (kind, in_a_table) in
+            [("unexpected object in a table, which readers take for a part of it", true), ("unexpected object", false)]
+        {
+            let unexpected = self.unexpected.iter().filter(|object| object.in_a_table == in_a_table);
+            list(&mut text, kind, unexpected.map(|object| object.key.escape_debug().to_string()));
+        }
+        list(&mut text, "orphaned; --repair removes it", self.orphaned.iter().cloned());
+        if let Some(error) = &self.uploads_not_seen {
+            let _ = writeln!(text, "uploads that were never finished are not looked for: {error}");
+        }
+        if self.aggregators.is_empty() {
+            text.push_str("problem: there is no snapshot of any aggregator: is the lake's address right?\n");
+        }
+        let _ = match self.problems {
+            0 => writeln!(text, "OK: no problems found"),
+            problems => writeln!(text, "{} found", counted(problems, "problem")),
+        };
+        text
+    }
+}
+
+impl VerifiedAggregator {
+    fn of(found: &Found) -> Self {
+        Self {
+            aggregator: found.aggregator.to_string(),
+            days: found.days.len(),
+            first: found.days.first().copied(),
+            last: found.days.last().copied(),
+            files: found.files,
+            rows: found.rows,
+            bytes: found.bytes,
+            problems: found.problems.iter().map(|problem| problem.what.clone()).collect(),
+            in_progress: found.in_progress.clone(),
+            gaps: found.gaps.iter().map(|(first, last)| Gap { first: *first, last: *last }).collect(),
+            dropped: found.dropped.len(),
+            dropped_first: found.dropped.first().copied(),
+            dropped_last: found.dropped.last().copied(),
+            held: found.held.clone(),
+        }
+    }
+
+    fn write(&self, text: &mut String) {
+        let Self { aggregator, days, first, last, files, .. } = self;
+        let span = first.zip(*last).map_or_else(String::new, |(first, last)| format!(", {first} to {last}"));
+        let (rows, bytes, days) = (HumanCount(self.rows), HumanBytes(self.bytes), counted(*days, "day"));
+        let _ = writeln!(text, "{aggregator}: {days}{span}, {files} files, {rows} rows of facts, {bytes}");
+        list(text, "  problem", self.problems.iter().cloned());
+        list(text, "  in progress", self.in_progress.iter().cloned());
+        let gap =
+            |Gap { first, last }: &Gap| if first == last { first.to_string() } else { format!("{first} to {last}") };
+        list(text, "  no snapshot", self.gaps.iter().map(gap));
+        if let Some((first, last)) = self.dropped_first.zip(self.dropped_last) {
+            let dropped = counted(self.dropped, "day");
+            let _ = writeln!(text, "  dropped, in its month's file: {dropped}, {first} to {last}");
+        }
+        list(text, "  held", self.held.iter().map(|date| format!("{date}, until it is accepted")));
+    }
 }
 
 /// Notes in the lake what came of it. Who verifies may have no right to write, and need not.
@@ -71,62 +225,12 @@ async fn note(session: &Session<'_>, verified: &Verified) {
     for found in &verified.aggregators {
         // What is of no aggregator is each one's problem.
         let problems = (found.problems.len() + verified.problems_of_none()) as u64;
-        let verification = Verification { verified_at: (session.clock)(), problems };
+        let verification = Noted { verified_at: (session.clock)(), problems };
         if let Err(error) = session.lake.note_verification(&found.aggregator, verification).await {
             tracing::warn!(%error, "not noted in the lake: `compline status` does not know of it");
             return;
         }
     }
-}
-
-fn told(verified: &Verified) -> String {
-    let mut text = String::new();
-    for found in &verified.aggregators {
-        aggregator(&mut text, found);
-    }
-    let inventory = &verified.inventory;
-    for (kind, in_a_table) in
-        [("unexpected object in a table, which readers take for a part of it", true), ("unexpected object", false)]
-    {
-        let unexpected = inventory.unexpected.iter().filter(|object| object.in_a_table == in_a_table);
-        list(&mut text, kind, unexpected.map(|object| object.key.escape_debug().to_string()));
-    }
-    list(&mut text, "orphaned; --repair removes it", inventory.orphaned.iter().cloned());
-    if let Some(error) = &inventory.unseen {
-        let _ = writeln!(text, "uploads that were never finished are not looked for: {error}");
-    }
-    if verified.aggregators.is_empty() {
-        text.push_str("problem: there is no snapshot of any aggregator: is the lake's address right?\n");
-    }
-    let _ = match verified.problems() {
-        0 => writeln!(text, "OK: no problems found"),
-        1 => writeln!(text, "1 problem found"),
-        problems => writeln!(text, "{problems} problems found"),
-    };
-    text
-}
-
-fn aggregator(text: &mut String, found: &Found) {
-    let Found { aggregator, days, files, rows, bytes, .. } = found;
-    let span = days.first().zip(days.last()).map_or_else(String::new, |(first, last)| format!(", {first} to {last}"));
-    let (rows, bytes) = (HumanCount(*rows), HumanBytes(*bytes));
-    let days = counted(days.len(), "day");
-    let _ = writeln!(text, "{aggregator}: {days}{span}, {files} files, {rows} rows of facts, {bytes}");
-    list(text, "  problem", found.problems.iter().map(|problem| problem.what.clone()));
-    list(text, "  in progress", found.in_progress.iter().cloned());
-    let gaps = found
-        .gaps
-        .iter()
-        .map(|(first, last)| if first == last { first.to_string() } else { format!("{first} to {last}") });
-    list(text, "  no snapshot", gaps);
-    if let Some((first, last)) = found.dropped.first().zip(found.dropped.last()) {
-        let _ = writeln!(
-            text,
-            "  dropped, in its month's file: {}, {first} to {last}",
-            counted(found.dropped.len(), "day")
-        );
-    }
-    list(text, "  held", found.held.iter().map(|date| format!("{date}, until it is accepted")));
 }
 
 fn list(text: &mut String, kind: &str, lines: impl Iterator<Item = String>) {

@@ -255,7 +255,7 @@ impl ShardReading<'_> {
                     match step {
                         ShardStep::Page(page) => {
                             rows.push(&page);
-                            self.bar.page(page.packs.len());
+                            self.bar.page(page.packs.len(), self.client.counts());
                         }
                         ShardStep::Restarted => rows.clear(),
                     }

@@ -4,15 +4,18 @@ use super::collect::Collected;
 use super::day::Day;
 use crate::failure::Ending;
 use crate::ledger::{LedgerRow, Outcome};
+use crate::settings::{Settings, lake_name};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Float64Type, Int32Type};
-use compline_model::AggregatorId;
+use chrono::{DateTime, Utc};
+use compline_model::{AggregatorId, RunId, SnapshotDate};
 use compline_transformer::{Named, Trends, sources_by_status};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// A run.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Report {
     pub(crate) run_id: String,
     pub(crate) command: &'static str,
@@ -30,6 +33,7 @@ pub(crate) struct Report {
 
 /// What a run did for one aggregator.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct AggregatorReport {
     pub(crate) aggregator: String,
     pub(crate) outcome: Outcome,
@@ -89,6 +93,7 @@ const MAX_NAMED: usize = 20;
 
 /// Findings of one kind: how many, and the first of them.
 #[derive(Debug, Clone, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Found {
     pub(crate) count: u64,
     pub(crate) first: Vec<String>,
@@ -96,6 +101,7 @@ pub(crate) struct Found {
 
 /// The day's trends in short.
 #[derive(Debug, Clone, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct TrendReport {
     pub(crate) packs: i32,
     pub(crate) pack_compliance_rate: Option<f64>,
@@ -105,6 +111,21 @@ pub(crate) struct TrendReport {
 }
 
 impl Report {
+    /// That of a run to which no aggregator falls.
+    pub(crate) fn of_none(settings: &Settings, date: SnapshotDate, now: DateTime<Utc>) -> Self {
+        Self {
+            run_id: RunId::new(now).to_string(),
+            command: "run",
+            version: env!("CARGO_PKG_VERSION"),
+            started_at: now.to_rfc3339(),
+            finished_at: now.to_rfc3339(),
+            snapshot_date: date.to_string(),
+            lake: lake_name(&settings.lake),
+            aggregators: Vec::new(),
+            not_noted: None,
+        }
+    }
+
     pub(crate) fn ending(&self) -> Ending {
         let count = |outcome| self.aggregators.iter().filter(|aggregator| aggregator.outcome == outcome).count();
         let failed = count(Outcome::Failed);

@@ -63,6 +63,11 @@ impl AccountNames {
         Ok(Self(names))
     }
 
+    /// How many accounts have one.
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// What an account is called, if it is known.
     pub(crate) fn of(&self, account_id: &str) -> Option<String> {
         self.0.get(account_id).cloned()

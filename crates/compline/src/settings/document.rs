@@ -1,5 +1,6 @@
 //! The text of a pipeline file, parsed, and what is wrong with it at which place.
 
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::ops::Range;
@@ -11,6 +12,9 @@ const MAX_SHOWN: usize = 100;
 
 /// How much of what the parser says a message has, in characters: the names of all keys of the longest table.
 const MAX_SAID: usize = 500;
+
+/// The longest line that is shown whole, in bytes.
+const MAX_LINE: usize = 200;
 
 /// A key and its value.
 type Entry<'t, 'a> = (&'t Spanned<DeString<'a>>, &'t Spanned<DeValue<'a>>);
@@ -28,6 +32,17 @@ pub(super) struct Document<'a> {
 pub(crate) struct Problem {
     place: String,
     what: String,
+    at: Option<Excerpt>,
+}
+
+/// A line of a file, and the part of it that is meant.
+#[derive(Debug, PartialEq, Eq)]
+struct Excerpt {
+    line: String,
+    /// From 1.
+    number: usize,
+    /// In bytes of the line.
+    part: Range<usize>,
 }
 
 impl fmt::Display for Problem {
@@ -54,7 +69,15 @@ fn without_user_info(text: &str) -> String {
 impl Problem {
     /// A problem with an argument of the command line.
     pub(super) fn of_argument(argument: &str, what: &str) -> Self {
-        Self { place: argument.to_owned(), what: printable(what, MAX_SAID) }
+        Self { place: argument.to_owned(), what: printable(what, MAX_SAID), at: None }
+    }
+
+    /// The same as compilers say it, with the line and a caret, if it is of a place that can be shown.
+    pub(crate) fn shown(&self) -> Option<String> {
+        let Excerpt { line, number, part } = self.at.as_ref()?;
+        let caret = AnnotationKind::Primary.span(part.clone());
+        let source = Snippet::source(line.as_str()).line_start(*number).annotation(caret);
+        Some(Renderer::styled().render(&[Level::ERROR.primary_title(self.to_string()).element(source)]))
     }
 }
 
@@ -100,12 +123,31 @@ impl<'a> Document<'a> {
 
     /// A problem with the whole file.
     pub(super) fn problem(&self, what: impl fmt::Display) -> Problem {
-        Problem { place: self.file.to_owned(), what: what.to_string() }
+        Problem { place: self.file.to_owned(), what: what.to_string(), at: None }
     }
 
     /// A problem at a place, for a rule that more than one value is part of.
     pub(super) fn problem_at(&self, span: &Range<usize>, what: impl fmt::Display) -> Problem {
-        Problem { place: self.place(span.start), what: what.to_string() }
+        Problem { place: self.place(span.start), what: what.to_string(), at: self.excerpt(span) }
+    }
+
+    /// The line of a place, unless it may have a secret in it or cannot be shown as it is.
+    fn excerpt(&self, span: &Range<usize>) -> Option<Excerpt> {
+        let before = self.text.get(..span.start)?;
+        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let line = self.text.get(start..)?.lines().next().unwrap_or_default();
+        let is_of_notify = self.get("notify").is_some_and(|value| {
+            value.span().contains(&span.start) || entry_within(value.get_ref(), span.start).is_some()
+        });
+        let is_secret =
+            is_of_notify || line.contains("webhook") || line.contains("[notify") || without_user_info(line) != line;
+        let is_shown = line.len() <= MAX_LINE && !line.chars().any(|letter| letter.is_control() && letter != '\t');
+        let part = span.start - start..span.end.saturating_sub(start).clamp(span.start - start, line.len());
+        (!is_secret && is_shown && part.start <= line.len()).then(|| Excerpt {
+            line: line.to_owned(),
+            number: before.matches('\n').count() + 1,
+            part,
+        })
     }
 
     /// A value that is not allowed, named with its key.

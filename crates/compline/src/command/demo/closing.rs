@@ -54,18 +54,7 @@ pub(super) async fn closing(
 
 /// The last days of an aggregator as a table.
 async fn trend(lake: &Lake, id: &AggregatorId, dates: &[SnapshotDate]) -> anyhow::Result<String> {
-    let mut table = plain_table(&[
-        "day",
-        "packs",
-        "compliant",
-        "",
-        "7 days",
-        "regressed",
-        "remediated",
-        "added",
-        "removed",
-        "open, median days",
-    ]);
+    let mut table = plain_table(&["day", "packs", "compliant", "7 days", "regressed", "remediated", "open days"]);
     for date in dates {
         let rows = read(lake, Table::ComplianceTrends, id, *date).await?;
         let dimension = rows["dimension"].as_string_view();
@@ -73,7 +62,7 @@ async fn trend(lake: &Lake, id: &AggregatorId, dates: &[SnapshotDate]) -> anyhow
             table.add_row(trend_row(&rows, row, *date));
         }
     }
-    Ok(format!("{id}\n{table}\n\n"))
+    Ok(format!("{id}\n{}\n\n", table.trim_fmt()))
 }
 
 fn trend_row(rows: &RecordBatch, row: usize, date: SnapshotDate) -> Vec<String> {
@@ -89,25 +78,15 @@ fn trend_row(rows: &RecordBatch, row: usize, date: SnapshotDate) -> Vec<String> 
         let column = rows[name].as_primitive::<Float64Type>();
         (!column.is_null(row)).then(|| column.value(row))
     };
-    let rate = real("pack_compliance_rate");
     vec![
         date.to_string(),
         count("packs_total"),
-        percent(rate),
-        bar(rate),
+        percent(real("pack_compliance_rate")),
         points(real("pack_compliance_rate_change_7d")),
         count("packs_regressed"),
         count("packs_remediated"),
-        count("packs_added"),
-        count("packs_removed"),
         real("open_non_compliant_median_days").map_or_else(|| "-".to_owned(), |days| format!("{days:.0}")),
     ]
-}
-
-/// A rate as a bar of 20.
-fn bar(rate: Option<f64>) -> String {
-    let full = rate.map_or(0, |rate| (rate * 20.0).round() as usize).min(20);
-    format!("{}{}", "█".repeat(full), "░".repeat(20 - full))
 }
 
 /// Which account, region and pack group regressed most in the days shown.
@@ -134,7 +113,7 @@ async fn regressed(settings: &Settings, lake: &Lake, dates: &[SnapshotDate]) -> 
     for ((aggregator, group, region), count) in worst.into_iter().take(WORST) {
         table.add_row([group, region, aggregator, count.to_string()]);
     }
-    Ok(format!("{table}\n\n"))
+    Ok(table.trim_fmt() + "\n\n")
 }
 
 async fn read(lake: &Lake, table: Table, id: &AggregatorId, date: SnapshotDate) -> anyhow::Result<RecordBatch> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// The calls of the SDKs that the code makes, and the right that each takes.
-const RIGHTS: [(&str, Option<&str>); 29] = [
+const RIGHTS: [(&str, Option<&str>); 30] = [
     (
         "describe_aggregate_compliance_by_conformance_packs",
         Some("config:DescribeAggregateComplianceByConformancePacks"),
@@ -37,6 +37,8 @@ const RIGHTS: [(&str, Option<&str>); 29] = [
     ("batch_create_partition", Some("glue:BatchCreatePartition")),
     ("batch_update_partition", Some("glue:BatchUpdatePartition")),
     ("batch_delete_partition", Some("glue:BatchDeletePartition")),
+    // Optional: `account_names = "organizations"` of `[report]`.
+    ("list_accounts", Some("organizations:ListAccounts")),
     ("publish", Some("sns:Publish")),
     ("put_events", Some("events:PutEvents")),
     // Through the SDK's own provider, with `role_arn`.

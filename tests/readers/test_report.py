@@ -7,10 +7,11 @@ import os
 import pathlib
 import subprocess
 
+import boto3
 import duckdb
 import pytest
 
-from conftest import COMPLINE
+from conftest import COMPLINE, Simulator
 
 BROWSER = pathlib.Path(__file__).parents[1] / "browser"
 PIPELINE = """version = 1
@@ -156,14 +157,71 @@ def hostile(folder):
     return report(file, "--date", "2026-03-04", "--days", "7")
 
 
+def of_days(folder, days):
+    """The report of a year of one account that has these days alone."""
+    folder.mkdir()
+    file, dump = folder / "pipeline.toml", folder / "day.json"
+    file.write_text(PIPELINE.format(lake=folder / "lake"))
+    for at, day in enumerate(days):
+        pack = {"ConformancePackName": "one", "AccountId": "000000000001", "AwsRegion": "eu-west-1",
+                "Compliance": {"ComplianceType": ["COMPLIANT", "NON_COMPLIANT", "INSUFFICIENT_DATA"][at % 3], "CompliantRuleCount": at % 3,
+                               "NonCompliantRuleCount": 0 if at % 3 == 0 else 1, "TotalRuleCount": 4}}
+        dump.write_text(json.dumps({"AggregateComplianceByConformancePacks": [pack]}))
+        subprocess.run([COMPLINE, "import", file, "--aggregator", "org", "--date", day, dump], check=True, timeout=60, capture_output=True)
+    return report(file, "--date", "2026-03-04", "--days", "365")
+
+
 def test_a_browser_shows_it_without_error_overflow_or_barrier(pipeline, tmp_path):
-    """Light, dark, 360 px, print, without script, and axe-core, of the demo and of hostile names: see tests/browser."""
+    """Light, dark, 360 px, print, without script, and axe-core, of the demo, of hostile names, and of hardly anything: see tests/browser."""
     reports = tmp_path / "reports"
     reports.mkdir()
     (reports / "demo.html").write_text(report(pipeline))
     page = hostile(tmp_path)
     assert "<img" not in page and "&lt;img" in page and "{{7*7}}" in page
     (reports / "hostile.html").write_text(page)
+    (reports / "empty.html").write_text(of_days(tmp_path / "empty", []))
+    (reports / "one-day-one-account.html").write_text(of_days(tmp_path / "one", ["2026-03-04"]))
+    with_gaps = ["2025-03-05", "2025-03-06", "2025-05-31", "2025-08-01", "2025-12-31", "2026-01-01", "2026-02-28", "2026-03-01", "2026-03-04"]
+    (reports / "a-year-with-gaps.html").write_text(of_days(tmp_path / "gaps", with_gaps))
     subprocess.run(["npm", "ci", "--silent", "--no-audit", "--no-fund"], cwd=BROWSER, check=True, timeout=300)
     done = subprocess.run(["npm", "test", "--silent"], cwd=BROWSER, env={**os.environ, "REPORTS": str(reports)}, timeout=600, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-6000:]
+
+
+def test_accounts_have_the_names_that_aws_organizations_gives_them_and_without_it_their_ids(pipeline, figures, moto_server, tmp_path):
+    organizations = boto3.client("organizations", endpoint_url=moto_server, region_name="us-east-1")
+    organizations.create_organization(FeatureSet="ALL")
+    for number in range(25):
+        organizations.create_account(AccountName=f"Team {number} <b>", Email=f"team{number}@example.com")
+    named = {account["Id"]: account["Name"] for page in organizations.get_paginator("list_accounts").paginate() for account in page["Accounts"]}
+    assert len(named) == 26
+
+    # An account of the lake has the name, the others have none; the list has more than one page.
+    file = tmp_path / "p.toml"
+    account = next(iter(named))
+    lake = tmp_path / "lake"
+    simulator = Simulator("--accounts", "3")
+    try:
+        file.write_text(PIPELINE.format(lake=lake) + f'[report]\naccount_names = "organizations"\n[fetch]\nendpoint_url = "{simulator.url}"\n')
+        where = {"AWS_ENDPOINT_URL_STS": moto_server, "AWS_ENDPOINT_URL_ORGANIZATIONS": moto_server}
+        run = lambda *arguments, **more: subprocess.run([COMPLINE, *arguments], capture_output=True, text=True, timeout=60, env={**os.environ, **where, **more})
+        # The dump of a source that has this very account.
+        pack = {"ConformancePackName": "one", "AccountId": account, "AwsRegion": "eu-west-1",
+                "Compliance": {"ComplianceType": "COMPLIANT", "CompliantRuleCount": 1, "NonCompliantRuleCount": 0, "TotalRuleCount": 1}}
+        (tmp_path / "day.json").write_text(json.dumps({"AggregateComplianceByConformancePacks": [pack]}))
+        imported = run("import", file, "--aggregator", "org", "--date", "2026-03-01", tmp_path / "day.json")
+        assert imported.returncode == 0, imported
+        html = (lake / "reports" / "2026-03-01.html").read_text()
+        assert named[account].replace("<", "&lt;").replace(">", "&gt;") in html
+        made = json.loads(run("report", file, "--date", "2026-03-01", "--format", "json").stdout)
+        assert [line["name"] for line in made["aggregators"][0]["accounts"]] == [named[account]]
+        checked = run("check", file)
+        assert "✓ report: account_names" in checked.stdout and "26 accounts" in checked.stdout, checked
+        # Where it does not answer, the report has ids, and a person who asks for names is told.
+        gone = {"AWS_ENDPOINT_URL_ORGANIZATIONS": "http://127.0.0.1:9"}
+        again = run("import", file, "--aggregator", "org", "--date", "2026-03-02", tmp_path / "day.json", **gone)
+        assert again.returncode == 0 and "the report has no names of accounts" in again.stderr, again
+        assert account in (lake / "reports" / "2026-03-02.html").read_text()
+        assert run("report", file, **gone).returncode == 2
+    finally:
+        simulator.stop()

@@ -35,9 +35,9 @@ WITHOUT_NETWORK = {**os.environ, "CHECKPOINT_DISABLE": "1"}
 
 ACCOUNT = "444455556666"
 HERE = {"name": "compline", "partition": "aws", "region": "eu-west-1", "account_id": ACCOUNT, "bucket": "lake", "prefix": "of/ours",
-        "kms_key_arn": None, "database": None, "aggregator_arns": [], "aggregator_role_arns": [], "sns_topic_arns": [], "event_bus_arns": [],
+        "kms_key_arn": None, "database": None, "aggregator_arns": [], "aggregator_role_arns": [], "name_accounts": False, "sns_topic_arns": [], "event_bus_arns": [],
         "irsa": None, "pod_identity": None, "ecs": False}
-ALL = {**HERE, "kms_key_arn": f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/ours", "database": "packs",
+ALL = {**HERE, "kms_key_arn": f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/ours", "database": "packs", "name_accounts": True,
        "aggregator_role_arns": ["arn:aws:iam::111122223333:role/reader"],
        "sns_topic_arns": [f"arn:aws:sns:eu-west-1:{ACCOUNT}:ours"],
        "event_bus_arns": [f"arn:aws:events:eu-west-1:{ACCOUNT}:event-bus/ours"],
@@ -167,7 +167,7 @@ def test_the_policy_has_the_shipped_actions_on_resources_of_ones_own(tmp_path):
     assert {one["Sid"]: (one["Effect"], one["Action"]) for one in made["Statement"]} == {
         sid: (one["Effect"], one["Action"]) for sid, one in SHIPPED_BY_SID.items()}
     resources = {one["Sid"]: one["Resource"] for one in made["Statement"]}
-    assert resources.pop("ListTheAggregators") == ["*"]
+    assert resources.pop("ListTheAggregators") == resources.pop("NameTheAccounts") == ["*"]
     assert resources.pop("AskTheAggregators") == [f"arn:aws:config:*:{ACCOUNT}:config-aggregator/*"]
     assert resources["ReadAndWriteTheLake"] == ["arn:aws:s3:::lake/of/ours/*"]
     assert resources["ListTheLake"] == resources["FindUploadsThatNobodyFinished"] == ["arn:aws:s3:::lake"]
@@ -228,7 +228,7 @@ def test_a_role_is_trusted_to_one_service_account_or_to_the_tasks_of_this_accoun
 
 
 def actions_of(text):
-    return set(re.findall(r"(?<![:\w])(?:config|s3|kms|glue|sts|sns|events):(?:\*|[A-Z]\w+)", text))
+    return set(re.findall(r"(?<![:\w])(?:config|s3|kms|glue|sts|sns|events|organizations):(?:\*|[A-Z]\w+)", text))
 
 
 def test_what_compline_may_do_is_written_in_one_file():
@@ -253,7 +253,7 @@ def test_nothing_is_allowed_on_every_resource_but_what_has_no_resource_level():
             if re.search(r'Resource\s*=\s*\[?"\*"', statement):
                 assert re.search(r'Action\s*=\s*\["ecr:GetAuthorizationToken"\]', statement), (path, statement)
     assert 'resources = ["*"]' in (MODULE / "iam" / "policy.tf").read_text()
-    assert (MODULE / "iam" / "policy.tf").read_text().count('"*"') == 1
+    assert (MODULE / "iam" / "policy.tf").read_text().count('"*"') == 2, "config:DescribeConfigurationAggregators and organizations:ListAccounts"
 
 
 def spec(name):

@@ -4,7 +4,7 @@ use crate::deal::Deal;
 use crate::failure::Failure;
 use crate::history::Span;
 use crate::log::LogFormat;
-use crate::settings::Settings;
+use crate::settings::{NamesSource, Settings};
 use anyhow::anyhow;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -302,9 +302,14 @@ pub(crate) struct ReportArguments {
     /// The file to write, - for stdout; report.html unless given, and stdout for another format.
     #[arg(short, long, value_name = "PATH")]
     pub(crate) output: Option<PathBuf>,
-    /// A CSV file with the names of accounts, such as AWS Organizations exports: columns for id and name.
-    #[arg(long, value_name = "PATH")]
-    pub(crate) account_names: Option<PathBuf>,
+    /// The names of accounts: a CSV file, such as AWS Organizations exports, with columns for id and name; or the word
+    /// organizations, to ask AWS Organizations for them.
+    #[arg(long, value_name = "PATH", value_parser = names_source)]
+    pub(crate) account_names: Option<NamesSource>,
+}
+
+fn names_source(text: &str) -> Result<NamesSource, std::convert::Infallible> {
+    Ok(NamesSource::from_text(text))
 }
 
 /// The form of a report.

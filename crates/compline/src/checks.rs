@@ -66,7 +66,7 @@ pub(crate) async fn checks(settings: &Settings, now: DateTime<Utc>) -> Result<Ve
     let lake = lake(settings, &opened, RunId::new(now)).await;
     let catalog = catalog(settings, opened.ok().as_ref()).await?;
     let notify = notify(settings).await?;
-    let files = metrics(settings).into_iter().chain(report(settings));
+    let files = metrics(settings).into_iter().chain(report(settings).await);
     Ok(aggregators.into_iter().flatten().chain(lake).chain(catalog).chain(notify).chain(files).collect())
 }
 
@@ -166,9 +166,10 @@ fn metrics(settings: &Settings) -> Option<Tried> {
     Some(Tried::new("metrics: textfile", found))
 }
 
-/// The file with the names of accounts.
-fn report(settings: &Settings) -> Option<Tried> {
-    let file = settings.report.as_ref()?.account_names.as_deref()?;
-    let found = AccountNames::read(Some(file)).map(|names| counted(names.count(), "account"));
+/// The names of accounts.
+async fn report(settings: &Settings) -> Option<Tried> {
+    let source = settings.report.as_ref()?.account_names.as_ref()?;
+    let found = AccountNames::of_source(Some(source), settings).await;
+    let found = found.map(|names| counted(names.count(), "account"));
     Some(Tried::new("report: account_names", found.map_err(|error| format!("{error:#}"))))
 }

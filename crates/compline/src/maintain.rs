@@ -42,7 +42,7 @@ enum Progress {
 /// A lake that does not answer.
 pub(crate) async fn planned(session: &Session<'_>) -> anyhow::Result<Maintained> {
     let inventory = session.lake.inventory(session.started_at).await?;
-    let (mut lines, mut nothing) = (Vec::new(), true);
+    let (mut lines, mut nothing, mut is_complete) = (Vec::new(), true, true);
     for aggregator in &session.settings.aggregators {
         let id = &aggregator.address.id;
         let pending = Journal::peek(&session.lake, id).await?;
@@ -51,6 +51,7 @@ pub(crate) async fn planned(session: &Session<'_>) -> anyhow::Result<Maintained>
             None => plan(session, &inventory, id).await?,
         };
         nothing &= plan.is_empty();
+        is_complete &= !plan.is_damaged && pending.trends_from.is_none();
         lines.extend(plan.notes.iter().map(|note| format!("{id}: {note}")));
         let compactions = plan.compact.iter();
         lines.extend(
@@ -69,8 +70,13 @@ pub(crate) async fn planned(session: &Session<'_>) -> anyhow::Result<Maintained>
     let old = Old::of(session, &inventory, None).await?;
     nothing &= old.is_empty();
     lines.extend(old.lines("would remove"));
-    lines.push(if nothing { "nothing to do" } else { "dry run: nothing was changed, use --apply" }.to_owned());
-    Ok(Maintained { lines, is_complete: true })
+    let last = match (nothing, is_complete) {
+        (true, true) => "nothing to do",
+        (true, false) => "nothing else to do",
+        (false, _) => "dry run: nothing was changed, use --apply",
+    };
+    lines.push(last.to_owned());
+    Ok(Maintained { lines, is_complete })
 }
 
 /// Does it: first what adds, then what drops.

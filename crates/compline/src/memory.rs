@@ -3,6 +3,11 @@
 //! glibc keeps freed memory in an arena per thread, for the next time: left alone, a night of a million rows holds twice the
 //! memory that it uses. Fewer arenas, and handing back what is free between the stages, cost next to nothing; handing back
 //! each block at once makes the trends take half as long again.
+//!
+//! Another allocator would need none of this. jemalloc 5.3.0 with `narenas:1,dirty_decay_ms:200` took 480 MB and 64 s of CPU time for
+//! two days of 600,000 packs, where this takes 583 MB and 67 s; but 5.3.1, which `tikv-jemallocator` 0.7.1 has, ended with a
+//! segmentation fault in 19 of 150 starts with one arena, and in 1 with two. As it comes it takes half as much memory again for
+//! 100,000 packs, and mimalloc more than that.
 #![cfg_attr(all(target_os = "linux", target_env = "gnu"), expect(unsafe_code, reason = "calls to C"))]
 
 /// Sets how many arenas there are. Called before there is a second thread.

@@ -90,13 +90,31 @@ pub(crate) struct MetricsSettings {
     pub(crate) emf_namespace: Option<String>,
 }
 
+/// What stands for AWS Organizations where names of accounts are from.
+pub(crate) const ORGANIZATIONS: &str = "organizations";
+
+/// Where the names of accounts are from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NamesSource {
+    /// AWS Organizations, asked with the environment's credentials.
+    Organizations,
+    /// A CSV file.
+    File(PathBuf),
+}
+
+impl NamesSource {
+    pub(crate) fn from_text(text: &str) -> Self {
+        if text == ORGANIZATIONS { Self::Organizations } else { Self::File(text.into()) }
+    }
+}
+
 /// `[report]`: the report that each run writes beside the tables.
 #[derive(Debug, Clone)]
 pub(crate) struct ReportSettings {
     /// How many days back its histories go.
     pub(crate) days: u32,
-    /// The file that has the names of accounts, if any.
-    pub(crate) account_names: Option<PathBuf>,
+    /// Where the names of accounts are from, if they are wanted.
+    pub(crate) account_names: Option<NamesSource>,
     /// Where people read the reports, without a slash at its end: for links in notifications.
     pub(crate) url: Option<String>,
 }

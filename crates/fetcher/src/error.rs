@@ -1,5 +1,6 @@
 //! What went wrong while asking AWS Config, said so that an operator can act on it at night.
 
+use crate::accounts::ACCOUNTS;
 use crate::recorder::Answer;
 use crate::wire::{BodyError, excerpt};
 use aws_sdk_config::error::{ProvideErrorMetadata, SdkError};
@@ -257,6 +258,12 @@ fn hint(code: &str, context: &CallContext<'_>, response: &HttpResponse) -> Optio
         "AccessDeniedException" | "AccessDenied" if operation == "GetCallerIdentity" => {
             "it needs no right of its own: does a policy of a VPC endpoint or of the organization deny it?".to_owned()
         }
+        "AccessDeniedException" | "AccessDenied" | "AWSOrganizationsNotInUseException" if operation == ACCOUNTS => {
+            format!(
+                "allow organizations:{operation} to this identity, which must be of the organization's management account or of a \
+                 delegated administrator; or take the names from a CSV file"
+            )
+        }
         "AccessDeniedException" | "AccessDenied" => format!("allow config:{operation} to this identity"),
         "NoSuchConfigurationAggregatorException" => {
             format!("is the aggregator's name right, and is it in {}? aggregators exist in one region", context.region)
@@ -272,7 +279,7 @@ fn hint(code: &str, context: &CallContext<'_>, response: &HttpResponse) -> Optio
             "is this machine's clock right?".to_owned()
         }
         // What AWS Config never answers, and STS always.
-        _ if operation != "GetCallerIdentity"
+        _ if ![ACCOUNTS, "GetCallerIdentity"].contains(&operation)
             && response
                 .headers()
                 .get("content-type")

@@ -4,6 +4,7 @@
 //! a [`ShardReader`] reads one of them page by page. The only retry is the SDK's, at a pace of our own; the only thing
 //! done on top of it is to read a shard anew when AWS Config refuses its page token.
 
+mod accounts;
 mod client;
 mod connect;
 mod discover;
@@ -25,6 +26,7 @@ mod reader;
 mod recorder;
 mod wire;
 
+pub use accounts::account_names;
 pub use client::AggregatorClient;
 pub use connect::{AggregatorAddress, Connector, FetchOptions, Role};
 pub use discover::{Discovery, Wanted};

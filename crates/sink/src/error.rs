@@ -33,7 +33,7 @@ impl SinkError {
     }
 
     pub(crate) fn damaged(doing: impl Into<String>, reason: impl fmt::Display) -> Self {
-        Self::new(SinkErrorKind::Damaged, doing, reason)
+        Self::new(SinkErrorKind::Damaged, doing, plain(&reason.to_string()))
     }
 
     /// What was being done, to what, and why it failed, without what to do about it.
@@ -51,7 +51,7 @@ impl SinkError {
         let known = compline_model::SCHEMA_VERSION;
         let reason =
             format!("a newer compline wrote it: its tables are of version {version}, and this one knows {known}");
-        let hint = "use that newer version; nothing was changed";
+        let hint = "use that newer version";
         Self::permanent(format!("read {key}"), reason).hint(Some(hint.to_owned()))
     }
 
@@ -63,6 +63,16 @@ impl SinkError {
     }
 }
 
+/// What a library says of a file, without the names of its errors in front.
+fn plain(mut reason: &str) -> &str {
+    const NAMES: [&str; 5] =
+        ["External: ", "Arrow: ", "Parquet error: ", "Parquet argument error: ", "External error: "];
+    while let Some(rest) = NAMES.iter().find_map(|name| reason.strip_prefix(name)) {
+        reason = rest;
+    }
+    reason
+}
+
 impl fmt::Display for SinkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cannot {}: {}", self.doing, self.reason)?;
@@ -71,3 +81,15 @@ impl fmt::Display for SinkError {
 }
 
 impl std::error::Error for SinkError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_library_says_of_a_file_is_said_without_the_names_of_its_errors() {
+        let reason = "External: Parquet argument error: External: Destination buffer is too small";
+        let error = SinkError::damaged("read x", reason);
+        assert_eq!(error.to_string(), "cannot read x: Destination buffer is too small");
+    }
+}

@@ -13,6 +13,7 @@ module "iam" {
   database             = var.database
   aggregator_arns      = var.aggregator_arns
   aggregator_role_arns = var.aggregator_role_arns
+  name_accounts        = var.name_accounts
   sns_topic_arns       = var.sns_topic_arns
   event_bus_arns       = var.event_bus_arns
   irsa                 = var.irsa

@@ -121,6 +121,12 @@ variable "aggregator_role_arns" {
   }
 }
 
+variable "name_accounts" {
+  description = "Whether the pipeline file has account_names = \"organizations\" under [report]."
+  type        = bool
+  default     = false
+}
+
 variable "sns_topic_arns" {
   description = "SNS topics that the pipeline file has Compline publish to."
   type        = list(string)

@@ -8,6 +8,7 @@ use crate::replace::replace;
 use crate::report::{AccountNames, ReportRequest, figures};
 use crate::session::{Clock, Opening, Session, session};
 use crate::settings::REPORT_DAYS;
+use crate::signals;
 use anyhow::{Context, anyhow};
 use compline_report::Figures;
 use std::io::Write;
@@ -23,8 +24,11 @@ pub(super) async fn report(arguments: &ReportArguments, clock: Clock) -> Result<
         return Err(Failure::Usage(anyhow!("--date {date}: it is {today} (UTC), so nothing can be of that day yet")));
     }
     let days = arguments.days.or(wanted.map(|report| report.days)).unwrap_or(REPORT_DAYS);
-    let file = arguments.account_names.as_deref().or(wanted.and_then(|report| report.account_names.as_deref()));
-    let names = AccountNames::read(file).map_err(Failure::Usage)?;
+    let source = arguments.account_names.as_ref().or(wanted.and_then(|report| report.account_names.as_ref()));
+    let names = tokio::select! {
+        names = AccountNames::of_source(source, &settings) => names.map_err(Failure::Usage)?,
+        signal = signals::received() => return Ok(Ending::Stopped(signal)),
+    };
     let is_whole = !arguments.pipeline.is_partial();
     let opening = Opening::to_read(&settings, "report", clock, progress);
     let ended = session(opening, async |session: &Session<'_>| {

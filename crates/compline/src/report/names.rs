@@ -1,6 +1,9 @@
-//! What accounts are called: from a CSV file, such as the one that the console of AWS Organizations exports.
+//! What accounts are called: as AWS Organizations says, or from a CSV file, such as the one that its console exports.
 
+use crate::settings::{NamesSource, Settings};
 use anyhow::{Context, bail, ensure};
+use compline_aws::{Environment, Identity};
+use compline_fetcher::account_names;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
@@ -23,12 +26,26 @@ const NAME_HEADERS: [&str; 4] = ["account name", "name", "accountname", "account
 pub(crate) struct AccountNames(HashMap<String, String>);
 
 impl AccountNames {
-    /// Those of a file, or none.
+    /// Those of the settings' source, or none.
     ///
     /// # Errors
-    /// It cannot be read, or has no such columns.
-    pub(crate) fn read(file: Option<&Path>) -> anyhow::Result<Self> {
-        let Some(path) = file else { return Ok(Self::default()) };
+    /// A file that cannot be read or has no such columns; AWS Organizations that does not answer.
+    pub(crate) async fn of_source(source: Option<&NamesSource>, settings: &Settings) -> anyhow::Result<Self> {
+        match source {
+            None => Ok(Self::default()),
+            Some(NamesSource::File(path)) => Self::read(path),
+            Some(NamesSource::Organizations) => {
+                let environment = Environment::load(Identity::DefaultChain).await?;
+                // One of the AWS partition.
+                let region = settings.aggregators.first().map(|one| one.address.region.clone());
+                let region = region.context("there is no aggregator")?;
+                let names = account_names(&environment, &region).await?;
+                Ok(Self(names.into_iter().map(|(id, name)| (id.to_string(), name)).collect()))
+            }
+        }
+    }
+
+    fn read(path: &Path) -> anyhow::Result<Self> {
         let read = || -> anyhow::Result<Self> {
             ensure!(std::fs::metadata(path)?.is_file(), "it is no plain file");
             let mut bytes = Vec::new();

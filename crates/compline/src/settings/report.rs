@@ -1,7 +1,7 @@
 //! `[report]`: the report that each run writes beside the tables.
 
-use super::ReportSettings;
-use super::text::{CsvFile, ReportsUrl};
+use super::{NamesSource, ReportSettings};
+use super::text::{NamesFrom, ReportsUrl};
 use super::value::{Text, Whole};
 use serde::Deserialize;
 
@@ -13,7 +13,7 @@ pub(crate) const REPORT_DAYS: u32 = 90;
 pub(super) struct Report {
     #[serde(default)]
     days: Whole<1, 400, REPORT_DAYS>,
-    account_names: Option<Text<CsvFile>>,
+    account_names: Option<Text<NamesFrom>>,
     url: Option<Text<ReportsUrl>>,
 }
 
@@ -21,7 +21,7 @@ impl Report {
     pub(super) fn settings(self) -> ReportSettings {
         ReportSettings {
             days: self.days.0,
-            account_names: self.account_names.map(|path| path.0.0.into()),
+            account_names: self.account_names.map(|names| NamesSource::from_text(&names.0.0)),
             url: self.url.map(|url| url.0.0.trim_end_matches('/').to_owned()),
         }
     }

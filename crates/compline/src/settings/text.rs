@@ -1,6 +1,6 @@
 //! What the texts of a pipeline file are: each type with what is allowed and its check.
 
-use super::Reconcile;
+use super::{ORGANIZATIONS, Reconcile};
 use super::value::FromText;
 use compline_fetcher::FanOut;
 use compline_model::{
@@ -106,9 +106,9 @@ text! {
 }
 
 text! {
-    /// Names of accounts, as AWS Organizations exports them.
-    CsvFile, "the path of a file that ends with .csv".to_owned(), |text| {
-        !text.contains(char::is_control) && text.len() > 4 && text.ends_with(".csv")
+    /// Where names of accounts are from: AWS Organizations, or a file as its console exports them.
+    NamesFrom, format!("{ORGANIZATIONS:?}, or the path of a file that ends with .csv"), |text| {
+        text == ORGANIZATIONS || (!text.contains(char::is_control) && text.len() > 4 && text.ends_with(".csv"))
     }
 }
 

@@ -145,7 +145,7 @@ fn a_file_of_a_newer_version_is_refused_and_says_what_to_use() {
     let file = of_version(Table::Runs, SCHEMA_VERSION + 1, &rows(Table::Runs, 2));
     let told = decode(Table::Runs, file, None, "runs/x").expect_err("an error").to_string();
     assert!(told.starts_with("cannot read runs/x: a newer compline wrote it: its tables are of version "), "{told}");
-    assert!(told.ends_with("use that newer version; nothing was changed"), "{told}");
+    assert!(told.ends_with("use that newer version"), "{told}");
 }
 
 #[test]

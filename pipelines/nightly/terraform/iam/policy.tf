@@ -48,6 +48,11 @@ locals {
       ]
       condition = null
     }
+    NameTheAccounts = {
+      # It has no resource level.
+      resources = var.name_accounts ? ["*"] : []
+      condition = null
+    }
     TellThroughSns = {
       resources = var.sns_topic_arns
       condition = null

@@ -48,6 +48,11 @@ variable "aggregator_role_arns" {
   type        = list(string)
 }
 
+variable "name_accounts" {
+  description = "Whether AWS Organizations is asked for the names of accounts; false drops the statement."
+  type        = bool
+}
+
 variable "sns_topic_arns" {
   description = "SNS topics to publish to; none drops the statement."
   type        = list(string)

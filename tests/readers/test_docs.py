@@ -30,12 +30,14 @@ from conftest import COMPLINE, TABLES, Simulator
 ROOT = pathlib.Path(__file__, "../../..").resolve()
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 FILES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *DOCS, *sorted((ROOT / "pipelines").rglob("*.md"))]
-COMMANDS = ["demo", "check", "plan", "run", "import", "trends", "history", "status", "verify", "maintain", "athena", "catalog", "schema", "simulate"]
+COMMANDS = ["demo", "init", "check", "plan", "run", "import", "trends", "history", "status", "verify", "maintain", "athena", "catalog", "schema", "report",
+            "completions", "man", "simulate"]
 
 # Blocks of commands that no test here runs, by file and first line, and why.
 NOT_RUN = {
     ("README.md", "cargo run -- demo"): "builds the program; the fixture `lake` runs the same `demo`",
     ("README.md", "./tests/run"): "is what runs this test",
+    ("pipelines/nightly/readers/README.md", "python pandas_first_minutes.py lake org"): "test_first_minutes.py runs these",
     ("docs/operations.md", "FILE=pipeline.toml ID=org DAY=2026-11-26"): "each test sets these three to its own",
 }
 RUN = set()
@@ -500,7 +502,7 @@ OPERATIONS = "docs/operations.md"
 
 
 @runs("docs/setup.md")
-@runs("README.md", "Running it for real")
+@runs("README.md", "On AWS")
 def test_set_up_from_zero_to_the_first_query(scene, simulator):
     # The simulator of these tests answers as of a day of its own; AWS Config answers for today.
     scene.environment["AWS_ENDPOINT_URL_CONFIG_SERVICE"] = f"{simulator.url}/{day(0)}"
@@ -520,10 +522,35 @@ def test_set_up_from_zero_to_the_first_query(scene, simulator):
         database.execute(view.sql(dialect="duckdb").replace("ARG_MAX(", "ARG_MAX_NULL("))
     assert len(database.execute((scene.folder / "first.sql").read_text()).fetchall()) == 20
     # What README has of it, with a program that is built.
-    block, = commands("README.md", "Running it for real")
+    block, = commands("README.md", "On AWS")
     first, rest = block.split("\n", 1)
     assert first == "cargo build --release"
     scene.sh(rest.replace("target/release/compline", "compline"))
+
+
+@runs("docs/terminal.md")
+def test_the_first_pipeline_file_quiet_and_completions(scene, simulator):
+    scene.environment["AWS_ENDPOINT_URL_CONFIG_SERVICE"] = f"{simulator.url}/{day(0)}"
+    scene.make().file.unlink()
+    quiet, = commands("docs/terminal.md", "At the terminal")
+    init, = commands("docs/terminal.md", "A first pipeline file")
+    rest, = commands("docs/terminal.md", "Completions and manual pages")
+    assert "org-aggregator in eu-west-1" in scene.sh(init)
+    # Nothing was collected yet.
+    assert scene.sh(quiet) == "look at the lake\n"
+    scene.sh("compline run pipeline.toml")
+    assert scene.sh(quiet) == ""
+    scene.sh(rest)
+    assert (scene.folder / "compline.bash").read_text().startswith("_compline()") and (scene.folder / "man1/compline-run.1").exists()
+
+
+def test_every_schema_of_json_is_in_the_documents():
+    text = (ROOT / "docs/terminal.md").read_text()
+    assert set(re.findall(r"\]\(json/(\w+)\.schema\.json\)", text)) == {path.name.partition(".")[0] for path in (ROOT / "docs/json").iterdir()}
+
+
+def test_the_picture_is_small_enough_to_be_looked_at():
+    assert (ROOT / "docs/report.png").stat().st_size < 200_000
 
 
 @runs(OPERATIONS, "Operations")
@@ -588,7 +615,7 @@ def test_a_held_day(scene):
 
 
 @runs(OPERATIONS, "A missed night")
-@runs("README.md", "Watching it")
+@runs("docs/import.md")
 def test_a_missed_night(scene, simulator):
     scene.make().night(2)
     scene.night(0)
@@ -598,7 +625,7 @@ def test_a_missed_night(scene, simulator):
     scene.sh("\n".join(commands(OPERATIONS, "A missed night")), DAY=day(1))
     assert scene.snapshots() == [day(2), day(1), day(0)]
     assert {row["previous_snapshot_date"] for row in scene.read("compliance_trends", 0)} == {datetime.date.fromisoformat(day(1))}
-    block, = commands("README.md", "Watching it")
+    block, = commands("docs/import.md")
     scene.environment["AWS_ENDPOINT_URL_CONFIG_SERVICE"] = f"{simulator.url}/{day(3)}"
     assert "2026-11-24" in block
     scene.sh(block.replace("2026-11-24", day(3)))

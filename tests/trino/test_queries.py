@@ -40,3 +40,20 @@ def test_a_question_has_the_same_answer_on_trino_and_duckdb(trino, databases, du
 
 def test_there_are_twenty_questions_over_days_and_gaps():
     assert len(QUERIES) == 20 and DAYS > 31 and GAPS and today()
+
+
+READERS = pathlib.Path(__file__, "../../../pipelines/nightly/readers").resolve()
+
+
+@pytest.mark.parametrize("name", ["grafana", "quicksight"])
+def test_what_is_for_dashboards_has_the_same_rows_on_trino_and_duckdb(trino, databases, duck, name):
+    # As Grafana's data source sends its macro.
+    text = re.sub(r"\$__dateFilter\((\w+)\)", r"\1 BETWEEN date '2000-01-01' AND date '2999-12-31'", (READERS / f"{name}.sql").read_text())
+    statements = [statement for statement in text.split(";") if statement.strip()]
+    assert statements
+    for statement in statements:
+        found = trino.ask(re.sub(r"\bcompline\.(\w+)", r"awsdatacatalog.projection.\1", statement))
+        answer = duck.execute(statement)
+        assert [column for column, _ in found.columns] == [column[0] for column in answer.description]
+        rows = answer.fetchall()
+        assert rows and plain(found.rows) == plain(rows)

@@ -1,0 +1,35 @@
+"""The first five minutes with a lake: Polars. python polars_first_minutes.py LAKE AGGREGATOR"""
+
+import datetime
+import sys
+
+import polars as pl
+
+
+def answers(lake, aggregator):
+    def scan(table):
+        return pl.scan_parquet(f"{lake}/{table}/*/*/*.parquet", hive_partitioning=True, hive_schema={"snapshot_date": pl.Date, "aggregator": pl.String}).filter(
+            pl.col("aggregator") == aggregator)
+
+    last = scan("compliance_trends").select(pl.col("snapshot_date").max()).collect().item()
+    month = last - datetime.timedelta(days=29)
+    on_last = pl.col("snapshot_date") == last
+    whole = scan("compliance_trends").filter(pl.col("dimension") == "aggregator")
+    accounts = scan("compliance_trends").filter(on_last, pl.col("dimension") == "account", pl.col("pack_compliance_rate").is_not_null())
+    days = pl.LazyFrame({"day": pl.date_range(month, last, eager=True)})
+    by_day = whole.filter(pl.col("snapshot_date") >= month).select(day="snapshot_date", pack_compliance_rate="pack_compliance_rate")
+    return {
+        "now": whole.filter(on_last).select("packs_total", "pack_compliance_rate", "pack_compliance_rate_change_7d").collect(),
+        "by day": days.join(by_day, on="day", how="left").sort("day").collect(),
+        "changes": scan("pack_changes").filter(on_last).group_by("change").agg(packs=pl.len()).sort("change").collect(),
+        "worst": accounts.select("pack_compliance_rate", "packs_non_compliant", account_id="dimension_value")
+            .sort("pack_compliance_rate", "packs_non_compliant", "account_id", descending=[False, True, False])
+            .head(10).select("account_id", "pack_compliance_rate", "packs_non_compliant").collect(),
+        "sources": scan("source_status").filter(on_last).group_by("status").agg(sources=pl.len()).sort("status").collect(),
+    }
+
+
+if __name__ == "__main__":
+    pl.Config(tbl_rows=30, tbl_width_chars=80, tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True)
+    for question, table in answers(*sys.argv[1:3]).items():
+        print(f"{question}\n{table}\n")

@@ -296,10 +296,7 @@ fn history_says_what_the_last_nights_did_and_the_document_of_each_run_says_the_s
     let ended = run(scene.command(&["history", &pipeline, "--nights", "2"]));
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let lines: Vec<Vec<&str>> = ended.stdout.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(
-        lines[0],
-        ["date", "aggregator", "command", "outcome", "rows", "calls", "throttled", "seconds", "warnings"]
-    );
+    assert_eq!(lines[0], ["date", "aggregator", "command", "outcome", "rows", "calls", "seconds", "warnings"]);
     let starts: Vec<_> = lines[1..5].iter().map(|line| line[..4].to_vec()).collect();
     let expected = [
         ["2026-03-02", "org", "run", "succeeded"],

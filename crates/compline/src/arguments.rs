@@ -69,7 +69,7 @@ pub(crate) enum Command {
     ///
     /// Says how many days had tables that were not as the snapshots say, and rewrites those. Calls nothing but the lake.
     Trends(TrendsArguments),
-    /// Print the last runs from the ledger: outcome, rows, calls, throttles, seconds, warnings.
+    /// Print the last runs from the ledger: outcome, rows, calls, seconds, warnings.
     History(HistoryArguments),
     /// Say how fresh the lake is: of each aggregator the last snapshot and its age, held days, gaps and stale sources.
     ///

@@ -16,10 +16,11 @@ const MAX_ATTEMPTS: u32 = 5;
 /// A lake that does not answer, or does not take them: it costs no day.
 pub(crate) async fn publish(session: &Session<'_>, date: SnapshotDate) -> anyhow::Result<()> {
     let Some(settings) = &session.settings.report else { return Ok(()) };
-    let names = AccountNames::of_source(settings.account_names.as_ref(), session.settings).await.unwrap_or_else(|error| {
-        tracing::warn!(error = format!("{error:#}"), "the report has no names of accounts");
-        AccountNames::default()
-    });
+    let names =
+        AccountNames::of_source(settings.account_names.as_ref(), session.settings).await.unwrap_or_else(|error| {
+            tracing::warn!(error = format!("{error:#}"), "the report has no names of accounts");
+            AccountNames::default()
+        });
     let days = session.lake.partitions(Dataset::PACKS.facts).await?;
     let last = days.values().filter_map(|dates| dates.last()).max().copied().unwrap_or(date).max(date);
     let of_day = ReportFile::Of(date);

@@ -1,8 +1,8 @@
 //! `[report]`: the report that each run writes beside the tables.
 
-use super::{NamesSource, ReportSettings};
 use super::text::{NamesFrom, ReportsUrl};
 use super::value::{Text, Whole};
+use super::{NamesSource, ReportSettings};
 use serde::Deserialize;
 
 /// How many days back a report goes unless it is told.

@@ -1,7 +1,7 @@
 //! What the texts of a pipeline file are: each type with what is allowed and its check.
 
-use super::{ORGANIZATIONS, Reconcile};
 use super::value::FromText;
+use super::{ORGANIZATIONS, Reconcile};
 use compline_fetcher::FanOut;
 use compline_model::{
     AccountId, AggregatorId, AggregatorName, ComplianceType, InvalidName, PackName, Region, SnapshotDate, Table,

@@ -101,7 +101,7 @@ pub(crate) fn facts_of(rows: &[Row]) -> Facts {
     rows.iter().map(Fact::of_row).collect()
 }
 
-/// What a day lost against the one before it, as README says: the largest share of rows, accounts or regions that are gone.
+/// What a day lost against the one before it, as docs/promises.md says: the largest share of rows, accounts or regions that are gone.
 pub(crate) fn loss(before: &Facts, now: &Facts) -> f64 {
     let share = |gone: usize, of: usize| if of == 0 { 0.0 } else { gone as f64 / of as f64 };
     let values = |facts: &Facts, which: fn(&PackKey) -> &String| -> BTreeSet<String> {

@@ -2,11 +2,12 @@
 
     COMPLINE=target/debug/compline .venv/bin/python tests/readers/test_docs.py
 
-writes what is generated in them: docs/tables.md and the computed tables of docs/sizing.md.
+writes what is generated in them: docs/tables.md, the computed tables of docs/sizing.md and the definitions of docs/report.md.
 """
 
 import datetime
 import functools
+import html
 import json
 import math
 import os
@@ -15,7 +16,9 @@ import re
 import subprocess
 import sys
 import tomllib
+import urllib.parse
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import boto3
 import duckdb
@@ -119,19 +122,74 @@ def test_every_block_of_commands_is_run_or_says_why_not():
     assert {block.language for block in BLOCKS} <= {"sh", "toml", "json", "sql", "hcl", "text"}
 
 
+def links_of(path):
+    """The targets of a document's links and pictures."""
+    text = re.sub(r"`[^`\n]*`", "", re.sub(r"```.*?```", "", path.read_text(), flags=re.S))
+    assert not re.findall(r"^\[[^\]]+\]: |<(?:a|img) ", text, flags=re.M), f"{name(path)}: a link in a form that no test follows"
+    return re.findall(r"\]\(([^)\s]+)\)", text)
+
+
+def anchors_of(path):
+    """What a code host and mdBook call the headings of a document: the second of one name is `name-1`."""
+    anchors = []
+    for title in re.findall(r"^#+ (.*)", re.sub(r"```.*?```", "", path.read_text(), flags=re.S), flags=re.M):
+        slug = re.sub(r"[^a-z0-9 _-]", "", title.lower()).replace(" ", "-")
+        before = sum(re.fullmatch(rf"{re.escape(slug)}(-\d+)?", anchor) is not None for anchor in anchors)
+        anchors.append(f"{slug}-{before}" if before else slug)
+    return set(anchors)
+
+
 @pytest.mark.parametrize("path", FILES, ids=name)
 def test_every_relative_link_leads_somewhere(path):
-    text = re.sub(r"```.*?```", "", path.read_text(), flags=re.S)
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+    for target in links_of(path):
         if re.match(r"[a-z]+:", target):
             continue
         file, _, anchor = target.partition("#")
         found = (path.parent / file).resolve() if file else path
-        assert found.exists(), f"{name(path)}: {target}"
+        assert found.exists() and found.is_relative_to(ROOT), f"{name(path)}: {target}"
         if anchor:
-            titles = re.findall(r"^#+ (.*)", found.read_text(), flags=re.M)
-            slugs = {re.sub(r"[^a-z0-9 _-]", "", title.lower()).replace(" ", "-") for title in titles}
-            assert anchor in slugs, f"{name(path)}: {target}"
+            assert found.suffix == ".md" and anchor in anchors_of(found), f"{name(path)}: {target}"
+
+
+# The documents as a book: ../../book.toml.
+
+
+def test_the_book_has_every_document_once():
+    chapters = links_of(ROOT / "docs/SUMMARY.md")
+    assert sorted(chapters) == [path.name for path in DOCS if path.name != "SUMMARY.md"] and chapters[0] == "README.md"
+    book = tomllib.loads((ROOT / "book.toml").read_text())
+    assert book["book"]["src"] == "docs" and f"/{book['build']['build-dir']}" in (ROOT / ".gitignore").read_text().splitlines()
+    # mdBook makes index.html of it, and no README.html that a link could lead to.
+    assert not [name(path) for path in DOCS if path.name != "SUMMARY.md" and "README.md" in [link.partition("#")[0] for link in links_of(path)]]
+
+
+def in_the_book(text, url=None):
+    """The text of a chapter as mdBook gets it from the preprocessor of book.toml."""
+    book = tomllib.loads((ROOT / "book.toml").read_text())
+    command, = (preprocessor["command"].split() for preprocessor in book["preprocessor"].values())
+    assert subprocess.run([*command, "supports", "html"], cwd=ROOT).returncode == 0
+    context = {"root": str(ROOT), "config": {**book, "output": {"html": {**book["output"]["html"], **({"git-repository-url": url} if url else {})}}}}
+    chapters = {"items": [{"PartTitle": "Begin"}, {"Chapter": {"content": "", "sub_items": [{"Chapter": {"content": text, "sub_items": []}}]}}]}
+    done = subprocess.run([*command], input=json.dumps([context, chapters]), capture_output=True, text=True, cwd=ROOT, check=True, timeout=60)
+    return json.loads(done.stdout)["items"][1]["Chapter"]["sub_items"][0]["Chapter"]["content"]
+
+
+@pytest.mark.parametrize("path", [path for path in DOCS if path.name != "SUMMARY.md"], ids=name)
+def test_links_out_of_the_documents_lead_somewhere_from_the_book(path, tmp_path):
+    url = "https://git.example.com/org/compline"
+    out = [target for target in links_of(path) if target.startswith("../")]
+    for address in (None, url):
+        page = tmp_path / "page.md"
+        page.write_text(in_the_book(path.read_text(), address))
+        assert len(links_of(page)) == len(links_of(path))
+        for target, changed in zip(links_of(path), links_of(page), strict=True):
+            if target not in out:
+                assert changed == target
+            elif address:
+                assert changed.startswith(f"{url}/blob/HEAD/") and (ROOT / changed.removeprefix(f"{url}/blob/HEAD/").partition("#")[0]).exists()
+            else:
+                # A page lies in book/, beside docs/; mdBook makes `.html` of what has `.md` in it.
+                assert ".md" not in changed and (ROOT / "docs" / urllib.parse.unquote(changed).partition("#")[0]).exists(), changed
 
 
 def mentions(text):
@@ -189,7 +247,7 @@ def test_every_question_that_is_named_is_there():
 
 def test_the_index_has_every_document():
     listed = set(re.findall(r"\]\(([a-z]+\.md)\)", (ROOT / "docs/README.md").read_text()))
-    assert listed == {path.name for path in DOCS} - {"README.md"}
+    assert listed == {path.name for path in DOCS} - {"README.md", "SUMMARY.md"}
 
 
 def test_every_json_is_json_and_every_module_has_the_variables_that_are_set():
@@ -249,7 +307,9 @@ def schema():
 def tables_md():
     parts = ["# Tables\n\nOne file per table, day and aggregator: `TABLE/snapshot_date=YYYY-MM-DD/aggregator=ID/data.parquet`. The two partition columns are in the path and "
              "not in the\nfile. Account ids are text. Times are UTC. `compline schema` says the same. This page is generated: a change to it by hand fails a test.\n\n"
-             "With `[maintain] compact` a table has months too: `TABLE_monthly/snapshot_month=YYYY-MM/aggregator=ID/data.parquet`, with the same columns.\n",
+             "With `[maintain] compact` a table has months too: `TABLE_monthly/snapshot_month=YYYY-MM/aggregator=ID/data.parquet`, with the same columns.\n\n"
+             "Rows are sorted, in row groups of 32,768 rows with statistics. What lies under `_compline/` is Compline's own; readers of the tables skip it.\n"
+             "`_compline/runs/` has a JSON document of each run, with all that its summary says, `_compline/ledger/` one of each row of the ledger.\n",
              DEFINITIONS]
     for title, meaning, columns, order in schema():
         rows = "\n".join(f"| `{column}` | {kind} | {what} |" for column, kind, what in columns)
@@ -335,6 +395,76 @@ def test_a_night_of_100_account_regions_has_the_rows_and_calls_that_are_told(tmp
     night = json.loads(done.stdout)["aggregators"][0]
     assert (night["rows"], night["calls"]) == (given["measured rows"][0], given["measured calls"][0])
     assert night["bytes"] == pytest.approx(given["measured bytes of a night"][0], rel=0.05)
+
+
+# The report.
+
+
+def report_md():
+    """docs/report.md with the definitions that the report itself has."""
+    template = (ROOT / "crates/report/src/report.html").read_text()
+    plain = lambda text: html.unescape(re.sub(r"</?code>", "`", text))
+    definitions = [f"- **{plain(term)}**: {plain(meaning)}\n" for term, meaning in re.findall(r"<dt>([^<]*)</dt><dd>(.*?)</dd>\n", template.partition('<dl class="defs">')[2])]
+    assert len(definitions) == template.partition('<dl class="defs">')[2].count("<dt>") > 10
+    text, count = re.subn(r"(<!-- computed: definitions -->\n).*?(<!-- end -->)", lambda found: f"{found[1]}\n{''.join(definitions)}\n{found[2]}",
+                          (ROOT / "docs/report.md").read_text(), flags=re.S)
+    assert count == 1
+    return text
+
+
+def test_the_definitions_are_those_of_the_report():
+    assert (ROOT / "docs/report.md").read_text() == report_md(), "write it again: see the top of this file"
+
+
+def is_part(part, whole):
+    """Whether an example in JSON is a part of a document."""
+    if isinstance(part, dict):
+        return isinstance(whole, dict) and all(key in whole and is_part(value, whole[key]) for key, value in part.items())
+    if isinstance(part, list):
+        return isinstance(whole, list) and len(part) == len(whole) and all(map(is_part, part, whole))
+    return part == whole
+
+
+@runs("docs/report.md", "The same for programs")
+@runs("docs/report.md", "Who may read it")
+def test_the_examples_of_the_report_are_what_the_program_prints(tmp_path):
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "compline").symlink_to(pathlib.Path(COMPLINE).resolve())
+    (programs / "aws").symlink_to(pathlib.Path(sys.executable).with_name("aws"))
+
+    def sh(text):
+        environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "AWS_DEFAULT_REGION": "eu-west-1"}
+        return subprocess.run(["bash", "-euc", text], capture_output=True, text=True, cwd=tmp_path, env=environment, check=True, timeout=60).stdout
+
+    group, alone = "OrgConformsPack-cis-level1-ktai6huc", "web-baseline"
+    days = {"2026-11-24": [("000000000001", group, 4), ("000000000002", group, 1), ("000000000002", alone, 4)],
+            "2026-11-26": [("000000000001", group, 3), ("000000000002", group, 4), ("000000000002", alone, 4)]}
+    pipeline(tmp_path, "lake", SimpleNamespace(url="http://127.0.0.1:9"))
+    for date, packs in days.items():
+        rows = [{"ConformancePackName": pack, "AccountId": account, "AwsRegion": "eu-west-1", "Compliance": {
+            "ComplianceType": "COMPLIANT" if compliant == 4 else "NON_COMPLIANT", "CompliantRuleCount": compliant,
+            "NonCompliantRuleCount": 4 - compliant, "TotalRuleCount": 4}} for account, pack, compliant in packs]
+        (tmp_path / "answer.json").write_text(json.dumps({"AggregateComplianceByConformancePacks": rows}))
+        sh(f"compline import pipeline.toml --aggregator org --date {date} answer.json")
+    blocks = [block for block in BLOCKS if block.file == "docs/report.md"]
+    names, = (block.text for block in blocks if block.heading == "Names of accounts")
+    (tmp_path / "names.csv").write_text(names)
+    as_csv, csv_shown, as_json, json_shown, as_markdown, markdown_shown = (block.text for block in blocks if block.heading == "The same for programs")
+    assert sh(as_csv) == csv_shown
+    assert is_part(json.loads(json_shown), json.loads(sh(as_json)))
+    assert sh(as_markdown).startswith(markdown_shown) and len(markdown_shown.splitlines()) > 10
+    presign, = commands("docs/report.md", "Who may read it")
+    assert "/compline/reports/latest.html?" in sh(presign)
+
+
+def test_a_rule_of_the_bucket_lets_reports_expire(scene):
+    scene.make()
+    setup, = (block for block in commands("docs/setup.md", "2. Make the bucket") if "lifecycle.json" in block)
+    rules = json.loads(re.search(r"<<'END'\n(.*?)\nEND\n", setup, flags=re.S)[1])["Rules"]
+    more, = (json.loads(block.text) for block in of("json") if block.file == "docs/report.md" and block.heading == "How long they stay")
+    scene.s3.put_bucket_lifecycle_configuration(Bucket=scene.bucket, LifecycleConfiguration={"Rules": [*rules, more]})
+    assert [rule["ID"] for rule in scene.s3.get_bucket_lifecycle_configuration(Bucket=scene.bucket)["Rules"]] == ["leases", "uploads", "reports"]
 
 
 # Queries.
@@ -741,3 +871,4 @@ def test_a_lake_of_an_earlier_version_is_read_as_it_is(version, simulator, tmp_p
 if __name__ == "__main__":
     (ROOT / "docs/tables.md").write_text(tables_md())
     (ROOT / "docs/sizing.md").write_text(sizing_md())
+    (ROOT / "docs/report.md").write_text(report_md())

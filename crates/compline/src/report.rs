@@ -181,7 +181,9 @@ async fn of_aggregator(
             figures.open_regressions = Some(rows::open_regressions(&states, request.names));
         }
         let sources = reader.rows(dataset.sources, last, rows::SOURCE_COLUMNS).await?;
-        figures.sources = sources.map(|sources| rows::sources(&sources, request.names));
+        // An imported day has none: of whom it is not known nothing is said.
+        figures.sources =
+            sources.filter(|sources| sources.num_rows() > 0).map(|sources| rows::sources(&sources, request.names));
     }
     figures.unread = reader.unread;
     Ok(figures)

@@ -74,7 +74,7 @@ pub struct AggregatorFigures {
     pub open_regressions: Option<Listed<OpenPack>>,
     /// Packs remediated in the 30 days that end with the snapshot, the last first.
     pub remediated: Listed<Change>,
-    /// What the aggregator says of its sources; None where that day has no such list.
+    /// What the aggregator says of its sources; None where that day has no such list, as an imported one.
     pub sources: Option<Sources>,
 }
 

@@ -1,6 +1,6 @@
 //! Pages to Arrow record batches, checks, and the trend tables, computed with Polars. No I/O, no clock.
 //!
-//! [`Flattener`] turns the pages of a shard into rows of `pack_compliance`; [`check`] makes one [`CheckedSnapshot`] of the
+//! [`Flattener`] turns the pages of a shard into rows of `pack_compliance`; [`check()`] makes one [`CheckedSnapshot`] of the
 //! shards of an aggregator; [`advance`] goes from one day's state to the next.
 
 mod bridge;

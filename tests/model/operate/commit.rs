@@ -265,7 +265,7 @@ fn leaves_undone(ended: &Ended, id: &str) -> bool {
     aggregators.iter().any(|one| one["aggregator"] == id && one["undone"].as_array().is_some_and(|all| !all.is_empty()))
 }
 
-/// The exit code is what README says for these outcomes.
+/// The exit code is what docs/running.md says for these outcomes.
 fn code_says_so(ended: &Ended, outcomes: &[Outcome]) -> Result<(), String> {
     let count = |outcome| outcomes.iter().filter(|one| **one == outcome).count();
     let codes: &[i32] = match (count(Outcome::Failed), count(Outcome::Held)) {

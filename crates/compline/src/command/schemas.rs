@@ -13,7 +13,7 @@ fn generator() -> SchemaGenerator {
 
 fn schema_of<T: JsonSchema>(command: &str) -> (String, String) {
     let mut schema = generator().into_root_schema_for::<T>();
-    schema.insert("title".to_owned(), format!("compline {command} --json").into());
+    schema.insert("title".to_owned(), format!("compline {command}").into());
     let name = command.split(' ').next().unwrap_or_default().to_owned();
     (name, serde_json::to_string_pretty(&schema).expect("JSON") + "\n")
 }
@@ -22,19 +22,19 @@ fn schema_of<T: JsonSchema>(command: &str) -> (String, String) {
 fn what_json_looks_like_is_as_it_is_published() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/json");
     let schemas = [
-        schema_of::<super::catalog::CatalogChanges>("catalog"),
-        schema_of::<crate::checks::Checked>("check"),
-        schema_of::<super::demo::Demo>("demo"),
-        schema_of::<crate::past::Run>("history"),
-        schema_of::<super::init::Written>("init"),
-        schema_of::<super::maintain::Maintenance>("maintain"),
-        schema_of::<crate::plan::Plan>("plan"),
-        schema_of::<compline_report::Figures>("report"),
-        schema_of::<crate::nightly::Report>("run"),
-        schema_of::<super::schema::Tables>("schema"),
-        schema_of::<Vec<crate::status::Status>>("status"),
-        schema_of::<super::trends::Recomputed>("trends"),
-        schema_of::<super::verify::Verification>("verify"),
+        schema_of::<super::catalog::CatalogChanges>("catalog --json"),
+        schema_of::<crate::checks::Checked>("check --json"),
+        schema_of::<super::demo::Demo>("demo --json"),
+        schema_of::<crate::past::Run>("history --json"),
+        schema_of::<super::init::Written>("init --json"),
+        schema_of::<super::maintain::Maintenance>("maintain --json"),
+        schema_of::<crate::plan::Plan>("plan --json"),
+        schema_of::<compline_report::Figures>("report --format json"),
+        schema_of::<crate::nightly::Report>("run --json"),
+        schema_of::<super::schema::Tables>("schema --json"),
+        schema_of::<Vec<crate::status::Status>>("status --json"),
+        schema_of::<super::trends::Recomputed>("trends --json"),
+        schema_of::<super::verify::Verification>("verify --json"),
     ];
     let mut differ = Vec::new();
     for (name, schema) in schemas {

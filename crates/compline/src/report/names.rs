@@ -8,9 +8,13 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::time::Duration;
 
 /// The largest file that is read, in bytes: some hundred thousand accounts.
 const MAX_BYTES: u64 = 32 << 20;
+
+/// The longest that AWS Organizations is asked, which names 20 accounts a call.
+const ORGANIZATIONS_LIMIT: Duration = Duration::from_secs(600);
 
 /// Digits of an account id.
 const ID_DIGITS: usize = 12;
@@ -39,7 +43,10 @@ impl AccountNames {
                 // One of the AWS partition.
                 let region = settings.aggregators.first().map(|one| one.address.region.clone());
                 let region = region.context("there is no aggregator")?;
-                let names = account_names(&environment, &region).await?;
+                let asked = tokio::time::timeout(ORGANIZATIONS_LIMIT, account_names(&environment, &region)).await;
+                let limit = ORGANIZATIONS_LIMIT.as_secs();
+                let names = asked
+                    .with_context(|| format!("AWS Organizations did not name all accounts within {limit} s"))??;
                 Ok(Self(names.into_iter().map(|(id, name)| (id.to_string(), name)).collect()))
             }
         }

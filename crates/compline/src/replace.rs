@@ -26,6 +26,10 @@ pub(crate) fn replaceable(file: &Path) -> std::io::Result<()> {
 /// A temporary file beside the one that it is to replace.
 fn beside(file: &Path) -> std::io::Result<(NamedTempFile, PathBuf)> {
     let file = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    // A device or a pipe would be a file afterwards.
+    if std::fs::metadata(&file).is_ok_and(|there| !there.is_file()) {
+        return Err(std::io::Error::other("it is there already and is no plain file"));
+    }
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
@@ -33,4 +37,25 @@ fn beside(file: &Path) -> std::io::Result<(NamedTempFile, PathBuf)> {
     // A name that the node exporter does not read, until it is whole.
     let temporary = builder.prefix(".compline").suffix(".tmp").tempfile_in(folder)?;
     Ok((temporary, file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_plain_file_is_refused_and_stays_what_it_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let link = folder.path().join("device.prom");
+        std::os::unix::fs::symlink("/dev/null", &link).expect("a link");
+        let inside = folder.path().join("folder.prom");
+        std::fs::create_dir(&inside).expect("a folder");
+        for path in [link, inside] {
+            assert!(replaceable(&path).is_err() && replace(&path, b"x").is_err(), "{path:?}");
+            assert!(!std::fs::metadata(&path).expect("there").is_file(), "{path:?}");
+        }
+        let plain = folder.path().join("plain.prom");
+        assert!(replaceable(&plain).is_ok() && replace(&plain, b"x").is_ok() && replace(&plain, b"y").is_ok());
+        assert_eq!(std::fs::read(&plain).expect("read"), b"y");
+    }
 }

@@ -61,7 +61,7 @@ fn text(figures: &Figures, format: ReportFormat) -> anyhow::Result<String> {
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     let doing = || format!("cannot write the report to {}", path.display());
     // A device, such as /dev/stdout, is no file to be replaced.
-    if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+    if path.starts_with("/dev") && std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
         return std::fs::OpenOptions::new()
             .write(true)
             .open(path)

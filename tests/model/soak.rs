@@ -9,6 +9,7 @@
 //! cargo test --workspace --test model a_lake_of_many                              # 30 nights
 //! COMPLINE_SOAK_NIGHTS=365 cargo test --workspace --test model a_lake_of_many -- --nocapture
 //! COMPLINE_SOAK_SEED=17 cargo test ...                                            # other nights
+//! COMPLINE_SOAK_OLDER=/path/of/an/older/compline cargo test ...                   # which has the first quarter, before an upgrade
 //! ```
 
 mod cost;
@@ -19,7 +20,7 @@ use crate::lake::{Seen, files};
 use crate::operate::commit::{self, Outcome};
 use crate::step::{Compact, Fault, File, Place, Who};
 use crate::watch::{Excuse, observe, wrongs};
-use crate::world::{Ended, World};
+use crate::world::{Ended, World, binary};
 use chrono::{Datelike, Days, NaiveDate};
 use cost::Costs;
 use night::{Kind, Night, Organization, Random};
@@ -35,6 +36,9 @@ const MAX_NIGHTS: u32 = 390;
 
 /// Which nights there are unless `COMPLINE_SOAK_SEED` says so.
 const SEED: u64 = 1;
+
+/// The program that works until the upgrade, if there is to be one: `COMPLINE_SOAK_OLDER`.
+const OLDER: &str = "COMPLINE_SOAK_OLDER";
 
 /// The second pipeline file runs each so many nights.
 const SECOND_EVERY: u32 = 3;
@@ -95,6 +99,9 @@ impl Soak {
         // The last night is the last day of the golden lakes, which is long over by any clock.
         let last = golden::put(&mut world, nights);
         world.settings.compact = Compact::Snapshots;
+        if let Some(older) = std::env::var_os(OLDER) {
+            world.program = older.into();
+        }
         let organization = |id| (id, Organization::default());
         let seen = world.see();
         Self {
@@ -113,6 +120,9 @@ impl Soak {
 
     fn nights(&mut self) -> Result<(), String> {
         for number in 0..self.nights {
+            if number == self.upgrade() {
+                self.world.program = binary();
+            }
             let date = self.first + Days::new(number.into());
             for night in self.later.remove(&date).unwrap_or_default() {
                 self.late(&night)?;
@@ -129,6 +139,11 @@ impl Soak {
         Ok(())
     }
 
+    /// The first night of the newer program, where there is an older one: after the quarter whose costs are held against none.
+    fn upgrade(&self) -> u32 {
+        self.nights / 4
+    }
+
     /// What happens of a night to one of the pipeline files.
     fn night(&mut self, night: Night, number: u32) -> Result<(), String> {
         *self.done.entry(night.kind).or_default() += 1;
@@ -139,7 +154,9 @@ impl Soak {
         match night.kind {
             Kind::Quiet => {
                 let ended = self.succeeds(night)?;
-                self.costs.add(number, night.file, ended.usage);
+                if number >= self.upgrade() {
+                    self.costs.add(number, night.file, ended.usage);
+                }
                 return Ok(());
             }
             Kind::Missed => return Ok(()),

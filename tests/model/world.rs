@@ -38,6 +38,8 @@ pub(crate) struct Settings {
 /// One lake and everything around it.
 pub(crate) struct World {
     pub(crate) folder: TempDir,
+    /// The program that works on it.
+    pub(crate) program: PathBuf,
     pub(crate) place: Place,
     pub(crate) aws: Aws,
     pub(crate) s3: Option<S3>,
@@ -75,7 +77,8 @@ impl World {
             pages_before: None,
         };
         let (model, reader, log) = (Model::default(), Reader::default(), String::new());
-        Self { folder, place, aws: Aws::start(), s3, glue, settings, model, reader, log }
+        let program = binary();
+        Self { folder, program, place, aws: Aws::start(), s3, glue, settings, model, reader, log }
     }
 
     /// The folder that the lake is in, on S3 too.
@@ -210,7 +213,7 @@ impl World {
 
     /// Starts a command.
     pub(crate) fn start(&self, arguments: &[&str], fault: Fault) -> Child {
-        let mut command = Command::new(binary());
+        let mut command = Command::new(&self.program);
         command.args(arguments).current_dir(self.folder.path()).env_clear();
         command.env("HOME", self.folder.path()).env("AWS_EC2_METADATA_DISABLED", "true").env("RUST_BACKTRACE", "1");
         command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");

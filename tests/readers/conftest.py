@@ -73,6 +73,24 @@ def simulator():
     simulator.stop()
 
 
+def pipeline_text(lake, of_lake="", more=""):
+    """A pipeline file over both aggregators of the simulator, with more lines in `[lake]`, and after the aggregators."""
+    return f"""version = 1
+[lake]
+url = "{lake}"
+{of_lake}
+[[aggregator]]
+id = "org"
+name = "org-aggregator"
+region = "eu-west-1"
+[[aggregator]]
+id = "security"
+name = "security-aggregator"
+region = "us-east-1"
+{more}
+"""
+
+
 @pytest.fixture
 def faulty_simulator():
     """Makes simulators with faults."""

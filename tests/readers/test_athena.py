@@ -13,26 +13,14 @@ import pyarrow.parquet as parquet
 import pytest
 import sqlglot
 
-from conftest import COMPLINE, TABLES
+from conftest import COMPLINE, TABLES, pipeline_text
 
 
 @pytest.fixture(scope="module")
 def statements(tmp_path_factory):
     """What `compline athena` prints, parsed."""
     file = tmp_path_factory.mktemp("athena") / "pipeline.toml"
-    file.write_text("""
-        version = 1
-        [lake]
-        url = "s3://bucket/some/prefix"
-        [[aggregator]]
-        id = "org"
-        name = "org-aggregator"
-        region = "eu-west-1"
-        [[aggregator]]
-        id = "security"
-        name = "security-aggregator"
-        region = "us-east-1"
-        """)
+    file.write_text(pipeline_text("s3://bucket/some/prefix"))
     done = subprocess.run([COMPLINE, "athena", file, "--offline", "--database", "audit"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done
     dialect = lambda text: "trino" if " VIEW " in text else "hive"

@@ -13,7 +13,7 @@ import boto3
 import pytest
 import sqlglot
 
-from conftest import COMPLINE, TABLES, Simulator
+from conftest import COMPLINE, TABLES, Simulator, pipeline_text
 
 DAYS = ["2026-02-27", "2026-02-28", "2026-03-01"]
 VIEWS = ["latest_snapshot", "latest_posture", "accounts_worst_first", "trend_weekly", "trend_monthly", "open_regressions",
@@ -31,29 +31,10 @@ class Scene:
         self.s3, self.glue = boto3.client("s3", **options), boto3.client("glue", **options)
         self.s3.create_bucket(Bucket=name)
         self.file = folder / "pipeline.toml"
-        self.text = f"""
-            version = 1
-            [lake]
-            url = "s3://{name}/compline"
-            region = "us-east-1"
-            endpoint_url = "{moto_server}"
-            path_style = true
-            [[aggregator]]
-            id = "org"
-            name = "org-aggregator"
-            region = "eu-west-1"
-            [[aggregator]]
-            id = "security"
-            name = "security-aggregator"
-            region = "us-east-1"
-            [fetch]
-            endpoint_url = "{simulator.url}/{{date}}"
-            [catalog]
-            database = "{name}"
-            endpoint_url = "{moto_server}"
-            {catalog}
-            {more}
-            """
+        of_lake = f'region = "us-east-1"\nendpoint_url = "{moto_server}"\npath_style = true'
+        of_glue = f'[catalog]\ndatabase = "{name}"\nendpoint_url = "{moto_server}"\n{catalog}'
+        more = f'[fetch]\nendpoint_url = "{simulator.url}/{{date}}"\n{of_glue}\n{more}'
+        self.text = pipeline_text(f"s3://{name}/compline", of_lake, more)
         self.file.write_text(self.text)
 
     def compline(self, *arguments, code=0):
@@ -184,11 +165,9 @@ def test_a_new_aggregator_is_projected_after_the_next_run(scene):
 def test_f02_two_pipelines_on_one_lake_hide_nothing_from_each_other(scene):
     scene = scene()
     both = scene.text
-    only = lambda id: both.replace(f"""[[aggregator]]
-            id = "{id}"
-            name = "{id}-aggregator"
-            region = "{'eu-west-1' if id == 'org' else 'us-east-1'}\"""", "")
-    of_security, of_org = only("org"), only("security")
+    without = lambda id, region: both.replace(f'[[aggregator]]\nid = "{id}"\nname = "{id}-aggregator"\nregion = "{region}"\n', "")
+    of_security, of_org = without("org", "eu-west-1"), without("security", "us-east-1")
+    assert both not in (of_security, of_org)
     for text in (of_org, of_security):
         scene.file.write_text(text)
         scene.night(DAYS[0])
@@ -248,8 +227,8 @@ def between(scene, moto_server):
     scene = scene()
     server.glue = scene.glue
     # Glue alone: S3 has a line of its own before it.
-    scene.rewrite(f'database = "{scene.name}"\n            endpoint_url = "{moto_server}"',
-                  f'database = "{scene.name}"\n            endpoint_url = "http://127.0.0.1:{server.server_port}"')
+    scene.rewrite(f'database = "{scene.name}"\nendpoint_url = "{moto_server}"',
+                  f'database = "{scene.name}"\nendpoint_url = "http://127.0.0.1:{server.server_port}"')
     yield server, scene
     server.shutdown()
     server.server_close()
@@ -441,8 +420,8 @@ def test_registered_partitions_are_those_of_the_lake_and_each_night_adds_its_own
 def test_a_run_names_every_day_that_another_mode_or_a_catalog_that_was_down_left_out(scene):
     scene = scene()
     scene.night(DAYS[0])
-    scene.rewrite(f'database = "{scene.name}"', f'database = "{scene.name}"\n            partitions = "registered"')
-    scene.file.write_text(scene.text.replace('partitions = "registered"\n            endpoint_url = "', 'partitions = "registered"\n            endpoint_url = "http://127.0.0.1:9/#'))
+    scene.rewrite(f'database = "{scene.name}"', f'database = "{scene.name}"\npartitions = "registered"')
+    scene.file.write_text(scene.text.replace('partitions = "registered"\nendpoint_url = "', 'partitions = "registered"\nendpoint_url = "http://127.0.0.1:9/#'))
     scene.night(DAYS[1], code=3)
     scene.file.write_text(scene.text)
     scene.night(DAYS[2])
@@ -472,7 +451,7 @@ def test_maintain_says_what_it_did_though_the_catalog_is_down_and_the_next_run_n
     for day in DAYS:
         scene.night(day)
     scene.file.write_text(scene.text.replace('partitions = "registered"', '').replace(
-        f'database = "{scene.name}"\n            endpoint_url = "', f'database = "{scene.name}"\n            endpoint_url = "http://127.0.0.1:9/#'))
+        f'database = "{scene.name}"\nendpoint_url = "', f'database = "{scene.name}"\nendpoint_url = "http://127.0.0.1:9/#'))
     said = scene.compline("maintain", scene.file, "--apply", code=3)
     assert "org: dropped pack_compliance of 2 days" in said and "`compline catalog FILE` completes it" in said
     scene.file.write_text(scene.text)
@@ -502,7 +481,7 @@ def test_months_are_tables_of_their_own(scene):
 
 def test_a_catalog_that_cannot_be_reached_leaves_the_day_kept_and_says_so(scene):
     scene = scene()
-    scene.file.write_text(scene.text.replace(f'database = "{scene.name}"\n            endpoint_url = "', f'database = "{scene.name}"\n            endpoint_url = "http://127.0.0.1:9/#'))
+    scene.file.write_text(scene.text.replace(f'database = "{scene.name}"\nendpoint_url = "', f'database = "{scene.name}"\nendpoint_url = "http://127.0.0.1:9/#'))
     said = scene.night(DAYS[0], code=3)
     assert "the catalog does not know of the day: cannot read the database" in said
     assert "`compline catalog FILE` completes it" in said

@@ -8,29 +8,20 @@ import pathlib
 import re
 import subprocess
 
+import boto3
 import jsonschema
 import pytest
 
-from conftest import COMPLINE, Simulator
+from conftest import COMPLINE, Simulator, pipeline_text
 
 ROOT = pathlib.Path(__file__, "../../..").resolve()
 SCHEMAS = {path.name.removesuffix(".schema.json"): json.loads(path.read_text()) for path in (ROOT / "docs/json").glob("*.schema.json")}
 TODAY = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
 
-PIPELINE = """version = 1
-[lake]
-url = "{lake}"
-[[aggregator]]
-id = "org"
-name = "org-aggregator"
-region = "eu-west-1"
-[[aggregator]]
-id = "security"
-name = "security-aggregator"
-region = "us-east-1"
-[fetch]
-endpoint_url = "{url}/{{date}}"
-"""
+
+def simulated(simulator):
+    """The end of a pipeline file whose AWS Config is a simulator."""
+    return f'[fetch]\nendpoint_url = "{simulator.url}/{{date}}"'
 
 
 def closed(schema):
@@ -57,7 +48,7 @@ def pipeline(tmp_path_factory):
     large, small = Simulator("--accounts", "40"), Simulator("--accounts", "10")
     file = folder / "pipeline.toml"
     for simulator, day, code in [(large, "2026-03-01", 0), (large, "2026-03-02", 0), (small, "2026-03-03", 4)]:
-        file.write_text(PIPELINE.format(lake=folder / "lake", url=simulator.url))
+        file.write_text(pipeline_text(folder / "lake", more=simulated(simulator)))
         run = subprocess.run([COMPLINE, "run", file, "--date", day], capture_output=True, text=True, timeout=120)
         assert run.returncode == code, run.stderr
     yield file
@@ -136,14 +127,11 @@ def test_schema_demo_and_init_print_what_their_schemas_say(tmp_path):
 
 def test_a_catalog_s_changes_are_as_their_schema_says(tmp_path, moto_server):
     folder, bucket = tmp_path, "json-catalog"
-    import boto3
-
     boto3.client("s3", endpoint_url=moto_server, region_name="us-east-1").create_bucket(Bucket=bucket)
     simulator = Simulator("--accounts", "5")
     try:
-        text = PIPELINE.format(lake=f"s3://{bucket}/lake", url=simulator.url).replace(
-            "[[aggregator]]", f'endpoint_url = "{moto_server}"\nregion = "us-east-1"\n[catalog]\ndatabase = "compline"\n[[aggregator]]', 1)
-        (folder / "p.toml").write_text(text)
+        of_lake = f'endpoint_url = "{moto_server}"\nregion = "us-east-1"\n[catalog]\ndatabase = "compline"'
+        (folder / "p.toml").write_text(pipeline_text(f"s3://{bucket}/lake", of_lake, simulated(simulator)))
         where = {"AWS_ENDPOINT_URL_GLUE": moto_server, "AWS_ENDPOINT_URL_STS": moto_server}
         said("run", folder / "p.toml", "--date", "2026-03-01", environment=where)
         for arguments in (["--dry-run"], []):

@@ -11,27 +11,15 @@ import boto3
 import duckdb
 import pytest
 
-from conftest import COMPLINE, Simulator
+from conftest import COMPLINE, Simulator, pipeline_text
 
 BROWSER = pathlib.Path(__file__).parents[1] / "browser"
-PIPELINE = """version = 1
-[lake]
-url = "{lake}"
-[[aggregator]]
-id = "org"
-name = "org-aggregator"
-region = "eu-west-1"
-[[aggregator]]
-id = "security"
-name = "security-aggregator"
-region = "us-east-1"
-"""
 
 
 @pytest.fixture(scope="module")
 def pipeline(lake, tmp_path_factory):
     file = tmp_path_factory.mktemp("report") / "pipeline.toml"
-    file.write_text(PIPELINE.format(lake=lake))
+    file.write_text(pipeline_text(lake))
     return file
 
 
@@ -146,7 +134,7 @@ HOSTILE = ['<img src=x onerror="window.__hacked=1">', '"onmouseover=alert(1) x="
 def hostile(folder):
     """The report of packs whose names would be markup, script, templates or walls, with a gap and an older snapshot."""
     file = folder / "pipeline.toml"
-    file.write_text(PIPELINE.format(lake=folder / "lake"))
+    file.write_text(pipeline_text(folder / "lake"))
     for day, worse in (("01", False), ("03", True)):
         rows = [{"ConformancePackName": name, "AccountId": f"00000000000{at}", "AwsRegion": "eu-west-1", "Compliance": {
             "ComplianceType": "NON_COMPLIANT" if worse and at % 2 == 0 else "COMPLIANT", "CompliantRuleCount": 3,
@@ -161,7 +149,7 @@ def of_days(folder, days):
     """The report of a year of one account that has these days alone."""
     folder.mkdir()
     file, dump = folder / "pipeline.toml", folder / "day.json"
-    file.write_text(PIPELINE.format(lake=folder / "lake"))
+    file.write_text(pipeline_text(folder / "lake"))
     for at, day in enumerate(days):
         pack = {"ConformancePackName": "one", "AccountId": "000000000001", "AwsRegion": "eu-west-1",
                 "Compliance": {"ComplianceType": ["COMPLIANT", "NON_COMPLIANT", "INSUFFICIENT_DATA"][at % 3], "CompliantRuleCount": at % 3,
@@ -202,7 +190,7 @@ def test_accounts_have_the_names_that_aws_organizations_gives_them_and_without_i
     lake = tmp_path / "lake"
     simulator = Simulator("--accounts", "3")
     try:
-        file.write_text(PIPELINE.format(lake=lake) + f'[report]\naccount_names = "organizations"\n[fetch]\nendpoint_url = "{simulator.url}"\n')
+        file.write_text(pipeline_text(lake, more=f'[report]\naccount_names = "organizations"\n[fetch]\nendpoint_url = "{simulator.url}"'))
         where = {"AWS_ENDPOINT_URL_STS": moto_server, "AWS_ENDPOINT_URL_ORGANIZATIONS": moto_server}
         run = lambda *arguments, **more: subprocess.run([COMPLINE, *arguments], capture_output=True, text=True, timeout=60, env={**os.environ, **where, **more})
         # The dump of a source that has this very account.

@@ -15,6 +15,7 @@ use compline_sink::Lake;
 use futures::future::join_all;
 use serde::Serialize;
 use std::error::Error;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 /// Everything that was tried.
@@ -44,7 +45,7 @@ impl Tried {
 }
 
 /// A person waits for the answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Tries everything, each whatever became of the others.
 ///
@@ -161,7 +162,12 @@ async fn notify(settings: &Settings) -> Result<Option<Tried>, EnvironmentError> 
 fn metrics(settings: &Settings) -> Option<Tried> {
     let file = settings.metrics.textfile.as_ref()?;
     let found = replaceable(file).map(|()| file.display().to_string()).map_err(|error| {
-        format!("{}: {error}; the folder must be there, and this user must be allowed to write there", file.display())
+        let hint = match error.kind() {
+            ErrorKind::NotFound => "; make its folder",
+            ErrorKind::PermissionDenied => "; let this user write to its folder",
+            _ => "",
+        };
+        format!("{}: {error}{hint}", file.display())
     });
     Some(Tried::new("metrics: textfile", found))
 }

@@ -1,7 +1,7 @@
 //! The log on stderr: lines for people, or a JSON object a line for machines.
 
 use crate::failure::{Ending, Failure};
-use crate::output::is_quiet;
+use crate::output::{harmless, is_quiet};
 use crate::progress::Progress;
 use anstyle::{AnsiColor, Style};
 use anyhow::anyhow;
@@ -32,6 +32,9 @@ pub(crate) const SPANS: &str = "span";
 
 /// How the first word of an error looks.
 const ERROR: Style = AnsiColor::Red.on_default().bold();
+
+/// How the first word of a warning looks.
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 
 /// The variable that says the format where no argument does.
 const FORMAT_VARIABLE: &str = "COMPLINE_LOG_FORMAT";
@@ -157,8 +160,17 @@ pub(crate) fn failed(message: &str, shown: Option<String>, exit_code: u8) {
     } else {
         match shown {
             Some(shown) => writeln!(anstream::stderr(), "{shown}"),
-            None => writeln!(anstream::stderr(), "{ERROR}error:{ERROR:#} {message}"),
+            None => writeln!(anstream::stderr(), "{ERROR}error:{ERROR:#} {}", harmless(message)),
         }
+    };
+}
+
+/// Warns on stderr of what the exit code does not tell, whatever is logged.
+pub(crate) fn warned(message: &str) {
+    let _ = if is_json() {
+        writeln!(io::stderr(), "{}", json_line(Level::WARN, message, Map::new()))
+    } else {
+        writeln!(anstream::stderr(), "{WARNING}warning:{WARNING:#} {}", harmless(message))
     };
 }
 

@@ -40,6 +40,7 @@ mod verify;
 use arguments::Arguments;
 use clap::Parser;
 use failure::Failure;
+use output::harmless;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -86,7 +87,8 @@ fn arguments() -> Result<Arguments, Failure> {
         log::set_format(format);
     }
     let arguments = match Arguments::try_parse() {
-        Err(error) if error.use_stderr() && log::is_json() => {
+        // Not as clap says it: for machines, or with arguments that a terminal would obey.
+        Err(error) if error.use_stderr() && (log::is_json() || harmless(&error.to_string()) != error.to_string()) => {
             let said = error.to_string();
             return Err(Failure::Usage(anyhow::anyhow!("{}", said.trim_start_matches("error: ").trim_end())));
         }

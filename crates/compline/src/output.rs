@@ -6,6 +6,7 @@ use crate::log;
 use anstyle::{AnsiColor, Style};
 use anyhow::Context;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::io::{ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -41,7 +42,25 @@ pub(crate) fn result(text: &str) -> Result<(), Failure> {
         return Ok(());
     }
     // It takes the colours out where none are wanted: NO_COLOR, CLICOLOR_FORCE, TERM, a file.
-    written(&mut anstream::stdout().lock(), &painted(text))
+    written(&mut anstream::stdout().lock(), &painted(&harmless(text)))
+}
+
+/// The same without what a terminal would obey, which names of files, of accounts and arguments may have in them: characters of control
+/// and of direction are written as escapes.
+pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
+    let is_obeyed = |letter: char| {
+        let is_of_direction =
+            matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        is_of_direction || (letter.is_control() && !matches!(letter, '\n' | '\t'))
+    };
+    if !text.contains(is_obeyed) {
+        return text.into();
+    }
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if is_obeyed(letter) { shown.extend(letter.escape_unicode()) } else { shown.push(letter) }
+    }
+    shown.into()
 }
 
 /// Writes what a command found out, which has changed nothing: as JSON if that is asked for, or for people.
@@ -60,14 +79,19 @@ pub(crate) fn done(
     warn_of(show(json, value, words));
 }
 
-/// Writes what was done for people. Where that cannot be, it is done all the same.
+/// Writes what was done as a document. Where that cannot be, it is done all the same.
 pub(crate) fn done_document(text: &str) {
     warn_of(document(text));
 }
 
+/// Writes what was done in words. Where that cannot be, it is done all the same.
+pub(crate) fn done_result(text: &str) {
+    warn_of(result(text));
+}
+
 fn warn_of(written: Result<(), Failure>) {
     if let Err(failure) = written {
-        tracing::warn!(error = %failure, "what was done is not printed");
+        log::warned(&format!("the command is done, but what it did is not printed: {failure}"));
     }
 }
 
@@ -123,6 +147,12 @@ fn is_word_at(text: &str, before: Option<char>, word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_written_as_an_escape_and_all_else_as_it_is() {
+        assert_eq!(harmless("a\tb\n日本 é ✓"), "a\tb\n日本 é ✓");
+        assert_eq!(harmless("\u{1b}[31m\r\u{7}\u{9b}\u{202e}x"), "\\u{1b}[31m\\u{d}\\u{7}\\u{9b}\\u{202e}x");
+    }
 
     #[test]
     fn words_of_state_are_coloured_and_the_same_letters_in_a_name_are_not() {

@@ -63,7 +63,7 @@ impl Progress {
     pub(crate) fn aggregator(&self, id: &AggregatorId) -> Bar {
         let bar = self.bars.add(ProgressBar::new(0));
         // Cut where a terminal ends.
-        bar.set_style(style("{prefix} {bar:10} {pos}/{len} shards, {eta} left  {wide_msg}"));
+        bar.set_style(style("{prefix} {wide_msg}"));
         bar.set_prefix(id.to_string());
         bar.enable_steady_tick(Duration::from_millis(200));
         Bar { bar, plain: self.plain, rows: AtomicU64::new(0), pages: AtomicU64::new(0), began: Instant::now() }
@@ -85,6 +85,7 @@ impl Bar {
     /// How many shards there are.
     pub(crate) fn shards(&self, count: usize) {
         self.bar.set_length(count as u64);
+        self.bar.set_style(style("{prefix} {bar:10} {pos}/{len} shards, {eta} left  {wide_msg}"));
         if self.plain {
             tracing::info!(shards = count, "planned");
         }

@@ -1,6 +1,7 @@
 //! What accounts are called, as AWS Organizations says it.
 
-use crate::error::{CallContext, FetchError, from_sdk};
+use crate::error::{CallContext, Cause, FetchError, from_sdk};
+use crate::paging::Paging;
 use crate::recorder::Answer;
 use aws_sdk_organizations::config::Builder;
 use aws_sdk_organizations::config::retry::RetryConfig;
@@ -37,12 +38,14 @@ pub async fn account_names(
         .timeout_config(timeouts)
         .interceptor(FailedAttempts::of("AWS Organizations"));
     let client = aws_sdk_organizations::Client::from_conf(config.build());
-    let mut pages = client.list_accounts().into_paginator().send();
-    let mut names = BTreeMap::new();
-    while let Some(page) = pages.next().await {
+    let (mut paging, mut names) = (Paging::default(), BTreeMap::new());
+    while !paging.finished {
         let context = CallContext { operation: ACCOUNTS, region: region.as_str() };
         let doing = || format!("organizations:{ACCOUNTS}");
+        let page = client.list_accounts().set_next_token(paging.token.clone()).send().await;
         let page = page.map_err(|error| from_sdk(&error, doing(), &context, (None, &Answer::default())))?;
+        let next = page.next_token().map(str::to_owned);
+        paging.answered(next).map_err(|_| FetchError::transient(doing(), Cause::RepeatedToken))?;
         for account in page.accounts() {
             let id = account.id().and_then(|id| id.parse().ok());
             names.extend(id.zip(account.name().map(str::to_owned)));

@@ -2,8 +2,10 @@
 
 use crate::client::AGGREGATORS;
 use crate::connect::Connector;
-use crate::error::{CallContext, FetchError, from_sdk};
+use crate::error::{CallContext, Cause, FetchError, from_sdk};
+use crate::paging::Paging;
 use crate::recorder::Answer;
+use crate::wire::excerpt;
 use compline_model::{AggregatorName, Region};
 
 /// An aggregator as AWS Config describes it.
@@ -26,15 +28,19 @@ impl Connector {
     /// Those of a call: no credentials, no right, no answer.
     pub async fn aggregators(&self, region: &Region) -> Result<Vec<FoundAggregator>, FetchError> {
         let client = self.client_of(region).await;
-        let mut pages = client.describe_configuration_aggregators().into_paginator().send();
-        let mut found = Vec::new();
-        while let Some(page) = pages.next().await {
+        let (mut paging, mut found) = (Paging::default(), Vec::new());
+        while !paging.finished {
             let context = CallContext { operation: AGGREGATORS, region: region.as_str() };
             let doing = || format!("{AGGREGATORS} in {region}");
+            let page = client.describe_configuration_aggregators().set_next_token(paging.token.clone()).send().await;
             let page = page.map_err(|error| from_sdk(&error, doing(), &context, (None, &Answer::default())))?;
+            let next = page.next_token().map(str::to_owned);
+            paging.answered(next).map_err(|_| FetchError::transient(doing(), Cause::RepeatedToken))?;
             for one in page.configuration_aggregators() {
+                let name = one.configuration_aggregator_name().unwrap_or_default();
                 // AWS's own rule for such a name; another could not be asked for.
-                let Some(name) = one.configuration_aggregator_name().and_then(|name| name.parse().ok()) else {
+                let Ok(name) = name.parse() else {
+                    tracing::warn!(%region, name = excerpt(name), "left out: not the name of an aggregator");
                     continue;
                 };
                 let of_accounts = one.account_aggregation_sources();

@@ -44,8 +44,11 @@ pub(super) async fn demo(arguments: DemoArguments, clock: Clock) -> Result<Endin
         .await
         .context("cannot start the simulator on a free port")
         .map_err(Failure::Run)?;
-    let mut settings = Settings::parse("the demo's pipeline", PIPELINE, None).map_err(Failure::Run)?;
-    settings.lake = LakeLocation::Folder(arguments.lake.clone());
+    let other = arguments.lake.to_str().ok_or_else(|| Failure::Usage(anyhow!("--lake: its name is not UTF-8")))?;
+    let mut settings = Settings::parse("the demo's pipeline", PIPELINE, Some(other)).map_err(Failure::Usage)?;
+    if !matches!(settings.lake, LakeLocation::Folder(_)) {
+        return Err(Failure::Usage(anyhow!("--lake {other}: a demo's lake is a folder")));
+    }
     settings.report = Some(ReportSettings { days: arguments.days, account_names: None, url: None });
     settings.fetch.endpoint_url = Some(format!("{}/{{date}}", simulator.url()));
 

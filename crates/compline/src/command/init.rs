@@ -2,9 +2,10 @@
 
 use super::day_of;
 use crate::arguments::InitArguments;
+use crate::checks::PATIENCE;
 use crate::failure::{Ending, Failure};
 use crate::log::log_to_stderr;
-use crate::output::{document, show};
+use crate::output::{document, done};
 use crate::session::Clock;
 use crate::settings::Settings;
 use crate::signals;
@@ -18,10 +19,6 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::io::Write as _;
 use std::path::Path;
-use std::time::Duration;
-
-/// A person waits for the answer.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What comes before the aggregators, and after them.
 const HEAD: &str = include_str!("init/head.toml");
@@ -35,6 +32,8 @@ pub(crate) struct Written {
     file: String,
     /// The aggregators that it has.
     aggregators: Vec<Found>,
+    /// The regions that were asked and have none.
+    regions_without: Vec<String>,
 }
 
 /// An aggregator that was found.
@@ -51,13 +50,18 @@ struct Found {
 }
 
 pub(super) async fn init(arguments: &InitArguments, clock: Clock) -> Result<Ending, Failure> {
-    log_to_stderr("error");
+    log_to_stderr("error,compline_fetcher=warn");
     let is_file = arguments.file.as_os_str() != "-";
+    if !is_file && arguments.json {
+        return Err(Failure::Usage(anyhow!(
+            "--json: the pipeline file is what goes to stdout; leave it out, or give a FILE"
+        )));
+    }
     if is_file && std::fs::symlink_metadata(&arguments.file).is_ok() {
         let file = arguments.file.display();
         return Err(Failure::Usage(anyhow!("{file} is there already, and is not overwritten; give another FILE")));
     }
-    let asked = tokio::select! {
+    let (asked, regions_without) = tokio::select! {
         found = found(arguments, clock) => found?,
         signal = signals::received() => return Ok(Ending::Stopped(signal)),
     };
@@ -66,18 +70,18 @@ pub(super) async fn init(arguments: &InitArguments, clock: Clock) -> Result<Endi
     let file = arguments.file.display().to_string();
     Settings::parse(&file, &self::text(&asked, "lake"), Some(&arguments.lake)).map_err(Failure::Usage)?;
     Settings::parse(&file, &text, None).map_err(Failure::Run)?;
-    let written = Written { file, aggregators: asked };
+    let written = Written { file, aggregators: asked, regions_without };
     if !is_file {
         document(&text)?;
         return Ok(Ending::Done);
     }
     write(&arguments.file, &text).map_err(Failure::Run)?;
-    show(arguments.json, &written, || words(&written))?;
+    done(("init", Ending::Done), arguments.json, &written, || words(&written));
     Ok(Ending::Done)
 }
 
-/// Asks each region for its aggregators.
-async fn found(arguments: &InitArguments, clock: Clock) -> Result<Vec<Found>, Failure> {
+/// Asks each region for its aggregators; gives the regions that have none as well.
+async fn found(arguments: &InitArguments, clock: Clock) -> Result<(Vec<Found>, Vec<String>), Failure> {
     let environment = Environment::load(Identity::DefaultChain).await?;
     let regions = match arguments.region.as_slice() {
         [] => vec![region_of(&environment)?],
@@ -92,9 +96,13 @@ async fn found(arguments: &InitArguments, clock: Clock) -> Result<Vec<Found>, Fa
         endpoint_url: None,
     };
     let connector = Connector::new(environment, options);
-    let (mut all, mut ids) = (Vec::new(), BTreeSet::new());
+    let (mut all, mut ids, mut without) = (Vec::new(), BTreeSet::new(), Vec::new());
     for region in regions.iter().collect::<BTreeSet<_>>() {
-        for one in connector.aggregators(region).await.map_err(Failure::run)? {
+        let of_region = connector.aggregators(region).await.map_err(Failure::run)?;
+        if of_region.is_empty() {
+            without.push(region.to_string());
+        }
+        for one in of_region {
             let aggregator = id(&one, region, &mut ids);
             all.push(Found {
                 aggregator,
@@ -112,7 +120,7 @@ async fn found(arguments: &InitArguments, clock: Clock) -> Result<Vec<Found>, Fa
             day_of(clock())
         )));
     }
-    Ok(all)
+    Ok((all, without))
 }
 
 fn region_of(environment: &Environment) -> Result<Region, Failure> {
@@ -176,7 +184,9 @@ fn words(written: &Written) -> String {
     let lines = written.aggregators.iter().map(|Found { aggregator, name, region, gathers }| {
         format!("{aggregator}: {name} in {region}, gathers from {gathers}\n")
     });
-    format!("{}{file} is written; try it with: compline check {file}\n", lines.collect::<String>())
+    let without = written.regions_without.iter().map(|region| format!("{region} has no aggregator\n"));
+    let lines = lines.chain(without).collect::<String>();
+    format!("{lines}{file} is written; try it with: compline check {file}\n")
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use crate::arguments::{ReportArguments, ReportFormat};
 use crate::failure::{Ending, Failure};
 use crate::log::log_to_stderr;
-use crate::output::{document, result};
+use crate::output::{document, done_result};
 use crate::replace::replace;
 use crate::report::{AccountNames, ReportRequest, figures};
 use crate::session::{Clock, Opening, Session, session};
@@ -41,7 +41,7 @@ pub(super) async fn report(arguments: &ReportArguments, clock: Clock) -> Result<
             None => document(&text)?,
             Some(path) => {
                 write(&path, &text).map_err(Failure::Run)?;
-                result(&format!("the report of {date} is in {}\n", path.display()))?;
+                done_result(&format!("the report of {date} is in {}\n", path.display()));
             }
         }
         Ok(Ending::Done)

@@ -1,5 +1,6 @@
 //! What accounts are called: as AWS Organizations says, or from a CSV file, such as the one that its console exports.
 
+use crate::output::harmless;
 use crate::settings::{NamesSource, Settings};
 use anyhow::{Context, bail, ensure};
 use compline_aws::{Environment, Identity};
@@ -47,7 +48,7 @@ impl AccountNames {
                 let limit = ORGANIZATIONS_LIMIT.as_secs();
                 let names = asked
                     .with_context(|| format!("AWS Organizations did not name all accounts within {limit} s"))??;
-                Ok(Self(names.into_iter().map(|(id, name)| (id.to_string(), name)).collect()))
+                Ok(Self(names.into_iter().map(|(id, name)| (id.to_string(), visible(&name))).collect()))
             }
         }
     }
@@ -81,7 +82,7 @@ impl AccountNames {
             let is_id = !id.is_empty() && id.len() <= ID_DIGITS && id.bytes().all(|byte| byte.is_ascii_digit());
             if is_id && !name.is_empty() {
                 // A spreadsheet takes the zeros away that an id begins with.
-                names.insert(format!("{id:0>ID_DIGITS$}"), name.to_owned());
+                names.insert(format!("{id:0>ID_DIGITS$}"), visible(name));
             }
         }
         Ok(Self(names))
@@ -96,6 +97,11 @@ impl AccountNames {
     pub(crate) fn of(&self, account_id: &str) -> Option<String> {
         self.0.get(account_id).cloned()
     }
+}
+
+/// A name without what is not seen of it, and turns what is around it: whoever reads a report trusts its lines.
+fn visible(name: &str) -> String {
+    harmless(name).replace(['\n', '\t'], " ")
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The text of a pipeline file, parsed, and what is wrong with it at which place.
 
+use crate::output::harmless;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -45,25 +46,54 @@ struct Excerpt {
     part: Range<usize>,
 }
 
+impl Excerpt {
+    /// The same up to the part that is meant.
+    fn without_value(mut self) -> Self {
+        if self.line.len() > self.part.end {
+            self.line.truncate(self.part.end);
+            self.line.push_str(" ...");
+        }
+        self
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, without_user_info(&self.what))
+        write!(f, "{}: {}", harmless(&self.place), without_secrets(&self.what))
     }
 }
 
 impl std::error::Error for Problem {}
 
-/// The same without the user names and passwords of its URLs, which whoever reads a log need not know.
-fn without_user_info(text: &str) -> String {
-    let mut parts = text.split("://");
-    let mut shown = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let end = part.find(|letter: char| "/?#\"' ".contains(letter)).unwrap_or(part.len());
-        let (authority, rest) = part.split_at(end);
-        let masked = authority.rsplit_once('@').map(|(_, host)| format!("***@{host}"));
-        shown.extend(["://", masked.as_deref().unwrap_or(authority), rest]);
-    }
-    shown
+/// Words that a line has where something in it may be a secret, whatever it was meant to be.
+const SECRETS: &[&str] = &["webhook", "[notify", "secret", "password", "passwd", "token", "access_key", "credential"];
+
+/// The same without what whoever reads a log need not know of its URLs: user names and passwords, also where the scheme lacks a slash
+/// or is missing, and of HTTP whatever comes after the host, since that is what the secret of a webhook is.
+fn without_secrets(text: &str) -> String {
+    text.split_inclusive(is_end_of_word).map(word_without_secrets).collect()
+}
+
+fn is_end_of_word(letter: char) -> bool {
+    letter.is_whitespace() || "\"'`,()".contains(letter)
+}
+
+fn word_without_secrets(word: &str) -> String {
+    let (word, end) = word.split_at(word.trim_end_matches(is_end_of_word).len());
+    let (scheme, rest) = word.split_once("://").map_or(("", word), |(scheme, rest)| (&word[..scheme.len() + 3], rest));
+    // A role's ARN may have an @ in its name.
+    let user = rest.rfind('@').filter(|_| !scheme.is_empty() || (rest.contains(':') && !rest.starts_with("arn:")));
+    let (user, rest) = user.map_or(("", rest), |at| ("***", &rest[at..]));
+    let is_http = ["http://", "https://"].iter().any(|http| scheme.to_ascii_lowercase().ends_with(http));
+    let path = rest.find(['/', '?', '#']).filter(|path| is_http && path + 1 < rest.len());
+    let (host, path) = path.map_or((rest, ""), |path| (&rest[..=path], "***"));
+    [scheme, user, host, path, end].concat()
+}
+
+/// Whether a line may have a secret in it, so that it is not shown.
+fn may_have_secret(line: &str) -> bool {
+    let lower = line.to_lowercase();
+    SECRETS.iter().any(|word| lower.contains(word)) || without_secrets(line) != line
 }
 
 impl Problem {
@@ -139,11 +169,13 @@ impl<'a> Document<'a> {
         let is_of_notify = self.get("notify").is_some_and(|value| {
             value.span().contains(&span.start) || entry_within(value.get_ref(), span.start).is_some()
         });
-        let is_secret =
-            is_of_notify || line.contains("webhook") || line.contains("[notify") || without_user_info(line) != line;
         let is_shown = line.len() <= MAX_LINE && !line.chars().any(|letter| letter.is_control() && letter != '\t');
         let part = span.start - start..span.end.saturating_sub(start).clamp(span.start - start, line.len());
-        (!is_secret && is_shown && part.start <= line.len()).then(|| Excerpt {
+        // What a comment says is not what is wrong.
+        let end = line.get(part.end..)?.find('#').map_or(line.len(), |comment| part.end + comment);
+        let line = line[..end].trim_end();
+        let is_whole = !is_of_notify && !may_have_secret(line);
+        (is_whole && is_shown && part.end <= line.len()).then(|| Excerpt {
             line: line.to_owned(),
             number: before.matches('\n').count() + 1,
             part,
@@ -161,7 +193,12 @@ impl<'a> Document<'a> {
         match error.span() {
             // A key that is missing from the top of the file is missing from no line in particular.
             Some(span) if span != self.root.span() || span.start != 0 => {
-                self.problem_at(&span, format!("{}: {what}", self.shown(&span)))
+                // The value of a key that nobody knows may be anything.
+                let key = self.text.get(span.clone()).filter(|_| error.message().starts_with("unknown field"));
+                let shown = key.map_or_else(|| self.shown(&span), |key| printable(key, MAX_SHOWN));
+                let at =
+                    self.excerpt(&span).map(|excerpt| if key.is_some() { excerpt.without_value() } else { excerpt });
+                Problem { at, ..self.problem_at(&span, format!("{shown}: {what}")) }
             }
             _ => self.problem(what),
         }
@@ -187,10 +224,10 @@ impl<'a> Document<'a> {
         printable(&entry.unwrap_or_else(|| self.line_at(span.start).to_owned()), MAX_SHOWN)
     }
 
-    /// The line of a place; of one that names a webhook, as far as it is no secret.
+    /// The line of a place; of one that may have a secret, what is before its value.
     fn line_at(&self, at: usize) -> &'a str {
         let line = self.whole_line_at(at);
-        if line.contains("webhook") { line.split('=').next().unwrap_or_default().trim() } else { line }
+        if may_have_secret(line) { line.split('=').next().unwrap_or_default().trim() } else { line }
     }
 
     fn whole_line_at(&self, at: usize) -> &'a str {

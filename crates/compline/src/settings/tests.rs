@@ -71,7 +71,7 @@ fn a_wrong_value_is_named_with_file_line_key_value_and_what_is_allowed() {
         (
             "url",
             "compresion = \"zstd\"",
-            "p.toml, line 5: compresion = \"zstd\": unknown field `compresion`, expected one of `url`, ",
+            "p.toml, line 5: compresion: unknown field `compresion`, expected one of `url`, ",
         ),
         ("url", "path_style = 1", "p.toml, line 5: path_style = 1: allowed is true or false"),
         ("region", "[metrics]\ntextfile = \"/tmp/metrics\"", "allowed is the path of a file that ends with .prom"),

@@ -15,6 +15,9 @@ use std::path::PathBuf;
 /// DuckDB and others (`*?[]{}`), as an escape by Hive (`%`), as the end of a URL (`#`), by SQL (quotes and backslashes).
 const NOT_IN_PREFIX: &[char] = &['$', '{', '}', '*', '?', '[', ']', '#', '%', '"', '\'', '`', '\\'];
 
+/// What begins a URL and no folder.
+const SCHEMES: &[&str] = &["file", "gs", "hdfs", "http", "https", "s3", "s3a", "s3n"];
+
 /// Reads the names of the model.
 macro_rules! names {
     ($($name:ident),*) => {$(
@@ -249,14 +252,19 @@ impl FromText for SnapshotDate {
 
 impl FromText for LakeLocation {
     fn allowed() -> String {
-        "s3://bucket/prefix, or a folder; the prefix without $ { } [ ] * ? # %, quotes and backslashes, which Athena and \
-         Hive take for something else"
+        "s3://bucket/prefix, or a folder; the bucket of 3 to 63 lower-case letters, digits, - and .; the prefix without \
+         $ { } [ ] * ? # %, quotes and backslashes, which Athena and Hive take for something else"
             .to_owned()
     }
 
     fn from_text(text: &str) -> Option<Self> {
         let Some(rest) = text.strip_prefix("s3://") else {
-            let is_folder = !text.trim().is_empty() && !text.contains("://") && !text.contains(char::is_control);
+            // `s3:/bucket`, `S3:bucket` and `file:/x` are URLs that somebody mistyped, and no folder that somebody means.
+            let is_url = text.contains("://")
+                || text
+                    .split_once(':')
+                    .is_some_and(|(scheme, _)| SCHEMES.contains(&scheme.to_ascii_lowercase().as_str()));
+            let is_folder = !text.trim().is_empty() && !is_url && !text.contains(char::is_control);
             return is_folder.then(|| Self::Folder(PathBuf::from(text)));
         };
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));

@@ -122,8 +122,15 @@ async fn read(lake: &Lake, table: Table, id: &AggregatorId, date: SnapshotDate) 
 }
 
 fn next_query(lake: &str) -> String {
-    // The path lands in SQL text.
-    let path = lake.replace('\'', "''");
+    // The path lands in SQL text, and in a pattern there.
+    let mut path = String::new();
+    for letter in lake.chars() {
+        match letter {
+            '\'' => path.push_str("''"),
+            '*' | '?' | '[' => path.extend(['[', letter, ']']),
+            letter => path.push(letter),
+        }
+    }
     format!(
         "ask next, with DuckDB:\n  \
          SELECT account_id, pack_group, days_in_status\n  \

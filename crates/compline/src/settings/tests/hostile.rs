@@ -156,6 +156,10 @@ fn f25_a_prefix_that_athena_or_hive_would_read_as_something_else_is_refused() {
     }
     let text = Settings::parse("p.toml", GOOD, Some("s3://bucket/${x}")).expect_err("refused").to_string();
     assert!(text.starts_with("--lake: \"s3://bucket/${x}\": allowed is s3://bucket/prefix, or a folder; "), "{text}");
+    for url in ["s3:/bucket/x", "S3://bucket/x", "s3:bucket", "s3a://bucket", "file:/x", "https:x"] {
+        let found = one_line(&GOOD.replace("s3://bucket/prefix", url));
+        assert!(found.contains("allowed is s3://bucket/prefix, or a folder; "), "{found}");
+    }
     for prefix in ["a b", "env=prod", "é", "a.b", "a/b/", ""] {
         let text = GOOD.replace("bucket/prefix", &format!("bucket/{prefix}"));
         assert!(Settings::parse("p.toml", &text, None).is_ok(), "{prefix:?} was a prefix before, and is harmless");

@@ -39,9 +39,11 @@ def statements():
     return (READERS / "duckdb_first_minutes.sql").read_text()
 
 
-def with_duckdb(lake, aggregator):
+def with_duckdb(lake, aggregator, until=None):
     database = duckdb.connect()
     text = statements().replace("lake = 'lake'", f"lake = '{lake}'").replace("aggregator = 'org'", f"aggregator = '{aggregator}'")
+    if until:
+        text = text.replace("until = today()", f"until = DATE '{until}'")
     found = {}
     for statement in duckdb.extract_statements(text):
         rows = database.execute(statement)
@@ -62,32 +64,54 @@ def same(columns, rows):
     return tuple(columns), [tuple(plain(value) for value in row) for row in rows]
 
 
-def of_pandas(lake, aggregator):
-    return {name: same(table.columns, table.itertuples(index=False)) for name, table in script("pandas")(str(lake), aggregator).items()}
+def of_pandas(*of):
+    return {name: same(table.columns, table.itertuples(index=False)) for name, table in script("pandas")(*of).items()}
 
 
-def of_polars(lake, aggregator):
-    return {name: same(table.columns, table.iter_rows()) for name, table in script("polars")(str(lake), aggregator).items()}
+def of_polars(*of):
+    return {name: same(table.columns, table.iter_rows()) for name, table in script("polars")(*of).items()}
 
 
-def of_duckdb(lake, aggregator):
-    return {name: same(*table) for name, table in with_duckdb(lake, aggregator).items()}
+def of_duckdb(*of):
+    return {name: same(*table) for name, table in with_duckdb(*of).items()}
 
 
 @pytest.mark.parametrize("aggregator", AGGREGATORS)
 def test_each_reader_has_the_same_five_answers_and_a_gap_is_a_gap(gapped, spark, aggregator):
     lake, gap = gapped
-    expected = of_duckdb(lake, aggregator)
+    of = str(lake), aggregator
+    expected = of_duckdb(*of)
     assert list(expected) == ["now", "by day", "changes", "worst", "sources"]
     rates = dict(expected["by day"][1])
     assert len(rates) == 30 and rates[gap] is None and sum(rate is None for rate in rates.values()) == 1
-    assert 0 < expected["now"][1][0][1] < 1 and len(expected["worst"][1]) == 10
+    assert 0 < expected["now"][1][0][3] < 1 and len(expected["worst"][1]) == 10
     assert any(account.startswith("0") and len(account) == 12 for account, *_ in expected["worst"][1])
     assert {"SUCCEEDED"} < dict(expected["sources"][1]).keys() and "regressed" in dict(expected["changes"][1])
-    assert of_pandas(lake, aggregator) == expected
-    assert of_polars(lake, aggregator) == expected
-    tables = script("spark")(spark, str(lake), aggregator)
+    assert of_pandas(*of) == expected
+    assert of_polars(*of) == expected
+    tables = script("spark")(spark, *of)
     assert {name: same(table.columns, table.collect()) for name, table in tables.items()} == expected
+
+
+def test_an_earlier_day_trends_that_wait_and_none_at_all_are_told(gapped, spark, tmp_path):
+    lake, gap = gapped
+    before = gap - datetime.timedelta(days=1)
+    expected = of_duckdb(str(lake), "org", gap)
+    assert expected["now"][1][0][:2] == (before, before), "the day before the gap is the last one then"
+    assert of_pandas(str(lake), "org", gap) == of_polars(str(lake), "org", gap) == expected
+    waiting = tmp_path / "waiting"
+    shutil.copytree(lake, waiting)
+    *_, previous, last = sorted(path.name for path in (waiting / "compliance_trends").iterdir())
+    for table in ("compliance_trends", "pack_status", "pack_changes"):
+        shutil.rmtree(waiting / table / last)
+    expected = of_duckdb(str(waiting), "org")
+    assert expected["now"][1][0][:2] == tuple(datetime.date.fromisoformat(day.partition("=")[2]) for day in (previous, last))
+    assert of_pandas(str(waiting), "org") == of_polars(str(waiting), "org") == expected
+    tables = script("spark")(spark, str(waiting), "org")
+    assert same(tables["now"].columns, tables["now"].collect()) == expected["now"]
+    for answers in (of_pandas, of_polars, lambda *of: script("spark")(spark, *of)):
+        with pytest.raises(SystemExit, match="nobody has no trends from .* see compline status"):
+            answers(str(lake), "nobody")
 
 
 def test_the_answers_are_those_of_the_facts(gapped):
@@ -98,8 +122,8 @@ def test_the_answers_are_those_of_the_facts(gapped):
     query = f"""SELECT count(*), count(*) FILTER (compliance_type = 'COMPLIANT') / count(*) FILTER (compliance_type IN ('COMPLIANT', 'NON_COMPLIANT'))
                 FROM {facts} AND snapshot_date = '{last}'"""
     packs, rate = database.execute(query).fetchone()
-    found, = of_polars(lake, "org")["now"][1]
-    assert found[0] == packs and math.isclose(found[1], rate, abs_tol=1e-9)
+    found, = of_polars(str(lake), "org")["now"][1]
+    assert found[:3] == (last, last, packs) and math.isclose(found[3], rate, abs_tol=1e-9)
 
 
 @pytest.mark.parametrize("name", ["pandas", "polars"])

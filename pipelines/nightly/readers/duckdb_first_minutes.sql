@@ -1,15 +1,17 @@
 -- The first five minutes with a lake: DuckDB. On S3 first: INSTALL httpfs; LOAD httpfs; CREATE SECRET (TYPE s3, PROVIDER credential_chain);
 SET VARIABLE lake = 'lake';
 SET VARIABLE aggregator = 'org';
+SET VARIABLE until = today();
 
 CREATE OR REPLACE TEMP MACRO lake_table(name) AS TABLE
     SELECT * FROM read_parquet(getvariable('lake') || '/' || name || '/*/*/*.parquet', hive_partitioning = true,
                                hive_types = {'snapshot_date': DATE, 'aggregator': VARCHAR})
-    WHERE aggregator = getvariable('aggregator');
+    -- Of 60 days, so that few files are looked at, however old the lake is.
+    WHERE aggregator = getvariable('aggregator') AND snapshot_date BETWEEN CAST(getvariable('until') AS DATE) - 60 AND CAST(getvariable('until') AS DATE);
 SET VARIABLE last = (SELECT max(snapshot_date) FROM lake_table('compliance_trends'));
 
--- now: how compliant, and against seven days ago
-SELECT packs_total, pack_compliance_rate, pack_compliance_rate_change_7d
+-- now: how compliant, and against seven days ago; nothing where there are no trends, and a later last_snapshot where they wait
+SELECT snapshot_date, (SELECT max(snapshot_date) FROM lake_table('pack_compliance')) AS last_snapshot, packs_total, pack_compliance_rate, pack_compliance_rate_change_7d
 FROM lake_table('compliance_trends')
 WHERE snapshot_date = getvariable('last') AND dimension = 'aggregator';
 

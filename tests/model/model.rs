@@ -16,6 +16,8 @@ pub(crate) struct Model {
     pub(crate) dropped: BTreeMap<Key, Dropped>,
     /// What a run that was stopped may have left for the next one of its day.
     pub(crate) checkpoints: BTreeMap<Key, Vec<Facts>>,
+    /// Days of which a run was broken off: what it had read of them may be in what a later one committed.
+    pub(crate) broken_off: BTreeSet<Key>,
     /// Aggregators on which a command did not come to its end: the next one has something to make good.
     pub(crate) pending: BTreeSet<String>,
     /// The files of days that the test damaged, by table, with what it left there.

@@ -94,3 +94,21 @@ fn a_day_whose_replacement_is_broken_off_at_any_call_is_the_old_or_the_new_one_a
         assert_eq!(found, Ok(()), "{broken:?} at call {number}");
     }
 }
+
+#[test]
+fn a_day_that_is_resumed_from_the_checkpoint_of_its_sources_is_as_collected() {
+    // The kill comes between the sources of one aggregator and its only shard.
+    for number in 1..8 {
+        let run = |fault| Step::Run {
+            file: File::First,
+            day: 1,
+            first: packs(&[(0, 0)]),
+            second: packs(&[(1, 0)]),
+            accept: false,
+            fresh: false,
+            fault,
+        };
+        let steps = vec![run(Fault::Call(number, Broken::KilledBefore)), run(Fault::Nothing)];
+        holds(Place::S3, Start::Empty, steps, None, "is of the run");
+    }
+}

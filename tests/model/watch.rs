@@ -136,7 +136,7 @@ impl Watch<'_> {
         wrongs
     }
 
-    /// The sources of a day are there, and of the run that its facts are of.
+    /// The sources of a day are there, and of the run that its facts are of, or of one before that it was resumed from.
     fn sources(&self) -> Vec<Wrong> {
         let mut wrongs = Vec::new();
         let keys: BTreeSet<&Key> =
@@ -151,6 +151,10 @@ impl Watch<'_> {
                 (_, Some(Err(error))) => format!("cannot be read: {error}"),
                 (Some(Ok(facts)), Some(Ok(sources))) => match (run_ids(facts), run_ids(sources)) {
                     (facts, sources) if facts.is_empty() || sources.is_empty() || facts == sources => continue,
+                    // Resumed from the checkpoint of an earlier run's sources, which say of which run they are.
+                    (facts, sources) if self.model.broken_off.contains(key) && sources.last() < facts.last() => {
+                        continue;
+                    }
                     (facts, sources) => format!("is of the run {sources:?}, and the facts of {facts:?}"),
                 },
                 _ => continue,

@@ -74,6 +74,31 @@ fn as_many_runs_at_once_as_one_likes_leave_the_rows_of_one() {
 }
 
 #[test]
+fn runs_at_once_that_write_one_report_leave_one_of_every_aggregator() {
+    let scene = Scene::of_accounts(4);
+    let path = pipeline(&scene, "lake");
+    let text = std::fs::read_to_string(&path).expect("read");
+    std::fs::write(&path, format!("{text}\n[report]\ndays = 30\n")).expect("written");
+    let file = path.display().to_string();
+    for day in [DAY, "2026-02-25"] {
+        let shards = ["0/3", "1/3", "2/3"];
+        let runs = shards.map(|shard| start(scene.command(&["run", &file, "--date", day, "--shard", shard])));
+        for ended in runs.map(finish) {
+            assert!(ended.code == Some(0) && !ended.stderr.contains("no report"), "{ended:?}");
+        }
+        let read =
+            |name: &str| std::fs::read_to_string(scene.path(&format!("lake/reports/{name}.html"))).expect("a report");
+        assert_eq!(read("latest"), read(day));
+        // Whichever was the last has what the others committed.
+        let without = read(day).matches("No snapshot").count();
+        assert_eq!(without, 0, "{day}");
+        for id in IDS {
+            assert!(read(day).contains(&format!(">{id}<")), "{day}: {id}");
+        }
+    }
+}
+
+#[test]
 fn a_run_to_which_nothing_falls_does_nothing_and_ends_well() {
     let scene = Scene::of_accounts(4);
     let pipeline = scene.org_pipeline("lake", "", "").display().to_string();

@@ -213,3 +213,21 @@ def test_accounts_have_the_names_that_aws_organizations_gives_them_and_without_i
         assert run("report", file, **gone).returncode == 2
     finally:
         simulator.stop()
+
+
+def test_a_report_beside_a_lake_on_s3_is_html_to_whoever_opens_it_there(simulator, moto_server, tmp_path):
+    client = boto3.client("s3", endpoint_url=moto_server, region_name="us-east-1")
+    client.create_bucket(Bucket="reports")
+    of_lake = f'endpoint_url = "{moto_server}"\nregion = "us-east-1"\npath_style = true'
+    file = tmp_path / "p.toml"
+    file.write_text(pipeline_text("s3://reports/lake", of_lake, f'[report]\n[fetch]\nendpoint_url = "{simulator.url}/{{date}}"'))
+    run = subprocess.run([COMPLINE, "run", file, "--date", "2026-03-01"], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run
+    for name in ("2026-03-01", "latest"):
+        found = client.get_object(Bucket="reports", Key=f"lake/reports/{name}.html")
+        assert found["ContentType"] == "text/html; charset=utf-8"
+        html = found["Body"].read().decode()
+        assert html.startswith("<!DOCTYPE html>") and "security" in html
+    # The tables are no text that a browser would guess at.
+    table = client.head_object(Bucket="reports", Key="lake/pack_compliance/snapshot_date=2026-03-01/aggregator=org/data.parquet")
+    assert "html" not in table["ContentType"]

@@ -147,6 +147,16 @@ pub fn split_needed(filters: &[FilterLists], fan_out: FanOut) -> Option<Split> {
 ///
 /// No filter at all asks for everything. `regions` and `accounts` are those of the aggregator's sources; they are used
 /// only where [`split_needed`] says so, and may be empty otherwise.
+///
+/// ```
+/// use compline_fetcher::{FanOut, plan_shards};
+/// use std::collections::BTreeSet;
+///
+/// let regions = BTreeSet::from(["eu-west-1".parse()?, "us-east-1".parse()?]);
+/// let shards = plan_shards(&[], FanOut::Region, &regions, &BTreeSet::new());
+/// assert_eq!(shards.len(), 2, "one a region, and no filter asks for everything");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn plan_shards(
     filters: &[FilterLists],
     fan_out: FanOut,

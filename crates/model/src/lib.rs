@@ -2,6 +2,18 @@
 //! the schema of each table. No I/O, no async, no clock.
 //!
 //! A value that exists is right: everything here is parsed at the border and cannot be built wrong afterwards.
+//!
+//! ```
+//! use compline_model::{AccountId, Region, SnapshotDate};
+//!
+//! let account: AccountId = "000000000042".parse()?;
+//! let date: SnapshotDate = "2026-03-01".parse()?;
+//! assert_eq!((account.as_str(), date.minus_days(1).to_string()), ("000000000042", "2026-02-28".to_owned()));
+//! let error = "42".parse::<AccountId>().unwrap_err();
+//! assert_eq!(error.to_string(), r#""42" is not an account id: allowed is 12 digits, in quotes so that leading zeros stay"#);
+//! assert!("eu-west".parse::<Region>().is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod answer;
 mod causes;

@@ -142,6 +142,13 @@ impl Table {
     }
 
     /// The columns that it had in a version of the tables, in order.
+    ///
+    /// ```
+    /// use compline_model::{SCHEMA_VERSION, Table};
+    ///
+    /// let names = |version| Table::Runs.columns_of(version).map(|column| column.name).collect::<Vec<_>>();
+    /// assert!(names(SCHEMA_VERSION).contains(&"caller") && !names(1).contains(&"caller"));
+    /// ```
     pub fn columns_of(self, version: u32) -> impl Iterator<Item = &'static Column> {
         self.columns().iter().filter(move |column| column.since <= version)
     }

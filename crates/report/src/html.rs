@@ -28,5 +28,7 @@ pub(crate) fn html(figures: &Figures) -> Result<String, ReportError> {
     // The one script that a browser may run is this one, byte for byte.
     let script_hash = BASE64_STANDARD.encode(Sha256::digest(SCRIPT));
     let figures = Value::from(Serde(figures));
-    Ok(template.render(context! { style => STYLE, script => SCRIPT, script_hash, ..figures })?)
+    let html = template.render(context! { style => STYLE, script => SCRIPT, script_hash, ..figures })?;
+    // What defines macros leaves its lines.
+    Ok(html.trim_start().to_owned())
 }

@@ -73,6 +73,12 @@ fn unseen(of: &AggregatorFigures) -> Vec<String> {
     if let Some(sources) = of.sources.as_ref().filter(|sources| sources.stale.count > 0) {
         lines.push(format!("{} of {}", plural(sources.stale.count as i64, "stale source"), sources.count));
     }
+    if of.total.is_some() && of.open_regressions.is_none() {
+        lines.push("no states of the day, so open regressions are not known".to_owned());
+    }
+    if of.snapshot_date.is_some() && of.sources.is_none() {
+        lines.push("no list of sources of the day, so stale sources are not known".to_owned());
+    }
     lines.extend(of.unread.iter().map(|what| format!("not read: {}", plain(what))));
     lines
 }

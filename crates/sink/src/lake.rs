@@ -73,6 +73,15 @@ pub struct Lake {
 
 impl Partition {
     /// Its path below the lake, in Hive's form, which Athena, Spark and DuckDB all know.
+    ///
+    /// ```
+    /// use compline_model::Table;
+    /// use compline_sink::Partition;
+    ///
+    /// let day = Partition { table: Table::PackCompliance, date: "2026-03-01".parse()?, aggregator: "org".parse()? };
+    /// assert_eq!(day.key(), "pack_compliance/snapshot_date=2026-03-01/aggregator=org/data.parquet");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn key(&self) -> String {
         format!("{}/{}/data.parquet", self.table.name(), self.folder())
     }

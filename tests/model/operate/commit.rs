@@ -299,6 +299,7 @@ fn broken_off(world: &mut World, intent: &Intent) {
         world.model.hold(&intent.key, &intent.may_be, intent.filter, false);
     }
     if intent.command == "run" {
+        world.model.broken_off.insert(intent.key.clone());
         world.model.checkpoints.entry(intent.key.clone()).or_default().extend(intent.may_be.iter().cloned());
     }
 }

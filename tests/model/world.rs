@@ -40,6 +40,8 @@ pub(crate) struct World {
     pub(crate) folder: TempDir,
     /// The program that works on it.
     pub(crate) program: PathBuf,
+    /// How long a command may take.
+    pub(crate) bound: Duration,
     pub(crate) place: Place,
     pub(crate) aws: Aws,
     pub(crate) s3: Option<S3>,
@@ -78,7 +80,7 @@ impl World {
         };
         let (model, reader, log) = (Model::default(), Reader::default(), String::new());
         let program = binary();
-        Self { folder, program, place, aws: Aws::start(), s3, glue, settings, model, reader, log }
+        Self { folder, program, bound: BOUND, place, aws: Aws::start(), s3, glue, settings, model, reader, log }
     }
 
     /// The folder that the lake is in, on S3 too.
@@ -183,7 +185,7 @@ impl World {
             Fault::Call(number, Broken::KilledBefore | Broken::KilledAfter) if self.s3.is_none() => {
                 kill(child, KILL_STEP * u32::from(number))
             }
-            _ => finish(child),
+            _ => finish(child, self.bound),
         };
         self.aws.set_broken(false);
         if let Some(s3) = &self.s3 {
@@ -206,7 +208,7 @@ impl World {
             return Err(format!("`{}` panicked", arguments.join(" ")));
         }
         if ended.code.is_none() && !ended.broke {
-            return Err(format!("`{}` did not end within {BOUND:?}", arguments.join(" ")));
+            return Err(format!("`{}` did not end within {:?}", arguments.join(" "), self.bound));
         }
         Ok(ended)
     }
@@ -252,11 +254,11 @@ fn set_clock(command: &mut Command, minutes: i16) {
 }
 
 /// Waits for a command's end, within the bound.
-pub(crate) fn finish(child: Child) -> Ended {
+pub(crate) fn finish(child: Child, bound: Duration) -> Ended {
     let id = child.id();
     let (done, waiting) = std::sync::mpsc::channel::<()>();
     let watch = std::thread::spawn(move || {
-        if waiting.recv_timeout(BOUND).is_err() {
+        if waiting.recv_timeout(bound).is_err() {
             let _ = Command::new("kill").args(["-9", &id.to_string()]).status();
         }
     });

@@ -146,6 +146,17 @@ fn a_wrong_line_of_the_pipeline_file_is_shown_over_a_caret_unless_it_may_have_a_
         "hook = \"https://hooks.example.com/services/SECRET\"",
         "aws_secret_access_key = \"SECRET",
         "page_size = 1000 # https://hooks.example.com/services/SECRET",
+        &format!("endpoint_url = \"https://me:{0}SECRET{0}@example.com\"", "x".repeat(60)),
+        "endpoint_url = \"hooks.example.com/services/SECRET\"",
+        "endpoint_url = \"https:/hooks.example.com/SECRET\"",
+        "endpoint_url = \"//example.com/SECRET\"",
+        "endpoint_url = \"https:\\/\\/hooks.example.com\\/services\\/SECRET\"",
+        "endpoint_url = \"https://example.com/a,SECRET x\"",
+        "endpoint_url = \"https://me:pa(SECRET@example.com\"",
+        "[notify]\nurl_env = hooks.example.com/services/SECRET",
+        "[notify]\nx = \"\"\"\nhooks.example.com/SECRET",
+        "x = hooks.example.com/services/SECRET",
+        "x = \"\"\"\nSECRET/SECRET",
     ] {
         let said = with(secret).0;
         assert!(

@@ -144,7 +144,7 @@ pub(super) fn two_waiters(world: &mut World, date: &str, first: &Packs, second: 
     }
     world.aws.stall(false);
     for child in children {
-        let ended = finish(child);
+        let ended = finish(child, world.bound);
         let _ = writeln!(world.log, "  one of three: {:?} {}", ended.code, ended.said());
         // What the run holds, since it lost much, is overtaken by the imports.
         if !matches!(ended.code, Some(0 | 4)) {

@@ -66,28 +66,38 @@ impl fmt::Display for Problem {
 impl std::error::Error for Problem {}
 
 /// Words that a line has where something in it may be a secret, whatever it was meant to be.
-const SECRETS: &[&str] = &["webhook", "[notify", "secret", "password", "passwd", "token", "access_key", "credential"];
+const SECRETS: &[&str] = &["webhook", "notify", "secret", "password", "passwd", "token", "access_key", "credential"];
 
-/// The same without what whoever reads a log need not know of its URLs: user names and passwords, also where the scheme lacks a slash
-/// or is missing, and of HTTP whatever comes after the host, since that is what the secret of a webhook is.
+/// A text without what whoever reads a log need not know, word by word.
 fn without_secrets(text: &str) -> String {
-    text.split_inclusive(is_end_of_word).map(word_without_secrets).collect()
+    text.split_inclusive(is_end_of_word).map(masked).collect()
 }
 
 fn is_end_of_word(letter: char) -> bool {
-    letter.is_whitespace() || "\"'`,()".contains(letter)
+    letter.is_whitespace() || "\"'`".contains(letter)
 }
 
-fn word_without_secrets(word: &str) -> String {
-    let (word, end) = word.split_at(word.trim_end_matches(is_end_of_word).len());
-    let (scheme, rest) = word.split_once("://").map_or(("", word), |(scheme, rest)| (&word[..scheme.len() + 3], rest));
-    // A role's ARN may have an @ in its name.
-    let user = rest.rfind('@').filter(|_| !scheme.is_empty() || (rest.contains(':') && !rest.starts_with("arn:")));
+/// A value without what is before an `@` in it, which would be a user name and a password, and, unless it is an address on S3, without
+/// what comes after a host, since that is what the secret of a webhook is: also where a scheme lacks a slash or is missing.
+fn masked(value: &str) -> String {
+    // JSON's way to write a slash.
+    let value = value.replace("\\/", "/");
+    let begin = value.find(":/").map(|colon| colon + 1).or_else(|| value.find("//")).unwrap_or_default();
+    let slashes = value[begin..].len() - value[begin..].trim_start_matches('/').len();
+    let (scheme, rest) = value.split_at(begin + if begin > 0 || slashes > 1 { slashes } else { 0 });
+    let is_url = !scheme.is_empty();
+    // The name of a role may have an @ in it.
+    let user = rest.rfind('@').filter(|at| is_url || (rest[..*at].contains(':') && !rest.contains("arn:aws")));
     let (user, rest) = user.map_or(("", rest), |at| ("***", &rest[at..]));
-    let is_http = ["http://", "https://"].iter().any(|http| scheme.to_ascii_lowercase().ends_with(http));
-    let path = rest.find(['/', '?', '#']).filter(|path| is_http && path + 1 < rest.len());
-    let (host, path) = path.map_or((rest, ""), |path| (&rest[..=path], "***"));
-    [scheme, user, host, path, end].concat()
+    let host = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let is_host = is_url || rest[..host].trim_start_matches(is_end_of_word).trim_start_matches('.').contains('.');
+    let is_s3 = scheme.contains("s3");
+    let has_path = !rest[host..].trim_end_matches(is_end_of_word).trim_start_matches('/').is_empty();
+    if is_host && !is_s3 && has_path {
+        let end = rest.chars().next_back().filter(|last| is_end_of_word(*last)).map(String::from).unwrap_or_default();
+        return [scheme, user, &rest[..=host], "***", &end].concat();
+    }
+    [scheme, user, rest].concat()
 }
 
 /// Whether a line may have a secret in it, so that it is not shown.
@@ -99,7 +109,7 @@ fn may_have_secret(line: &str) -> bool {
 impl Problem {
     /// A problem with an argument of the command line.
     pub(super) fn of_argument(argument: &str, what: &str) -> Self {
-        Self { place: argument.to_owned(), what: printable(what, MAX_SAID), at: None }
+        Self { place: argument.to_owned(), what: printable(&without_secrets(what), MAX_SAID), at: None }
     }
 
     /// The same as compilers say it, with the line and a caret, if it is of a place that can be shown.
@@ -166,20 +176,31 @@ impl<'a> Document<'a> {
         let before = self.text.get(..span.start)?;
         let start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let line = self.text.get(start..)?.lines().next().unwrap_or_default();
-        let is_of_notify = self.get("notify").is_some_and(|value| {
-            value.span().contains(&span.start) || entry_within(value.get_ref(), span.start).is_some()
-        });
-        let is_shown = line.len() <= MAX_LINE && !line.chars().any(|letter| letter.is_control() && letter != '\t');
-        let part = span.start - start..span.end.saturating_sub(start).clamp(span.start - start, line.len());
+        // The end of a line is no part of it.
+        let first = (span.start - start).min(line.len());
+        let part = first..span.end.saturating_sub(start).clamp(first, line.len());
         // What a comment says is not what is wrong.
         let end = line.get(part.end..)?.find('#').map_or(line.len(), |comment| part.end + comment);
         let line = line[..end].trim_end();
-        let is_whole = !is_of_notify && !may_have_secret(line);
+        // Of a text that is no TOML nobody knows what is a value, so its line is shown only where it could be no address.
+        let is_known = !self.root.get_ref().is_empty() || !line.contains(['/', '@', ':', '%', '\\']);
+        let is_whole = is_known && !self.is_of_notify(span.start) && !may_have_secret(line);
+        let is_shown = line.len() <= MAX_LINE && !line.chars().any(|letter| letter.is_control() && letter != '\t');
         (is_whole && is_shown && part.end <= line.len()).then(|| Excerpt {
             line: line.to_owned(),
             number: before.matches('\n').count() + 1,
             part,
         })
+    }
+
+    /// Whether a place is in the table with URLs that are secrets, also where the text is no TOML.
+    fn is_of_notify(&self, at: usize) -> bool {
+        let before = self.text.get(..at).unwrap_or_default();
+        let header = before.lines().rev().find(|line| line.trim_start().starts_with('['));
+        header.is_some_and(|header| header.to_lowercase().contains("notify"))
+            || self
+                .get("notify")
+                .is_some_and(|value| value.span().contains(&at) || entry_within(value.get_ref(), at).is_some())
     }
 
     /// A value that is not allowed, named with its key.
@@ -189,7 +210,7 @@ impl<'a> Document<'a> {
 
     /// What the parser says, with the key and the value that its message lacks.
     pub(super) fn problem_of(&self, error: &toml::de::Error) -> Problem {
-        let what = printable(&what_is_wrong(error.message()), MAX_SAID);
+        let what = printable(&without_secrets(&what_is_wrong(error.message())), MAX_SAID);
         match error.span() {
             // A key that is missing from the top of the file is missing from no line in particular.
             Some(span) if span != self.root.span() || span.start != 0 => {
@@ -198,41 +219,44 @@ impl<'a> Document<'a> {
                 let shown = key.map_or_else(|| self.shown(&span), |key| printable(key, MAX_SHOWN));
                 let at =
                     self.excerpt(&span).map(|excerpt| if key.is_some() { excerpt.without_value() } else { excerpt });
-                Problem { at, ..self.problem_at(&span, format!("{shown}: {what}")) }
+                let what = if shown.is_empty() { what } else { format!("{shown}: {what}") };
+                Problem { at, ..self.problem_at(&span, what) }
             }
             _ => self.problem(what),
         }
     }
 
-    /// What is written at a place: `key = value`, or the line if that is not an entry of a table. Of the table with URLs that are
-    /// secrets it is the key alone, whatever was written in it by mistake.
+    /// What is written at a place: `key = value`, or the beginning of the line if that is not an entry of a table. Where the value may be
+    /// a secret, whatever was written there by mistake, it is the key alone.
     fn shown(&self, span: &Range<usize>) -> String {
-        if let Some(value) = self.get("notify") {
-            let within = entry_within(value.get_ref(), span.start).map(|(key, _)| key.get_ref().as_ref());
-            if let Some(key) = within.or_else(|| value.span().contains(&span.start).then_some("notify")) {
-                return printable(key, MAX_SHOWN);
-            }
+        let Some((key, value)) = entry_at(self.root.get_ref(), span.start) else {
+            return self.start_of_line(span.start);
+        };
+        let value_span = value.span();
+        let is_within = value_span.contains(&span.start) && value_span != *span;
+        let text = self.text.get(if is_within { span.clone() } else { value_span }).unwrap_or_default();
+        // That of a table with a header is the header, which has the key in it.
+        if value.span().start < key.span().end {
+            return self.start_of_line(span.start);
         }
-        let entry = entry_at(self.root.get_ref(), span.start).and_then(|(key, value)| {
-            let value_span = value.span();
-            let is_within = value_span.contains(&span.start) && value_span != *span;
-            let text = self.text.get(if is_within { span.clone() } else { value_span })?;
-            // That of a table with a header is the header, which has the key in it.
-            let is_beside_key = value.span().start >= key.span().end;
-            is_beside_key.then(|| format!("{} = {}", key.get_ref(), first_line(text)))
-        });
-        printable(&entry.unwrap_or_else(|| self.line_at(span.start).to_owned()), MAX_SHOWN)
+        let key = key.get_ref();
+        let is_secret = self.is_of_notify(span.start) || SECRETS.iter().any(|word| key.to_lowercase().contains(word));
+        // Before it is cut, since what tells a password from a host is behind it.
+        let text = masked(&first_line(text));
+        printable(&if is_secret { key.to_string() } else { format!("{key} = {text}") }, MAX_SHOWN)
     }
 
-    /// The line of a place; of one that may have a secret, what is before its value.
-    fn line_at(&self, at: usize) -> &'a str {
-        let line = self.whole_line_at(at);
-        if may_have_secret(line) { line.split('=').next().unwrap_or_default().trim() } else { line }
-    }
-
-    fn whole_line_at(&self, at: usize) -> &'a str {
+    /// The header or the key that a line begins with, as far as it is one.
+    fn start_of_line(&self, at: usize) -> String {
         let start = self.text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
-        self.text.get(start..).unwrap_or_default().lines().next().unwrap_or_default().trim()
+        let line = self.text.get(start..).unwrap_or_default().lines().next().unwrap_or_default().trim();
+        let (name, is_name) = match line.split_once('=') {
+            _ if line.starts_with('[') => (line.split('#').next().unwrap_or_default().trim_end(), true),
+            Some((key, _)) => (key.trim_end(), true),
+            None => ("", false),
+        };
+        let is_of_name = |letter: char| letter.is_alphanumeric() || "[]_-. \"'".contains(letter);
+        if is_name && name.chars().all(is_of_name) { printable(name, MAX_SHOWN) } else { String::new() }
     }
 }
 

@@ -219,7 +219,7 @@ fn a_file_that_is_no_pipeline_is_told_apart() {
         ("", "missing field `version`"),
         ("version = 2\n[lake]\nurl = \"lake\"", "p.toml, line 1: version = 2: allowed is 1"),
         ("version = 1\n[lake]\nurl = \"lake\"", "there is no [[aggregator]]"),
-        ("version = = 1", "p.toml, line 1: version = = 1: "),
+        ("version = = 1", "p.toml, line 1: version: extra `=`"),
         (
             &GOOD.replace("eu-west-1", "Ireland"),
             "p.toml, line 8: region = \"Ireland\": allowed is a name such as eu-west-1",

@@ -104,8 +104,8 @@ fn a_table_is_only_taken_where_one_belongs() {
         ),
         (with("region", "filter = [[\"000000000001\"]]"), "filter = [\"000000000001\"]: allowed is a table"),
         (with("url", "[lake.url]\nx = 1"), "duplicate key"),
-        (with("url", "url.x = 1"), "p.toml, line 5: url.x = 1: "),
-        (with("url", "url = \"other\""), "p.toml, line 5: url = \"other\": duplicate key"),
+        (with("url", "url.x = 1"), "p.toml, line 5: url.x: "),
+        (with("url", "url = \"other\""), "p.toml, line 5: url: duplicate key"),
         (with("region", "[lake]\nregion = \"eu-west-1\""), "p.toml, line 9: [lake]: duplicate key"),
         (GOOD.replace("name = \"org-aggregator\"\n", ""), "p.toml, line 5: [[aggregator]]: missing field `name`"),
         (GOOD.replace("\n[lake]\nurl = \"s3://bucket/prefix\"", ""), "p.toml: missing field `lake`"),
@@ -307,5 +307,15 @@ proptest! {
         prop_assert_eq!(settings.fetch.max_requests_per_second, Some(rate));
         prop_assert!((settings.max_loss - f64::from(loss) / 100.0).abs() < 1e-12);
         prop_assert_eq!(settings.keep.pack_status_days, Some(days));
+    }
+}
+
+#[test]
+fn a_file_with_the_ends_of_lines_of_windows_is_read_and_a_mistake_in_it_shown() {
+    let windows = GOOD.replace('\n', "\r\n");
+    Settings::parse("p.toml", &windows, None).expect("settings");
+    for line in ["url = \"/tmp/x", "url =", "[lake", "x = 'y", "x = \"\"\"y", "=", "\"", "x = {", "x = [1,"] {
+        one_line(&format!("version = 1\r\n{line}\r\n"));
+        one_line(&format!("{windows}{line}\r\n[x]\r\n"));
     }
 }

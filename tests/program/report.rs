@@ -116,3 +116,50 @@ fn accounts_have_the_names_of_a_file_and_a_hostile_one_is_never_markup() {
     assert_eq!(ended.code, Some(2), "{ended:?}");
     assert!(ended.stderr.contains("cannot read the names of accounts from absent.csv"), "{ended:?}");
 }
+
+#[test]
+fn changes_that_are_not_there_are_not_called_none() {
+    let (scene, pipeline) = lake(&[1, 2, 3], "");
+    let pipeline = shown(&pipeline);
+    let before = figures(&scene, &pipeline, &["--date", "2026-03-03"]);
+    let regressed = before["aggregators"][0]["regressed"]["count"].as_u64().expect("a count");
+    assert_eq!(before["aggregators"][0]["total"]["regressed"].as_u64(), Some(regressed));
+    fs::remove_file(scene.path("lake/pack_changes/snapshot_date=2026-03-03/aggregator=org/data.parquet"))
+        .expect("removed");
+    let found = figures(&scene, &pipeline, &["--date", "2026-03-03"]);
+    let org = &found["aggregators"][0];
+    assert!(org["regressed"].is_null() && org["total"]["regressed"].as_u64() == Some(regressed), "{org}");
+    assert!(org["unread"].to_string().contains("pack_changes of 2026-03-03 is not in the lake"), "{org}");
+    let html = run(scene.command(&["report", &pipeline, "--date", "2026-03-03", "-o", "-"])).stdout;
+    assert!(html.contains("<b>No changes</b> of") && !html.contains("No pack regressed"), "{html}");
+    // A day without trends is no gap.
+    fs::remove_file(scene.path("lake/compliance_trends/snapshot_date=2026-03-02/aggregator=org/data.parquet"))
+        .expect("removed");
+    let org = &figures(&scene, &pipeline, &["--date", "2026-03-03"])["aggregators"][0];
+    assert_eq!((&org["gaps"], &org["without_trends"]), (&serde_json::json!([]), &serde_json::json!(["2026-03-02"])));
+}
+
+#[test]
+fn the_latest_report_is_of_a_held_day_too_and_a_held_day_is_told_however_old_it_is() {
+    let (scene, pipeline) = lake(&[3], "[report]\ndays = 2\n");
+    let small = Scene::of_accounts(3);
+    let path = small.org_pipeline("lake", "", "[report]\ndays = 2");
+    let lakes = [&small, &scene].map(|scene| format!("{:?}", scene.path("lake").display().to_string()));
+    fs::write(&path, fs::read_to_string(&path).expect("read").replace(&lakes[0], &lakes[1])).expect("written");
+    let held = run(small.command(&["run", &shown(&path), "--date", "2026-03-05"]));
+    assert_eq!(held.code, Some(4), "{held:?}");
+    let latest = || fs::read_to_string(scene.path("lake/reports/latest.html")).expect("a report");
+    assert!(latest().contains("compliance on 2026-03-05 –") && latest().contains("1 day held"));
+    // A day that is filled in is not the last.
+    scene.night(&pipeline, "2026-03-01");
+    assert!(latest().contains("compliance on 2026-03-05 –") && latest().contains("1 day held"));
+    let org = &figures(&scene, &shown(&pipeline), &["--date", "2026-03-20"])["aggregators"][0];
+    assert_eq!(org["held"], serde_json::json!(["2026-03-05"]));
+}
+
+#[test]
+fn an_aggregator_without_figures_has_a_row_in_the_table_for_spreadsheets() {
+    let (scene, pipeline) = lake(&[], "");
+    let ended = run(scene.command(&["report", &shown(&pipeline), "--format", "csv"]));
+    assert!(ended.stdout.lines().nth(1).is_some_and(|row| row.starts_with("org,,aggregator,org,,,")), "{ended:?}");
+}

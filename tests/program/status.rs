@@ -1,5 +1,6 @@
 //! `compline status`: how fresh a lake is, for a health check.
 
+use crate::support::reading::files;
 use crate::support::{Ended, Scene, run};
 use chrono::{Days, NaiveDate, Utc};
 use std::path::PathBuf;
@@ -87,4 +88,23 @@ fn a_held_day_and_a_damaged_file_are_alarms_and_a_night_that_failed_is_not_by_it
     let ended = status(&scene, &path, &["--max-age", "60h"]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.stdout.contains("verify FILE --repair"), "{ended:?}");
+}
+
+#[test]
+fn a_day_that_is_committed_and_not_in_the_ledger_yet_is_the_last_one() {
+    let (scene, pipeline) = lake(&[1, 0]);
+    let pipeline = pipeline.display().to_string();
+    // What a full disk leaves: the snapshot is there, and no row of it.
+    let of_ledger =
+        |name: &&String| (name.starts_with("runs/") || name.starts_with("_compline/ledger")) && name.contains(&day(0));
+    let names: Vec<String> = files(&scene.path("lake")).keys().filter(of_ledger).cloned().collect();
+    assert!(!names.is_empty());
+    names.iter().for_each(|name| std::fs::remove_file(scene.path("lake").join(name)).expect("removed"));
+    let ended = status(&scene, &pipeline, &[]);
+    assert!(
+        ended.code == Some(0) && ended.stdout.contains(&format!("org: {} is not in the ledger yet", day(0))),
+        "{ended:?}"
+    );
+    let found = json(&scene, &pipeline);
+    assert!(found["snapshot_date"] == day(0) && found["committed_at"].is_null() && found["rows"].is_null(), "{found}");
 }

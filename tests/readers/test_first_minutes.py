@@ -43,7 +43,7 @@ def with_duckdb(lake, aggregator, until=None):
     database = duckdb.connect()
     text = statements().replace("lake = 'lake'", f"lake = '{lake}'").replace("aggregator = 'org'", f"aggregator = '{aggregator}'")
     if until:
-        text = text.replace("until = today()", f"until = DATE '{until}'")
+        text = text.replace("until = (SELECT (now() AT TIME ZONE 'UTC')::DATE)", f"until = DATE '{until}'")
     found = {}
     for statement in duckdb.extract_statements(text):
         rows = database.execute(statement)

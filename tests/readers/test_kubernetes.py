@@ -123,7 +123,7 @@ def test_an_indexed_job_deals_the_aggregators_to_as_many_pods_as_it_has():
     (of_base,) = [rule for rule in CRON_JOBS["compline-run"]["spec"]["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
                   if rule["action"] == "FailJob"]
     assert fails["onExitCodes"] == of_base["onExitCodes"]
-    assert job["backoffLimit"] == count * job["backoffLimitPerIndex"]
+    assert job["backoffLimit"] == count * (1 + job["backoffLimitPerIndex"])
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl builds the overlay")

@@ -59,10 +59,17 @@ impl HttpUrl {
 
     /// Whether a text has a part of the path or the query in it, as a server that repeats what it was asked would.
     fn is_shown_by(&self, text: &str) -> bool {
-        let own = format!("{}?{}", self.0.path(), self.0.query().unwrap_or_default());
-        let parts = own.split(|letter: char| !letter.is_ascii_alphanumeric());
-        parts.filter(|part| is_secret(part)).any(|part| text.contains(part))
+        repeats(text, &format!("{}?{}", self.0.path(), self.0.query().unwrap_or_default()))
     }
+}
+
+/// Headers that have no secret in them.
+const USUAL_HEADERS: &[&str] = &["content-type", "content-encoding", "content-length", "user-agent", "accept"];
+
+/// Whether a text has a part of another in it that may be a secret.
+fn repeats(text: &str, own: &str) -> bool {
+    let parts = own.split(|letter: char| !letter.is_ascii_alphanumeric());
+    parts.filter(|part| is_secret(part)).any(|part| text.contains(part))
 }
 
 /// Whether a part of a path or query may be a secret, and is not a word of any sentence or path, such as `services`.
@@ -152,8 +159,15 @@ impl HttpClient {
         })?;
         let status = answer.status().as_u16();
         let start = start(answer.into_body(), until).await;
-        let is_shown = url.is_shown_by(&String::from_utf8_lossy(&start));
-        let start = if is_shown { "the answer repeats the URL".to_owned() } else { start_of(Some(&start)) };
+        let text = String::from_utf8_lossy(&start);
+        // Of headers the caller's own are secrets, such as a key for a collector.
+        let is_usual = |name: &str| USUAL_HEADERS.iter().any(|usual| name.eq_ignore_ascii_case(usual));
+        let shows_header = headers.iter().any(|(name, value)| !is_usual(name) && repeats(&text, value));
+        let start = match () {
+            () if url.is_shown_by(&text) => "the answer repeats the URL".to_owned(),
+            () if shows_header => "the answer repeats a header".to_owned(),
+            () => start_of(Some(&start)),
+        };
         Ok(HttpAnswer { status, start })
     }
 }
@@ -266,6 +280,19 @@ mod tests {
         let error = post(&url, TIMEOUT).await.expect_err("no server").to_string();
         assert!(error.starts_with(&format!("http://127.0.0.1:{port} is not reached: ")), "{error}");
         assert!(error.contains("nothing listens there") && !error.contains("T0SECRET"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_repeats_a_key_of_a_header_is_not_shown() {
+        let repeated = "HTTP/1.1 401 no\r\ncontent-length: 41\r\n\r\nauthorization: Bearer OTELSECRET; text ok";
+        let (url, _) = server(repeated);
+        let client = HttpClient { connector: Arc::new(crate::trust::connector(None).expect("a connector")) };
+        let headers = [("authorization", "Bearer OTELSECRET"), ("content-type", "application/json")];
+        let answer = client.post(&url, &headers, "the body", TIMEOUT).await.expect("an answer");
+        assert_eq!(answer.to_string(), "HTTP 401: the answer repeats a header");
+        let (url, _) = server("HTTP/1.1 400 no\r\ncontent-length: 23\r\n\r\nsend application/json .");
+        let answer = client.post(&url, &headers, "the body", TIMEOUT).await.expect("an answer");
+        assert_eq!(answer.to_string(), "HTTP 400: the answer starts: send application/json .");
     }
 
     #[test]

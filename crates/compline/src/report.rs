@@ -17,6 +17,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 pub(crate) use names::AccountNames;
 pub(crate) use publish::publish;
 use std::collections::BTreeSet;
+use std::pin::pin;
 
 /// How far back remediated packs are listed, in days.
 const REMEDIATED_DAYS: u32 = 30;
@@ -44,6 +45,7 @@ impl ReportRequest<'_> {
 /// The days of the tables that are looked at.
 struct Days {
     snapshots: Partitions,
+    trends: Partitions,
     held: Partitions,
 }
 
@@ -56,11 +58,12 @@ pub(crate) async fn figures(session: &Session<'_>, request: &ReportRequest<'_>) 
     let (lake, dataset) = (&session.lake, &Dataset::PACKS);
     // All days: whether there was one before the period tells a gap from a lake that began later.
     let mut snapshots = lake.partitions(dataset.facts).await?;
+    let trends = lake.partitions(dataset.trends).await?;
     // Snapshots may be dropped, and their trends stay.
-    for (id, dates) in lake.partitions(dataset.trends).await? {
-        snapshots.entry(id).or_default().extend(dates);
+    for (id, dates) in &trends {
+        snapshots.entry(id.clone()).or_default().extend(dates);
     }
-    let listed = Days { snapshots, held: lake.held_partitions(dataset.facts).await? };
+    let listed = Days { snapshots, trends, held: lake.held_partitions(dataset.facts).await? };
     let mut ids: BTreeSet<AggregatorId> = session.settings.ids().cloned().collect();
     if is_whole {
         ids.extend(listed.snapshots.keys().chain(listed.held.keys()).cloned());
@@ -95,16 +98,20 @@ impl Reader<'_> {
         date: SnapshotDate,
         columns: &'static [&'static str],
     ) -> anyhow::Result<Option<RecordBatch>> {
-        Ok(self.of_days(table, &[date], columns).await?.pop().map(|(_, rows)| rows))
+        let mut found = None;
+        self.each_day(table, &[date], columns, |_, rows| found = rows).await?;
+        Ok(found)
     }
 
-    /// The rows of days, in their order; days without the table are left out.
-    async fn of_days(
+    /// Gives the rows of days, in their order and each before the next is there; nothing for a day without the table. Those of a damaged
+    /// file are noted and not given.
+    async fn each_day(
         &mut self,
         table: Table,
         dates: &[SnapshotDate],
         columns: &'static [&'static str],
-    ) -> anyhow::Result<Vec<(SnapshotDate, RecordBatch)>> {
+        mut take: impl FnMut(SnapshotDate, Option<RecordBatch>),
+    ) -> anyhow::Result<()> {
         let reads = dates.iter().map(async |date| {
             let partition = Partition { table, date: *date, aggregator: self.id.clone() };
             match self.session.lake.read(&partition, Some(columns)).await {
@@ -112,15 +119,14 @@ impl Reader<'_> {
                 rows => Ok((*date, Ok(rows?))),
             }
         });
-        let read: Vec<_> = stream::iter(reads).buffered(READ_CONCURRENCY).try_collect().await?;
-        let mut found = Vec::new();
-        for (date, rows) in read {
+        let mut read = pin!(stream::iter(reads).buffered(READ_CONCURRENCY));
+        while let Some((date, rows)) = read.try_next().await? {
             match rows {
-                Ok(rows) => found.extend(rows.map(|rows| (date, rows))),
+                Ok(rows) => take(date, rows),
                 Err(error) => self.unread.push(error),
             }
         }
-        Ok(found)
+        Ok(())
     }
 
     async fn ledger(&mut self, date: SnapshotDate) -> anyhow::Result<Ledger> {
@@ -146,12 +152,17 @@ async fn of_aggregator(
     let none = BTreeSet::new();
     let days = listed.snapshots.get(id).unwrap_or(&none);
     let mut held = Vec::new();
-    for date in listed.held.get(id).unwrap_or(&none).range(from..=date) {
+    for date in listed.held.get(id).unwrap_or(&none).range(..=date) {
         if reader.ledger(*date).await?.held().is_some() {
             held.push(*date);
         }
     }
+    let trends = listed.trends.get(id).unwrap_or(&none);
     let last = days.range(..=date).next_back().copied();
+    let of_period = days.range(from.min(date)..=date).filter(|day| Some(**day) != last && !trends.contains(day));
+    let out_of_date = Journal::peek(&session.lake, id).await?.trends_from;
+    // An entry that cannot be read is of any day.
+    let out_of_date = out_of_date.map(|from| from.max(days.first().copied().unwrap_or(from)));
     let mut figures = AggregatorFigures {
         aggregator: id.to_string(),
         snapshot_date: last,
@@ -159,22 +170,23 @@ async fn of_aggregator(
         is_facts_only: false,
         held,
         gaps: gaps(days, from, date),
-        trends_out_of_date_from: Journal::peek(&session.lake, id).await?.trends_from,
+        without_trends: of_period.copied().collect(),
+        trends_out_of_date_from: out_of_date.filter(|from| last.is_some_and(|last| *from <= last)),
         unread: Vec::new(),
         total: None,
         regions: Vec::new(),
         pack_groups: Vec::new(),
         accounts: Vec::new(),
         heat_map: None,
-        regressed: Listed { count: 0, first: Vec::new() },
+        regressed: None,
         open_regressions: None,
         remediated: Listed { count: 0, first: Vec::new() },
         sources: None,
     };
     if let Some(last) = last {
         figures.is_facts_only = reader.ledger(last).await?.has_no(dataset.trends);
-        of_trends(&mut figures, &mut reader, request, days, last).await?;
-        of_changes(&mut figures, &mut reader, request, days, last).await?;
+        of_trends(&mut figures, &mut reader, request, trends, last).await?;
+        of_changes(&mut figures, &mut reader, request, trends, last).await?;
         if let Some(states) = reader.rows(dataset.status, last, rows::STATE_COLUMNS).await? {
             let order: Vec<&str> = figures.accounts.iter().map(|line| line.value.as_str()).collect();
             figures.heat_map = Some(rows::heat_map(&states, &order, request.names));
@@ -202,9 +214,10 @@ async fn of_trends(
     let Some(trends) = reader.rows(table, last, rows::TREND_COLUMNS).await? else { return Ok(()) };
     let mut lines = rows::Lines::new(&trends, request.names);
     let dates: Vec<SnapshotDate> = days.range(from.min(last)..=last).copied().filter(|date| *date >= from).collect();
-    for (date, rows) in reader.of_days(table, &dates, rows::HISTORY_COLUMNS).await? {
-        lines.add_day(days_between(from, date), date, &rows);
-    }
+    let add = |date, rows: Option<RecordBatch>| {
+        rows.iter().for_each(|rows| lines.add_day(days_between(from, date), date, rows));
+    };
+    reader.each_day(table, &dates, rows::HISTORY_COLUMNS, add).await?;
     lines.into(figures);
     Ok(())
 }
@@ -218,13 +231,25 @@ async fn of_changes(
     last: SnapshotDate,
 ) -> anyhow::Result<()> {
     let dates: Vec<SnapshotDate> = days.range(last.minus_days(REMEDIATED_DAYS - 1)..=last).copied().collect();
-    let changes = reader.of_days(Dataset::PACKS.changes, &dates, rows::CHANGE_COLUMNS).await?;
-    for (date, rows) in changes.into_iter().rev() {
+    let dates: Vec<SnapshotDate> = dates.into_iter().rev().collect();
+    let mut missing = Vec::new();
+    let add = |date, rows: Option<RecordBatch>| {
+        let Some(rows) = rows else { return missing.push(date) };
         if date == last {
-            rows::add_changes(&mut figures.regressed, &rows, "regressed", date, request.names);
+            let regressed = figures.regressed.insert(Listed { count: 0, first: Vec::new() });
+            rows::add_changes(regressed, &rows, "regressed", date, request.names);
         }
         rows::add_changes(&mut figures.remediated, &rows, "remediated", date, request.names);
-    }
+    };
+    let table = Dataset::PACKS.changes;
+    reader.each_day(table, &dates, rows::CHANGE_COLUMNS, add).await?;
+    let lost = missing.into_iter().map(|date| {
+        let name = table.name();
+        format!(
+            "{name} of {date} is not in the lake, though its trends are: `compline verify FILE --repair` recomputes it"
+        )
+    });
+    reader.unread.extend(lost);
     Ok(())
 }
 

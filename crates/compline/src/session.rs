@@ -16,6 +16,7 @@ use compline_aws::{Environment, EnvironmentError, Identity};
 use compline_model::{AggregatorId, RunId, SnapshotDate};
 use compline_sink::{Holder, Lake};
 use futures::FutureExt;
+use serde::Serialize;
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -126,12 +127,14 @@ pub(crate) async fn session<T>(
     }
     let lake = open_lake(opening.settings).await.map_err(Failure::run)?;
     let (command, when_stopped) = (opening.command, opening.when_stopped);
+    let asked_at = (opening.clock)();
+    let run_id = RunId::new(asked_at);
     // On the heap: the future of a whole command is large.
     let ended = tokio::select! {
-        done = Box::pin(within(opening, lake.clone(), work)) => Ok(Ended::Done(done.map_err(Failure::run)?)),
+        done = Box::pin(within(opening, (asked_at, run_id), lake.clone(), work)) => Ok(Ended::Done(done.map_err(Failure::run)?)),
         signal = signals::received() => {
-            tracing::warn!("stopped: {when_stopped}");
-            log::outcome(command, Ending::Stopped(signal), &None::<()>);
+            tracing::warn!(%run_id, "stopped: {when_stopped}");
+            log::outcome(command, Ending::Stopped(signal), &Stopped { run_id: run_id.to_string(), outcome: "stopped" });
             Ok(Ended::Stopped(signal))
         }
     };
@@ -142,14 +145,20 @@ pub(crate) async fn session<T>(
     ended
 }
 
+/// What a command that was stopped says of itself to machines. What it had committed by then is in the lines before.
+#[derive(Serialize)]
+struct Stopped {
+    run_id: String,
+    outcome: &'static str,
+}
+
 async fn within<T>(
     opening: Opening<'_>,
+    (asked_at, run_id): (DateTime<Utc>, RunId),
     lake: Lake,
     work: impl AsyncFnOnce(&Session<'_>) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let Opening { settings, command, access, clock, progress, .. } = opening;
-    let asked_at = clock();
-    let run_id = RunId::new(asked_at);
     let leases = match access {
         Access::Read => Leases::none(),
         Access::Write { wait } | Access::WriteAll { wait } => {

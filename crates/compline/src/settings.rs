@@ -111,6 +111,8 @@ impl NamesSource {
 /// `[report]`: the report that each run writes beside the tables.
 #[derive(Debug, Clone)]
 pub(crate) struct ReportSettings {
+    /// Whether runs write it: not beside another lake than the file's.
+    pub(crate) is_published: bool,
     /// How many days back its histories go.
     pub(crate) days: u32,
     /// Where the names of accounts are from, if they are wanted.

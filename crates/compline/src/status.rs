@@ -16,8 +16,15 @@ use tokio::sync::OnceCell;
 /// How far back gaps are looked for, in days.
 pub(crate) const GAPS_DAYS: u32 = 30;
 
+/// How far two clocks may be apart.
+const MAX_AHEAD: TimeDelta = TimeDelta::minutes(15);
+
+fn end_of(date: SnapshotDate) -> DateTime<Utc> {
+    date.next().day().and_time(chrono::NaiveTime::MIN).and_utc()
+}
+
 /// How an aggregator stands.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Status {
     pub(crate) aggregator: String,
@@ -26,7 +33,7 @@ pub(crate) struct Status {
     /// The last day that has a snapshot.
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub(crate) snapshot_date: Option<SnapshotDate>,
-    /// When that was committed.
+    /// When that was committed; none if the ledger does not say so yet.
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub(crate) committed_at: Option<DateTime<Utc>>,
     /// Seconds since then, or since the end of its day if it was committed later.
@@ -133,19 +140,10 @@ async fn of_aggregator(
     let mut status = Status {
         aggregator: id.to_string(),
         is_too_old: true,
-        snapshot_date: None,
-        committed_at: None,
-        age_secs: None,
-        rows: None,
-        held: Vec::new(),
         gaps: gaps(&facts, days.from, today),
-        sources: None,
-        stale_sources: BTreeMap::new(),
         trends_from: Journal::peek(lake, id).await?.trends_from,
         last_verification: lake.last_verification(id).await?,
-        unread: Vec::new(),
-        fresh_at: None,
-        last_run: None,
+        ..Status::default()
     };
     for date in ledgers.iter().rev().copied() {
         let ledger = ledger(lake, id, date, &mut status.unread).await?;
@@ -163,6 +161,10 @@ async fn of_aggregator(
             None => break,
         }
     }
+    // Committed, and a full disk or a kill came before the ledger.
+    if let Some(date) = facts.last().filter(|last| status.snapshot_date.is_none_or(|date| date < **last)) {
+        status.note_unrecorded(*date, session.started_at, max_age);
+    }
     if let Some(date) = status.snapshot_date {
         status.note_sources(lake, id, date).await?;
     }
@@ -177,16 +179,32 @@ async fn of_aggregator(
 impl Status {
     fn note_commit(&mut self, date: SnapshotDate, row: &LedgerRow, now: DateTime<Utc>, max_age: Duration) {
         // A day that was committed again later says no more of the days after it.
-        let end_of_day = date.next().day().and_time(chrono::NaiveTime::MIN).and_utc();
-        let fresh_at = row.finished_at.min(end_of_day);
+        self.note_age(row.finished_at.min(end_of(date)), now, max_age);
+        self.snapshot_date = Some(date);
+        self.committed_at = Some(row.finished_at);
+        self.rows = Some(row.rows);
+    }
+
+    /// A day that is there and has no row in the ledger yet.
+    fn note_unrecorded(&mut self, date: SnapshotDate, now: DateTime<Utc>, max_age: Duration) {
+        // Nobody knows when it was committed: at the latest now.
+        self.note_age(now.min(end_of(date)), now, max_age);
+        (self.snapshot_date, self.committed_at, self.rows) = (Some(date), None, None);
+    }
+
+    fn note_age(&mut self, fresh_at: DateTime<Utc>, now: DateTime<Utc>, max_age: Duration) {
         let age = now - fresh_at;
+        if age < -MAX_AHEAD {
+            let clock = now.format("%F %T");
+            self.unread.push(format!(
+                "the last snapshot was committed at {}, and by this machine's clock it is {clock} (UTC): set the clock, since no age is right by it",
+                fresh_at.format("%F %T")
+            ));
+        }
         self.fresh_at = Some(fresh_at);
         let allowed = TimeDelta::from_std(max_age).unwrap_or(TimeDelta::MAX);
         self.is_too_old = age > allowed;
-        self.snapshot_date = Some(date);
-        self.committed_at = Some(row.finished_at);
         self.age_secs = Some(age.num_seconds());
-        self.rows = Some(row.rows);
     }
 
     /// How many sources a day has, and how many of them have each status but SUCCEEDED.
@@ -236,4 +254,23 @@ pub(crate) fn gaps(there: &BTreeSet<SnapshotDate>, from: SnapshotDate, today: Sn
         date = date.next();
     }
     gaps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_of_the_future_is_no_fresh_one_but_a_wrong_clock() {
+        let now = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
+        let alarm = |age: TimeDelta| {
+            let mut status = Status::default();
+            status.note_age(now - age, now, Duration::from_secs(26 * 3600));
+            (status.is_alarm(), status.unread.join(" "))
+        };
+        assert!(!alarm(TimeDelta::hours(25)).0 && alarm(TimeDelta::hours(27)).0);
+        assert!(!alarm(-TimeDelta::minutes(10)).0, "two clocks are never the same");
+        let (is_alarm, why) = alarm(-TimeDelta::days(7));
+        assert!(is_alarm && why.contains("set the clock"), "{why}");
+    }
 }

@@ -50,12 +50,12 @@ pub(crate) fn counted(count: usize, what: &str) -> String {
 
 /// A rate as a percentage; `-` where there is none.
 pub(crate) fn percent(rate: Option<f64>) -> String {
-    rate.map_or_else(|| "-".to_owned(), |rate| format!("{:.1} %", rate * 100.0))
+    rate.map_or_else(|| "-".to_owned(), |rate| compline_report::percent(Some(rate)).replace('%', " %"))
 }
 
 /// A change of a rate in percentage points.
 pub(crate) fn points(change: Option<f64>) -> String {
-    change.map_or_else(|| "-".to_owned(), |change| format!("{:+.1}", change * 100.0))
+    change.map_or_else(|| "-".to_owned(), |change| compline_report::points(Some(change)).replace('\u{2212}', "-"))
 }
 
 fn row(report: &AggregatorReport) -> Vec<String> {

@@ -37,6 +37,15 @@ pub(crate) fn csv(figures: &Figures) -> Result<String, ReportError> {
     let mut writer = Writer::from_writer(Vec::new());
     writer.write_record(HEADER)?;
     for aggregator in &figures.aggregators {
+        if aggregator.total.is_none() {
+            // That there is nothing to say of it is said.
+            let mut empty = [const { String::new() }; HEADER.len()];
+            empty[0].clone_from(&aggregator.aggregator);
+            empty[1] = shown(aggregator.snapshot_date);
+            empty[2] = "aggregator".to_owned();
+            empty[3].clone_from(&aggregator.aggregator);
+            writer.write_record(empty)?;
+        }
         for (dimension, lines) in [
             ("aggregator", aggregator.total.as_slice()),
             ("region", &aggregator.regions),

@@ -47,13 +47,17 @@ pub struct AggregatorFigures {
     pub days_old: Option<u32>,
     /// Whether the day is facts only: its packs depend on their compliance type, and it has no trends.
     pub is_facts_only: bool,
-    /// Days of the period, in order, that wait to be accepted or rejected.
+    /// Days up to the report's, in order, that wait to be accepted or rejected, however old they are.
     #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
     pub held: Vec<SnapshotDate>,
     /// Days of the period before the report's, in order, without a snapshot, after the first that there is. Held days are among them.
     #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
     pub gaps: Vec<SnapshotDate>,
-    /// The first day whose trends are out of date.
+    /// Days of the period, in order, that have a snapshot and no trends, but for `snapshot_date`: facts only, or their trends wait or are
+    /// missing.
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
+    pub without_trends: Vec<SnapshotDate>,
+    /// The first day whose trends are out of date, if that is not after `snapshot_date`.
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub trends_out_of_date_from: Option<SnapshotDate>,
     /// What could not be read, in words.
@@ -62,15 +66,16 @@ pub struct AggregatorFigures {
     pub total: Option<Line>,
     /// Of each region, the most packs first.
     pub regions: Vec<Line>,
-    /// Of each pack group, the most packs first.
+    /// Of each pack group, the most packs first; [`MAX_HISTORIES`] of them have a history.
     pub pack_groups: Vec<Line>,
     /// Of each account, the worst first: by pack rate, then by non-compliant packs. They have no history.
     pub accounts: Vec<Line>,
     /// Rates of accounts by pack group; None where the states of the day are not there.
     pub heat_map: Option<HeatMap>,
-    /// Packs that regressed since the previous snapshot.
-    pub regressed: Listed<Change>,
-    /// Packs that regressed at some time and are NON_COMPLIANT since, the longest first; None where the states of the day are not there.
+    /// Packs that regressed since the previous snapshot; None where the changes of the day are not there.
+    pub regressed: Option<Listed<Change>>,
+    /// Packs that are NON_COMPLIANT and were COMPLIANT in the status before, the longest first; None where the states of the day are not
+    /// there.
     pub open_regressions: Option<Listed<OpenPack>>,
     /// Packs remediated in the 30 days that end with the snapshot, the last first.
     pub remediated: Listed<Change>,
@@ -90,6 +95,9 @@ pub struct Listed<T> {
 
 /// How many of a list a report names.
 pub const MAX_LISTED: usize = 1000;
+
+/// How many pack groups have a history: outside an organization every pack is a group of its own.
+pub const MAX_HISTORIES: usize = 100;
 
 /// How a dimension's value stands.
 #[derive(Debug, Clone, Serialize)]
@@ -119,7 +127,7 @@ pub struct Line {
     pub pack_rate_change_30d: Option<f64>,
     /// Change of the pack rate over 90 days.
     pub pack_rate_change_90d: Option<f64>,
-    /// The snapshot that the next five are counted against; None on the first day.
+    /// The snapshot that the next five are counted against; None where no earlier one is of the same packs.
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub previous_snapshot_date: Option<SnapshotDate>,
     /// Packs never seen before.
@@ -142,7 +150,7 @@ pub struct Line {
     pub mean_days_to_remediate_30d: Option<f64>,
     /// Mean days of those of 90 days.
     pub mean_days_to_remediate_90d: Option<f64>,
-    /// Its days in the period that have trends, in order: a day that is not there is a gap.
+    /// Its days in the period that have trends, in order.
     pub history: Vec<Point>,
 }
 
@@ -230,7 +238,7 @@ pub struct Change {
     pub days_in_previous_status: Option<i32>,
 }
 
-/// A pack that regressed and has not been COMPLIANT since.
+/// A pack that is NON_COMPLIANT and was COMPLIANT in the status before.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OpenPack {

@@ -8,8 +8,10 @@ mod numbers;
 
 pub use figures::{
     AggregatorFigures, Change, FIGURES_VERSION, Figures, HeatCell, HeatMap, HeatRow, Line, Listed, MAX_HEAT_ACCOUNTS,
-    MAX_HEAT_GROUPS, MAX_LISTED, OpenPack, Point, Sources, StaleSource,
+    MAX_HEAT_GROUPS, MAX_HISTORIES, MAX_LISTED, OpenPack, Point, Sources, StaleSource,
 };
+
+pub use numbers::{percent, points};
 
 /// A report could not be written down: a defect of Compline.
 #[derive(Debug, thiserror::Error)]

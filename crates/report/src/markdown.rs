@@ -45,7 +45,9 @@ fn of_aggregator(text: &mut String, of: &AggregatorFigures) {
     {
         lines_table(text, title, lines);
     }
-    changes_table(text, "Regressed since the previous snapshot", &of.regressed.first, of.regressed.count);
+    if let Some(regressed) = &of.regressed {
+        changes_table(text, "Regressed since the previous snapshot", &regressed.first, regressed.count);
+    }
     if let Some(open) = &of.open_regressions {
         open_table(text, &open.first, open.count);
     }
@@ -61,7 +63,8 @@ fn unseen(of: &AggregatorFigures) -> Vec<String> {
     if of.is_facts_only {
         lines.push("facts only: the day has no trends".to_owned());
     }
-    for (dates, what) in [(&of.held, "held"), (&of.gaps, "without a snapshot")] {
+    for (dates, what) in [(&of.held, "held"), (&of.gaps, "without a snapshot"), (&of.without_trends, "without trends")]
+    {
         if !dates.is_empty() {
             let shown: Vec<String> = dates.iter().take(MAX_ROWS).map(ToString::to_string).collect();
             lines.push(format!("{} {what}: {}", plural(dates.len() as i64, "day"), shown.join(", ")));
@@ -72,6 +75,9 @@ fn unseen(of: &AggregatorFigures) -> Vec<String> {
     }
     if let Some(sources) = of.sources.as_ref().filter(|sources| sources.stale.count > 0) {
         lines.push(format!("{} of {}", plural(sources.stale.count as i64, "stale source"), sources.count));
+    }
+    if of.total.is_some() && of.regressed.is_none() {
+        lines.push("no changes of the day, so it is not known which packs regressed".to_owned());
     }
     if of.total.is_some() && of.open_regressions.is_none() {
         lines.push("no states of the day, so open regressions are not known".to_owned());
@@ -157,7 +163,8 @@ fn plain(text: &str) -> String {
             letter => plain.push(letter),
         }
     }
-    plain
+    // GitHub makes a link of it without a scheme.
+    plain.replace("www.", "www&#46;").replace("WWW.", "WWW&#46;")
 }
 
 /// Text as code, which nothing in it ends.
@@ -174,6 +181,7 @@ mod tests {
     #[test]
     fn a_name_is_never_markup() {
         assert_eq!(plain("<b>|`x`\n[a](javascript:b)"), "&lt;b&gt;\\|\\`x\\` \\[a\\]\\(javascript&#58;b\\)");
+        assert_eq!(plain("www.evil.example"), "www&#46;evil.example");
         assert_eq!(code("s3://a`b"), "`s3://a b`");
     }
 }

@@ -4,7 +4,7 @@
 pub(crate) const NONE: &str = "n/a";
 
 /// A rate of 0..1 as a percentage: never 100 % of what is not whole, never 0 % of what is something.
-pub(crate) fn percent(rate: Option<f64>) -> String {
+pub fn percent(rate: Option<f64>) -> String {
     let Some(rate) = rate else { return NONE.to_owned() };
     let shown = format!("{:.1}", rate * 100.0);
     match shown.as_str() {
@@ -15,7 +15,7 @@ pub(crate) fn percent(rate: Option<f64>) -> String {
 }
 
 /// A change of a rate in percentage points, with its sign.
-pub(crate) fn points(change: Option<f64>) -> String {
+pub fn points(change: Option<f64>) -> String {
     let Some(change) = change else { return NONE.to_owned() };
     let shown = format!("{:.1}", change.abs() * 100.0);
     match change {

@@ -1,7 +1,7 @@
 -- The first five minutes with a lake: DuckDB. On S3 first: INSTALL httpfs; LOAD httpfs; CREATE SECRET (TYPE s3, PROVIDER credential_chain);
 SET VARIABLE lake = 'lake';
 SET VARIABLE aggregator = 'org';
-SET VARIABLE until = today();
+SET VARIABLE until = (SELECT (now() AT TIME ZONE 'UTC')::DATE);
 
 CREATE OR REPLACE TEMP MACRO lake_table(name) AS TABLE
     SELECT * FROM read_parquet(getvariable('lake') || '/' || name || '/*/*/*.parquet', hive_partitioning = true,

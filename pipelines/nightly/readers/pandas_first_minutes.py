@@ -11,7 +11,7 @@ PARTITIONS = dataset.partitioning(pyarrow.schema([("snapshot_date", pyarrow.date
 
 
 def answers(lake, aggregator, until=None):
-    until = until or datetime.date.today()
+    until = until or datetime.datetime.now(datetime.timezone.utc).date()
     since = until - datetime.timedelta(days=60)  # so that few files are looked at, however old the lake is
 
     def part(days):

@@ -7,7 +7,7 @@ import polars as pl
 
 
 def answers(lake, aggregator, until=None):
-    until = until or datetime.date.today()
+    until = until or datetime.datetime.now(datetime.timezone.utc).date()
     since = until - datetime.timedelta(days=60)  # so that few files are looked at, however old the lake is
 
     def scan(table):

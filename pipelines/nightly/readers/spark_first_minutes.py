@@ -8,7 +8,7 @@ from pyspark.sql import functions as f
 
 
 def answers(spark, lake, aggregator, until=None):
-    until = until or datetime.date.today()
+    until = until or datetime.datetime.now(datetime.timezone.utc).date()
     since = until - datetime.timedelta(days=60)  # so that few files are looked at, however old the lake is
 
     def read(table):

@@ -49,7 +49,7 @@ pub(super) async fn demo(arguments: DemoArguments, clock: Clock) -> Result<Endin
     if !matches!(settings.lake, LakeLocation::Folder(_)) {
         return Err(Failure::Usage(anyhow!("--lake {other}: a demo's lake is a folder")));
     }
-    settings.report = Some(ReportSettings { days: arguments.days, account_names: None, url: None });
+    settings.report = Some(ReportSettings { is_published: true, days: arguments.days, account_names: None, url: None });
     settings.fetch.endpoint_url = Some(format!("{}/{{date}}", simulator.url()));
 
     match session(opening(&settings, Access::Read, clock), async |session| others(session).await).await? {

@@ -7,7 +7,7 @@ use crate::output::{document, done_result};
 use crate::replace::replace;
 use crate::report::{AccountNames, ReportRequest, figures};
 use crate::session::{Clock, Opening, Session, session};
-use crate::settings::REPORT_DAYS;
+use crate::settings::{NamesSource, REPORT_DAYS};
 use crate::signals;
 use anyhow::{Context, anyhow};
 use compline_report::Figures;
@@ -26,7 +26,10 @@ pub(super) async fn report(arguments: &ReportArguments, clock: Clock) -> Result<
     let days = arguments.days.or(wanted.map(|report| report.days)).unwrap_or(REPORT_DAYS);
     let source = arguments.account_names.as_ref().or(wanted.and_then(|report| report.account_names.as_ref()));
     let names = tokio::select! {
-        names = AccountNames::of_source(source, &settings) => names.map_err(Failure::Usage)?,
+        names = AccountNames::of_source(source, &settings) => names.map_err(|error| match source {
+            Some(NamesSource::Organizations) => Failure::run(error),
+            _ => Failure::Usage(error),
+        })?,
         signal = signals::received() => return Ok(Ending::Stopped(signal)),
     };
     let is_whole = !arguments.pipeline.is_partial();

@@ -14,6 +14,9 @@ use crate::{metrics, summary};
 use anyhow::{anyhow, bail};
 use compline_model::SnapshotDate;
 use compline_notifier::Notifier;
+use futures::FutureExt;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 pub(super) async fn run(arguments: RunArguments, clock: Clock) -> Result<Ending, Failure> {
     let progress = log_work();
@@ -66,8 +69,9 @@ pub(super) async fn perform(
     let when_stopped = "no partition is half written; run again to resume the day from its checkpoints";
     let ended = session(Opening { settings, command, access, clock, progress, when_stopped }, async |session| {
         let report = Box::pin(work(session)).await?;
-        write_report(session, &report).await;
+        // First what others watch: a report takes longer.
         Box::pin(metrics::publish(session, Some(&report), json)).await;
+        write_report(session, &report).await;
         Ok(report)
     });
     let ended = ended.await?;
@@ -80,10 +84,18 @@ pub(super) async fn perform(
 /// The report of the run's day, where it is wanted. That there is none costs no day: it is warned of.
 async fn write_report(session: &Session<'_>, done: &Report) {
     let Ok(date) = done.snapshot_date.parse() else { return };
-    if let Err(error) = Box::pin(report::publish(session, date)).await {
-        tracing::warn!(error = format!("{error:#}"), %date, "no report; `compline report FILE` writes one at any time");
-    }
+    let published = AssertUnwindSafe(tokio::time::timeout(REPORT_LIMIT, Box::pin(report::publish(session, date))));
+    let error = match published.catch_unwind().await {
+        Ok(Ok(Ok(()))) => return,
+        Ok(Ok(Err(error))) => format!("{error:#}"),
+        Ok(Err(_)) => format!("it was not made within {} s", REPORT_LIMIT.as_secs()),
+        Err(_) => "it stopped at something that it does not know, which was told".to_owned(),
+    };
+    tracing::warn!(error, %date, "no report; `compline report FILE` writes one at any time");
 }
+
+/// How long a run may take for its report: the names of 10,000 accounts are 500 calls of AWS Organizations.
+const REPORT_LIMIT: Duration = Duration::from_secs(300);
 
 /// The date of the snapshot, and where it comes from: of another day than today AWS Config does not know. A day that was
 /// held may be accepted later.

@@ -65,6 +65,9 @@ fn told(all: &[Status], max_age: Duration) -> String {
                 dates(&one.gaps)
             ));
         }
+        if let Some(date) = one.snapshot_date.filter(|_| one.committed_at.is_none()) {
+            say(format!("{date} is not in the ledger yet: the next run completes that"));
+        }
         if let Some(from) = one.trends_from {
             let from =
                 if from == compline_model::SnapshotDate::FIRST { "every day".to_owned() } else { format!("{from} on") };
@@ -81,6 +84,7 @@ fn told(all: &[Status], max_age: Duration) -> String {
 
 /// An age in its two largest units.
 fn age(seconds: i64) -> String {
+    let (sign, seconds) = (if seconds < 0 { "-" } else { "" }, seconds.unsigned_abs());
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    if days > 0 { format!("{days}d {hours}h") } else { format!("{hours}h {minutes}m") }
+    if days > 0 { format!("{sign}{days}d {hours}h") } else { format!("{sign}{hours}h {minutes}m") }
 }

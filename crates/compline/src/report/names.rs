@@ -15,7 +15,7 @@ use std::time::Duration;
 const MAX_BYTES: u64 = 32 << 20;
 
 /// The longest that AWS Organizations is asked, which names 20 accounts a call.
-const ORGANIZATIONS_LIMIT: Duration = Duration::from_secs(600);
+const ORGANIZATIONS_LIMIT: Duration = Duration::from_secs(240);
 
 /// Digits of an account id.
 const ID_DIGITS: usize = 12;

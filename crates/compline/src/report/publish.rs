@@ -4,7 +4,7 @@ use super::{AccountNames, ReportRequest, figures};
 use crate::session::Session;
 use anyhow::bail;
 use bytes::Bytes;
-use compline_model::{Dataset, SnapshotDate};
+use compline_model::{Dataset, SnapshotDate, Table};
 use compline_sink::ReportFile;
 
 /// How often a report is made again because another run replaced it meanwhile.
@@ -15,45 +15,44 @@ const MAX_ATTEMPTS: u32 = 5;
 /// # Errors
 /// A lake that does not answer, or does not take them: it costs no day.
 pub(crate) async fn publish(session: &Session<'_>, date: SnapshotDate) -> anyhow::Result<()> {
-    let Some(settings) = &session.settings.report else { return Ok(()) };
+    let Some(settings) = session.settings.report.as_ref().filter(|report| report.is_published) else { return Ok(()) };
     let names =
         AccountNames::of_source(settings.account_names.as_ref(), session.settings).await.unwrap_or_else(|error| {
             tracing::warn!(error = format!("{error:#}"), "the report has no names of accounts");
             AccountNames::default()
         });
-    let days = session.lake.partitions(Dataset::PACKS.facts).await?;
-    let last = days.values().filter_map(|dates| dates.last()).max().copied().unwrap_or(date).max(date);
-    let of_day = ReportFile::Of(date);
-    if date == last {
-        return write(session, &[of_day, ReportFile::Latest], date, settings.days, &names).await;
-    }
-    write(session, &[of_day], date, settings.days, &names).await?;
-    write(session, &[ReportFile::Latest], last, settings.days, &names).await
-}
-
-/// Makes a report once for all the files that it is to be in, and again while another run was quicker with one of them.
-async fn write(
-    session: &Session<'_>,
-    files: &[ReportFile],
-    date: SnapshotDate,
-    days: u32,
-    names: &AccountNames,
-) -> anyhow::Result<()> {
     for _ in 0..MAX_ATTEMPTS {
-        // Before the tables are read: a run that ends meanwhile knows more.
-        let mut seen = Vec::with_capacity(files.len());
-        for file in files {
-            seen.push((*file, session.lake.seen_report(*file).await?));
-        }
-        let request = ReportRequest { date, days, names, is_whole: true };
-        let html = Bytes::from(figures(session, &request).await?.html()?);
-        let mut is_there = true;
-        for (file, seen) in seen {
-            is_there &= session.lake.replace_report(file, seen, html.clone()).await?;
-        }
-        if is_there {
+        if attempt(session, date, settings.days, &names).await? {
             return Ok(());
         }
     }
-    bail!("other runs replaced the report of {date} {MAX_ATTEMPTS} times while it was made")
+    bail!("other runs replaced the reports of {date} {MAX_ATTEMPTS} times while they were made")
+}
+
+/// Makes the report of a day and the latest; gives whether both are there, since another run may have been quicker with one of them.
+async fn attempt(session: &Session<'_>, date: SnapshotDate, days: u32, names: &AccountNames) -> anyhow::Result<bool> {
+    let lake = &session.lake;
+    // Before anything is listed or read: a run that ends meanwhile knows more, also of a later day.
+    let of_day = (ReportFile::Of(date), lake.seen_report(ReportFile::Of(date)).await?);
+    let latest = (ReportFile::Latest, lake.seen_report(ReportFile::Latest).await?);
+    let last = last_day(session).await?.max(Some(date)).unwrap_or(date);
+    let report = async |date| {
+        let request = ReportRequest { date, days, names, is_whole: true };
+        anyhow::Ok(Bytes::from(figures(session, &request).await?.html()?))
+    };
+    let html = report(date).await?;
+    let is_there = lake.replace_report(of_day.0, of_day.1, html.clone()).await?;
+    let html = if last == date { html } else { report(last).await? };
+    Ok(lake.replace_report(latest.0, latest.1, html).await? && is_there)
+}
+
+/// The last day of which the lake has anything: a snapshot, one that is held, or a run that failed.
+async fn last_day(session: &Session<'_>) -> anyhow::Result<Option<SnapshotDate>> {
+    let facts = Dataset::PACKS.facts;
+    let days = [
+        session.lake.partitions(facts).await?,
+        session.lake.held_partitions(facts).await?,
+        session.lake.partitions(Table::Runs).await?,
+    ];
+    Ok(days.iter().flat_map(|days| days.values()).filter_map(|dates| dates.last()).max().copied())
 }

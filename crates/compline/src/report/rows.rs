@@ -7,11 +7,11 @@ use chrono::{DateTime, TimeDelta};
 use compline_model::{ComplianceType, SnapshotDate};
 use compline_report::{
     AggregatorFigures, Change, HeatCell, HeatMap, HeatRow, Line, Listed, MAX_HEAT_ACCOUNTS, MAX_HEAT_GROUPS,
-    MAX_LISTED, OpenPack, Point, Sources, StaleSource,
+    MAX_HISTORIES, MAX_LISTED, OpenPack, Point, Sources, StaleSource,
 };
 use compline_transformer::sources_by_status;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 pub(super) const TREND_COLUMNS: &[&str] = &[
     "dimension",
@@ -102,12 +102,14 @@ fn with_history(dimension: &str) -> Option<&'static str> {
 pub(super) struct Lines {
     lines: BTreeMap<Key, Line>,
     accounts: Vec<Line>,
+    /// The pack groups that have a history: those with the most packs.
+    largest: HashSet<String>,
 }
 
 impl Lines {
     pub(super) fn new(trends: &RecordBatch, names: &AccountNames) -> Self {
         let rows = Rows(trends);
-        let mut lines = Self { lines: BTreeMap::new(), accounts: Vec::new() };
+        let mut lines = Self { lines: BTreeMap::new(), accounts: Vec::new(), largest: HashSet::new() };
         for row in 0..trends.num_rows() {
             let line = line(&rows, row);
             match rows.text("dimension", row) {
@@ -120,6 +122,11 @@ impl Lines {
                 }
             }
         }
+        let groups =
+            lines.lines.values().zip(lines.lines.keys()).filter(|(_, (dimension, _))| *dimension == "pack_group");
+        let mut groups: Vec<(i32, &String)> = groups.map(|(line, (_, group))| (line.packs, group)).collect();
+        groups.sort_by_key(|(packs, group)| (Reverse(*packs), *group));
+        lines.largest = groups.into_iter().take(MAX_HISTORIES).map(|(_, group)| group.clone()).collect();
         lines
     }
 
@@ -128,7 +135,11 @@ impl Lines {
         let rows = Rows(trends);
         for row in 0..trends.num_rows() {
             let Some(dimension) = with_history(rows.text("dimension", row)) else { continue };
-            let key = (dimension, rows.text("dimension_value", row).to_owned());
+            let value = rows.text("dimension_value", row);
+            if dimension == "pack_group" && !self.largest.contains(value) {
+                continue;
+            }
+            let key = (dimension, value.to_owned());
             if let Some(line) = self.lines.get_mut(&key) {
                 line.history.push(Point {
                     day,
@@ -230,7 +241,7 @@ fn is_of_type(rows: &Rows<'_>, column: &str, row: usize, wanted: ComplianceType)
     !column.is_null(row) && column.value(row) == wanted.as_str()
 }
 
-/// The packs that regressed and have not been COMPLIANT since, the longest first.
+/// The packs that are NON_COMPLIANT and were COMPLIANT in the status before, the longest first.
 pub(super) fn open_regressions(states: &RecordBatch, names: &AccountNames) -> Listed<OpenPack> {
     let rows = Rows(states);
     let is_open = |row: &usize| {

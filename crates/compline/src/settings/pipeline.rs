@@ -104,11 +104,11 @@ impl Pipeline {
         let is_of_file = lake.is_none();
         let lake = self.lake.0.location(document, lake)?;
         let ids: Vec<AggregatorId> = aggregators.iter().map(|aggregator| aggregator.address.id.clone()).collect();
-        // Catalog, metrics and who is notified are of the file's lake: a run on another must not move its tables there, nor speak for it.
+        // Catalog, metrics, reports and who is notified are of the file's lake: a run on another must not move its tables there, nor speak for it.
         let catalog = self.catalog.filter(|_| is_of_file);
         let catalog = catalog.map(|catalog| catalog.0.settings(document, &lake, ids.clone())).transpose()?;
         let notify = self.notify.map(|notify| notify.0.settings(document)).transpose()?.filter(|_| is_of_file);
-        let report = self.report.map(|report| report.0.settings()).filter(|_| is_of_file);
+        let report = self.report.map(|report| report.0.settings(is_of_file));
         self.maintain.0.warn(document, &mut warnings);
         let (fetch, check) = (self.fetch.0, self.check.0);
         Ok(Settings {

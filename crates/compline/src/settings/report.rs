@@ -18,8 +18,9 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn settings(self) -> ReportSettings {
+    pub(super) fn settings(self, is_published: bool) -> ReportSettings {
         ReportSettings {
+            is_published,
             days: self.days.0,
             account_names: self.account_names.map(|names| NamesSource::from_text(&names.0.0)),
             url: self.url.map(|url| url.0.0.trim_end_matches('/').to_owned()),

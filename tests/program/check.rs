@@ -50,8 +50,7 @@ fn files_that_a_run_reads_and_writes_beside_the_lake_are_tried_too() {
     assert!(!scene.path("c.prom").exists());
     let ended = check(&format!("{folder}/gone"), "no-names.csv");
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    let crosses =
-        ["✗ metrics: textfile", "the folder must be there", "✗ report: account_names", "no columns for id and name"];
+    let crosses = ["✗ metrics: textfile", "; make its folder", "✗ report: account_names", "no columns for id and name"];
     assert!(crosses.iter().all(|cross| ended.stdout.contains(cross)), "{ended:?}");
 }
 

@@ -108,3 +108,19 @@ fn a_day_that_is_committed_and_not_in_the_ledger_yet_is_the_last_one() {
     let found = json(&scene, &pipeline);
     assert!(found["snapshot_date"] == day(0) && found["committed_at"].is_null() && found["rows"].is_null(), "{found}");
 }
+
+#[test]
+fn a_committed_snapshot_that_is_gone_is_an_alarm_of_status_and_told_by_the_report() {
+    let (scene, pipeline) = lake(&[1, 0]);
+    let pipeline = pipeline.display().to_string();
+    std::fs::remove_dir_all(scene.path(&format!("lake/pack_compliance/snapshot_date={}", day(0)))).expect("removed");
+    let said = format!("the snapshot of {} is committed and is not in the lake", day(0));
+    let ended = status(&scene, &pipeline, &[]);
+    assert!(ended.code == Some(1) && ended.stdout.contains(&said), "{ended:?}");
+    let ended = run(scene.command(&["report", &pipeline, "--format", "markdown"]));
+    assert!(ended.stdout.contains(&said.replace('_', "\\_")), "{ended:?}");
+    let text = std::fs::read_to_string(&pipeline).expect("read");
+    let ended = run(scene.command(&["report", &pipeline, "-o", &pipeline]));
+    assert!(ended.code == Some(2) && ended.stderr.contains("that is the pipeline file"), "{ended:?}");
+    assert_eq!(std::fs::read_to_string(&pipeline).expect("read"), text);
+}

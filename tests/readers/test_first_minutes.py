@@ -114,6 +114,16 @@ def test_an_earlier_day_trends_that_wait_and_none_at_all_are_told(gapped, spark,
             answers(str(lake), "nobody")
 
 
+def test_the_first_night_of_a_lake_has_its_answers_too(gapped, tmp_path):
+    lake, _ = gapped
+    for table in ("compliance_trends", "pack_compliance", "pack_changes", "source_status"):
+        *_, last = sorted(path.name for path in (lake / table).iterdir())
+        shutil.copytree(lake / table / last / "aggregator=org", tmp_path / "one" / table / last / "aggregator=org")
+    expected = of_duckdb(str(tmp_path / "one"), "org")
+    assert expected["now"][1][0][2] > 0 and len(expected["worst"][1]) == 10
+    assert of_pandas(str(tmp_path / "one"), "org") == of_polars(str(tmp_path / "one"), "org") == expected
+
+
 def test_the_answers_are_those_of_the_facts(gapped):
     lake, _ = gapped
     database = duckdb.connect()

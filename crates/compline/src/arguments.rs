@@ -140,7 +140,7 @@ pub(crate) struct DemoArguments {
 pub(crate) struct PipelineArguments {
     /// The pipeline file.
     #[arg(value_name = "FILE")]
-    file: PathBuf,
+    pub(crate) file: PathBuf,
     /// Only the aggregator with this id; may be given more than once.
     #[arg(long, value_name = "ID")]
     only: Vec<AggregatorId>,

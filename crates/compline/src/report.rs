@@ -8,7 +8,7 @@ use crate::journal::{Journal, is_damage};
 use crate::ledger::Ledger;
 use crate::session::Session;
 use crate::settings::lake_name;
-use crate::status::gaps;
+use crate::status::{gaps, missing};
 use arrow::array::RecordBatch;
 use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
 use compline_report::{AggregatorFigures, FIGURES_VERSION, Figures, Listed};
@@ -44,6 +44,8 @@ impl ReportRequest<'_> {
 
 /// The days of the tables that are looked at.
 struct Days {
+    facts: Partitions,
+    /// Those, and those whose snapshots may be dropped by now.
     snapshots: Partitions,
     trends: Partitions,
     held: Partitions,
@@ -57,13 +59,14 @@ pub(crate) async fn figures(session: &Session<'_>, request: &ReportRequest<'_>) 
     let ReportRequest { date, days, is_whole, .. } = *request;
     let (lake, dataset) = (&session.lake, &Dataset::PACKS);
     // All days: whether there was one before the period tells a gap from a lake that began later.
-    let mut snapshots = lake.partitions(dataset.facts).await?;
+    let facts = lake.partitions(dataset.facts).await?;
+    let mut snapshots = facts.clone();
     let trends = lake.partitions(dataset.trends).await?;
     // Snapshots may be dropped, and their trends stay.
     for (id, dates) in &trends {
         snapshots.entry(id.clone()).or_default().extend(dates);
     }
-    let listed = Days { snapshots, trends, held: lake.held_partitions(dataset.facts).await? };
+    let listed = Days { facts, snapshots, trends, held: lake.held_partitions(dataset.facts).await? };
     let mut ids: BTreeSet<AggregatorId> = session.settings.ids().cloned().collect();
     if is_whole {
         ids.extend(listed.snapshots.keys().chain(listed.held.keys()).cloned());
@@ -184,7 +187,11 @@ async fn of_aggregator(
         sources: None,
     };
     if let Some(last) = last {
-        figures.is_facts_only = reader.ledger(last).await?.has_no(dataset.trends);
+        let ledger = reader.ledger(last).await?;
+        figures.is_facts_only = ledger.has_no(dataset.trends);
+        if !listed.facts.get(id).is_some_and(|days| days.contains(&last)) && !ledger.is_dropped() {
+            reader.unread.push(missing(last));
+        }
         of_trends(&mut figures, &mut reader, request, trends, last).await?;
         of_changes(&mut figures, &mut reader, request, trends, last).await?;
         if let Some(states) = reader.rows(dataset.status, last, rows::STATE_COLUMNS).await? {

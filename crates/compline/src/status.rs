@@ -16,6 +16,14 @@ use tokio::sync::OnceCell;
 /// How far back gaps are looked for, in days.
 pub(crate) const GAPS_DAYS: u32 = 30;
 
+/// That a committed snapshot is gone, and what to do.
+pub(crate) fn missing(date: SnapshotDate) -> String {
+    format!(
+        "the snapshot of {date} is committed and is not in the lake: restore the object (`compline verify FILE` names it), or \
+         `compline import --replace` the day"
+    )
+}
+
 /// How far two clocks may be apart.
 const MAX_AHEAD: TimeDelta = TimeDelta::minutes(15);
 
@@ -154,6 +162,9 @@ async fn of_aggregator(
         match ledger.as_ref().and_then(Ledger::last_commit) {
             Some(row) => {
                 status.note_commit(date, row, session.started_at, max_age);
+                if !facts.contains(&date) && !ledger.as_ref().is_some_and(Ledger::is_dropped) {
+                    status.unread.push(missing(date));
+                }
                 break;
             }
             // Nights that failed, and days that are held: it may go on so for long.

@@ -67,7 +67,9 @@ fn unseen(of: &AggregatorFigures) -> Vec<String> {
     {
         if !dates.is_empty() {
             let shown: Vec<String> = dates.iter().take(MAX_ROWS).map(ToString::to_string).collect();
-            lines.push(format!("{} {what}: {}", plural(dates.len() as i64, "day"), shown.join(", ")));
+            let more = dates.len().saturating_sub(MAX_ROWS);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            lines.push(format!("{} {what}: {}{more}", plural(dates.len() as i64, "day"), shown.join(", ")));
         }
     }
     if let Some(from) = of.trends_out_of_date_from {

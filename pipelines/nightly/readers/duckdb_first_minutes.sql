@@ -8,10 +8,11 @@ CREATE OR REPLACE TEMP MACRO lake_table(name) AS TABLE
                                hive_types = {'snapshot_date': DATE, 'aggregator': VARCHAR})
     -- Of 60 days, so that few files are looked at, however old the lake is.
     WHERE aggregator = getvariable('aggregator') AND snapshot_date BETWEEN CAST(getvariable('until') AS DATE) - 60 AND CAST(getvariable('until') AS DATE);
-SET VARIABLE last = (SELECT max(snapshot_date) FROM lake_table('compliance_trends'));
+-- Not max(): of a lake of one file DuckDB 1.5 asks its statistics for a column that is in its path alone, and fails.
+SET VARIABLE last = (SELECT snapshot_date FROM lake_table('compliance_trends') ORDER BY snapshot_date DESC LIMIT 1);
 
 -- now: how compliant, and against seven days ago; nothing where there are no trends, and a later last_snapshot where they wait
-SELECT snapshot_date, (SELECT max(snapshot_date) FROM lake_table('pack_compliance')) AS last_snapshot, packs_total, pack_compliance_rate, pack_compliance_rate_change_7d
+SELECT snapshot_date, (SELECT snapshot_date FROM lake_table('pack_compliance') ORDER BY snapshot_date DESC LIMIT 1) AS last_snapshot, packs_total, pack_compliance_rate, pack_compliance_rate_change_7d
 FROM lake_table('compliance_trends')
 WHERE snapshot_date = getvariable('last') AND dimension = 'aggregator';
 

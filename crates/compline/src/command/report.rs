@@ -42,6 +42,10 @@ pub(super) async fn report(arguments: &ReportArguments, clock: Clock) -> Result<
         let default = (arguments.format == ReportFormat::Html).then(|| PathBuf::from("report.html"));
         match arguments.output.clone().or(default).filter(|path| path.as_os_str() != "-") {
             None => document(&text)?,
+            Some(path) if is_same(&path, &arguments.pipeline.file) => {
+                let path = path.display();
+                return Err(Failure::Usage(anyhow!("--output {path}: that is the pipeline file; give another FILE")));
+            }
             Some(path) => {
                 write(&path, &text).map_err(Failure::Run)?;
                 done_result(&format!("the report of {date} is in {}\n", path.display()));
@@ -58,6 +62,11 @@ fn text(figures: &Figures, format: ReportFormat) -> anyhow::Result<String> {
         ReportFormat::Csv => figures.csv()?,
         ReportFormat::Markdown => figures.markdown(),
     })
+}
+
+/// Whether two paths are of one file.
+fn is_same(one: &Path, other: &Path) -> bool {
+    one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
 }
 
 /// Writes a file at once, or leaves it as it was.

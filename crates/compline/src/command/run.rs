@@ -136,7 +136,7 @@ fn log_endpoints(settings: &Settings) {
         }
         compline_sink::LakeLocation::Folder(_) => (None, lake_name(&settings.lake)),
     };
-    let shown = |url: Option<String>| url.unwrap_or_else(|| "AWS".to_owned());
+    let shown = |url: Option<String>| url.map_or_else(|| "AWS".to_owned(), |url| without_secrets(&url));
     tracing::info!(
         lake,
         config = shown(config),
@@ -144,6 +144,21 @@ fn log_endpoints(settings: &Settings) {
         sts = shown(of(None, "AWS_ENDPOINT_URL_STS")),
         "endpoints"
     );
+}
+
+/// An endpoint without what may be a secret of it: user name, password, query.
+fn without_secrets(endpoint: &str) -> String {
+    let Ok(mut url) = url::Url::parse(endpoint) else { return "no URL".to_owned() };
+    let is_plain =
+        url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
+    if is_plain {
+        return endpoint.to_owned();
+    }
+    // A URL that can have no user has none.
+    let _ = url.set_username("").and_then(|()| url.set_password(None));
+    url.set_query(None);
+    url.set_fragment(None);
+    url.to_string()
 }
 
 #[cfg(test)]
@@ -196,6 +211,13 @@ mod tests {
         }
         let ledger = Partition { table: Table::Runs, date, aggregator };
         lake.read(&ledger, None).await.expect("read").expect("a ledger")
+    }
+
+    #[test]
+    fn an_endpoint_is_logged_without_user_password_and_query() {
+        assert_eq!(without_secrets("http://127.0.0.1:1"), "http://127.0.0.1:1");
+        assert_eq!(without_secrets("https://u:hunter2@host:8443/x?sig=hunter2#y"), "https://host:8443/x");
+        assert_eq!(without_secrets("hunter2"), "no URL");
     }
 
     #[tokio::test]

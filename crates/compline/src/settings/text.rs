@@ -77,9 +77,10 @@ text! {
 }
 
 text! {
-    /// Another server than that of AWS. What is before an `@` would be a password, in a file and in logs.
-    EndpointUrl, "a URL that starts with https:// or http://, without a user name".to_owned(), |text| {
-        let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic()) && !text.contains('@');
+    /// Another server than that of AWS. What is before an `@` would be a password, in a file and in logs, as may be a query, which no
+    /// server of AWS has.
+    EndpointUrl, "a URL that starts with https:// or http://, without a user name and a query".to_owned(), |text| {
+        let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic()) && !text.contains(['@', '?', '#']);
         let is_http = text.starts_with("https://") || text.starts_with("http://");
         is_plain && is_http && url::Url::parse(text).is_ok_and(|url| url.has_host())
     }

@@ -136,7 +136,8 @@ fn next_query(lake: &str) -> String {
          SELECT account_id, pack_group, days_in_status\n  \
          FROM read_parquet('{path}/pack_status/*/*/*.parquet', hive_partitioning = true)\n  \
          WHERE aggregator = 'org' AND is_present AND compliance_type = 'NON_COMPLIANT'\n    \
-         AND snapshot_date = (SELECT max(snapshot_date) FROM read_parquet('{path}/pack_status/*/*/*.parquet', hive_partitioning = true))\n  \
+         AND snapshot_date = (SELECT snapshot_date FROM read_parquet('{path}/pack_status/*/*/*.parquet', hive_partitioning = true)\n      \
+         ORDER BY snapshot_date DESC LIMIT 1)\n  \
          ORDER BY days_in_status DESC LIMIT 10;\n"
     )
 }

@@ -163,10 +163,12 @@ impl HttpClient {
         // Of headers the caller's own are secrets, such as a key for a collector.
         let is_usual = |name: &str| USUAL_HEADERS.iter().any(|usual| name.eq_ignore_ascii_case(usual));
         let shows_header = headers.iter().any(|(name, value)| !is_usual(name) && repeats(&text, value));
-        let start = match () {
-            () if url.is_shown_by(&text) => "the answer repeats the URL".to_owned(),
-            () if shows_header => "the answer repeats a header".to_owned(),
-            () => start_of(Some(&start)),
+        let start = if url.is_shown_by(&text) {
+            "the answer repeats the URL".to_owned()
+        } else if shows_header {
+            "the answer repeats a header".to_owned()
+        } else {
+            start_of(Some(&start))
         };
         Ok(HttpAnswer { status, start })
     }

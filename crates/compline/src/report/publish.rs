@@ -35,7 +35,7 @@ async fn attempt(session: &Session<'_>, date: SnapshotDate, days: u32, names: &A
     // Before anything is listed or read: a run that ends meanwhile knows more, also of a later day.
     let of_day = (ReportFile::Of(date), lake.seen_report(ReportFile::Of(date)).await?);
     let latest = (ReportFile::Latest, lake.seen_report(ReportFile::Latest).await?);
-    let last = last_day(session).await?.max(Some(date)).unwrap_or(date);
+    let last = last_day(session).await?.map_or(date, |last| last.max(date));
     let report = async |date| {
         let request = ReportRequest { date, days, names, is_whole: true };
         anyhow::Ok(Bytes::from(figures(session, &request).await?.html()?))

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import http.server
 import json
+import re
 import subprocess
 import threading
 import urllib.error
@@ -41,6 +42,13 @@ class Scene:
         done = subprocess.run([COMPLINE, *arguments], capture_output=True, text=True, timeout=120, cwd=self.folder)
         assert done.returncode == code, done
         return done.stdout
+
+    def catalog_is_down(self):
+        """From now on the pipeline file names a catalog that nobody answers for."""
+        before, after = self.text.split("[catalog]\n")
+        down, changed = re.subn(r'(?m)^endpoint_url = ".*"$', 'endpoint_url = "http://127.0.0.1:9"', after, count=1)
+        assert changed == 1, self.text
+        self.file.write_text(f"{before}[catalog]\n{down}")
 
     def catalog(self, *arguments):
         return self.compline("catalog", self.file, *arguments).splitlines()
@@ -421,7 +429,7 @@ def test_a_run_names_every_day_that_another_mode_or_a_catalog_that_was_down_left
     scene = scene()
     scene.night(DAYS[0])
     scene.rewrite(f'database = "{scene.name}"', f'database = "{scene.name}"\npartitions = "registered"')
-    scene.file.write_text(scene.text.replace('partitions = "registered"\nendpoint_url = "', 'partitions = "registered"\nendpoint_url = "http://127.0.0.1:9/#'))
+    scene.catalog_is_down()
     scene.night(DAYS[1], code=3)
     scene.file.write_text(scene.text)
     scene.night(DAYS[2])
@@ -450,8 +458,7 @@ def test_maintain_says_what_it_did_though_the_catalog_is_down_and_the_next_run_n
     scene = scene('partitions = "registered"', '[maintain]\ncompact = ["pack_compliance", "source_status"]\nsnapshot_days = 5')
     for day in DAYS:
         scene.night(day)
-    scene.file.write_text(scene.text.replace('partitions = "registered"', '').replace(
-        f'database = "{scene.name}"\nendpoint_url = "', f'database = "{scene.name}"\nendpoint_url = "http://127.0.0.1:9/#'))
+    scene.catalog_is_down()
     said = scene.compline("maintain", scene.file, "--apply", code=3)
     assert "org: dropped pack_compliance of 2 days" in said and "`compline catalog FILE` completes it" in said
     scene.file.write_text(scene.text)
@@ -481,7 +488,7 @@ def test_months_are_tables_of_their_own(scene):
 
 def test_a_catalog_that_cannot_be_reached_leaves_the_day_kept_and_says_so(scene):
     scene = scene()
-    scene.file.write_text(scene.text.replace(f'database = "{scene.name}"\nendpoint_url = "', f'database = "{scene.name}"\nendpoint_url = "http://127.0.0.1:9/#'))
+    scene.catalog_is_down()
     said = scene.night(DAYS[0], code=3)
     assert "the catalog does not know of the day: cannot read the database" in said
     assert "`compline catalog FILE` completes it" in said

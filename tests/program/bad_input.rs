@@ -83,7 +83,7 @@ fn a_lake_that_cannot_be_written_is_found_out_before_anything_is_asked() {
     std::fs::write(scene.path("file"), "").expect("written");
     let pipeline = scene.pipeline("").display().to_string();
     let ended = run(scene.command(&["run", &pipeline, "--date", "2026-03-01", "--lake", "file/lake"]));
-    clear(&ended, 1, &["cannot make the lake folder", "set lake.url or --lake"]);
+    clear(&ended, 1, &["cannot open the lake folder", "a file is in the way; set lake.url or --lake"]);
 }
 
 #[test]

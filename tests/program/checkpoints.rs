@@ -143,3 +143,61 @@ fn a_night_that_fails_keeps_its_finished_shards_and_the_next_one_asks_only_for_t
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.stdout.contains("shards resumed from checkpoints"), "{ended:?}");
 }
+
+#[test]
+fn a_run_that_is_stopped_says_what_it_committed_and_leaves_the_metrics_of_that() {
+    for (name, code, signal) in [("-TERM", 143, "SIGTERM"), ("-INT", 130, "SIGINT")] {
+        let scene = scene("latency_millis = 100");
+        let security = "fan_out = \"account\"\n\
+                        [[aggregator]]\nid = \"security\"\nname = \"security-aggregator\"\nregion = \"us-east-1\"\nfan_out = \"none\"";
+        let metrics = scene.path("metrics.prom");
+        let fetch = format!("max_in_flight = 2\n[metrics]\ntextfile = {:?}", metrics.display().to_string());
+        let pipeline = scene.org_pipeline("lake", security, &fetch).display().to_string();
+        let child = start(scene.command(&["run", &pipeline, "--date", DAY, "--log", "json", "--json"]));
+        let ledger = scene.path(&format!("lake/runs/snapshot_date={DAY}/aggregator=security/data.parquet"));
+        let entries = scene.path("lake/_compline/journal/aggregator=security");
+        let has_entry = || entries.read_dir().is_ok_and(|mut entries| entries.next().is_some());
+        wait_until("one of them is done", || {
+            ledger.exists() && !has_entry() && !shards_done(&scene.path("lake")).is_empty()
+        });
+        let asked = Instant::now();
+        crate::support::signal(child.id(), name);
+        let ended = finish(child);
+        assert_eq!(ended.code, Some(code), "{ended:?}");
+        assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+
+        let last: serde_json::Value = serde_json::from_str(ended.stderr.lines().last().expect("a line")).expect("JSON");
+        assert_eq!((&last["message"], &last["exit_code"]), (&"outcome".into(), &code.into()), "{last}");
+        let said: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+        for outcome in [&last["outcome"], &said] {
+            assert_eq!(outcome["stopped_by"], signal, "{outcome}");
+            let of = |id: &str| {
+                let all = outcome["aggregators"].as_array().expect("aggregators");
+                all.iter().find(|one| one["aggregator"] == id).expect("it is there").clone()
+            };
+            assert_eq!((&of("security")["outcome"], &of("security")["error"]), (&"succeeded".into(), &().into()));
+            let org = of("org");
+            assert_eq!((&org["outcome"], &org["is_recorded"]), (&"failed".into(), &false.into()), "{org}");
+            assert_eq!(
+                org["error"],
+                format!(
+                    "stopped by {signal}; the day is as it was, and the next run of it resumes from the checkpoints"
+                )
+            );
+            assert!(org["calls"].as_u64() > Some(1), "{org}");
+        }
+        let metric = |aggregator: &str| {
+            let text = std::fs::read_to_string(&metrics).expect("metrics");
+            let of = format!("aggregator=\"{aggregator}\"");
+            let line = text.lines().find(|line| line.starts_with("compline_last_run_success{") && line.contains(&of));
+            line.expect("a sample").rsplit(' ').next().expect("a value").to_owned()
+        };
+        assert_eq!((metric("security"), metric("org")), ("1.0".to_owned(), "0.0".to_owned()));
+        assert!(!scene.path(&format!("lake/runs/snapshot_date={DAY}/aggregator=org")).exists());
+
+        let again = run(scene.command(&["run", &pipeline, "--date", DAY]));
+        assert_eq!(again.code, Some(0), "{again:?}");
+        assert!(again.stdout.contains("shards resumed from checkpoints"), "{again:?}");
+        assert_eq!((metric("security"), metric("org")), ("1.0".to_owned(), "1.0".to_owned()));
+    }
+}

@@ -114,7 +114,7 @@ fn b64_sigterm_and_sigint_end_within_seconds_and_leave_no_temporary_file() {
         let scene = Scene::new("stall_every = 7");
         let pipeline = scene.pipeline("page_size = 10").display().to_string();
         let child = start(scene.command(&["run", &pipeline, "--date", DAYS[0]]));
-        wait_until("the run has begun", || scene.path("lake/_compline/tmp").exists());
+        wait_until("the run has begun", || scene.path("lake/_compline/lease").exists());
         std::thread::sleep(Duration::from_millis(300));
         let asked = Instant::now();
         signal(child.id(), name);

@@ -3,6 +3,7 @@
 use crate::leases::Busy;
 use crate::settings::Problem;
 use compline_aws::EnvironmentError;
+use serde::Serialize;
 use std::fmt;
 
 /// Why a command failed, and so its exit code.
@@ -33,6 +34,11 @@ pub(crate) struct NeedsDropped(pub(crate) String);
 #[error("the work panicked")]
 pub(crate) struct Panicked;
 
+/// A signal ended the work.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped by {0}")]
+pub(crate) struct Stopped(pub(crate) Signal);
+
 /// A panic, as a line for an operator.
 pub(crate) fn words_of_panic(panic: &std::panic::PanicHookInfo<'_>) -> String {
     let what = panic.payload_as_str().unwrap_or("something unexpected");
@@ -60,10 +66,22 @@ pub(crate) enum Ending {
 }
 
 /// The signals that end a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) enum Signal {
+    #[serde(rename = "SIGINT")]
     Interrupt,
+    #[serde(rename = "SIGTERM")]
     Terminate,
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Interrupt => "SIGINT",
+            Self::Terminate => "SIGTERM",
+        })
+    }
 }
 
 impl Failure {

@@ -83,6 +83,39 @@ struct Shared<'a> {
 /// The lake does not answer, or this machine's clock is wrong, so nothing was asked of AWS Config.
 pub(crate) async fn nightly(session: &Session<'_>, request: &RunRequest) -> anyhow::Result<Report> {
     let settings = session.settings;
+    let (shared, concerned) = session.until_stopped(Box::pin(prepare(session, request))).await?;
+    if concerned.is_empty() {
+        bail!("nothing is held of {}; `compline history FILE` says what became of the day", request.date);
+    }
+    let each = concerned.into_iter().map(|(aggregator, journal)| shared.report(aggregator, journal));
+    let aggregators = join_all(each).await;
+    let mut report = Report {
+        run_id: session.run_id.to_string(),
+        command: session.command,
+        version: env!("CARGO_PKG_VERSION"),
+        started_at: session.started_at.to_rfc3339(),
+        finished_at: (session.clock)().to_rfc3339(),
+        snapshot_date: request.date.to_string(),
+        lake: lake_name(&settings.lake),
+        aggregators,
+        stopped_by: session.stopped_by(),
+        not_noted: None,
+    };
+    if report.aggregators.iter().any(|aggregator| aggregator.is_recorded) {
+        report.not_noted = store(&report, session, request.date).await.err().map(|error| format!("{error:#}"));
+    }
+    Ok(report)
+}
+
+/// An aggregator of the settings, with its journal if that can be opened.
+type Concerned<'a> = (&'a AggregatorSettings, anyhow::Result<Journal>);
+
+/// What the aggregators of a run share, and those that it concerns.
+async fn prepare<'a>(
+    session: &'a Session<'a>,
+    request: &'a RunRequest,
+) -> anyhow::Result<(Shared<'a>, Vec<Concerned<'a>>)> {
+    let settings = session.settings;
     let dataset = &Dataset::PACKS;
     let deadline = tokio::time::Instant::now() + settings.run_deadline;
     // First what stopped runs left is completed: that may add a day.
@@ -111,26 +144,7 @@ pub(crate) async fn nightly(session: &Session<'_>, request: &RunRequest) -> anyh
         }
         concerned.push((aggregator, journal));
     }
-    if concerned.is_empty() {
-        bail!("nothing is held of {}; `compline history FILE` says what became of the day", request.date);
-    }
-    let each = concerned.into_iter().map(|(aggregator, journal)| shared.report(aggregator, journal));
-    let aggregators = join_all(each).await;
-    let mut report = Report {
-        run_id: session.run_id.to_string(),
-        command: session.command,
-        version: env!("CARGO_PKG_VERSION"),
-        started_at: session.started_at.to_rfc3339(),
-        finished_at: (session.clock)().to_rfc3339(),
-        snapshot_date: request.date.to_string(),
-        lake: lake_name(&settings.lake),
-        aggregators,
-        not_noted: None,
-    };
-    if report.aggregators.iter().any(|aggregator| aggregator.is_recorded) {
-        report.not_noted = store(&report, session, request.date).await.err().map(|error| format!("{error:#}"));
-    }
-    Ok(report)
+    Ok((shared, concerned))
 }
 
 /// Writes a run's report into the lake, beside the ledger.

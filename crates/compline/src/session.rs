@@ -3,7 +3,7 @@
 //! Everything that reads or writes a lake goes through here: the lake is opened, leases are acquired, the date is fixed once
 //! they are held, a signal or a lost lease ends the work, what is being cleaned up gets its time, and leases are released.
 
-use crate::failure::{Ending, Failure, NotRecorded, Panicked, Signal};
+use crate::failure::{Ending, Failure, NotRecorded, Panicked, Signal, Stopped};
 use crate::journal::Journal;
 use crate::leases::Leases;
 use crate::log::{self, SPANS};
@@ -20,10 +20,14 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
+use tokio::sync::watch;
 use tracing::Instrument;
 
 /// Tells the time.
 pub(crate) type Clock = fn() -> DateTime<Utc>;
+
+/// How long a stopped command may say how far it came. With what follows it is less than the 30 s that Kubernetes, ECS and systemd give.
+const TELL: Duration = Duration::from_secs(10);
 
 /// How long a stopped command may clean up.
 const SETTLE: Duration = Duration::from_secs(3);
@@ -42,12 +46,15 @@ pub(crate) struct Opening<'a> {
     pub(crate) progress: Progress,
     /// What is said when a signal stops it.
     pub(crate) when_stopped: &'static str,
+    /// Whether its work ends by itself at a signal, by [`Session::until_stopped`], and says how far it came. Other work is dropped.
+    pub(crate) tells_when_stopped: bool,
 }
 
 impl<'a> Opening<'a> {
     /// That of a command which only reads the lake.
     pub(crate) fn to_read(settings: &'a Settings, command: &'static str, clock: Clock, progress: Progress) -> Self {
-        Self { settings, command, access: Access::Read, clock, progress, when_stopped: "nothing was changed" }
+        let (access, when_stopped) = (Access::Read, "nothing was changed");
+        Self { settings, command, access, clock, progress, when_stopped, tells_when_stopped: false }
     }
 }
 
@@ -65,7 +72,7 @@ pub(crate) enum Access {
 /// How a session ended.
 #[derive(Debug)]
 pub(crate) enum Ended<T> {
-    /// Its work is done.
+    /// Its work is done, or has said how far it came.
     Done(T),
     /// A signal ended it.
     Stopped(Signal),
@@ -92,7 +99,11 @@ pub(crate) struct Session<'a> {
     pub(crate) clock: Clock,
     pub(crate) progress: Progress,
     leases: Leases,
+    stop: Stop,
 }
+
+/// The signal that is to end a session, once there is one.
+type Stop = watch::Receiver<Option<Signal>>;
 
 /// Opens the lake of the settings: for a session, and for `check`, which only probes it.
 ///
@@ -126,18 +137,31 @@ pub(crate) async fn session<T>(
         Environment::load(Identity::DefaultChain).await?;
     }
     let lake = open_lake(opening.settings).await.map_err(Failure::run)?;
-    let (command, when_stopped) = (opening.command, opening.when_stopped);
+    let (command, when_stopped, tells) = (opening.command, opening.when_stopped, opening.tells_when_stopped);
     let asked_at = (opening.clock)();
     let run_id = RunId::new(asked_at);
+    let (stopper, stop) = watch::channel(None);
     // On the heap: the future of a whole command is large.
+    let mut work = Box::pin(within(opening, (asked_at, run_id), (lake.clone(), stop), work));
     let ended = tokio::select! {
-        done = Box::pin(within(opening, (asked_at, run_id), lake.clone(), work)) => Ok(Ended::Done(done.map_err(Failure::run)?)),
+        done = &mut work => done.map(Ended::Done).map_err(Failure::run),
         signal = signals::received() => {
             tracing::warn!(%run_id, "stopped: {when_stopped}");
-            log::outcome(command, Ending::Stopped(signal), &Stopped { run_id: run_id.to_string(), outcome: "stopped" });
-            Ok(Ended::Stopped(signal))
+            stopper.send_replace(Some(signal));
+            let told = tokio::select! {
+                told = tokio::time::timeout(TELL, &mut work), if tells => told.ok().and_then(Result::ok),
+                // Whoever asks twice does not want to wait.
+                _ = signals::received(), if tells => None,
+                else => None,
+            };
+            if told.is_none() {
+                let run_id = run_id.to_string();
+                log::outcome(command, Ending::Stopped(signal), &StoppedSession { run_id, outcome: "stopped" });
+            }
+            Ok(told.map_or(Ended::Stopped(signal), Ended::Done))
         }
     };
+    drop(work);
     match ended {
         Ok(Ended::Stopped(_)) => drop(tokio::time::timeout(SETTLE, lake.settle()).await),
         _ => lake.settle().await,
@@ -145,9 +169,9 @@ pub(crate) async fn session<T>(
     ended
 }
 
-/// What a command that was stopped says of itself to machines. What it had committed by then is in the lines before.
+/// What a command that was stopped before there was more to say, says of itself to machines.
 #[derive(Serialize)]
-struct Stopped {
+struct StoppedSession {
     run_id: String,
     outcome: &'static str,
 }
@@ -155,7 +179,7 @@ struct Stopped {
 async fn within<T>(
     opening: Opening<'_>,
     (asked_at, run_id): (DateTime<Utc>, RunId),
-    lake: Lake,
+    (lake, stop): (Lake, Stop),
     work: impl AsyncFnOnce(&Session<'_>) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let Opening { settings, command, access, clock, progress, .. } = opening;
@@ -167,17 +191,38 @@ async fn within<T>(
             if matches!(access, Access::WriteAll { .. }) {
                 ids.extend(lake.inventory(asked_at).await?.aggregators());
             }
-            Leases::acquire(&lake, ids, &Holder::here(run_id, command, asked_at), wait).await?
+            let holder = Holder::here(run_id, command, asked_at);
+            unless_stopped(&stop, Leases::acquire(&lake, ids, &holder, wait)).await?
         }
     };
     // After the leases: while another run was waited for, midnight may have passed.
     let started_at = clock();
-    let session = Session { settings, lake, command, run_id, started_at, clock, progress, leases };
+    let session = Session { settings, lake, command, run_id, started_at, clock, progress, leases, stop };
     // A panic ends the work as an error does: the leases are released, and what is in the journal is the next session's.
     let span = tracing::info_span!(target: SPANS, "run", run_id = %session.run_id, command);
     let done = AssertUnwindSafe(Box::pin(work(&session)).instrument(span)).catch_unwind().await;
     session.leases.release().await;
     done.unwrap_or_else(|_| bail!(Panicked))
+}
+
+/// Does work until a signal is to end it.
+///
+/// # Errors
+/// Those of the work, or [`Stopped`].
+async fn unless_stopped<T>(stop: &Stop, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let mut stop = stop.clone();
+    let stopped = async {
+        match stop.wait_for(Option::is_some).await.map(|signal| *signal) {
+            Ok(Some(signal)) => Stopped(signal),
+            _ => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        // First the work: what is done is done, and what ends by itself knows more of how far it came.
+        biased;
+        done = work => done,
+        stopped = stopped => Err(stopped.into()),
+    }
 }
 
 /// How far this machine's clock is off, in words. `ahead` is how far the server's is ahead of it.
@@ -251,6 +296,19 @@ impl Session<'_> {
             done = work => done,
             error = self.leases.lost(id) => Err(error.into()),
         }
+    }
+
+    /// Does work until a signal is to end the session.
+    ///
+    /// # Errors
+    /// Those of the work, or [`Stopped`].
+    pub(crate) async fn until_stopped<T>(&self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+        unless_stopped(&self.stop, work).await
+    }
+
+    /// The signal that ended the session's work, if one did.
+    pub(crate) fn stopped_by(&self) -> Option<Signal> {
+        *self.stop.borrow()
     }
 
     /// The UTC day by the clock of the lake's server, where that is far from this machine's.

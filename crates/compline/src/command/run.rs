@@ -66,8 +66,12 @@ pub(super) async fn perform(
     work: impl AsyncFnOnce(&Session<'_>) -> anyhow::Result<Report>,
 ) -> Result<Ending, Failure> {
     log_endpoints(settings);
-    let when_stopped = "no partition is half written; run again to resume the day from its checkpoints";
-    let ended = session(Opening { settings, command, access, clock, progress, when_stopped }, async |session| {
+    let when_stopped = match command {
+        "import" => "no partition is half written; import again what is not committed",
+        _ => "no partition is half written; run again to resume the day from its checkpoints",
+    };
+    let opening = Opening { settings, command, access, clock, progress, when_stopped, tells_when_stopped: true };
+    let ended = session(opening, async |session| {
         let report = Box::pin(work(session)).await?;
         // First what others watch: a report takes longer.
         Box::pin(metrics::publish(session, Some(&report), json)).await;
@@ -84,7 +88,8 @@ pub(super) async fn perform(
 /// The report of the run's day, where it is wanted. That there is none costs no day: it is warned of.
 async fn write_report(session: &Session<'_>, done: &Report) {
     let Ok(date) = done.snapshot_date.parse() else { return };
-    let published = AssertUnwindSafe(tokio::time::timeout(REPORT_LIMIT, Box::pin(report::publish(session, date))));
+    let published = session.until_stopped(Box::pin(report::publish(session, date)));
+    let published = AssertUnwindSafe(tokio::time::timeout(REPORT_LIMIT, published));
     let error = match published.catch_unwind().await {
         Ok(Ok(Ok(()))) => return,
         Ok(Ok(Err(error))) => format!("{error:#}"),

@@ -101,7 +101,9 @@ pub(super) async fn collect(
     reading: &mut Reading,
 ) -> anyhow::Result<Collected> {
     let client = shared.connector.connect(aggregator.address.clone()).await;
-    let collected = timeout_at(shared.deadline, read_all(shared, aggregator, &client, bar, reading)).await;
+    // Here as well, so that what was read until a signal is counted.
+    let reading_all = shared.session.until_stopped(read_all(shared, aggregator, &client, bar, reading));
+    let collected = timeout_at(shared.deadline, reading_all).await;
     reading.calls = client.counts();
     collected.unwrap_or_else(|_| {
         let allowed = shared.session.settings.run_deadline.as_secs();

@@ -5,7 +5,7 @@ use super::import::import;
 use super::notify::{news, notify};
 use super::report::{AggregatorReport, DayFindings};
 use super::{Shared, Source, TrendReport};
-use crate::failure::NotRecorded;
+use crate::failure::{NotRecorded, Stopped};
 use crate::history::Span;
 use crate::journal::{Journal, SnapshotFiles};
 use crate::ledger::{Ledger, LedgerRow, Outcome};
@@ -42,8 +42,10 @@ pub(super) struct Day {
     pub(super) seconds: f64,
     /// How long each stage took.
     pub(super) stage_seconds: BTreeMap<&'static str, f64>,
-    /// Whether the ledger gets a row: not where the date itself is known to be wrong.
+    /// Whether the ledger gets a row: not where the date itself is known to be wrong, and not of a run that was stopped.
     pub(super) is_recorded: bool,
+    /// Whether a change of the day was begun.
+    pub(super) is_committing: bool,
 }
 
 /// The day of an aggregator, whatever becomes of it.
@@ -66,10 +68,11 @@ pub(super) async fn report(
         seconds: 0.0,
         stage_seconds: BTreeMap::new(),
         is_recorded: true,
+        is_committing: false,
     };
     let id = &aggregator.address.id;
-    let done = shared.session.guarded(id, run(shared, aggregator, journal, bar, &mut day)).await;
-    if let Err(error) = done {
+    let work = shared.session.guarded(id, run(shared, aggregator, journal, bar, &mut day));
+    if let Err(error) = shared.session.until_stopped(work).await {
         day.fail(&error);
     }
     day.seconds = started.elapsed().as_secs_f64();
@@ -163,6 +166,7 @@ async fn snapshot(
     let id = &aggregator.address.id;
     if shared.request.source == Source::Rejection {
         let mut planned = day.row.clone();
+        day.is_committing = true;
         shared.reject(journal, &mut planned).await?;
         day.row = planned;
         return Ok(journal.trends_from());
@@ -217,6 +221,7 @@ async fn hold(
 ) -> anyhow::Result<Option<SnapshotDate>> {
     let mut row = LedgerRow { error: Some(why), ..planned(shared, day, &collected) };
     let files = files(shared, id, &collected).await?;
+    day.is_committing = true;
     journal.hold_snapshot(shared.dataset, shared.request.date, files, &mut row).await?;
     day.row = row;
     shared.end_collection(id).await?;
@@ -239,6 +244,7 @@ async fn commit(
     let mut row = planned(shared, day, &collected);
     let committing = async {
         let files = files(shared, id, &collected).await?;
+        day.is_committing = true;
         journal.commit_snapshot(shared.dataset, date, files, &mut row).await
     };
     let (seconds, committed) = timed("commit", Box::pin(committing)).await;
@@ -425,16 +431,35 @@ async fn catalog(shared: &Shared<'_>, id: &AggregatorId, completed: &[SnapshotDa
 impl Day {
     /// The day is as it was.
     fn fail(&mut self, error: &anyhow::Error) {
+        let why = match error.downcast_ref::<Stopped>() {
+            Some(stopped) => self.when_stopped(stopped),
+            None => format!("{error:#}"),
+        };
         let Self { row, .. } = self;
         if row.outcome != Outcome::Failed {
             // It is committed or held: what failed came after.
-            self.undone.push(format!("{error:#}"));
+            self.undone.push(why);
             return;
         }
-        row.outcome = Outcome::Failed;
-        self.is_recorded = !error.is::<NotRecorded>();
+        self.is_recorded = !error.is::<NotRecorded>() && !error.is::<Stopped>();
         row.rows = 0;
-        row.error.get_or_insert_with(|| format!("{error:#}"));
+        row.error.get_or_insert(why);
+    }
+
+    /// How far it came until a signal.
+    fn when_stopped(&self, stopped: &Stopped) -> String {
+        if self.row.outcome != Outcome::Failed {
+            return format!("{stopped} before everything was done; the next run completes it");
+        }
+        if self.is_committing {
+            return format!(
+                "{stopped} while the lake was changed; the next run completes that or leaves the day as it was"
+            );
+        }
+        match self.row.command.as_str() {
+            "run" => format!("{stopped}; the day is as it was, and the next run of it resumes from the checkpoints"),
+            _ => format!("{stopped}; the day is as it was"),
+        }
     }
 
     /// Why it failed or is held, what is left undone, and who was not told of it.

@@ -2,7 +2,7 @@
 
 use super::collect::Collected;
 use super::day::Day;
-use crate::failure::Ending;
+use crate::failure::{Ending, Signal};
 use crate::ledger::{LedgerRow, Outcome};
 use crate::settings::{Settings, lake_name};
 use arrow::array::{Array, AsArray, RecordBatch};
@@ -27,6 +27,8 @@ pub(crate) struct Report {
     pub(crate) snapshot_date: String,
     pub(crate) lake: String,
     pub(crate) aggregators: Vec<AggregatorReport>,
+    /// The signal that ended it before everything was done, if one did.
+    pub(crate) stopped_by: Option<Signal>,
     /// Why this report is not in the lake as well.
     pub(crate) not_noted: Option<String>,
 }
@@ -122,11 +124,15 @@ impl Report {
             snapshot_date: date.to_string(),
             lake: lake_name(&settings.lake),
             aggregators: Vec::new(),
+            stopped_by: None,
             not_noted: None,
         }
     }
 
     pub(crate) fn ending(&self) -> Ending {
+        if let Some(signal) = self.stopped_by {
+            return Ending::Stopped(signal);
+        }
         let count = |outcome| self.aggregators.iter().filter(|aggregator| aggregator.outcome == outcome).count();
         let failed = count(Outcome::Failed);
         let undone =

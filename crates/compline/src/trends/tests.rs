@@ -64,7 +64,15 @@ fn page(packs: &BTreeMap<u8, Option<u8>>) -> String {
 async fn within<T>(settings: &Settings, work: impl AsyncFnOnce(&Session<'_>) -> anyhow::Result<T>) -> T {
     let access = Access::Write { wait: Duration::ZERO };
     let progress = Progress::hidden();
-    let opening = Opening { settings, command: "import", access, clock: Utc::now, progress, when_stopped: "" };
+    let opening = Opening {
+        settings,
+        command: "import",
+        access,
+        clock: Utc::now,
+        progress,
+        when_stopped: "",
+        tells_when_stopped: false,
+    };
     match session(opening, work).await.expect("a session") {
         Ended::Done(done) => done,
         Ended::Stopped(_) => panic!("nobody stops it"),

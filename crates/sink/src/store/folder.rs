@@ -26,10 +26,14 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
+    /// A store in a folder, which its first file makes: who only reads needs no right to write, and makes none where a name is mistyped.
     pub(crate) fn open(root: &Path) -> Result<Self, SinkError> {
         let root = std::path::absolute(root).map_err(|error| failed("find", root, &error))?;
-        fs::create_dir_all(root.join(TEMPORARY)).map_err(|error| failed("make the lake folder", &root, &error))?;
-        Ok(Self { root, under_way: Arc::default() })
+        let in_the_way = root.ancestors().find(|above| above.exists()).filter(|above| !above.is_dir());
+        match in_the_way {
+            Some(_) => Err(failed("open the lake folder", &root, &ErrorKind::NotADirectory.into())),
+            None => Ok(Self { root, under_way: Arc::default() }),
+        }
     }
 
     /// Writes beside, makes it durable, and renames: a reader sees the old file or the new one.
@@ -71,8 +75,10 @@ impl Folder {
 
     /// A durable temporary file with this content, ready to be renamed.
     fn beside(&self, path: &Path, body: &[u8]) -> io::Result<tempfile::NamedTempFile> {
+        let temporary = self.root.join(TEMPORARY);
         self.make_durable_folder(self.above(path))?;
-        let mut file = tempfile::Builder::new().prefix("put-").tempfile_in(self.root.join(TEMPORARY))?;
+        self.make_durable_folder(&temporary)?;
+        let mut file = tempfile::Builder::new().prefix("put-").tempfile_in(temporary)?;
         // The system drops the lock with the process, and so what nobody writes any more can be told from what is written. Where
         // files cannot be locked nothing is told to be orphaned.
         let _ = file.as_file().lock();
@@ -98,7 +104,7 @@ impl Folder {
     /// Temporary files that no process writes any more.
     fn left_behind(&self) -> io::Result<Vec<Unfinished>> {
         let mut left = Vec::new();
-        for entry in fs::read_dir(self.root.join(TEMPORARY))? {
+        for entry in there(fs::read_dir(self.root.join(TEMPORARY)))?.into_iter().flatten() {
             let entry = entry?;
             let name = format!("{TEMPORARY}/{}", entry.file_name().to_string_lossy());
             match File::open(entry.path()) {
@@ -121,11 +127,13 @@ impl Folder {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        // A folder of one run alone goes with its last file; others may be written to at this moment.
-        if let Some((folder, _)) =
-            key.rsplit_once('/').filter(|(folder, _)| key.starts_with(OWN) && folder.matches('/').count() > 2)
-        {
-            let _ = fs::remove_dir(self.root.join(folder));
+        // The folders of one run alone go with its last file; others may be written to at this moment.
+        let folders = Path::new(key).ancestors().skip(1).filter(|_| key.starts_with(OWN));
+        for folder in folders.take_while(|folder| folder.components().count() > 3) {
+            // One that has other files stays.
+            if fs::remove_dir(self.root.join(folder)).is_err() {
+                break;
+            }
         }
         Ok(())
     }
@@ -342,6 +350,9 @@ fn set_usual_permissions(_: &File) -> io::Result<()> {
 fn failed(doing: &str, path: &Path, error: &io::Error) -> SinkError {
     let hint = match error.kind() {
         ErrorKind::StorageFull => "the disk is full: nothing was replaced; make room and run again",
+        ErrorKind::PermissionDenied if matches!(doing, "read" | "list" | "look at" | "look at the lease") => {
+            "let this user read the lake folder, or set lake.url or --lake"
+        }
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
             "let this user write to the lake folder, or set lake.url or --lake"
         }

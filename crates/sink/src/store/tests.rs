@@ -134,6 +134,31 @@ async fn a_folder_keeps_what_every_store_promises_and_leaves_nothing_beside_it()
     conforms_with_many_keys(&store).await;
     let left = std::fs::read_dir(folder.path().join("new/lake/_compline/tmp")).expect("a folder").count();
     assert_eq!(left, 0, "temporary files are gone");
+
+    // What each run has of its own leaves no folders, however many runs there are.
+    let key = "_compline/journal/aggregator=org/1/commit/runs/data.parquet";
+    let other = "_compline/journal/aggregator=org/1/entry.json";
+    for key in [key, other] {
+        store.put(key, Bytes::from_static(b"x")).await.expect("put");
+    }
+    store.delete(&[key.to_owned()]).await.expect("removed");
+    let left = |below: &str| std::fs::read_dir(folder.path().join("new/lake").join(below)).expect("a folder").count();
+    assert_eq!(left("_compline/journal/aggregator=org/1"), 1);
+    store.delete(&[other.to_owned()]).await.expect("removed");
+    assert_eq!(left("_compline/journal/aggregator=org"), 0);
+}
+
+#[tokio::test]
+async fn to_look_at_a_folder_makes_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().join("mistyped");
+    let store = Folder::open(&root).expect("a store");
+    assert_eq!(store.list("").await.expect("listed"), []);
+    assert_eq!(store.get("a/b").await.expect("read"), None);
+    assert_eq!(store.unfinished().await.expect("listed"), []);
+    assert_eq!(store.lease_holder("_compline/lease/aggregator=org.json").await.expect("looked"), None);
+    store.delete(&["a/b".to_owned()]).await.expect("nothing to remove");
+    assert!(!root.exists());
 }
 
 #[tokio::test]
@@ -188,7 +213,9 @@ async fn b60_a_reader_of_a_file_that_is_being_replaced_sees_the_old_one_or_the_n
 async fn a_temporary_file_is_left_behind_once_nobody_writes_it_any_more() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = Folder::open(folder.path()).expect("a store");
+    assert_eq!(store.unfinished().await.expect("listed"), [], "nothing was written yet");
     let path = folder.path().join("_compline/tmp/put-abc");
+    std::fs::create_dir_all(folder.path().join("_compline/tmp")).expect("made");
     let file = std::fs::File::create(&path).expect("a file");
     file.lock().expect("locked");
     assert_eq!(store.unfinished().await.expect("listed"), [], "somebody writes it");

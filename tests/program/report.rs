@@ -119,8 +119,8 @@ fn accounts_have_the_names_of_a_file_and_a_hostile_one_is_never_markup() {
 
 #[test]
 fn changes_that_are_not_there_are_not_called_none() {
-    let (scene, pipeline) = lake(&[1, 2, 3], "");
-    let pipeline = shown(&pipeline);
+    let (scene, path) = lake(&[1, 2, 3], "");
+    let pipeline = shown(&path);
     let before = figures(&scene, &pipeline, &["--date", "2026-03-03"]);
     let regressed = before["aggregators"][0]["regressed"]["count"].as_u64().expect("a count");
     assert_eq!(before["aggregators"][0]["total"]["regressed"].as_u64(), Some(regressed));
@@ -132,11 +132,35 @@ fn changes_that_are_not_there_are_not_called_none() {
     assert!(org["unread"].to_string().contains("pack_changes of 2026-03-03 is not in the lake"), "{org}");
     let html = run(scene.command(&["report", &pipeline, "--date", "2026-03-03", "-o", "-"])).stdout;
     assert!(html.contains("<b>No changes</b> of") && !html.contains("No pack regressed"), "{html}");
+    // What there is of a day is shown though its trends are gone, and what they would tell is not called none.
+    let gone = |table: &str, day: u32| {
+        let path = format!("lake/{table}/snapshot_date=2026-03-{day:02}/aggregator=org/data.parquet");
+        fs::remove_file(scene.path(&path)).expect("removed");
+    };
+    let status = || run(scene.command(&["status", &pipeline, "--json", "--max-age", "9000d"]));
+    assert_eq!(status().code, Some(0));
+    scene.night(&path, "2026-03-04");
+    gone("compliance_trends", 4);
+    let org = &figures(&scene, &pipeline, &["--date", "2026-03-04"])["aggregators"][0];
+    assert!(org["total"].is_null() && org["remediated"].is_null() && org["regressed"]["count"].is_u64(), "{org}");
+    assert!(org["unread"].to_string().contains("compliance_trends of 2026-03-04 is not in the lake"), "{org}");
+    let html = run(scene.command(&["report", &pipeline, "--date", "2026-03-04", "-o", "-"])).stdout;
+    for shown in ["Open regressions</h3>", "Regressed since the previous snapshot</h3>", "Not known: the trends of"] {
+        assert!(html.contains(shown), "{shown}: {html}");
+    }
+    let ended = status();
+    assert!(ended.code == Some(1) && ended.stdout.contains("compliance_trends of 2026-03-04 is not in"), "{ended:?}");
+    assert_eq!(run(scene.command(&["verify", &pipeline, "--repair"])).code, Some(0));
+    assert_eq!(status().code, Some(0));
     // A day without trends is no gap.
     fs::remove_file(scene.path("lake/compliance_trends/snapshot_date=2026-03-02/aggregator=org/data.parquet"))
         .expect("removed");
     let org = &figures(&scene, &pipeline, &["--date", "2026-03-03"])["aggregators"][0];
     assert_eq!((&org["gaps"], &org["without_trends"]), (&serde_json::json!([]), &serde_json::json!(["2026-03-02"])));
+    gone("pack_compliance", 1);
+    gone("pack_compliance", 3);
+    let org = &figures(&scene, &pipeline, &["--date", "2026-03-04"])["aggregators"][0];
+    assert!(org["unread"].to_string().contains("the snapshot of 2026-03-03 is committed and is not in"), "{org}");
 }
 
 #[test]
@@ -162,4 +186,33 @@ fn an_aggregator_without_figures_has_a_row_in_the_table_for_spreadsheets() {
     let (scene, pipeline) = lake(&[], "");
     let ended = run(scene.command(&["report", &shown(&pipeline), "--format", "csv"]));
     assert!(ended.stdout.lines().nth(1).is_some_and(|row| row.starts_with("org,,aggregator,org,,,")), "{ended:?}");
+}
+
+#[test]
+fn a_changed_filter_starts_the_line_anew_and_what_was_remediated_before_is_not_of_it() {
+    let (scene, path) = lake(&[1, 2, 3, 4], "");
+    let pipeline = shown(&path);
+    let of = |date: &str| figures(&scene, &pipeline, &["--date", date])["aggregators"][0].clone();
+    assert!(of("2026-03-04")["remediated"]["count"].as_u64() > Some(0), "nothing was remediated");
+    let region = of("2026-03-04")["regions"][0]["value"].as_str().expect("a region").to_owned();
+    scene.org_pipeline("lake", &format!("[[aggregator.filter]]\naws_region = {region:?}"), "");
+    scene.night(&path, "2026-03-05");
+    let org = of("2026-03-05");
+    assert_eq!((&org["population_since"], &org["remediated_from"]), (&"2026-03-05".into(), &"2026-03-05".into()));
+    assert_eq!((&org["remediated"]["count"], org["regions"].as_array().map(Vec::len)), (&0.into(), Some(1)), "{org}");
+    let history = org["total"]["history"].as_array().expect("a history");
+    let anew: Vec<bool> = history.iter().filter_map(|point| point["starts_anew"].as_bool()).collect();
+    assert_eq!(anew, [false, false, false, false, true]);
+    let html = run(scene.command(&["report", &pipeline, "--date", "2026-03-05", "-o", "-"])).stdout;
+    assert!(html.contains("The filters changed on") && html.contains("so the lines start anew"), "{html}");
+}
+
+#[test]
+fn names_of_which_none_is_of_an_account_are_warned_of() {
+    let (scene, path) = lake(&[1], "");
+    fs::write(scene.path("names.csv"), "Account ID,Name\n1,nobody\n").expect("written");
+    let ended = run(scene.command(&["report", &shown(&path), "--account-names", "names.csv", "-o", "-"]));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stderr.contains("none of the 1 names is of an account that has packs"), "{ended:?}");
+    assert!(ended.stdout.contains("Accounts without names"), "{ended:?}");
 }

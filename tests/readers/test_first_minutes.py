@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import duckdb
+import pyarrow.parquet as parquet
 import pytest
 
 ROOT = pathlib.Path(__file__, "../../..").resolve()
@@ -122,6 +123,25 @@ def test_the_first_night_of_a_lake_has_its_answers_too(gapped, tmp_path):
     expected = of_duckdb(str(tmp_path / "one"), "org")
     assert expected["now"][1][0][2] > 0 and len(expected["worst"][1]) == 10
     assert of_pandas(str(tmp_path / "one"), "org") == of_polars(str(tmp_path / "one"), "org") == expected
+
+
+def test_a_day_without_packs_is_the_last_one_and_a_lake_of_facts_only_says_where_to_look(gapped, spark, tmp_path):
+    lake, _ = gapped
+    empty = tmp_path / "empty"
+    shutil.copytree(lake, empty)
+    *_, last = sorted(path.name for path in (empty / "pack_compliance").iterdir())
+    facts = empty / "pack_compliance" / last / "aggregator=org" / "data.parquet"
+    parquet.write_table(parquet.read_table(facts).slice(0, 0), facts)
+    expected = of_duckdb(str(empty), "org")
+    assert expected["now"][1][0][1] == datetime.date.fromisoformat(last.partition("=")[2])
+    assert of_pandas(str(empty), "org") == of_polars(str(empty), "org") == expected
+    tables = script("spark")(spark, str(empty), "org")
+    assert same(tables["now"].columns, tables["now"].collect()) == expected["now"]
+    for table in ("compliance_trends", "pack_changes", "pack_status"):
+        shutil.rmtree(empty / table)
+    for answers in (of_pandas, of_polars, lambda *of: script("spark")(spark, *of)):
+        with pytest.raises(SystemExit, match="org has no trends from .* see compline status"):
+            answers(str(empty), "org")
 
 
 def test_the_answers_are_those_of_the_facts(gapped):

@@ -277,7 +277,7 @@ def test_a_receiver_that_refuses_or_is_not_there_costs_a_warning_and_not_the_day
 def test_a_lake_s_status_says_when_it_was_verified(scene):
     file = scene.pipeline("")
     scene.run("run", file, "--date", "2026-02-01")
-    status = lambda: json.loads(scene.run("status", file, "--json", "--max-age", "10000d").stdout)[0]
+    status = lambda code=0: json.loads(scene.run("status", file, "--json", "--max-age", "10000d", code=code).stdout)[0]
     assert status()["last_verification"] is None
     scene.run("verify", file, "--from", "2026-02-01")
     assert status()["last_verification"] is None, "a part of it says nothing of the whole"
@@ -286,4 +286,5 @@ def test_a_lake_s_status_says_when_it_was_verified(scene):
     (trends,) = pathlib.Path(scene.folder).glob("lake/compliance_trends/*/aggregator=org/data.parquet")
     trends.unlink()
     scene.run("verify", file, code=1)
-    assert status()["last_verification"]["problems"] >= 1
+    found = status(1)
+    assert found["last_verification"]["problems"] >= 1 and "compliance_trends of 2026-02-01 is not in the lake" in found["unread"][0]

@@ -68,8 +68,8 @@ impl Intercept for FailedAttempts {
         }
         let service = self.service;
         match status {
-            Some(status) => tracing::warn!(status, "{service} answers with an error; trying again"),
-            None => tracing::warn!("{service} is not reached; trying again"),
+            Some(status) => tracing::warn!(status, "{service} answers with an error; it may be tried again"),
+            None => tracing::warn!("{service} is not reached; it may be tried again"),
         }
         Ok(())
     }

@@ -158,7 +158,7 @@ impl PipelineArguments {
     /// The settings of the file, as far as they are wanted.
     pub(crate) fn settings(&self) -> Result<Settings, Failure> {
         let mut settings = Settings::read(&self.file, self.lake.as_deref()).map_err(Failure::Usage)?;
-        settings.keep_only(&self.only).map_err(Failure::Usage)?;
+        settings.keep_only("--only", &self.only).map_err(Failure::Usage)?;
         Ok(settings)
     }
 }

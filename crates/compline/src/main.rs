@@ -39,6 +39,7 @@ mod verify;
 
 use arguments::Arguments;
 use clap::Parser;
+use clap::error::{ContextKind, ContextValue};
 use failure::Failure;
 use output::harmless;
 use std::process::ExitCode;
@@ -86,7 +87,12 @@ fn arguments() -> Result<Arguments, Failure> {
     if let Ok(Some(format)) = of_environment {
         log::set_format(format);
     }
-    let arguments = match Arguments::try_parse() {
+    let parsed = Arguments::try_parse().map_err(|mut error| {
+        // No argument of ours begins with a hyphen: "use '-- -1'" leads nowhere.
+        error.insert(ContextKind::Suggested, ContextValue::None);
+        error
+    });
+    let arguments = match parsed {
         // Not as clap says it: for machines, or with arguments that a terminal would obey.
         Err(error) if error.use_stderr() && (log::is_json() || harmless(&error.to_string()) != error.to_string()) => {
             let said = error.to_string();

@@ -8,7 +8,7 @@ use crate::journal::{Journal, is_damage};
 use crate::ledger::Ledger;
 use crate::session::Session;
 use crate::settings::lake_name;
-use crate::status::{gaps, missing};
+use crate::status::{gaps, missing, missing_trends};
 use arrow::array::RecordBatch;
 use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
 use compline_report::{AggregatorFigures, FIGURES_VERSION, Figures, Listed};
@@ -31,6 +31,8 @@ pub(crate) struct ReportRequest<'a> {
     pub(crate) days: u32,
     /// What accounts are called.
     pub(crate) names: &'a AccountNames,
+    /// Why that is not known, though it is wanted.
+    pub(crate) without_names: Option<&'a str>,
     /// Whether it has every aggregator of the lake, or those of the settings alone.
     pub(crate) is_whole: bool,
 }
@@ -75,6 +77,14 @@ pub(crate) async fn figures(session: &Session<'_>, request: &ReportRequest<'_>) 
     for id in ids {
         aggregators.push(of_aggregator(session, request, &listed, &id).await?);
     }
+    let is_named = |figures: &AggregatorFigures| figures.accounts.iter().any(|account| account.name.is_some());
+    let accounts = aggregators.iter().map(|figures| figures.accounts.len()).sum::<usize>();
+    let count = request.names.count();
+    let named_nobody = count > 0 && accounts > 0 && !aggregators.iter().any(is_named);
+    let without_names = request
+        .without_names
+        .map(str::to_owned)
+        .or_else(|| named_nobody.then(|| format!("none of the {count} names is of an account that has packs")));
     Ok(Figures {
         version: FIGURES_VERSION,
         program: format!("compline {}", env!("CARGO_PKG_VERSION")),
@@ -82,6 +92,7 @@ pub(crate) async fn figures(session: &Session<'_>, request: &ReportRequest<'_>) 
         date,
         days,
         from: request.from(),
+        without_names,
         made_at: (session.clock)(),
         aggregators,
     })
@@ -174,6 +185,7 @@ async fn of_aggregator(
         held,
         gaps: gaps(days, from, date),
         without_trends: of_period.copied().collect(),
+        population_since: None,
         trends_out_of_date_from: out_of_date.filter(|from| last.is_some_and(|last| *from <= last)),
         unread: Vec::new(),
         total: None,
@@ -183,7 +195,8 @@ async fn of_aggregator(
         heat_map: None,
         regressed: None,
         open_regressions: None,
-        remediated: Listed { count: 0, first: Vec::new() },
+        remediated: None,
+        remediated_from: None,
         sources: None,
     };
     if let Some(last) = last {
@@ -191,6 +204,12 @@ async fn of_aggregator(
         figures.is_facts_only = ledger.has_no(dataset.trends);
         if !listed.facts.get(id).is_some_and(|days| days.contains(&last)) && !ledger.is_dropped() {
             reader.unread.push(missing(last));
+        }
+        if !trends.contains(&last) && !figures.is_facts_only && figures.trends_out_of_date_from.is_none() {
+            reader.unread.push(missing_trends(last));
+        }
+        for date in lost(&reader, listed, id, from).await? {
+            reader.unread.push(missing(date));
         }
         of_trends(&mut figures, &mut reader, request, trends, last).await?;
         of_changes(&mut figures, &mut reader, request, trends, last).await?;
@@ -208,6 +227,26 @@ async fn of_aggregator(
     Ok(figures)
 }
 
+/// Days of the period, before the last, whose snapshots are gone though nobody dropped them.
+async fn lost(
+    reader: &Reader<'_>,
+    listed: &Days,
+    id: &AggregatorId,
+    from: SnapshotDate,
+) -> anyhow::Result<Vec<SnapshotDate>> {
+    let (Some(facts), Some(trends)) = (listed.facts.get(id), listed.trends.get(id)) else { return Ok(Vec::new()) };
+    let (Some(first), Some(last)) = (facts.first(), facts.last()) else { return Ok(Vec::new()) };
+    // Those before the first that is there were dropped as a whole, or `verify` tells of them.
+    let without = trends.range(from.max(*first).min(*last)..*last).filter(|date| !facts.contains(date));
+    let mut lost = Vec::new();
+    for date in without.copied() {
+        // A damaged ledger says nothing of it.
+        let ledger = Ledger::sound(&reader.session.lake, id, date).await?;
+        lost.extend(ledger.filter(|ledger| !ledger.is_dropped()).map(|_| date));
+    }
+    Ok(lost)
+}
+
 /// How the dimensions stand, and how they did in the period.
 async fn of_trends(
     figures: &mut AggregatorFigures,
@@ -219,6 +258,7 @@ async fn of_trends(
     let from = request.from();
     let table = Dataset::PACKS.trends;
     let Some(trends) = reader.rows(table, last, rows::TREND_COLUMNS).await? else { return Ok(()) };
+    figures.population_since = rows::population_since(&trends);
     let mut lines = rows::Lines::new(&trends, request.names);
     let dates: Vec<SnapshotDate> = days.range(from.min(last)..=last).copied().filter(|date| *date >= from).collect();
     let add = |date, rows: Option<RecordBatch>| {
@@ -237,20 +277,32 @@ async fn of_changes(
     days: &BTreeSet<SnapshotDate>,
     last: SnapshotDate,
 ) -> anyhow::Result<()> {
-    let dates: Vec<SnapshotDate> = days.range(last.minus_days(REMEDIATED_DAYS - 1)..=last).copied().collect();
-    let dates: Vec<SnapshotDate> = dates.into_iter().rev().collect();
+    if figures.is_facts_only {
+        return Ok(());
+    }
+    let from = last.minus_days(REMEDIATED_DAYS - 1);
+    let from = figures.population_since.map_or(from, |since| since.max(from));
+    let mut dates = days.clone();
+    // Where its trends are gone its changes may be there.
+    dates.insert(last);
+    let dates: Vec<SnapshotDate> = dates.range(from..=last).rev().copied().collect();
     let mut missing = Vec::new();
+    let mut remediated = Listed { count: 0, first: Vec::new() };
     let add = |date, rows: Option<RecordBatch>| {
         let Some(rows) = rows else { return missing.push(date) };
         if date == last {
             let regressed = figures.regressed.insert(Listed { count: 0, first: Vec::new() });
             rows::add_changes(regressed, &rows, "regressed", date, request.names);
         }
-        rows::add_changes(&mut figures.remediated, &rows, "remediated", date, request.names);
+        rows::add_changes(&mut remediated, &rows, "remediated", date, request.names);
     };
     let table = Dataset::PACKS.changes;
     reader.each_day(table, &dates, rows::CHANGE_COLUMNS, add).await?;
-    let lost = missing.into_iter().map(|date| {
+    // Without its trends nobody knows which days have the same packs.
+    if figures.total.is_some() {
+        (figures.remediated, figures.remediated_from) = (Some(remediated), Some(from));
+    }
+    let lost = missing.into_iter().filter(|date| days.contains(date)).map(|date| {
         let name = table.name();
         format!(
             "{name} of {date} is not in the lake, though its trends are: `compline verify FILE --repair` recomputes it"

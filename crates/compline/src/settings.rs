@@ -232,11 +232,14 @@ impl Settings {
         })
     }
 
-    /// Keeps the aggregators with these ids; all if there are none.
-    pub(crate) fn keep_only(&mut self, only: &[AggregatorId]) -> anyhow::Result<()> {
+    /// Keeps the aggregators with the ids that an argument gives; all if there are none.
+    ///
+    /// # Errors
+    /// The pipeline file has none with one of them.
+    pub(crate) fn keep_only(&mut self, argument: &str, only: &[AggregatorId]) -> anyhow::Result<()> {
         let known: Vec<String> = self.aggregators.iter().map(|aggregator| aggregator.address.id.to_string()).collect();
         if let Some(unknown) = only.iter().find(|id| !known.contains(&id.to_string())) {
-            anyhow::bail!("--only {unknown}: the pipeline has no such aggregator; it has {}", known.join(", "));
+            anyhow::bail!("{argument} {unknown}: the pipeline has no such aggregator; it has {}", known.join(", "));
         }
         self.aggregators.retain(|aggregator| only.is_empty() || only.contains(&aggregator.address.id));
         Ok(())

@@ -24,6 +24,11 @@ pub(crate) fn missing(date: SnapshotDate) -> String {
     )
 }
 
+/// That a day has no trends though nothing says why, and what to do.
+pub(crate) fn missing_trends(date: SnapshotDate) -> String {
+    format!("compliance_trends of {date} is not in the lake: `compline verify FILE --repair` recomputes it")
+}
+
 /// How far two clocks may be apart.
 const MAX_AHEAD: TimeDelta = TimeDelta::minutes(15);
 
@@ -53,7 +58,7 @@ pub(crate) struct Status {
     /// Days before today without a snapshot, of the last 30, after the first day that there is.
     #[cfg_attr(test, schemars(with = "Vec<String>"))]
     pub(crate) gaps: Vec<SnapshotDate>,
-    /// Sources of the last snapshot, if there is one.
+    /// Sources of the last snapshot, if it has a list of them.
     pub(crate) sources: Option<u64>,
     /// Those whose status is not SUCCEEDED, by their status.
     pub(crate) stale_sources: BTreeMap<String, u64>,
@@ -95,6 +100,7 @@ impl Status {
 struct Days {
     facts: Partitions,
     ledgers: Partitions,
+    trends: Partitions,
     held: Partitions,
     /// The first day that was looked for.
     from: SnapshotDate,
@@ -116,6 +122,7 @@ pub(crate) async fn status<'a>(
     let days = Days {
         facts: lake.partitions_from(dataset.facts, from, today).await?,
         ledgers: lake.partitions_from(Table::Runs, from, today).await?,
+        trends: lake.partitions_from(dataset.trends, from, today).await?,
         held: lake.held_partitions(dataset.facts).await?,
         from,
         all: OnceCell::new(),
@@ -133,14 +140,13 @@ async fn of_aggregator(
     id: &AggregatorId,
     max_age: Duration,
 ) -> anyhow::Result<Status> {
-    let (lake, today) = (&session.lake, session.today());
+    let (lake, today, dataset) = (&session.lake, session.today(), &Dataset::PACKS);
     let none = BTreeSet::new();
     let mut facts = days.facts.get(id).unwrap_or(&none).clone();
     let mut ledgers = days.ledgers.get(id).unwrap_or(&none).clone();
     // Whether there is an earlier day is only asked where it matters.
     if facts.first().is_none_or(|first| *first > days.from) {
-        let list =
-            async || anyhow::Ok((lake.partitions(Dataset::PACKS.facts).await?, lake.partitions(Table::Runs).await?));
+        let list = async || anyhow::Ok((lake.partitions(dataset.facts).await?, lake.partitions(Table::Runs).await?));
         let (all_facts, all_ledgers) = days.all.get_or_try_init(list).await?;
         facts = all_facts.get(id).cloned().unwrap_or_default();
         ledgers = all_ledgers.get(id).cloned().unwrap_or_default();
@@ -162,8 +168,19 @@ async fn of_aggregator(
         match ledger.as_ref().and_then(Ledger::last_commit) {
             Some(row) => {
                 status.note_commit(date, row, session.started_at, max_age);
-                if !facts.contains(&date) && !ledger.as_ref().is_some_and(Ledger::is_dropped) {
+                let is_dropped = ledger.as_ref().is_some_and(Ledger::is_dropped);
+                let has_trends = days.trends.get(id).is_some_and(|days| days.contains(&date));
+                let has_none = ledger.as_ref().is_some_and(|ledger| ledger.has_no(dataset.trends));
+                let waits = status.trends_from.is_some();
+                if !is_dropped && !facts.contains(&date) && !is_there(lake, dataset.facts, id, date).await? {
                     status.unread.push(missing(date));
+                } else if !is_dropped
+                    && !has_trends
+                    && !has_none
+                    && !waits
+                    && !is_there(lake, dataset.trends, id, date).await?
+                {
+                    status.unread.push(missing_trends(date));
                 }
                 break;
             }
@@ -228,13 +245,20 @@ impl Status {
             }
             rows => rows?,
         };
-        if let Some(rows) = rows {
+        // An imported day has none: of whom it is not known nothing is said.
+        if let Some(rows) = rows.filter(|rows| rows.num_rows() > 0) {
             self.sources = Some(rows.num_rows() as u64);
             self.stale_sources = sources_by_status(&rows);
             self.stale_sources.remove("SUCCEEDED");
         }
         Ok(())
     }
+}
+
+/// Whether a table has a day, which it may have since it was listed.
+async fn is_there(lake: &Lake, table: Table, id: &AggregatorId, date: SnapshotDate) -> anyhow::Result<bool> {
+    let of_month = lake.partitions_from(table, date, date).await?;
+    Ok(of_month.get(id).is_some_and(|days| days.contains(&date)))
 }
 
 /// The ledger of a day; nothing, which is noted, where it is damaged.

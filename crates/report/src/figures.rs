@@ -27,6 +27,8 @@ pub struct Figures {
     /// The first of those days.
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub from: SnapshotDate,
+    /// Why accounts have no names, though they are wanted.
+    pub without_names: Option<String>,
     /// When it was made.
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub made_at: DateTime<Utc>,
@@ -60,15 +62,18 @@ pub struct AggregatorFigures {
     /// The first day whose trends are out of date, if that is not after `snapshot_date`.
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub trends_out_of_date_from: Option<SnapshotDate>,
+    /// The first day of the filters that the snapshot was collected with; None where its trends do not say it.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub population_since: Option<SnapshotDate>,
     /// What could not be read, in words.
     pub unread: Vec<String>,
     /// The whole aggregator. None where there is no snapshot or it has no trends.
     pub total: Option<Line>,
-    /// Of each region, the most packs first.
+    /// Of each region that has packs, the most packs first.
     pub regions: Vec<Line>,
-    /// Of each pack group, the most packs first; [`MAX_HISTORIES`] of them have a history.
+    /// Of each pack group that has packs, the most packs first; [`MAX_HISTORIES`] of them have a history.
     pub pack_groups: Vec<Line>,
-    /// Of each account, the worst first: by pack rate, then by non-compliant packs. They have no history.
+    /// Of each account that has packs, the worst first: by pack rate, then by non-compliant packs. They have no history.
     pub accounts: Vec<Line>,
     /// Rates of accounts by pack group; None where the states of the day are not there.
     pub heat_map: Option<HeatMap>,
@@ -77,8 +82,11 @@ pub struct AggregatorFigures {
     /// Packs that are NON_COMPLIANT and were COMPLIANT in the status before, the longest first; None where the states of the day are not
     /// there.
     pub open_regressions: Option<Listed<OpenPack>>,
-    /// Packs remediated in the 30 days that end with the snapshot, the last first.
-    pub remediated: Listed<Change>,
+    /// Packs remediated from `remediated_from` to the snapshot, the last first; None where the trends of the day are not there.
+    pub remediated: Option<Listed<Change>>,
+    /// The first of the 30 days that end with the snapshot, or the first of its filters if that is later.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub remediated_from: Option<SnapshotDate>,
     /// What the aggregator says of its sources; None where that day has no such list, as an imported one.
     pub sources: Option<Sources>,
 }
@@ -169,6 +177,8 @@ pub struct Point {
     pub rule_rate: Option<f64>,
     /// All packs.
     pub packs: i32,
+    /// Whether the filters changed since the day before, so that these are other packs.
+    pub starts_anew: bool,
 }
 
 /// Pack rates of accounts by pack group.

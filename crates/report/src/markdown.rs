@@ -9,6 +9,9 @@ const MAX_ROWS: usize = 20;
 
 pub(crate) fn markdown(figures: &Figures) -> String {
     let mut text = format!("# Conformance packs on {}\n\n{}\n", figures.date, code(&figures.lake));
+    if let Some(why) = &figures.without_names {
+        let _ = writeln!(text, "\nAccounts without names: {}", plain(why));
+    }
     if figures.aggregators.is_empty() {
         text.push_str("\nThe lake has no aggregator.\n");
     }
@@ -51,7 +54,10 @@ fn of_aggregator(text: &mut String, of: &AggregatorFigures) {
     if let Some(open) = &of.open_regressions {
         open_table(text, &open.first, open.count);
     }
-    changes_table(text, "Remediated in 30 days", &of.remediated.first, of.remediated.count);
+    if let Some(remediated) = &of.remediated {
+        let from = of.remediated_from.map_or_else(String::new, |from| format!(" since {from}"));
+        changes_table(text, &format!("Remediated{from}"), &remediated.first, remediated.count);
+    }
 }
 
 /// What is not seen of an aggregator.
@@ -77,6 +83,10 @@ fn unseen(of: &AggregatorFigures) -> Vec<String> {
     }
     if let Some(sources) = of.sources.as_ref().filter(|sources| sources.stale.count > 0) {
         lines.push(format!("{} of {}", plural(sources.stale.count as i64, "stale source"), sources.count));
+    }
+    let anew = of.total.iter().flat_map(|total| &total.history).filter(|point| point.starts_anew);
+    if let Some(point) = anew.last() {
+        lines.push(format!("the filters changed on {}: other packs are collected from then on", point.date));
     }
     if of.total.is_some() && of.regressed.is_none() {
         lines.push("no changes of the day, so it is not known which packs regressed".to_owned());

@@ -14,15 +14,16 @@ pub fn percent(rate: Option<f64>) -> String {
     }
 }
 
-/// A change of a rate in percentage points, with its sign.
+/// A change of a rate in percentage points, with its sign: never 0 of what changed.
 pub fn points(change: Option<f64>) -> String {
     let Some(change) = change else { return NONE.to_owned() };
-    let shown = format!("{:.1}", change.abs() * 100.0);
-    match change {
-        _ if shown == "0.0" => shown,
-        change if change < 0.0 => format!("\u{2212}{shown}"),
-        _ => format!("+{shown}"),
+    let size = change.abs();
+    // A rate of millions of packs changes by more than what computing it may be off by.
+    if size < 1e-10 {
+        return "0.0".to_owned();
     }
+    let shown = format!("{:.1}", (size * 100.0).max(0.1));
+    if change < 0.0 { format!("\u{2212}{shown}") } else { format!("+{shown}") }
 }
 
 /// A count with separators.
@@ -72,8 +73,8 @@ mod tests {
 
     #[test]
     fn changes_have_a_sign_and_nothing_has_none() {
-        let shown = [Some(0.0123), Some(-0.004), Some(0.0), Some(-0.00001), None].map(points);
-        assert_eq!(shown, ["+1.2", "\u{2212}0.4", "0.0", "0.0", "n/a"]);
+        let shown = [Some(0.0123), Some(-0.004), Some(0.0), Some(-0.00001), Some(1e-17), None].map(points);
+        assert_eq!(shown, ["+1.2", "\u{2212}0.4", "0.0", "\u{2212}0.1", "0.0", "n/a"]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ import sys
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as f
+from pyspark.errors import AnalysisException
 
 
 def answers(spark, lake, aggregator, until=None):
@@ -17,7 +18,12 @@ def answers(spark, lake, aggregator, until=None):
     def last_day(table):
         return read(table).agg(f.max("snapshot_date")).first()[0]
 
-    last = last_day("compliance_trends")
+    try:
+        last = last_day("compliance_trends")
+    except AnalysisException as error:  # of a lake of facts only
+        if error.getCondition() != "PATH_NOT_FOUND":
+            raise
+        last = None
     if last is None:
         raise SystemExit(f"{aggregator} has no trends from {since} to {until}: see compline status")
     on_last = f.col("snapshot_date") == last
@@ -25,7 +31,8 @@ def answers(spark, lake, aggregator, until=None):
     accounts = read("compliance_trends").filter(on_last & (f.col("dimension") == "account") & f.col("pack_compliance_rate").isNotNull())
     days = spark.sql(f"SELECT explode(sequence(date_sub(DATE '{last}', 29), DATE '{last}')) AS day")
     by_day = whole.select(f.col("snapshot_date").alias("day"), "pack_compliance_rate")
-    last_snapshot = f.lit(last_day("pack_compliance")).alias("last_snapshot")  # later than the trends, if those wait
+    # Later than the trends, if those wait; a snapshot without packs has no rows.
+    last_snapshot = f.lit(max(last_day("pack_compliance") or last, last)).alias("last_snapshot")
     return {
         "now": whole.filter(on_last).select("snapshot_date", last_snapshot, "packs_total", "pack_compliance_rate", "pack_compliance_rate_change_7d"),
         "by day": days.join(by_day, "day", "left").orderBy("day"),

@@ -14,7 +14,7 @@ use compline_fetcher::FilesAre;
 pub(super) async fn import(arguments: ImportArguments, clock: Clock) -> Result<Ending, Failure> {
     let progress = log_work();
     let mut settings = Settings::read(&arguments.file, arguments.lake.as_deref()).map_err(Failure::Usage)?;
-    settings.keep_only(std::slice::from_ref(&arguments.aggregator)).map_err(Failure::Usage)?;
+    settings.keep_only("--aggregator", std::slice::from_ref(&arguments.aggregator)).map_err(Failure::Usage)?;
     let (date, today) = (arguments.date, day_of(clock()));
     if date > today {
         return Err(Failure::Usage(anyhow!("--date {date}: it is {today} (UTC), so nothing can be of that day yet")));

@@ -2,7 +2,7 @@
 
 use crate::arguments::{ReportArguments, ReportFormat};
 use crate::failure::{Ending, Failure};
-use crate::log::log_to_stderr;
+use crate::log::{self, log_to_stderr};
 use crate::output::{document, done_result};
 use crate::replace::replace;
 use crate::report::{AccountNames, ReportRequest, figures};
@@ -35,9 +35,12 @@ pub(super) async fn report(arguments: &ReportArguments, clock: Clock) -> Result<
     let is_whole = !arguments.pipeline.is_partial();
     let opening = Opening::to_read(&settings, "report", clock, progress);
     let ended = session(opening, async |session: &Session<'_>| {
-        Box::pin(figures(session, &ReportRequest { date, days, names: &names, is_whole })).await
+        Box::pin(figures(session, &ReportRequest { date, days, names: &names, without_names: None, is_whole })).await
     });
     ended.await?.then(|figures| {
+        if let Some(why) = &figures.without_names {
+            log::warned(&format!("the report has no names of accounts: {why}"));
+        }
         let text = text(&figures, arguments.format).map_err(Failure::Run)?;
         let default = (arguments.format == ReportFormat::Html).then(|| PathBuf::from("report.html"));
         match arguments.output.clone().or(default).filter(|path| path.as_os_str() != "-") {

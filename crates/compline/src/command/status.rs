@@ -34,7 +34,7 @@ fn told(all: &[Status], max_age: Duration) -> String {
             one.rows.map_or_else(|| "-".to_owned(), |rows| HumanCount(rows).to_string()),
             one.held.len().to_string(),
             one.gaps.len().to_string(),
-            one.stale_sources.values().sum::<u64>().to_string(),
+            one.sources.map_or_else(|| "-".to_owned(), |_| one.stale_sources.values().sum::<u64>().to_string()),
             one.last_verification.map_or_else(|| "never".to_owned(), |last| last.verified_at.format("%F").to_string()),
         ]);
     }
@@ -71,7 +71,9 @@ fn told(all: &[Status], max_age: Duration) -> String {
         if let Some(from) = one.trends_from {
             let from =
                 if from == compline_model::SnapshotDate::FIRST { "every day".to_owned() } else { format!("{from} on") };
-            say(format!("the trends from {from} are out of date: the next run or `compline trends` completes them"));
+            say(format!(
+                "the trends from {from} are out of date: the next run or `compline trends` completes them, or says what they wait for"
+            ));
         }
         if let Some(Verification { verified_at, problems }) = one.last_verification.filter(|last| last.problems > 0) {
             let (found, on) = (counted(problems as usize, "problem"), verified_at.format("%F"));

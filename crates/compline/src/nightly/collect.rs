@@ -102,7 +102,7 @@ pub(super) async fn collect(
 ) -> anyhow::Result<Collected> {
     let client = shared.connector.connect(aggregator.address.clone()).await;
     // Here as well, so that what was read until a signal is counted.
-    let reading_all = shared.session.until_stopped(read_all(shared, aggregator, &client, bar, reading));
+    let reading_all = shared.session.until_stopped(Box::pin(read_all(shared, aggregator, &client, bar, reading)));
     let collected = timeout_at(shared.deadline, reading_all).await;
     reading.calls = client.counts();
     collected.unwrap_or_else(|_| {

@@ -71,7 +71,7 @@ pub(super) async fn report(
         is_committing: false,
     };
     let id = &aggregator.address.id;
-    let work = shared.session.guarded(id, run(shared, aggregator, journal, bar, &mut day));
+    let work = shared.session.guarded(id, Box::pin(run(shared, aggregator, journal, bar, &mut day)));
     if let Err(error) = shared.session.until_stopped(work).await {
         day.fail(&error);
     }

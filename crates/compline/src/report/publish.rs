@@ -16,13 +16,18 @@ const MAX_ATTEMPTS: u32 = 5;
 /// A lake that does not answer, or does not take them: it costs no day.
 pub(crate) async fn publish(session: &Session<'_>, date: SnapshotDate) -> anyhow::Result<()> {
     let Some(settings) = session.settings.report.as_ref().filter(|report| report.is_published) else { return Ok(()) };
-    let names =
-        AccountNames::of_source(settings.account_names.as_ref(), session.settings).await.unwrap_or_else(|error| {
-            tracing::warn!(error = format!("{error:#}"), "the report has no names of accounts");
-            AccountNames::default()
-        });
+    let named = AccountNames::of_source(settings.account_names.as_ref(), session.settings).await;
+    let (names, without_names) = match named {
+        Ok(names) => (names, None),
+        Err(error) => {
+            let error = format!("{error:#}");
+            tracing::warn!(error, "the report has no names of accounts");
+            (AccountNames::default(), Some(error))
+        }
+    };
+    let named = (&names, without_names.as_deref());
     for _ in 0..MAX_ATTEMPTS {
-        if attempt(session, date, settings.days, &names).await? {
+        if attempt(session, date, settings.days, named).await? {
             return Ok(());
         }
     }
@@ -30,14 +35,19 @@ pub(crate) async fn publish(session: &Session<'_>, date: SnapshotDate) -> anyhow
 }
 
 /// Makes the report of a day and the latest; gives whether both are there, since another run may have been quicker with one of them.
-async fn attempt(session: &Session<'_>, date: SnapshotDate, days: u32, names: &AccountNames) -> anyhow::Result<bool> {
+async fn attempt(
+    session: &Session<'_>,
+    date: SnapshotDate,
+    days: u32,
+    (names, without_names): (&AccountNames, Option<&str>),
+) -> anyhow::Result<bool> {
     let lake = &session.lake;
     // Before anything is listed or read: a run that ends meanwhile knows more, also of a later day.
     let of_day = (ReportFile::Of(date), lake.seen_report(ReportFile::Of(date)).await?);
     let latest = (ReportFile::Latest, lake.seen_report(ReportFile::Latest).await?);
     let last = last_day(session).await?.map_or(date, |last| last.max(date));
     let report = async |date| {
-        let request = ReportRequest { date, days, names, is_whole: true };
+        let request = ReportRequest { date, days, names, without_names, is_whole: true };
         anyhow::Ok(Bytes::from(figures(session, &request).await?.html()?))
     };
     let html = report(date).await?;

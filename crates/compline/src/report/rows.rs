@@ -23,6 +23,7 @@ pub(super) const TREND_COLUMNS: &[&str] = &[
     "packs_unknown",
     "pack_compliance_rate",
     "rule_compliance_rate",
+    "population_since",
     "previous_snapshot_date",
     "packs_added",
     "packs_removed",
@@ -39,8 +40,14 @@ pub(super) const TREND_COLUMNS: &[&str] = &[
     "open_non_compliant_max_days",
 ];
 
-pub(super) const HISTORY_COLUMNS: &[&str] =
-    &["dimension", "dimension_value", "packs_total", "pack_compliance_rate", "rule_compliance_rate"];
+pub(super) const HISTORY_COLUMNS: &[&str] = &[
+    "dimension",
+    "dimension_value",
+    "packs_total",
+    "pack_compliance_rate",
+    "rule_compliance_rate",
+    "population_since",
+];
 
 pub(super) const CHANGE_COLUMNS: &[&str] =
     &["account_id", "aws_region", "conformance_pack_name", "pack_group", "change", "days_in_previous_status"];
@@ -104,15 +111,24 @@ pub(super) struct Lines {
     accounts: Vec<Line>,
     /// The pack groups that have a history: those with the most packs.
     largest: HashSet<String>,
+    /// The first day of the filters of the day that was added last, where its trends say it.
+    since: Option<SnapshotDate>,
+}
+
+/// What trend rows say of the first day of their filters, the same in every row; nothing where they are of older versions.
+pub(super) fn population_since(trends: &RecordBatch) -> Option<SnapshotDate> {
+    (0..trends.num_rows()).find_map(|row| Rows(trends).date("population_since", row))
 }
 
 impl Lines {
     pub(super) fn new(trends: &RecordBatch, names: &AccountNames) -> Self {
         let rows = Rows(trends);
-        let mut lines = Self { lines: BTreeMap::new(), accounts: Vec::new(), largest: HashSet::new() };
+        let mut lines = Self { lines: BTreeMap::new(), accounts: Vec::new(), largest: HashSet::new(), since: None };
         for row in 0..trends.num_rows() {
             let line = line(&rows, row);
             match rows.text("dimension", row) {
+                // It is gone since the previous snapshot, which the whole says.
+                dimension if line.packs == 0 && dimension != "aggregator" => {}
                 "account" => {
                     lines.accounts.push(Line { name: names.of(&line.value), ..line });
                 }
@@ -133,6 +149,9 @@ impl Lines {
     /// Adds a day, which must be later than the one before, to the histories of the values that there are on the last.
     pub(super) fn add_day(&mut self, day: u32, date: SnapshotDate, trends: &RecordBatch) {
         let rows = Rows(trends);
+        let since = population_since(trends);
+        let starts_anew = self.since.zip(since).is_some_and(|(before, since)| before != since);
+        self.since = since.or(self.since);
         for row in 0..trends.num_rows() {
             let Some(dimension) = with_history(rows.text("dimension", row)) else { continue };
             let value = rows.text("dimension_value", row);
@@ -147,6 +166,7 @@ impl Lines {
                     pack_rate: rows.real("pack_compliance_rate", row),
                     rule_rate: rows.real("rule_compliance_rate", row),
                     packs: rows.count("packs_total", row).unwrap_or_default(),
+                    starts_anew,
                 });
             }
         }

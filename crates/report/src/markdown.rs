@@ -84,8 +84,8 @@ fn unseen(of: &AggregatorFigures) -> Vec<String> {
     if let Some(sources) = of.sources.as_ref().filter(|sources| sources.stale.count > 0) {
         lines.push(format!("{} of {}", plural(sources.stale.count as i64, "stale source"), sources.count));
     }
-    let anew = of.total.iter().flat_map(|total| &total.history).filter(|point| point.starts_anew);
-    if let Some(point) = anew.last() {
+    let mut anew = of.total.iter().flat_map(|total| &total.history).filter(|point| point.starts_anew);
+    if let Some(point) = anew.next_back() {
         lines.push(format!("the filters changed on {}: other packs are collected from then on", point.date));
     }
     if of.total.is_some() && of.regressed.is_none() {

@@ -2,7 +2,7 @@
 //! be removed.
 
 use crate::support::reading::{column, files, texts};
-use crate::support::{Ended, Scene, run};
+use crate::support::{Ended, Scene, finish, run, signal, start, wait_until};
 use compline_model::Table;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -15,10 +15,12 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use s3s::Body;
 use std::collections::BTreeMap;
 use std::io;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 const DAYS: [&str; 2] = ["2026-02-28", "2026-03-01"];
 
@@ -73,6 +75,9 @@ struct Calls {
     denies_deletes: bool,
     /// Whether the ledger cannot be put.
     denies_ledger: bool,
+    /// A put whose path has this is never answered, and if the second is set no call from then on.
+    hangs: Option<(&'static str, bool)>,
+    has_hung: AtomicBool,
     /// What becomes of lists.
     lists: Option<Change>,
     denied: AtomicUsize,
@@ -92,6 +97,13 @@ impl Calls {
         let said = |status: u16, body: String| {
             Ok(Response::builder().status(status).body(Body::from(body)).expect("an answer"))
         };
+        if let Some((path, for_good)) = self.hangs {
+            let is_it = request.method() == Method::PUT && request.uri().path().contains(path);
+            if is_it || (for_good && self.has_hung.load(Ordering::Relaxed)) {
+                self.has_hung.store(true, Ordering::Relaxed);
+                return std::future::pending().await;
+            }
+        }
         let is_head = request.method() == Method::HEAD;
         let is_list = request.uri().query().is_some_and(|query| query.contains("list-type=2"));
         if self.denies_deletes && request.method() == Method::DELETE && !request.uri().path().contains("/lease/") {
@@ -518,4 +530,114 @@ fn status_asks_no_more_of_s3_however_long_the_history_is() {
     };
     let (few, many) = (calls("few", &young), calls("many", &old));
     assert!(old.len() > young.len() + 1000 && few == many && few < 20, "{few} {many}");
+}
+
+/// Where a run is stopped that waits for S3: the put that hangs, whether everything does from then on, the outcome that it says, and how
+/// it says it.
+const STOPS: [(&str, bool, &str, &str); 6] = [
+    ("/lake/_compline/lease/", true, "", ""),
+    ("/lake/_compline/journal/", false, "failed", "stopped by SIGTERM while the lake was changed"),
+    ("/lake/pack_compliance/", false, "failed", "stopped by SIGTERM while the lake was changed"),
+    ("/lake/compliance_trends/", false, "succeeded", "stopped by SIGTERM before everything was done"),
+    ("/lake/compliance_trends/", true, "succeeded", "stopped by SIGTERM before everything was done"),
+    ("/lake/runs/", true, "succeeded", "stopped by SIGTERM before everything was done"),
+];
+
+#[test]
+fn a_run_that_is_stopped_while_s3_does_not_answer_says_what_it_committed_and_the_next_one_completes_it() {
+    let night = Night::new();
+    let (_, _, ended) = night.second("clean", None);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    for (number, (path, for_good, outcome, why)) in STOPS.into_iter().enumerate() {
+        let name = format!("stop-{number}");
+        night.scene.put_lake(&name, &night.before);
+        let calls = Calls { hangs: Some((path, for_good)), ..Calls::default() };
+        let (url, calls) = night.scene.runtime.block_on(serve(&night.scene.path(&name), calls));
+        let pipeline = night.pipeline(&name, &url);
+        let metrics = night.scene.path(&format!("{name}.prom"));
+        let text = std::fs::read_to_string(&pipeline).expect("read");
+        std::fs::write(&pipeline, format!("{text}\n[metrics]\ntextfile = {:?}\n", metrics.display().to_string()))
+            .expect("written");
+        let mut command = night.scene.command(&["run", &pipeline, "--date", DAYS[1], "--json", "--log", "json"]);
+        command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
+        let child = start(command);
+        wait_until("S3 does not answer", || calls.has_hung.load(Ordering::Relaxed));
+        let asked = Instant::now();
+        signal(child.id(), "-TERM");
+        let ended = finish(child);
+        let took = asked.elapsed();
+        assert_eq!(ended.code, Some(143), "{path}: {ended:?}");
+        // A lease that S3 takes no more holds it up, and what Kubernetes gives is 30 s.
+        assert!(took < Duration::from_secs(if for_good { 20 } else { 8 }), "{path}: {took:?}");
+        let said: serde_json::Value = serde_json::from_str(&ended.stdout).expect("a document");
+        assert_eq!(said["stopped_by"], "SIGTERM", "{path}: {said}");
+        let told = ended.stderr.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let outcomes: Vec<_> = told.filter(|line| line["message"] == "outcome").collect();
+        assert_eq!((outcomes.len(), &outcomes[0]["outcome"]), (1, &said), "{path}");
+        let aggregators = said["aggregators"].as_array().expect("aggregators");
+        if outcome.is_empty() {
+            assert!(aggregators.is_empty(), "{path}: {said}");
+        } else {
+            assert_eq!((aggregators.len(), &aggregators[0]["outcome"]), (1, &outcome.into()), "{path}: {said}");
+            assert!(aggregators[0]["error"].as_str().is_some_and(|error| error.contains(why)), "{path}: {said}");
+            assert_eq!(aggregators[0]["is_recorded"], false, "{path}: {said}");
+        }
+        if !outcome.is_empty() && !for_good {
+            let success = if outcome == "failed" { "0.0" } else { "1.0" };
+            let text = std::fs::read_to_string(&metrics).expect("metrics");
+            let line = text.lines().find(|line| line.starts_with("compline_last_run_success{")).expect("a sample");
+            assert!(line.ends_with(success), "{path}: {line}");
+        }
+        // A lease that could not be released ends by itself; here its object is removed in place of the wait.
+        let lease = night.scene.path(&format!("{name}/bucket/lake/_compline/lease"));
+        let _ = std::fs::remove_dir_all(lease);
+        let (url, _) = night.scene.runtime.block_on(serve(&night.scene.path(&name), Calls::default()));
+        let again = night.compline(&name, &url, &["run"], DAYS[1]);
+        assert_eq!(again.code, Some(0), "{path}: {again:?}");
+        let verified = night.compline(&name, &url, &["verify"], DAYS[1]);
+        assert_eq!(verified.code, Some(0), "{path}: {verified:?}");
+        assert_eq!(night.rows(&name), night.rows("clean"), "{path}");
+    }
+}
+
+#[test]
+fn another_signal_ends_a_run_that_waits_for_s3_at_once() {
+    let night = Night::new();
+    night.scene.put_lake("lake", &night.before);
+    let calls = Calls { hangs: Some(("/lake/compliance_trends/", true)), ..Calls::default() };
+    let (url, calls) = night.scene.runtime.block_on(serve(&night.scene.path("lake"), calls));
+    let pipeline = night.pipeline("lake", &url);
+    let mut command = night.scene.command(&["run", &pipeline, "--date", DAYS[1], "--json"]);
+    command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
+    let child = start(command);
+    wait_until("S3 does not answer", || calls.has_hung.load(Ordering::Relaxed));
+    signal(child.id(), "-INT");
+    std::thread::sleep(Duration::from_millis(1500));
+    let asked = Instant::now();
+    signal(child.id(), "-INT");
+    let ended = finish(child);
+    assert_eq!(ended.code, Some(130), "{ended:?}");
+    assert!(asked.elapsed() < Duration::from_millis(4500), "{:?}", asked.elapsed());
+    assert!(ended.stdout.contains("\"stopped_by\": \"SIGINT\""), "{ended:?}");
+}
+
+#[test]
+fn a_signal_ends_a_command_that_only_asks() {
+    let scene = Scene::new("");
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let pipeline = scene.pipeline("");
+    let text = std::fs::read_to_string(&pipeline).expect("read");
+    let silent = format!("http://{}", silent.local_addr().expect("an address"));
+    let (start_of, _) = text.split_once("[fetch]").expect("a fetch");
+    std::fs::write(&pipeline, format!("{start_of}[fetch]\nendpoint_url = {silent:?}\n")).expect("written");
+    let pipeline = pipeline.display().to_string();
+    for arguments in [vec!["check", &pipeline], vec!["plan", &pipeline, "--discover"]] {
+        let child = start(scene.command_with_keys(&arguments));
+        std::thread::sleep(Duration::from_millis(700));
+        let asked = Instant::now();
+        signal(child.id(), "-TERM");
+        let ended = finish(child);
+        assert_eq!(ended.code, Some(143), "{arguments:?}: {ended:?}");
+        assert!(asked.elapsed() < Duration::from_secs(3), "{arguments:?}");
+    }
 }

@@ -24,6 +24,7 @@ mod verify;
 use crate::arguments::{Command, OrganizationArguments};
 use crate::failure::{Ending, Failure};
 use crate::session::Clock;
+use crate::signals::or_stopped;
 use chrono::{DateTime, Utc};
 use compline_model::SnapshotDate;
 use compline_simulator::{Organization, OrganizationSpec};
@@ -33,13 +34,13 @@ pub(crate) async fn perform(command: Command, clock: Clock) -> Result<Ending, Fa
         Command::Athena(arguments) => athena::athena(&arguments, clock).await,
         Command::Catalog(arguments) => catalog::catalog(&arguments, clock).await,
         Command::Schema(arguments) => schema::schema(&arguments),
-        Command::Check(arguments) => check::check(&arguments, clock).await,
+        Command::Check(arguments) => or_stopped(check::check(&arguments, clock)).await,
         Command::Completions(arguments) => completions::completions(&arguments),
         Command::Man(arguments) => man::man(&arguments),
         Command::Init(arguments) => init::init(&arguments, clock).await,
         Command::Demo(arguments) => demo::demo(arguments, clock).await,
         Command::Import(arguments) => import::import(arguments, clock).await,
-        Command::Plan(arguments) => plan::plan(&arguments, clock).await,
+        Command::Plan(arguments) => or_stopped(plan::plan(&arguments, clock)).await,
         Command::Report(arguments) => report::report(&arguments, clock).await,
         Command::Run(arguments) => run::run(arguments, clock).await,
         Command::Trends(arguments) => trends::trends(&arguments, clock).await,

@@ -51,6 +51,7 @@ pub(crate) enum LogFormat {
 
 /// The longest that the end of a program waits for the receiver of its spans.
 const FINISH: Duration = Duration::from_secs(10);
+const FINISH_STOPPED: Duration = Duration::from_secs(2);
 
 /// A layer that filters, over the registry.
 type LinesLayer = Box<dyn Layer<Registry> + Send + Sync>;
@@ -137,11 +138,12 @@ pub(crate) fn receiver() -> Option<Otlp> {
     RECEIVER.get().cloned()
 }
 
-/// Sends what there still is to be sent: the end of a program.
-pub(crate) async fn finish() {
+/// Sends what there still is to be sent: the end of a program. One that is stopped does not wait long for it.
+pub(crate) async fn finish(is_stopped: bool) {
     let Some(otlp) = receiver() else { return };
-    let sent = tokio::time::timeout(FINISH, otlp.finish()).await;
-    if let Err(error) = sent.unwrap_or_else(|_| Err(format!("it took more than {} s", FINISH.as_secs()))) {
+    let limit = if is_stopped { FINISH_STOPPED } else { FINISH };
+    let sent = tokio::time::timeout(limit, otlp.finish()).await;
+    if let Err(error) = sent.unwrap_or_else(|_| Err(format!("it took more than {} s", limit.as_secs()))) {
         tracing::warn!(error, "not every span was sent by OTLP");
     }
 }

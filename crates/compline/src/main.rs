@@ -40,7 +40,7 @@ mod verify;
 use arguments::Arguments;
 use clap::Parser;
 use clap::error::{ContextKind, ContextValue};
-use failure::Failure;
+use failure::{Ending, Failure};
 use output::harmless;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -66,7 +66,7 @@ fn main() -> ExitCode {
         let runtime = threads::runtime()?;
         let ended = runtime.block_on(async {
             let ended = Box::pin(command::perform(arguments.command, clock)).await;
-            log::finish().await;
+            log::finish(matches!(ended, Ok(Ending::Stopped(_)))).await;
             ended
         });
         // A thread that still computes for a stopped run must not hold up its end.
@@ -89,7 +89,10 @@ fn arguments() -> Result<Arguments, Failure> {
     }
     let parsed = Arguments::try_parse().map_err(|mut error| {
         // No argument of ours begins with a hyphen: "use '-- -1'" leads nowhere.
-        error.insert(ContextKind::Suggested, ContextValue::None);
+        if let Some(ContextValue::StyledStrs(tips)) = error.get(ContextKind::Suggested) {
+            let tips = tips.iter().filter(|tip| !tip.to_string().contains("-- ")).cloned().collect();
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+        }
         error
     });
     let arguments = match parsed {

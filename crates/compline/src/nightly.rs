@@ -98,11 +98,12 @@ pub(crate) async fn nightly(session: &Session<'_>, request: &RunRequest) -> anyh
         snapshot_date: request.date.to_string(),
         lake: lake_name(&settings.lake),
         aggregators,
-        stopped_by: session.stopped_by(),
+        stopped_by: None,
         not_noted: None,
     };
     if report.aggregators.iter().any(|aggregator| aggregator.is_recorded) {
-        report.not_noted = store(&report, session, request.date).await.err().map(|error| format!("{error:#}"));
+        let stored = session.until_stopped(store(&report, session, request.date)).await;
+        report.not_noted = stored.err().map(|error| format!("{error:#}"));
     }
     Ok(report)
 }

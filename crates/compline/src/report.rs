@@ -8,7 +8,7 @@ use crate::journal::{Journal, is_damage};
 use crate::ledger::Ledger;
 use crate::session::Session;
 use crate::settings::lake_name;
-use crate::status::{gaps, missing, missing_trends};
+use crate::status::{gaps, is_there, missing, missing_trends};
 use arrow::array::RecordBatch;
 use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
 use compline_report::{AggregatorFigures, FIGURES_VERSION, Figures, Listed};
@@ -143,13 +143,14 @@ impl Reader<'_> {
         Ok(())
     }
 
-    async fn ledger(&mut self, date: SnapshotDate) -> anyhow::Result<Ledger> {
+    /// The ledger of a day; nothing where it is damaged, which is noted.
+    async fn ledger(&mut self, date: SnapshotDate) -> anyhow::Result<Option<Ledger>> {
         match Ledger::read(&self.session.lake, self.id, date).await {
             Err(error) if is_damage(&error) => {
                 self.unread.push(format!("{error:#}"));
-                Ok(Ledger::default())
+                Ok(None)
             }
-            ledger => ledger,
+            ledger => ledger.map(Some),
         }
     }
 }
@@ -167,7 +168,7 @@ async fn of_aggregator(
     let days = listed.snapshots.get(id).unwrap_or(&none);
     let mut held = Vec::new();
     for date in listed.held.get(id).unwrap_or(&none).range(..=date) {
-        if reader.ledger(*date).await?.held().is_some() {
+        if reader.ledger(*date).await?.is_some_and(|ledger| ledger.held().is_some()) {
             held.push(*date);
         }
     }
@@ -201,21 +202,25 @@ async fn of_aggregator(
     };
     if let Some(last) = last {
         let ledger = reader.ledger(last).await?;
-        figures.is_facts_only = ledger.has_no(dataset.trends);
-        if !listed.facts.get(id).is_some_and(|days| days.contains(&last)) && !ledger.is_dropped() {
+        figures.is_facts_only = ledger.as_ref().is_some_and(|ledger| ledger.has_no(dataset.trends));
+        let is_dropped = ledger.as_ref().is_some_and(Ledger::is_dropped);
+        let has_facts = listed.facts.get(id).is_some_and(|days| days.contains(&last));
+        if !has_facts && !is_dropped && !is_there(&session.lake, dataset.facts, id, last).await? {
             reader.unread.push(missing(last));
         }
-        if !trends.contains(&last) && !figures.is_facts_only && figures.trends_out_of_date_from.is_none() {
-            reader.unread.push(missing_trends(last));
-        }
-        for date in lost(&reader, listed, id, from).await? {
+        for date in lost(&reader, listed, id, (from, last)).await? {
             reader.unread.push(missing(date));
         }
-        of_trends(&mut figures, &mut reader, request, trends, last).await?;
+        let is_there = of_trends(&mut figures, &mut reader, request, trends, last).await?;
+        let is_explained = figures.is_facts_only || ledger.is_none() || figures.trends_out_of_date_from.is_some();
+        if !is_there && !is_explained {
+            reader.unread.push(missing_trends(last));
+        }
         of_changes(&mut figures, &mut reader, request, trends, last).await?;
         if let Some(states) = reader.rows(dataset.status, last, rows::STATE_COLUMNS).await? {
             let order: Vec<&str> = figures.accounts.iter().map(|line| line.value.as_str()).collect();
-            figures.heat_map = Some(rows::heat_map(&states, &order, request.names));
+            // In the order of their rates, which the trends have.
+            figures.heat_map = figures.total.is_some().then(|| rows::heat_map(&states, &order, request.names));
             figures.open_regressions = Some(rows::open_regressions(&states, request.names));
         }
         let sources = reader.rows(dataset.sources, last, rows::SOURCE_COLUMNS).await?;
@@ -227,37 +232,41 @@ async fn of_aggregator(
     Ok(figures)
 }
 
-/// Days of the period, before the last, whose snapshots are gone though nobody dropped them.
+/// Days from one to the day before the last whose snapshots are gone though nobody dropped them.
 async fn lost(
     reader: &Reader<'_>,
     listed: &Days,
     id: &AggregatorId,
-    from: SnapshotDate,
+    (from, last): (SnapshotDate, SnapshotDate),
 ) -> anyhow::Result<Vec<SnapshotDate>> {
     let (Some(facts), Some(trends)) = (listed.facts.get(id), listed.trends.get(id)) else { return Ok(Vec::new()) };
-    let (Some(first), Some(last)) = (facts.first(), facts.last()) else { return Ok(Vec::new()) };
+    let Some(first) = facts.first() else { return Ok(Vec::new()) };
     // Those before the first that is there were dropped as a whole, or `verify` tells of them.
-    let without = trends.range(from.max(*first).min(*last)..*last).filter(|date| !facts.contains(date));
+    let without = trends.range(from.max(*first).min(last)..last).filter(|date| !facts.contains(date));
     let mut lost = Vec::new();
     for date in without.copied() {
         // A damaged ledger says nothing of it.
         let ledger = Ledger::sound(&reader.session.lake, id, date).await?;
-        lost.extend(ledger.filter(|ledger| !ledger.is_dropped()).map(|_| date));
+        let is_lost = |ledger: &Ledger| ledger.last_commit().is_some() && !ledger.is_dropped();
+        lost.extend(ledger.filter(is_lost).map(|_| date));
     }
     Ok(lost)
 }
 
-/// How the dimensions stand, and how they did in the period.
+/// How the dimensions stand, and how they did in the period; gives whether the day's trends are there, damaged or not.
 async fn of_trends(
     figures: &mut AggregatorFigures,
     reader: &mut Reader<'_>,
     request: &ReportRequest<'_>,
     days: &BTreeSet<SnapshotDate>,
     last: SnapshotDate,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
     let from = request.from();
     let table = Dataset::PACKS.trends;
-    let Some(trends) = reader.rows(table, last, rows::TREND_COLUMNS).await? else { return Ok(()) };
+    let unread = reader.unread.len();
+    let Some(trends) = reader.rows(table, last, rows::TREND_COLUMNS).await? else {
+        return Ok(reader.unread.len() > unread);
+    };
     figures.population_since = rows::population_since(&trends);
     let mut lines = rows::Lines::new(&trends, request.names);
     let dates: Vec<SnapshotDate> = days.range(from.min(last)..=last).copied().filter(|date| *date >= from).collect();
@@ -266,7 +275,7 @@ async fn of_trends(
     };
     reader.each_day(table, &dates, rows::HISTORY_COLUMNS, add).await?;
     lines.into(figures);
-    Ok(())
+    Ok(true)
 }
 
 /// What regressed with the last snapshot, and what was remediated in the days before.
@@ -281,7 +290,7 @@ async fn of_changes(
         return Ok(());
     }
     let from = last.minus_days(REMEDIATED_DAYS - 1);
-    let from = figures.population_since.map_or(from, |since| since.max(from));
+    let from = figures.population_since.map_or(from, |since| since.max(from).min(last));
     let mut dates = days.clone();
     // Where its trends are gone its changes may be there.
     dates.insert(last);
@@ -298,9 +307,10 @@ async fn of_changes(
     };
     let table = Dataset::PACKS.changes;
     reader.each_day(table, &dates, rows::CHANGE_COLUMNS, add).await?;
-    // Without its trends nobody knows which days have the same packs.
-    if figures.total.is_some() {
-        (figures.remediated, figures.remediated_from) = (Some(remediated), Some(from));
+    // Without its trends nobody knows which days have the same packs, and whether the day was compared with one.
+    match figures.total {
+        Some(_) => (figures.remediated, figures.remediated_from) = (Some(remediated), Some(from)),
+        None => figures.regressed = figures.regressed.take().filter(|regressed| regressed.count > 0),
     }
     let lost = missing.into_iter().filter(|date| days.contains(date)).map(|date| {
         let name = table.name();

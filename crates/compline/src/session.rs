@@ -14,7 +14,7 @@ use anyhow::bail;
 use chrono::{DateTime, TimeDelta, Utc};
 use compline_aws::{Environment, EnvironmentError, Identity};
 use compline_model::{AggregatorId, RunId, SnapshotDate};
-use compline_sink::{Holder, Lake};
+use compline_sink::{Holder, Lake, LakeLocation};
 use futures::FutureExt;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -26,8 +26,8 @@ use tracing::Instrument;
 /// Tells the time.
 pub(crate) type Clock = fn() -> DateTime<Utc>;
 
-/// How long a stopped command may say how far it came. With what follows it is less than the 30 s that Kubernetes, ECS and systemd give.
-const TELL: Duration = Duration::from_secs(10);
+/// How long stopped work may end by itself. With what follows, it is less than the 30 s that Kubernetes, ECS and systemd give.
+const END: Duration = Duration::from_secs(10);
 
 /// How long a stopped command may clean up.
 const SETTLE: Duration = Duration::from_secs(3);
@@ -46,15 +46,22 @@ pub(crate) struct Opening<'a> {
     pub(crate) progress: Progress,
     /// What is said when a signal stops it.
     pub(crate) when_stopped: &'static str,
-    /// Whether its work ends by itself at a signal, by [`Session::until_stopped`], and says how far it came. Other work is dropped.
-    pub(crate) tells_when_stopped: bool,
+    /// Whether its work ends by itself at a signal, by [`Session::until_stopped`], since there is something to say of how far it came. Other
+    /// work is dropped.
+    pub(crate) ends_itself: bool,
 }
 
 impl<'a> Opening<'a> {
-    /// That of a command which only reads the lake.
+    /// That of a command which only reads the lake. Warns where a folder is not there, which reads as a lake without days.
     pub(crate) fn to_read(settings: &'a Settings, command: &'static str, clock: Clock, progress: Progress) -> Self {
+        if let LakeLocation::Folder(folder) = &settings.lake
+            && !folder.exists()
+        {
+            let folder = folder.display();
+            log::warned(&format!("there is no folder {folder}: is the lake's address right, and is it mounted?"));
+        }
         let (access, when_stopped) = (Access::Read, "nothing was changed");
-        Self { settings, command, access, clock, progress, when_stopped, tells_when_stopped: false }
+        Self { settings, command, access, clock, progress, when_stopped, ends_itself: false }
     }
 }
 
@@ -72,10 +79,10 @@ pub(crate) enum Access {
 /// How a session ended.
 #[derive(Debug)]
 pub(crate) enum Ended<T> {
-    /// Its work is done, or has said how far it came.
+    /// Its work is done.
     Done(T),
     /// A signal ended it.
-    Stopped(Signal),
+    Stopped(Signal, RunId),
 }
 
 impl<T> Ended<T> {
@@ -83,7 +90,7 @@ impl<T> Ended<T> {
     pub(crate) fn then(self, told: impl FnOnce(T) -> Result<Ending, Failure>) -> Result<Ending, Failure> {
         match self {
             Self::Done(value) => told(value),
-            Self::Stopped(signal) => Ok(Ending::Stopped(signal)),
+            Self::Stopped(signal, _) => Ok(Ending::Stopped(signal)),
         }
     }
 }
@@ -108,7 +115,7 @@ type Stop = watch::Receiver<Option<Signal>>;
 /// Opens the lake of the settings: for a session, and for `check`, which only probes it.
 ///
 /// # Errors
-/// A folder that cannot be made.
+/// A folder in whose way there is a file; an S3 without a region or credentials.
 pub(crate) async fn open_lake(settings: &Settings) -> anyhow::Result<Lake> {
     Ok(Lake::open(&settings.lake, settings.compression).await?)
 }
@@ -137,7 +144,7 @@ pub(crate) async fn session<T>(
         Environment::load(Identity::DefaultChain).await?;
     }
     let lake = open_lake(opening.settings).await.map_err(Failure::run)?;
-    let (command, when_stopped, tells) = (opening.command, opening.when_stopped, opening.tells_when_stopped);
+    let (command, when_stopped, ends_itself) = (opening.command, opening.when_stopped, opening.ends_itself);
     let asked_at = (opening.clock)();
     let run_id = RunId::new(asked_at);
     let (stopper, stop) = watch::channel(None);
@@ -148,28 +155,35 @@ pub(crate) async fn session<T>(
         signal = signals::received() => {
             tracing::warn!(%run_id, "stopped: {when_stopped}");
             stopper.send_replace(Some(signal));
-            let told = tokio::select! {
-                told = tokio::time::timeout(TELL, &mut work), if tells => told.ok().and_then(Result::ok),
-                // Whoever asks twice does not want to wait.
-                _ = signals::received(), if tells => None,
-                else => None,
-            };
-            if told.is_none() {
-                let run_id = run_id.to_string();
-                log::outcome(command, Ending::Stopped(signal), &StoppedSession { run_id, outcome: "stopped" });
+            tokio::select! {
+                ended = tokio::time::timeout(END, &mut work), if ends_itself => match ended {
+                    Ok(Err(error)) if !error.is::<Stopped>() && !error.is::<Panicked>() => tracing::error!("{error:#}"),
+                    _ => {}
+                },
+                // Whoever asks again does not want to wait.
+                () = signals::received_again(), if ends_itself => {}
+                else => {
+                    let outcome = StoppedSession { run_id: run_id.to_string(), outcome: "stopped" };
+                    log::outcome(command, Ending::Stopped(signal), &outcome);
+                }
             }
-            Ok(told.map_or(Ended::Stopped(signal), Ended::Done))
+            Ok(Ended::Stopped(signal, run_id))
         }
     };
     drop(work);
     match ended {
-        Ok(Ended::Stopped(_)) => drop(tokio::time::timeout(SETTLE, lake.settle()).await),
+        Ok(Ended::Stopped(..)) => settle_soon(&lake).await,
         _ => lake.settle().await,
     }
     ended
 }
 
-/// What a command that was stopped before there was more to say, says of itself to machines.
+/// Waits for what is being cleaned up, for as long as a stopped command may.
+async fn settle_soon(lake: &Lake) {
+    let _ = tokio::time::timeout(SETTLE, lake.settle()).await;
+}
+
+/// What a command that was dropped says of itself to machines.
 #[derive(Serialize)]
 struct StoppedSession {
     run_id: String,
@@ -201,6 +215,10 @@ async fn within<T>(
     // A panic ends the work as an error does: the leases are released, and what is in the journal is the next session's.
     let span = tracing::info_span!(target: SPANS, "run", run_id = %session.run_id, command);
     let done = AssertUnwindSafe(Box::pin(work(&session)).instrument(span)).catch_unwind().await;
+    if session.stopped_by().is_some() {
+        // What was dropped may still be written: before another run may write.
+        settle_soon(&session.lake).await;
+    }
     session.leases.release().await;
     done.unwrap_or_else(|_| bail!(Panicked))
 }

@@ -171,7 +171,7 @@ async fn of_aggregator(
                 let is_dropped = ledger.as_ref().is_some_and(Ledger::is_dropped);
                 let has_trends = days.trends.get(id).is_some_and(|days| days.contains(&date));
                 let has_none = ledger.as_ref().is_some_and(|ledger| ledger.has_no(dataset.trends));
-                let waits = status.trends_from.is_some();
+                let waits = status.trends_from.is_some_and(|from| from <= date);
                 if !is_dropped && !facts.contains(&date) && !is_there(lake, dataset.facts, id, date).await? {
                     status.unread.push(missing(date));
                 } else if !is_dropped
@@ -256,7 +256,10 @@ impl Status {
 }
 
 /// Whether a table has a day, which it may have since it was listed.
-async fn is_there(lake: &Lake, table: Table, id: &AggregatorId, date: SnapshotDate) -> anyhow::Result<bool> {
+///
+/// # Errors
+/// A store that does not answer.
+pub(crate) async fn is_there(lake: &Lake, table: Table, id: &AggregatorId, date: SnapshotDate) -> anyhow::Result<bool> {
     let of_month = lake.partitions_from(table, date, date).await?;
     Ok(of_month.get(id).is_some_and(|days| days.contains(&date)))
 }

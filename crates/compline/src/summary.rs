@@ -10,6 +10,9 @@ use std::fmt::Write;
 /// The summary of a run.
 pub(crate) fn summary(report: &Report) -> String {
     let mut text = format!("snapshot {} in {}\n\n", report.snapshot_date, report.lake);
+    if let Some(signal) = report.stopped_by {
+        let _ = writeln!(text, "stopped by {signal}\n");
+    }
     let mut table =
         plain_table(&["aggregator", "outcome", "rows", "compliant", "7 days", "changes", "calls", "seconds"]);
     for aggregator in &report.aggregators {
@@ -65,6 +68,7 @@ fn row(report: &AggregatorReport) -> Vec<String> {
         Outcome::Rejected => "rejected",
         Outcome::Dropped => "dropped",
         Outcome::Held => "HELD",
+        Outcome::Failed if report.is_stopped => "STOPPED",
         Outcome::Failed => "FAILED",
     };
     vec![

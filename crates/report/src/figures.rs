@@ -75,9 +75,10 @@ pub struct AggregatorFigures {
     pub pack_groups: Vec<Line>,
     /// Of each account that has packs, the worst first: by pack rate, then by non-compliant packs. They have no history.
     pub accounts: Vec<Line>,
-    /// Rates of accounts by pack group; None where the states of the day are not there.
+    /// Rates of accounts by pack group; None where the states or the trends of the day are not there.
     pub heat_map: Option<HeatMap>,
-    /// Packs that regressed since the previous snapshot; None where the changes of the day are not there.
+    /// Packs that regressed since the previous snapshot; None where the changes of the day are not there, and where there are none and no
+    /// trends to say whether there was such a snapshot.
     pub regressed: Option<Listed<Change>>,
     /// Packs that are NON_COMPLIANT and were COMPLIANT in the status before, the longest first; None where the states of the day are not
     /// there.
@@ -177,8 +178,9 @@ pub struct Point {
     pub rule_rate: Option<f64>,
     /// All packs.
     pub packs: i32,
-    /// Whether the filters changed since the day before, so that these are other packs.
-    pub starts_anew: bool,
+    /// The day on which the filters changed, if they did since the point before: these are other packs.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub filters_changed_on: Option<SnapshotDate>,
 }
 
 /// Pack rates of accounts by pack group.

@@ -84,9 +84,9 @@ fn unseen(of: &AggregatorFigures) -> Vec<String> {
     if let Some(sources) = of.sources.as_ref().filter(|sources| sources.stale.count > 0) {
         lines.push(format!("{} of {}", plural(sources.stale.count as i64, "stale source"), sources.count));
     }
-    let mut anew = of.total.iter().flat_map(|total| &total.history).filter(|point| point.starts_anew);
-    if let Some(point) = anew.next_back() {
-        lines.push(format!("the filters changed on {}: other packs are collected from then on", point.date));
+    let mut changed = of.total.iter().flat_map(|total| &total.history).filter_map(|point| point.filters_changed_on);
+    if let Some(date) = changed.next_back() {
+        lines.push(format!("the filters changed on {date}: other packs are collected from then on"));
     }
     if of.total.is_some() && of.regressed.is_none() {
         lines.push("no changes of the day, so it is not known which packs regressed".to_owned());

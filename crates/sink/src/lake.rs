@@ -106,10 +106,10 @@ impl Partition {
 }
 
 impl Lake {
-    /// Opens a lake. A folder is made when it is not there; on S3 nothing is called yet.
+    /// Opens a lake. A folder is made by what is written into it; on S3 nothing is called yet.
     ///
     /// # Errors
-    /// A folder that cannot be made.
+    /// A file is in the way of the folder; S3 cannot be asked from this environment.
     pub async fn open(location: &LakeLocation, compression: Compression) -> Result<Self, SinkError> {
         Ok(Self { store: store::open(location).await?, compression })
     }

@@ -33,7 +33,7 @@ pub(super) async fn athena(arguments: &AthenaArguments, clock: Clock) -> Result<
         true => LakeDays::default(),
         false => match listed(&settings, clock).await? {
             Ended::Done(days) => days,
-            Ended::Stopped(signal) => return Ok(Ending::Stopped(signal)),
+            Ended::Stopped(signal, _) => return Ok(Ending::Stopped(signal)),
         },
     };
     let text = sql(&settings, database, &projected(&settings, arguments), arguments.offline, &days);

@@ -47,15 +47,8 @@ pub(super) async fn catalog(arguments: &CatalogArguments, clock: Clock) -> Resul
     };
     let when_stopped = "what is changed is changed, and a second run does the rest";
     let access = Access::Read;
-    let opening = Opening {
-        settings: &settings,
-        command: "catalog",
-        access,
-        clock,
-        progress,
-        when_stopped,
-        tells_when_stopped: false,
-    };
+    let opening =
+        Opening { settings: &settings, command: "catalog", access, clock, progress, when_stopped, ends_itself: false };
     let ended = session(opening, async |session: &Session<'_>| {
         let there = cataloguing.listed(&session.lake).await?;
         let changes = cataloguing.differences(&session.lake, &there).await?;

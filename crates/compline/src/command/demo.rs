@@ -55,7 +55,7 @@ pub(super) async fn demo(arguments: DemoArguments, clock: Clock) -> Result<Endin
     match session(opening(&settings, Access::Read, clock), async |session| others(session).await).await? {
         Ended::Done(None) => {}
         Ended::Done(Some(what)) => return Err(Failure::Usage(anyhow!(what))),
-        Ended::Stopped(signal) => return Ok(Ending::Stopped(signal)),
+        Ended::Stopped(signal, _) => return Ok(Ending::Stopped(signal)),
     }
     let dates: Vec<SnapshotDate> = (0..arguments.days).rev().map(|ago| today.minus_days(ago)).collect();
     let bar = progress.steps(dates.len() as u64, "days");
@@ -67,7 +67,7 @@ pub(super) async fn demo(arguments: DemoArguments, clock: Clock) -> Result<Endin
         let opening = opening(&settings, Access::Write { wait: Duration::ZERO }, clock);
         let report = match session(opening, async |session| nightly(session, &request).await).await? {
             Ended::Done(report) => report,
-            Ended::Stopped(signal) => return Ok(Ending::Stopped(signal)),
+            Ended::Stopped(signal, _) => return Ok(Ending::Stopped(signal)),
         };
         stop_on_failure(&report)?;
         runs.push(report);
@@ -117,7 +117,7 @@ async fn others(session: &Session<'_>) -> anyhow::Result<Option<String>> {
 
 fn opening(settings: &Settings, access: Access, clock: Clock) -> Opening<'_> {
     let (progress, when_stopped) = (Progress::hidden(), "run it again");
-    Opening { settings, command: "demo", access, clock, progress, when_stopped, tells_when_stopped: false }
+    Opening { settings, command: "demo", access, clock, progress, when_stopped, ends_itself: false }
 }
 
 fn stop_on_failure(report: &Report) -> Result<(), Failure> {

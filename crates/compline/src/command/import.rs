@@ -24,7 +24,7 @@ pub(super) async fn import(arguments: ImportArguments, clock: Clock) -> Result<E
     let source = Source::Files { files, files_are, replace };
     let request = RunRequest { date, source, accept, ignore_checkpoints: false, notifying: None };
     let access = Access::Write { wait: wait.or_none() };
-    perform(&settings, "import", access, (clock, progress), json, async |session| {
+    perform(&settings, ("import", date), access, (clock, progress), json, async |session| {
         session.check_begun(request.date)?;
         nightly(session, &request).await
     })

@@ -8,14 +8,16 @@ use crate::nightly::{Notifying, Report, RunRequest, Source, nightly};
 use crate::output::done;
 use crate::progress::Progress;
 use crate::report;
-use crate::session::{Access, Clock, Opening, Session, session};
+use crate::session::{Access, Clock, Ended, Opening, Session, session};
 use crate::settings::{Settings, lake_name};
 use crate::{metrics, summary};
 use anyhow::{anyhow, bail};
-use compline_model::SnapshotDate;
+use compline_model::{RunId, SnapshotDate};
 use compline_notifier::Notifier;
 use futures::FutureExt;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 pub(super) async fn run(arguments: RunArguments, clock: Clock) -> Result<Ending, Failure> {
@@ -27,14 +29,19 @@ pub(super) async fn run(arguments: RunArguments, clock: Clock) -> Result<Ending,
         settings.keep_dealt(deal);
         if settings.aggregators.is_empty() {
             let nothing = || format!("no aggregator of the file falls to run {deal}: nothing to do\n");
-            done(("run", Ending::Done), arguments.json, &Report::of_none(&settings, date, clock()), nothing);
+            done(
+                ("run", Ending::Done),
+                arguments.json,
+                &Report::of_none(&settings, ("run", RunId::new(clock())), date, clock()),
+                nothing,
+            );
             return Ok(Ending::Done);
         }
     }
     let notifying = if arguments.reject { None } else { notifying(&settings).await };
     let (wait, json) = (arguments.wait.or_none(), arguments.json);
     let RunArguments { accept, ignore_checkpoints, .. } = arguments;
-    perform(&settings, "run", Access::Write { wait }, (clock, progress), json, async |session| {
+    perform(&settings, ("run", date), Access::Write { wait }, (clock, progress), json, async |session| {
         // Once more, since midnight may have passed while another run was waited for.
         let (date, source) = snapshot_date(&arguments, session.today(), &settings)?;
         if source == Source::AwsConfig && !settings.answers_any_date() {
@@ -56,34 +63,59 @@ async fn notifying(settings: &Settings) -> Option<Notifying> {
     Some(Notifying { notifier, kinds: notify.kinds.clone() })
 }
 
-/// Does a run in a session and says what it did.
+/// Does a run of a day in a session and says what it did.
 pub(super) async fn perform(
     settings: &Settings,
-    command: &'static str,
+    (command, date): (&'static str, SnapshotDate),
     access: Access,
     (clock, progress): (Clock, Progress),
     json: bool,
     work: impl AsyncFnOnce(&Session<'_>) -> anyhow::Result<Report>,
 ) -> Result<Ending, Failure> {
     log_endpoints(settings);
-    let when_stopped = match command {
-        "import" => "no partition is half written; import again what is not committed",
-        _ => "no partition is half written; run again to resume the day from its checkpoints",
+    let when_stopped = "no partition is half written; run again";
+    let opening = Opening { settings, command, access, clock, progress, when_stopped, ends_itself: true };
+    let (known, said) = (Mutex::new(None), AtomicBool::new(false));
+    let say = |report: &Report| {
+        if !said.swap(true, Relaxed) {
+            done((command, report.ending()), json, report, || summary::summary(report));
+        }
     };
-    let opening = Opening { settings, command, access, clock, progress, when_stopped, tells_when_stopped: true };
     let ended = session(opening, async |session| {
         let report = Box::pin(work(session)).await?;
-        // First what others watch: a report takes longer.
-        Box::pin(metrics::publish(session, Some(&report), json)).await;
-        write_report(session, &report).await;
+        *known.lock().unwrap_or_else(PoisonError::into_inner) = Some(report.clone());
+        publish(session, &report, json, &say).await;
         Ok(report)
     });
-    let ended = ended.await?;
-    ended.then(|report| {
-        done((command, report.ending()), json, &report, || summary::summary(&report));
-        Ok(report.ending())
-    })
+    match ended.await? {
+        Ended::Done(report) => {
+            say(&report);
+            Ok(report.ending())
+        }
+        Ended::Stopped(signal, run_id) => {
+            let known = known.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let report = known.unwrap_or_else(|| Report::of_none(settings, (command, run_id), date, clock()));
+            say(&Report { stopped_by: Some(signal), ..report });
+            Ok(Ending::Stopped(signal))
+        }
+    }
 }
+
+/// Leaves what others read of a run. One that is stopped says first what it did: whoever stopped it waits no longer than it wants to.
+async fn publish(session: &Session<'_>, report: &Report, json: bool, say: impl Fn(&Report)) {
+    // First what others watch: a report takes longer.
+    let mut metrics = Box::pin(metrics::publish(session, Some(report), json));
+    if session.until_stopped((&mut metrics).map(anyhow::Ok)).await.is_ok() {
+        return write_report(session, report).await;
+    }
+    say(&Report { stopped_by: session.stopped_by(), ..report.clone() });
+    if tokio::time::timeout(METRICS_LIMIT, metrics).await.is_err() {
+        tracing::warn!("metrics were not published within {} s", METRICS_LIMIT.as_secs());
+    }
+}
+
+/// How long a run that is stopped may take for its metrics.
+const METRICS_LIMIT: Duration = Duration::from_secs(5);
 
 /// The report of the run's day, where it is wanted. That there is none costs no day: it is warned of.
 async fn write_report(session: &Session<'_>, done: &Report) {

@@ -52,15 +52,8 @@ pub(super) async fn trends(arguments: &TrendsArguments, clock: Clock) -> Result<
     let span = arguments.span.checked()?;
     let access = Access::Write { wait: arguments.wait.or_none() };
     let when_stopped = "the next run completes the days that are left";
-    let opening = Opening {
-        settings: &settings,
-        command: "trends",
-        access,
-        clock,
-        progress,
-        when_stopped,
-        tells_when_stopped: false,
-    };
+    let opening =
+        Opening { settings: &settings, command: "trends", access, clock, progress, when_stopped, ends_itself: false };
     let ended = session(opening, async |session: &Session<'_>| {
         let mut aggregators = Vec::new();
         for aggregator in &session.settings.aggregators {

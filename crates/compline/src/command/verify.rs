@@ -34,8 +34,7 @@ pub(super) async fn verify(arguments: &VerifyArguments, clock: Clock) -> Result<
         (true, None) => ("verify --repair", Access::WriteAll { wait }),
     };
     let when_stopped = "nothing is half written; run it again";
-    let opening =
-        Opening { settings: &settings, command, access, clock, progress, when_stopped, tells_when_stopped: false };
+    let opening = Opening { settings: &settings, command, access, clock, progress, when_stopped, ends_itself: false };
     let ended = session(opening, async |session: &Session<'_>| {
         let mut verified = verify_lake(session, only.as_ref(), span).await?;
         let mut not_in_catalog = None;

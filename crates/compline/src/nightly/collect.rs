@@ -101,7 +101,7 @@ pub(super) async fn collect(
     reading: &mut Reading,
 ) -> anyhow::Result<Collected> {
     let client = shared.connector.connect(aggregator.address.clone()).await;
-    // Here as well, so that what was read until a signal is counted.
+    // Here as well, so that the calls until a signal are counted.
     let reading_all = shared.session.until_stopped(Box::pin(read_all(shared, aggregator, &client, bar, reading)));
     let collected = timeout_at(shared.deadline, reading_all).await;
     reading.calls = client.counts();

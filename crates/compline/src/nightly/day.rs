@@ -42,10 +42,18 @@ pub(super) struct Day {
     pub(super) seconds: f64,
     /// How long each stage took.
     pub(super) stage_seconds: BTreeMap<&'static str, f64>,
-    /// Whether the ledger gets a row: not where the date itself is known to be wrong, and not of a run that was stopped.
+    /// Whether the ledger gets a row of this run: not where the date itself is known to be wrong, and of a run that was stopped before it
+    /// wrote its row the next session may write it.
     pub(super) is_recorded: bool,
+    in_ledger: bool,
     /// Whether a change of the day was begun.
-    pub(super) is_committing: bool,
+    is_committing: bool,
+    /// Whether everybody is told who is to be.
+    has_told: bool,
+    /// Whether the next run goes on from checkpoints.
+    resumes: bool,
+    /// Whether a signal ended it.
+    pub(super) is_stopped: bool,
 }
 
 /// The day of an aggregator, whatever becomes of it.
@@ -68,7 +76,11 @@ pub(super) async fn report(
         seconds: 0.0,
         stage_seconds: BTreeMap::new(),
         is_recorded: true,
+        in_ledger: false,
         is_committing: false,
+        has_told: shared.request.notifying.is_none(),
+        resumes: shared.request.source == Source::AwsConfig,
+        is_stopped: false,
     };
     let id = &aggregator.address.id;
     let work = shared.session.guarded(id, Box::pin(run(shared, aggregator, journal, bar, &mut day)));
@@ -139,9 +151,12 @@ async fn run(
     day.stage_seconds.insert("catalog", seconds);
     let (seconds, ()) = timed("notify", Box::pin(notify(shared, id, day))).await;
     day.stage_seconds.insert("notify", seconds);
+    day.has_told = true;
     day.row.finished_at = (shared.session.clock)();
     let row = LedgerRow { error: day.error(), ..day.row.clone() };
-    match Ledger::write(&shared.session.lake_of(id), id, shared.request.date, row).await {
+    let written = Ledger::write(&shared.session.lake_of(id), id, shared.request.date, row).await;
+    day.in_ledger = written.is_ok();
+    match written {
         // Of a day that failed there may be an entry in the journal: the next session completes it.
         Ok(()) if day.row.outcome == Outcome::Failed => Ok(()),
         Ok(()) => journal.finish(pending).await,
@@ -431,35 +446,44 @@ async fn catalog(shared: &Shared<'_>, id: &AggregatorId, completed: &[SnapshotDa
 impl Day {
     /// The day is as it was.
     fn fail(&mut self, error: &anyhow::Error) {
-        let why = match error.downcast_ref::<Stopped>() {
-            Some(stopped) => self.when_stopped(stopped),
-            None => format!("{error:#}"),
-        };
-        let Self { row, .. } = self;
-        if row.outcome != Outcome::Failed {
+        if let Some(stopped) = error.downcast_ref::<Stopped>() {
+            let why = self.when_stopped(stopped);
+            if self.row.outcome != Outcome::Failed && !self.has_told {
+                self.not_notified
+                    .push(format!("{stopped} before everybody was notified of the day, which nobody makes up for"));
+            }
+            (self.is_stopped, self.is_recorded) = (true, self.in_ledger);
+            match &self.row.error {
+                None if self.row.outcome == Outcome::Failed => (self.row.rows, self.row.error) = (0, Some(why)),
+                _ => self.undone.push(why),
+            }
+            return;
+        }
+        let why = format!("{error:#}");
+        if self.row.outcome != Outcome::Failed {
             // It is committed or held: what failed came after.
             self.undone.push(why);
             return;
         }
-        self.is_recorded = !error.is::<NotRecorded>() && !error.is::<Stopped>();
-        row.rows = 0;
-        row.error.get_or_insert(why);
+        self.is_recorded = !error.is::<NotRecorded>();
+        self.row.rows = 0;
+        self.row.error.get_or_insert(why);
     }
 
     /// How far it came until a signal.
     fn when_stopped(&self, stopped: &Stopped) -> String {
-        if self.row.outcome != Outcome::Failed {
-            return format!("{stopped} before everything was done; the next run completes it");
+        let is_changed = self.row.outcome != Outcome::Failed;
+        if is_changed {
+            let by = if self.row.command == "run" { "" } else { ", or `compline trends`," };
+            return format!("{stopped} before everything was done: the next run{by} completes it");
         }
         if self.is_committing {
             return format!(
-                "{stopped} while the lake was changed; the next run completes that or leaves the day as it was"
+                "{stopped} while the lake was changed: the next run completes that or leaves the day as it was"
             );
         }
-        match self.row.command.as_str() {
-            "run" => format!("{stopped}; the day is as it was, and the next run of it resumes from the checkpoints"),
-            _ => format!("{stopped}; the day is as it was"),
-        }
+        let next = if self.resumes { ", and the next run of it resumes from the checkpoints" } else { "" };
+        format!("{stopped}; the day is as it was{next}")
     }
 
     /// Why it failed or is held, what is left undone, and who was not told of it.

@@ -88,6 +88,8 @@ pub(crate) struct AggregatorReport {
     /// Whether the ledger has it; said where it has not.
     #[serde(skip_serializing_if = "Clone::clone")]
     pub(super) is_recorded: bool,
+    #[serde(skip)]
+    pub(crate) is_stopped: bool,
 }
 
 /// How many names of one kind a report says.
@@ -113,11 +115,16 @@ pub(crate) struct TrendReport {
 }
 
 impl Report {
-    /// That of a run to which no aggregator falls.
-    pub(crate) fn of_none(settings: &Settings, date: SnapshotDate, now: DateTime<Utc>) -> Self {
+    /// That of a run to which no aggregator falls, or that came to none.
+    pub(crate) fn of_none(
+        settings: &Settings,
+        (command, run_id): (&'static str, RunId),
+        date: SnapshotDate,
+        now: DateTime<Utc>,
+    ) -> Self {
         Self {
-            run_id: RunId::new(now).to_string(),
-            command: "run",
+            run_id: run_id.to_string(),
+            command,
             version: env!("CARGO_PKG_VERSION"),
             started_at: now.to_rfc3339(),
             finished_at: now.to_rfc3339(),
@@ -155,7 +162,7 @@ impl AggregatorReport {
     pub(super) fn of(aggregator: &AggregatorId, day: Day) -> Self {
         let error = day.error();
         let Day { row, reading, findings, trends, undone, not_in_catalog, not_notified, seconds, .. } = day;
-        let Day { stage_seconds, is_recorded, .. } = day;
+        let Day { stage_seconds, is_recorded, is_stopped, .. } = day;
         let findings = findings.unwrap_or_default();
         Self {
             aggregator: aggregator.to_string(),
@@ -192,6 +199,7 @@ impl AggregatorReport {
             stage_seconds,
             trends,
             is_recorded,
+            is_stopped,
         }
     }
 
@@ -199,6 +207,7 @@ impl AggregatorReport {
     pub(super) fn log(&self) {
         let error = self.error.as_deref().unwrap_or_default();
         match self.outcome {
+            Outcome::Failed if self.is_stopped => tracing::warn!(why = error, "stopped"),
             Outcome::Failed => tracing::error!(error, "failed"),
             Outcome::Held => tracing::warn!(why = error, "held"),
             Outcome::Rejected => tracing::info!("rejected: removed what was held"),

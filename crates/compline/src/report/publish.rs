@@ -20,12 +20,12 @@ pub(crate) async fn publish(session: &Session<'_>, date: SnapshotDate) -> anyhow
     let (names, without_names) = match named {
         Ok(names) => (names, None),
         Err(error) => {
-            let error = format!("{error:#}");
-            tracing::warn!(error, "the report has no names of accounts");
-            (AccountNames::default(), Some(error))
+            tracing::warn!(error = format!("{error:#}"), "the report has no names of accounts");
+            // Who reads the report need not see whom AWS was asked as.
+            (AccountNames::default(), Some("they could not be read when it was made; the log of the run says why"))
         }
     };
-    let named = (&names, without_names.as_deref());
+    let named = (&names, without_names);
     for _ in 0..MAX_ATTEMPTS {
         if attempt(session, date, settings.days, named).await? {
             return Ok(());

@@ -111,8 +111,8 @@ pub(super) struct Lines {
     accounts: Vec<Line>,
     /// The pack groups that have a history: those with the most packs.
     largest: HashSet<String>,
-    /// The first day of the filters of the day that was added last, where its trends say it.
-    since: Option<SnapshotDate>,
+    /// The day that was added last.
+    added: Option<SnapshotDate>,
 }
 
 /// What trend rows say of the first day of their filters, the same in every row; nothing where they are of older versions.
@@ -123,7 +123,7 @@ pub(super) fn population_since(trends: &RecordBatch) -> Option<SnapshotDate> {
 impl Lines {
     pub(super) fn new(trends: &RecordBatch, names: &AccountNames) -> Self {
         let rows = Rows(trends);
-        let mut lines = Self { lines: BTreeMap::new(), accounts: Vec::new(), largest: HashSet::new(), since: None };
+        let mut lines = Self { lines: BTreeMap::new(), accounts: Vec::new(), largest: HashSet::new(), added: None };
         for row in 0..trends.num_rows() {
             let line = line(&rows, row);
             match rows.text("dimension", row) {
@@ -149,9 +149,9 @@ impl Lines {
     /// Adds a day, which must be later than the one before, to the histories of the values that there are on the last.
     pub(super) fn add_day(&mut self, day: u32, date: SnapshotDate, trends: &RecordBatch) {
         let rows = Rows(trends);
-        let since = population_since(trends);
-        let starts_anew = self.since.zip(since).is_some_and(|(before, since)| before != since);
-        self.since = since.or(self.since);
+        let filters_changed_on =
+            population_since(trends).filter(|since| self.added.is_some_and(|before| before < *since));
+        self.added = Some(date);
         for row in 0..trends.num_rows() {
             let Some(dimension) = with_history(rows.text("dimension", row)) else { continue };
             let value = rows.text("dimension_value", row);
@@ -166,7 +166,7 @@ impl Lines {
                     pack_rate: rows.real("pack_compliance_rate", row),
                     rule_rate: rows.real("rule_compliance_rate", row),
                     packs: rows.count("packs_total", row).unwrap_or_default(),
-                    starts_anew,
+                    filters_changed_on,
                 });
             }
         }

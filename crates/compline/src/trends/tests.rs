@@ -71,11 +71,11 @@ async fn within<T>(settings: &Settings, work: impl AsyncFnOnce(&Session<'_>) -> 
         clock: Utc::now,
         progress,
         when_stopped: "",
-        tells_when_stopped: false,
+        ends_itself: false,
     };
     match session(opening, work).await.expect("a session") {
         Ended::Done(done) => done,
-        Ended::Stopped(_) => panic!("nobody stops it"),
+        Ended::Stopped(..) => panic!("nobody stops it"),
     }
 }
 

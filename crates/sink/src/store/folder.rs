@@ -18,6 +18,9 @@ use tokio::sync::RwLock;
 /// name that starts with an underscore, which readers of the tables skip.
 const TEMPORARY: &str = "_compline/tmp";
 
+/// Where what a run intends is, each aggregator's by itself.
+const JOURNAL: &str = "_compline/journal/";
+
 #[derive(Debug, Clone)]
 pub(crate) struct Folder {
     root: PathBuf,
@@ -127,8 +130,9 @@ impl Folder {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        // The folders of one run alone go with its last file; others may be written to at this moment.
-        let folders = Path::new(key).ancestors().skip(1).filter(|_| key.starts_with(OWN));
+        // The folders of one run alone go with its last file; others may be written to at this moment. Of a journal's entry all are.
+        let most = if key.starts_with(JOURNAL) { usize::MAX } else { 1 };
+        let folders = Path::new(key).ancestors().skip(1).filter(|_| key.starts_with(OWN)).take(most);
         for folder in folders.take_while(|folder| folder.components().count() > 3) {
             // One that has other files stays.
             if fs::remove_dir(self.root.join(folder)).is_err() {

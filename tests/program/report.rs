@@ -220,3 +220,37 @@ fn names_of_which_none_is_of_an_account_are_warned_of() {
     assert!(ended.stderr.contains("none of the 1 names is of an account that has packs"), "{ended:?}");
     assert!(ended.stdout.contains("Accounts without names"), "{ended:?}");
 }
+
+#[test]
+fn what_was_remediated_on_days_whose_changes_are_gone_is_not_called_none() {
+    let (scene, path) = lake(&[1, 2, 3], "");
+    let pipeline = shown(&path);
+    let html = || run(scene.command(&["report", &pipeline, "--date", "2026-03-03", "-o", "-"])).stdout;
+    assert!(!html().contains("are not there"));
+    for day in 2..=3 {
+        fs::remove_file(
+            scene.path(&format!("lake/pack_changes/snapshot_date=2026-03-0{day}/aggregator=org/data.parquet")),
+        )
+        .expect("removed");
+    }
+    let org = figures(&scene, &pipeline, &["--date", "2026-03-03"])["aggregators"][0].clone();
+    assert_eq!(org["remediated_not_seen"], serde_json::json!(["2026-03-02", "2026-03-03"]));
+    let html = html();
+    assert!(
+        !html.contains("No pack was remediated") && html.contains("are not there, and no pack was remediated"),
+        "{html}"
+    );
+}
+
+#[test]
+fn the_headline_of_many_aggregators_calls_nothing_none_that_is_not_known() {
+    let (scene, path) = lake(&[1, 2, 3], "");
+    let text = fs::read_to_string(&path).expect("read");
+    let more = |id: &str| format!("[[aggregator]]\nid = \"{id}\"\nname = \"{id}\"\nregion = \"eu-west-1\"\n");
+    let text = text.replace("[fetch]", &format!("{}{}{}[fetch]", more("a"), more("b"), more("c")));
+    fs::write(&path, text).expect("written");
+    let html = |date: &str| run(scene.command(&["report", &shown(&path), "--date", date, "-o", "-"])).stdout;
+    assert!(html("2026-03-01").contains("what regressed is not known"), "of a first snapshot");
+    let found = html("2026-03-03");
+    assert!(found.contains("at least") && found.contains("3 aggregators of 4 have no previous snapshot"), "{found}");
+}

@@ -1,6 +1,5 @@
 //! `compline status`: how fresh a lake is, for a health check.
 
-use crate::support::reading::files;
 use crate::support::{Ended, Scene, run};
 use chrono::{Days, NaiveDate, Utc};
 use std::path::PathBuf;
@@ -92,14 +91,13 @@ fn a_held_day_and_a_damaged_file_are_alarms_and_a_night_that_failed_is_not_by_it
 
 #[test]
 fn a_day_that_is_committed_and_not_in_the_ledger_yet_is_the_last_one() {
-    let (scene, pipeline) = lake(&[1, 0]);
+    let (scene, pipeline) = lake(&[1]);
     let pipeline = pipeline.display().to_string();
-    // What a full disk leaves: the snapshot is there, and no row of it.
-    let of_ledger =
-        |name: &&String| (name.starts_with("runs/") || name.starts_with("_compline/ledger")) && name.contains(&day(0));
-    let names: Vec<String> = files(&scene.path("lake")).keys().filter(of_ledger).cloned().collect();
-    assert!(!names.is_empty());
-    names.iter().for_each(|name| std::fs::remove_file(scene.path("lake").join(name)).expect("removed"));
+    // As a full disk does: the snapshot is put, and its row in the ledger is not.
+    let in_the_way = scene.path(&format!("lake/runs/snapshot_date={}", day(0)));
+    std::fs::write(&in_the_way, "").expect("written");
+    assert_eq!(run(scene.command(&["run", &pipeline, "--date", &day(0)])).code, Some(3));
+    std::fs::remove_file(&in_the_way).expect("removed");
     let ended = status(&scene, &pipeline, &[]);
     assert!(
         ended.code == Some(0) && ended.stdout.contains(&format!("org: {} is not in the ledger yet", day(0))),
@@ -107,6 +105,21 @@ fn a_day_that_is_committed_and_not_in_the_ledger_yet_is_the_last_one() {
     );
     let found = json(&scene, &pipeline);
     assert!(found["snapshot_date"] == day(0) && found["committed_at"].is_null() && found["rows"].is_null(), "{found}");
+
+    // One that no stopped run is to write, somebody has removed.
+    assert_eq!(run(scene.command(&["trends", &pipeline])).code, Some(0));
+    assert_eq!(status(&scene, &pipeline, &[]).code, Some(0));
+    std::fs::remove_dir_all(scene.path(&format!("lake/runs/snapshot_date={}", day(0)))).expect("removed");
+    let ended = status(&scene, &pipeline, &[]);
+    let said = format!("org: the ledger of {}, in runs, is not in the lake: `compline verify FILE --repair`", day(0));
+    assert!(ended.code == Some(1) && ended.stdout.contains(&said), "{ended:?}");
+    assert!(!ended.stdout.contains("not in the ledger yet"), "{ended:?}");
+    assert_eq!(run(scene.command(&["verify", &pipeline, "--repair"])).code, Some(0));
+    assert_eq!(status(&scene, &pipeline, &[]).code, Some(0));
+    std::fs::remove_dir_all(scene.path(&format!("lake/source_status/snapshot_date={}", day(0)))).expect("removed");
+    let ended = status(&scene, &pipeline, &[]);
+    let said = format!("org: source_status of {} is not in the lake", day(0));
+    assert!(ended.code == Some(1) && ended.stdout.contains(&said), "{ended:?}");
 }
 
 #[test]

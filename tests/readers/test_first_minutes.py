@@ -113,11 +113,13 @@ def test_an_earlier_day_trends_that_wait_and_none_at_all_are_told(gapped, spark,
     for answers in (of_pandas, of_polars, lambda *of: script("spark")(spark, *of)):
         with pytest.raises(SystemExit, match="nobody has no trends from .* see compline status"):
             answers(str(lake), "nobody")
+    with pytest.raises(duckdb.Error, match="nobody has no trends in the 60 days: see compline status"):
+        of_duckdb(str(lake), "nobody")
 
 
 def test_the_first_night_of_a_lake_has_its_answers_too(gapped, tmp_path):
     lake, _ = gapped
-    for table in ("compliance_trends", "pack_compliance", "pack_changes", "source_status"):
+    for table in ("compliance_trends", "runs", "pack_changes", "source_status"):
         *_, last = sorted(path.name for path in (lake / table).iterdir())
         shutil.copytree(lake / table / last / "aggregator=org", tmp_path / "one" / table / last / "aggregator=org")
     expected = of_duckdb(str(tmp_path / "one"), "org")

@@ -8,7 +8,7 @@ use crate::journal::{Journal, is_damage};
 use crate::ledger::Ledger;
 use crate::session::Session;
 use crate::settings::lake_name;
-use crate::status::{gaps, is_there, missing, missing_trends};
+use crate::status::{gaps, is_there, missing, missing_computed, missing_table};
 use arrow::array::RecordBatch;
 use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
 use compline_report::{AggregatorFigures, FIGURES_VERSION, Figures, Listed};
@@ -50,6 +50,7 @@ struct Days {
     /// Those, and those whose snapshots may be dropped by now.
     snapshots: Partitions,
     trends: Partitions,
+    ledgers: Partitions,
     held: Partitions,
 }
 
@@ -68,7 +69,8 @@ pub(crate) async fn figures(session: &Session<'_>, request: &ReportRequest<'_>) 
     for (id, dates) in &trends {
         snapshots.entry(id.clone()).or_default().extend(dates);
     }
-    let listed = Days { facts, snapshots, trends, held: lake.held_partitions(dataset.facts).await? };
+    let ledgers = lake.partitions(Table::Runs).await?;
+    let listed = Days { facts, snapshots, trends, ledgers, held: lake.held_partitions(dataset.facts).await? };
     let mut ids: BTreeSet<AggregatorId> = session.settings.ids().cloned().collect();
     if is_whole {
         ids.extend(listed.snapshots.keys().chain(listed.held.keys()).cloned());
@@ -198,57 +200,64 @@ async fn of_aggregator(
         open_regressions: None,
         remediated: None,
         remediated_from: None,
+        remediated_not_seen: Vec::new(),
         sources: None,
     };
     if let Some(last) = last {
         let ledger = reader.ledger(last).await?;
         figures.is_facts_only = ledger.as_ref().is_some_and(|ledger| ledger.has_no(dataset.trends));
-        let is_dropped = ledger.as_ref().is_some_and(Ledger::is_dropped);
-        let has_facts = listed.facts.get(id).is_some_and(|days| days.contains(&last));
-        if !has_facts && !is_dropped && !is_there(&session.lake, dataset.facts, id, last).await? {
-            reader.unread.push(missing(last));
-        }
-        for date in lost(&reader, listed, id, (from, last)).await? {
-            reader.unread.push(missing(date));
-        }
         let is_there = of_trends(&mut figures, &mut reader, request, trends, last).await?;
         let is_explained = figures.is_facts_only || ledger.is_none() || figures.trends_out_of_date_from.is_some();
         if !is_there && !is_explained {
-            reader.unread.push(missing_trends(last));
+            reader.unread.push(missing_computed(dataset.trends, last));
         }
-        of_changes(&mut figures, &mut reader, request, trends, last).await?;
+        of_changes(&mut figures, &mut reader, request, (days, trends), last).await?;
+        let unread = reader.unread.len();
         if let Some(states) = reader.rows(dataset.status, last, rows::STATE_COLUMNS).await? {
             let order: Vec<&str> = figures.accounts.iter().map(|line| line.value.as_str()).collect();
             // In the order of their rates, which the trends have.
             figures.heat_map = figures.total.is_some().then(|| rows::heat_map(&states, &order, request.names));
             figures.open_regressions = Some(rows::open_regressions(&states, request.names));
+        } else if is_there && !is_explained && reader.unread.len() == unread {
+            reader.unread.push(missing_computed(dataset.status, last));
         }
+        let unread = reader.unread.len();
         let sources = reader.rows(dataset.sources, last, rows::SOURCE_COLUMNS).await?;
+        let is_dropped = ledger.as_ref().is_some_and(Ledger::is_dropped);
+        if sources.is_none() && reader.unread.len() == unread && !is_dropped {
+            reader.unread.push(missing_table(dataset.sources, last));
+        }
         // An imported day has none: of whom it is not known nothing is said.
         figures.sources =
             sources.filter(|sources| sources.num_rows() > 0).map(|sources| rows::sources(&sources, request.names));
+    }
+    for date in lost(&reader, listed, id, (from.min(last.unwrap_or(from)), date)).await? {
+        reader.unread.push(missing(date));
     }
     figures.unread = reader.unread;
     Ok(figures)
 }
 
-/// Days from one to the day before the last whose snapshots are gone though nobody dropped them.
+/// Days from one to another that were committed and whose snapshots are gone, though nobody dropped them.
 async fn lost(
     reader: &Reader<'_>,
     listed: &Days,
     id: &AggregatorId,
-    (from, last): (SnapshotDate, SnapshotDate),
+    (from, to): (SnapshotDate, SnapshotDate),
 ) -> anyhow::Result<Vec<SnapshotDate>> {
-    let (Some(facts), Some(trends)) = (listed.facts.get(id), listed.trends.get(id)) else { return Ok(Vec::new()) };
-    let Some(first) = facts.first() else { return Ok(Vec::new()) };
+    let (lake, none) = (&reader.session.lake, BTreeSet::new());
+    let (facts, ledgers) = (listed.facts.get(id).unwrap_or(&none), listed.ledgers.get(id).unwrap_or(&none));
     // Those before the first that is there were dropped as a whole, or `verify` tells of them.
-    let without = trends.range(from.max(*first).min(last)..last).filter(|date| !facts.contains(date));
+    let first = facts.first().copied().unwrap_or(from).max(from);
+    let without = ledgers.iter().filter(|date| (first..=to).contains(date) && !facts.contains(date));
     let mut lost = Vec::new();
     for date in without.copied() {
         // A damaged ledger says nothing of it.
-        let ledger = Ledger::sound(&reader.session.lake, id, date).await?;
-        let is_lost = |ledger: &Ledger| ledger.last_commit().is_some() && !ledger.is_dropped();
-        lost.extend(ledger.filter(is_lost).map(|_| date));
+        let ledger = Ledger::sound(lake, id, date).await?;
+        let is_committed = ledger.is_some_and(|ledger| ledger.last_commit().is_some() && !ledger.is_dropped());
+        if is_committed && !is_there(lake, Dataset::PACKS.facts, id, date).await? {
+            lost.push(date);
+        }
     }
     Ok(lost)
 }
@@ -283,7 +292,7 @@ async fn of_changes(
     figures: &mut AggregatorFigures,
     reader: &mut Reader<'_>,
     request: &ReportRequest<'_>,
-    days: &BTreeSet<SnapshotDate>,
+    (snapshots, days): (&BTreeSet<SnapshotDate>, &BTreeSet<SnapshotDate>),
     last: SnapshotDate,
 ) -> anyhow::Result<()> {
     if figures.is_facts_only {
@@ -295,10 +304,11 @@ async fn of_changes(
     // Where its trends are gone its changes may be there.
     dates.insert(last);
     let dates: Vec<SnapshotDate> = dates.range(from..=last).rev().copied().collect();
-    let mut missing = Vec::new();
+    let (mut missing, mut seen) = (Vec::new(), BTreeSet::new());
     let mut remediated = Listed { count: 0, first: Vec::new() };
     let add = |date, rows: Option<RecordBatch>| {
         let Some(rows) = rows else { return missing.push(date) };
+        seen.insert(date);
         if date == last {
             let regressed = figures.regressed.insert(Listed { count: 0, first: Vec::new() });
             rows::add_changes(regressed, &rows, "regressed", date, request.names);
@@ -309,16 +319,15 @@ async fn of_changes(
     reader.each_day(table, &dates, rows::CHANGE_COLUMNS, add).await?;
     // Without its trends nobody knows which days have the same packs, and whether the day was compared with one.
     match figures.total {
-        Some(_) => (figures.remediated, figures.remediated_from) = (Some(remediated), Some(from)),
+        Some(_) => {
+            (figures.remediated, figures.remediated_from) = (Some(remediated), Some(from));
+            figures.remediated_not_seen =
+                snapshots.range(from..=last).filter(|date| !seen.contains(date)).copied().collect();
+        }
         None => figures.regressed = figures.regressed.take().filter(|regressed| regressed.count > 0),
     }
-    let lost = missing.into_iter().filter(|date| days.contains(date)).map(|date| {
-        let name = table.name();
-        format!(
-            "{name} of {date} is not in the lake, though its trends are: `compline verify FILE --repair` recomputes it"
-        )
-    });
-    reader.unread.extend(lost);
+    let lost = missing.into_iter().filter(|date| days.contains(date));
+    reader.unread.extend(lost.map(|date| missing_computed(table, date)));
     Ok(())
 }
 

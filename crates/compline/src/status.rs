@@ -24,9 +24,14 @@ pub(crate) fn missing(date: SnapshotDate) -> String {
     )
 }
 
-/// That a day has no trends though nothing says why, and what to do.
-pub(crate) fn missing_trends(date: SnapshotDate) -> String {
-    format!("compliance_trends of {date} is not in the lake: `compline verify FILE --repair` recomputes it")
+/// That a table which is computed lacks a day though nothing says why, and what to do.
+pub(crate) fn missing_computed(table: Table, date: SnapshotDate) -> String {
+    format!("{} of {date} is not in the lake: `compline verify FILE --repair` recomputes it", table.name())
+}
+
+/// That a table of a committed day is gone which every snapshot has, and what to do.
+pub(crate) fn missing_table(table: Table, date: SnapshotDate) -> String {
+    format!("{} of {date} is not in the lake: restore the object (`compline verify FILE` names it)", table.name())
 }
 
 /// How far two clocks may be apart.
@@ -70,6 +75,9 @@ pub(crate) struct Status {
     pub(crate) last_verification: Option<Verification>,
     /// What cannot be read, in words.
     pub(crate) unread: Vec<String>,
+    /// Whether what a stopped run left is completed by the next one.
+    #[serde(skip)]
+    pub(crate) is_pending: bool,
     /// What its age counts from: when the last snapshot was committed, or the end of its day if that was later.
     #[serde(skip)]
     pub(crate) fresh_at: Option<DateTime<Utc>>,
@@ -151,11 +159,12 @@ async fn of_aggregator(
         facts = all_facts.get(id).cloned().unwrap_or_default();
         ledgers = all_ledgers.get(id).cloned().unwrap_or_default();
     }
+    let pending = Journal::peek(lake, id).await?;
     let mut status = Status {
         aggregator: id.to_string(),
         is_too_old: true,
         gaps: gaps(&facts, days.from, today),
-        trends_from: Journal::peek(lake, id).await?.trends_from,
+        trends_from: pending.trends_from,
         last_verification: lake.last_verification(id).await?,
         ..Status::default()
     };
@@ -180,7 +189,7 @@ async fn of_aggregator(
                     && !waits
                     && !is_there(lake, dataset.trends, id, date).await?
                 {
-                    status.unread.push(missing_trends(date));
+                    status.unread.push(missing_computed(dataset.trends, date));
                 }
                 break;
             }
@@ -192,6 +201,14 @@ async fn of_aggregator(
     // Committed, and a full disk or a kill came before the ledger.
     if let Some(date) = facts.last().filter(|last| status.snapshot_date.is_none_or(|date| date < **last)) {
         status.note_unrecorded(*date, session.started_at, max_age);
+        let is_pending = !pending.runs.is_empty() || pending.trends_from.is_some();
+        if is_pending {
+            status.is_pending = true;
+        } else if !ledgers.contains(date) && !is_there(lake, Table::Runs, id, *date).await? {
+            status.unread.push(format!(
+                "the ledger of {date}, in runs, is not in the lake: `compline verify FILE --repair` makes it again"
+            ));
+        }
     }
     if let Some(date) = status.snapshot_date {
         status.note_sources(lake, id, date).await?;
@@ -246,6 +263,9 @@ impl Status {
             rows => rows?,
         };
         // An imported day has none: of whom it is not known nothing is said.
+        if rows.is_none() && self.unread.is_empty() && !is_there(lake, partition.table, id, date).await? {
+            self.unread.push(missing_table(partition.table, date));
+        }
         if let Some(rows) = rows.filter(|rows| rows.num_rows() > 0) {
             self.sources = Some(rows.num_rows() as u64);
             self.stale_sources = sources_by_status(&rows);

@@ -96,10 +96,16 @@ fn shown(value: Option<impl ToString>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
+/// Whether a letter is not seen, and does something to those around it or to a terminal.
+pub(crate) fn is_unseen(letter: char) -> bool {
+    letter.is_control() || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// Text that a spreadsheet takes for no formula (OWASP, CSV injection).
 fn inert(text: &str) -> String {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
-    if is_formula { format!("'{text}") } else { text.to_owned() }
+    let text: String = text.chars().map(|letter| if is_unseen(letter) { ' ' } else { letter }).collect();
+    let is_formula = text.trim_start().starts_with(['=', '+', '-', '@']);
+    if is_formula { format!("'{text}") } else { text }
 }
 
 #[cfg(test)]

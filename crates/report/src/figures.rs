@@ -88,6 +88,10 @@ pub struct AggregatorFigures {
     /// The first of the 30 days that end with the snapshot, or the first of its filters if that is later.
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub remediated_from: Option<SnapshotDate>,
+    /// Days from `remediated_from` on, in order, that have a snapshot and whose changes are not there: who was remediated on them is not
+    /// in the list.
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
+    pub remediated_not_seen: Vec<SnapshotDate>,
     /// What the aggregator says of its sources; None where that day has no such list, as an imported one.
     pub sources: Option<Sources>,
 }

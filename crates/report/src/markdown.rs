@@ -1,5 +1,6 @@
 //! The main tables as Markdown, for an issue or a wiki.
 
+use crate::csv::is_unseen;
 use crate::figures::{AggregatorFigures, Change, Figures, Line, OpenPack};
 use crate::numbers::{count, days, percent, plural, points};
 use std::fmt::Write;
@@ -88,6 +89,10 @@ fn unseen(of: &AggregatorFigures) -> Vec<String> {
     if let Some(date) = changed.next_back() {
         lines.push(format!("the filters changed on {date}: other packs are collected from then on"));
     }
+    if !of.remediated_not_seen.is_empty() {
+        let days = plural(of.remediated_not_seen.len() as i64, "day");
+        lines.push(format!("no changes of {days}, so packs remediated then are not listed"));
+    }
     if of.total.is_some() && of.regressed.is_none() {
         lines.push("no changes of the day, so it is not known which packs regressed".to_owned());
     }
@@ -171,7 +176,7 @@ fn plain(text: &str) -> String {
             // A mention or a link that the reader's tool would make of it.
             '@' => plain.push_str("&#64;"),
             ':' => plain.push_str("&#58;"),
-            letter if letter.is_control() => plain.push(' '),
+            letter if is_unseen(letter) => plain.push(' '),
             letter => plain.push(letter),
         }
     }

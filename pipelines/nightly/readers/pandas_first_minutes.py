@@ -24,13 +24,13 @@ def answers(lake, aggregator, until=None):
     def read(table, days, columns):
         return files(table).to_table(columns, filter=part(days)).to_pandas()
 
-    def last_day(table):
+    def last_trends():
         # Of the names of folders alone: no file is opened for it.
-        fragments = files(table).get_fragments(part((since, until)))
+        fragments = files("compliance_trends").get_fragments(part((since, until)))
         return max((dataset.get_partition_keys(fragment.partition_expression)["snapshot_date"] for fragment in fragments), default=None)
 
     try:
-        last = last_day("compliance_trends")
+        last = last_trends()
     except FileNotFoundError:  # of a lake of facts only
         last = None
     if last is None:
@@ -41,7 +41,8 @@ def answers(lake, aggregator, until=None):
                                                        "pack_compliance_rate", "pack_compliance_rate_change_7d"])
     whole = trends[trends.dimension == "aggregator"].set_index("snapshot_date")
     now = whole.loc[[last], ["packs_total", "pack_compliance_rate", "pack_compliance_rate_change_7d"]]
-    now.insert(0, "last_snapshot", last_day("pack_compliance"))  # later than the trends, if those wait
+    runs = read("runs", (since, until), ["snapshot_date", "outcome"])
+    now.insert(0, "last_snapshot", runs[runs.outcome == "succeeded"].snapshot_date.max())  # later than the trends, if those wait
     days = [month + datetime.timedelta(days=day) for day in range(30)]
     by_day = whole.pack_compliance_rate.reindex(days).rename_axis("day")
     changes = read("pack_changes", (last, last), ["change"]).change.value_counts().rename_axis("change").sort_index()

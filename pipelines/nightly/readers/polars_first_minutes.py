@@ -14,11 +14,8 @@ def answers(lake, aggregator, until=None):
         files = pl.scan_parquet(f"{lake}/{table}/*/*/*.parquet", hive_partitioning=True, hive_schema={"snapshot_date": pl.Date, "aggregator": pl.String})
         return files.filter(pl.col("aggregator") == aggregator, pl.col("snapshot_date").is_between(since, until))
 
-    def last_day(table):
-        return scan(table).select(pl.col("snapshot_date").max()).collect().item()
-
     try:
-        last = last_day("compliance_trends")
+        last = scan("compliance_trends").select(pl.col("snapshot_date").max()).collect().item()
     except pl.exceptions.ComputeError as error:  # of a lake of facts only
         if "paths were empty" not in str(error):
             raise
@@ -31,8 +28,8 @@ def answers(lake, aggregator, until=None):
     accounts = scan("compliance_trends").filter(on_last, pl.col("dimension") == "account", pl.col("pack_compliance_rate").is_not_null())
     days = pl.LazyFrame({"day": pl.date_range(month, last, eager=True)})
     by_day = whole.filter(pl.col("snapshot_date") >= month).select(day="snapshot_date", pack_compliance_rate="pack_compliance_rate")
-    # Later than the trends, if those wait; a snapshot without packs has no rows.
-    last_snapshot = pl.lit(max(last_day("pack_compliance") or last, last), pl.Date).alias("last_snapshot")
+    committed = scan("runs").filter(pl.col("outcome") == "succeeded").select(pl.col("snapshot_date").max()).collect().item()
+    last_snapshot = pl.lit(committed, pl.Date).alias("last_snapshot")  # later than the trends, if those wait
     return {
         "now": whole.filter(on_last).select("snapshot_date", last_snapshot, "packs_total", "pack_compliance_rate", "pack_compliance_rate_change_7d").collect(),
         "by day": days.join(by_day, on="day", how="left").sort("day").collect(),

@@ -15,11 +15,8 @@ def answers(spark, lake, aggregator, until=None):
     def read(table):
         return spark.read.parquet(f"{lake}/{table}").filter((f.col("aggregator") == aggregator) & f.col("snapshot_date").between(since, until))
 
-    def last_day(table):
-        return read(table).agg(f.max("snapshot_date")).first()[0]
-
     try:
-        last = last_day("compliance_trends")
+        last = read("compliance_trends").agg(f.max("snapshot_date")).first()[0]
     except AnalysisException as error:  # of a lake of facts only
         if error.getCondition() != "PATH_NOT_FOUND":
             raise
@@ -31,8 +28,8 @@ def answers(spark, lake, aggregator, until=None):
     accounts = read("compliance_trends").filter(on_last & (f.col("dimension") == "account") & f.col("pack_compliance_rate").isNotNull())
     days = spark.sql(f"SELECT explode(sequence(date_sub(DATE '{last}', 29), DATE '{last}')) AS day")
     by_day = whole.select(f.col("snapshot_date").alias("day"), "pack_compliance_rate")
-    # Later than the trends, if those wait; a snapshot without packs has no rows.
-    last_snapshot = f.lit(max(last_day("pack_compliance") or last, last)).alias("last_snapshot")
+    committed = read("runs").filter(f.col("outcome") == "succeeded").agg(f.max("snapshot_date")).first()[0]
+    last_snapshot = f.lit(committed).alias("last_snapshot")  # later than the trends, if those wait
     return {
         "now": whole.filter(on_last).select("snapshot_date", last_snapshot, "packs_total", "pack_compliance_rate", "pack_compliance_rate_change_7d"),
         "by day": days.join(by_day, "day", "left").orderBy("day"),

@@ -65,7 +65,7 @@ fn told(all: &[Status], max_age: Duration) -> String {
                 dates(&one.gaps)
             ));
         }
-        if let Some(date) = one.snapshot_date.filter(|_| one.committed_at.is_none()) {
+        if let Some(date) = one.snapshot_date.filter(|_| one.is_pending) {
             say(format!("{date} is not in the ledger yet: the next run completes that"));
         }
         if let Some(from) = one.trends_from {

@@ -85,6 +85,7 @@ impl AccountNames {
                 names.insert(format!("{id:0>ID_DIGITS$}"), visible(name));
             }
         }
+        ensure!(!names.is_empty(), "it has no row with an account id of {ID_DIGITS} digits and a name");
         Ok(Self(names))
     }
 
@@ -124,9 +125,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_account_is_left_out() {
-        let names = AccountNames::parse(b"account_id,name\nx,y\n\n1234567890123,z\n222233334444\n,q\n").expect("names");
-        assert!(names.0.is_empty());
+    fn what_is_no_account_is_left_out_and_a_file_of_nothing_else_is_an_error() {
+        let rows = "account_id,name\nx,y\n\n1234567890123,z\n222233334444\n,q\n7.64017E+11,w\n";
+        let error = AccountNames::parse(rows.as_bytes()).expect_err("no account");
+        assert_eq!(error.to_string(), "it has no row with an account id of 12 digits and a name");
+        let names = AccountNames::parse(format!("{rows}1,one\n").as_bytes()).expect("names");
+        assert_eq!(names.count(), 1);
         assert!(AccountNames::parse(b"id,name\n\xff\xfe,x\n").is_err());
     }
 }

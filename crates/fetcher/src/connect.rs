@@ -7,6 +7,7 @@ use aws_sdk_config::Client;
 use aws_sdk_config::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_config::config::timeout::TimeoutConfig;
 use aws_sdk_config::config::{IdentityCache, SharedCredentialsProvider, SharedIdentityCache};
+use aws_smithy_types::retry::RetrySpec;
 use compline_aws::{Environment, FailedAttempts};
 use compline_model::{AggregatorId, AggregatorName, Region};
 use std::collections::HashMap;
@@ -195,6 +196,9 @@ async fn client(
 ) -> Client {
     let retries = RetryConfig::standard()
         .with_max_attempts(options.max_attempts)
+        // Since 2.1 a wait that is given is taken for at least a random second, doubled each time, and at most five more: a call
+        // would not be sent in its turn, and the one after it at the same moment.
+        .with_retry_spec(RetrySpec::v2_0())
         // A throttled call waits for its turn, however long that is within the call's own bound.
         .with_max_backoff(options.operation_timeout);
     let mut config = aws_sdk_config::config::Builder::from(environment.shared())
@@ -236,6 +240,8 @@ async fn assume(environment: &Environment, role: &Role, region: &Region) -> Assu
 
 #[cfg(test)]
 mod roles;
+#[cfg(test)]
+mod turns;
 
 #[cfg(test)]
 mod tests {

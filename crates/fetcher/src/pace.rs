@@ -23,7 +23,7 @@
 
 use aws_sdk_config::config::retry::ClassifyRetry;
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
-use aws_smithy_runtime_api::client::retries::classifiers::{RetryAction, RetryReason};
+use aws_smithy_runtime_api::client::retries::classifiers::{RetryAction, RetryClassifierPriority, RetryReason};
 use aws_smithy_types::retry::ErrorKind;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -229,6 +229,11 @@ impl ClassifyRetry for InTurn {
 
     fn name(&self) -> &'static str {
         "InTurn"
+    }
+
+    /// After all that say what a throttle is: one that runs before them has nothing to give a turn to.
+    fn priority(&self) -> RetryClassifierPriority {
+        RetryClassifierPriority::run_after(RetryClassifierPriority::transient_error_classifier())
     }
 }
 

@@ -50,7 +50,7 @@ fn serve(expiry: impl Fn() -> SystemTime + Send + 'static) -> (String, Arc<Atomi
     (url, assumed)
 }
 
-fn request(socket: &TcpStream) -> std::io::Result<String> {
+pub(super) fn request(socket: &TcpStream) -> std::io::Result<String> {
     let mut reader = BufReader::new(socket);
     let mut length = 0;
     loop {

@@ -627,16 +627,17 @@ fn a_signal_ends_a_command_that_only_asks() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
     let pipeline = scene.pipeline("");
     let text = std::fs::read_to_string(&pipeline).expect("read");
-    let silent = format!("http://{}", silent.local_addr().expect("an address"));
+    let url = format!("http://{}", silent.local_addr().expect("an address"));
     let (start_of, _) = text.split_once("[fetch]").expect("a fetch");
-    std::fs::write(&pipeline, format!("{start_of}[fetch]\nendpoint_url = {silent:?}\n")).expect("written");
+    std::fs::write(&pipeline, format!("{start_of}[fetch]\nendpoint_url = {url:?}\n")).expect("written");
     let pipeline = pipeline.display().to_string();
     for arguments in [vec!["check", &pipeline], vec!["plan", &pipeline, "--discover"]] {
         let child = start(scene.command_with_keys(&arguments));
-        std::thread::sleep(Duration::from_millis(700));
+        let asking = silent.accept().expect("it asks");
         let asked = Instant::now();
         signal(child.id(), "-TERM");
         let ended = finish(child);
+        drop(asking);
         assert_eq!(ended.code, Some(143), "{arguments:?}: {ended:?}");
         assert!(asked.elapsed() < Duration::from_secs(3), "{arguments:?}");
     }

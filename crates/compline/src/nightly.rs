@@ -101,7 +101,8 @@ pub(crate) async fn nightly(session: &Session<'_>, request: &RunRequest) -> anyh
         stopped_by: None,
         not_noted: None,
     };
-    if report.aggregators.iter().any(|aggregator| aggregator.is_recorded) {
+    // Of a stopped run the ledger has what is committed.
+    if session.stopped_by().is_none() && report.aggregators.iter().any(|aggregator| aggregator.is_recorded) {
         let stored = session.until_stopped(store(&report, session, request.date)).await;
         report.not_noted = stored.err().map(|error| format!("{error:#}"));
     }

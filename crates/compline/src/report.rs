@@ -218,7 +218,8 @@ async fn of_aggregator(
             // In the order of their rates, which the trends have.
             figures.heat_map = figures.total.is_some().then(|| rows::heat_map(&states, &order, request.names));
             figures.open_regressions = Some(rows::open_regressions(&states, request.names));
-        } else if is_there && !is_explained && reader.unread.len() == unread {
+        } else if is_there && !is_explained && reader.unread.len() == unread && days.last() == Some(&last) {
+            // That of an earlier day may have been dropped.
             reader.unread.push(missing_computed(dataset.status, last));
         }
         let unread = reader.unread.len();
@@ -250,16 +251,15 @@ async fn lost(
     // Those before the first that is there were dropped as a whole, or `verify` tells of them.
     let first = facts.first().copied().unwrap_or(from).max(from);
     let without = ledgers.iter().filter(|date| (first..=to).contains(date) && !facts.contains(date));
-    let mut lost = Vec::new();
-    for date in without.copied() {
+    let reads = without.copied().map(async |date| {
         // A damaged ledger says nothing of it.
         let ledger = Ledger::sound(lake, id, date).await?;
         let is_committed = ledger.is_some_and(|ledger| ledger.last_commit().is_some() && !ledger.is_dropped());
-        if is_committed && !is_there(lake, Dataset::PACKS.facts, id, date).await? {
-            lost.push(date);
-        }
-    }
-    Ok(lost)
+        let is_lost = is_committed && !is_there(lake, Dataset::PACKS.facts, id, date).await?;
+        anyhow::Ok(is_lost.then_some(date))
+    });
+    let lost: Vec<_> = stream::iter(reads).buffered(READ_CONCURRENCY).try_collect().await?;
+    Ok(lost.into_iter().flatten().collect())
 }
 
 /// How the dimensions stand, and how they did in the period; gives whether the day's trends are there, damaged or not.

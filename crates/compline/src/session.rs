@@ -150,6 +150,7 @@ pub(crate) async fn session<T>(
     let (stopper, stop) = watch::channel(None);
     // On the heap: the future of a whole command is large.
     let mut work = Box::pin(within(opening, (asked_at, run_id), (lake.clone(), stop), work));
+    let mut is_hurried = false;
     let ended = tokio::select! {
         done = &mut work => done.map(Ended::Done).map_err(Failure::run),
         signal = signals::received() => {
@@ -161,7 +162,7 @@ pub(crate) async fn session<T>(
                     _ => {}
                 },
                 // Whoever asks again does not want to wait.
-                () = signals::received_again(), if ends_itself => {}
+                () = signals::received_again(), if ends_itself => is_hurried = true,
                 else => {
                     let outcome = StoppedSession { run_id: run_id.to_string(), outcome: "stopped" };
                     log::outcome(command, Ending::Stopped(signal), &outcome);
@@ -172,8 +173,12 @@ pub(crate) async fn session<T>(
     };
     drop(work);
     match ended {
+        Ok(Ended::Stopped(..)) if is_hurried => {}
         Ok(Ended::Stopped(..)) => settle_soon(&lake).await,
-        _ => lake.settle().await,
+        _ => tokio::select! {
+            () = lake.settle() => {}
+            _ = signals::received() => {}
+        },
     }
     ended
 }

@@ -1,7 +1,7 @@
 //! SIGINT and SIGTERM.
 
 use crate::failure::{Ending, Failure, Signal};
-use std::sync::Once;
+use std::sync::{Once, OnceLock};
 use std::time::Duration;
 
 /// For how long another signal is taken for the same one: who stops a group of processes may stop each of them as well.
@@ -14,11 +14,25 @@ const LONGEST_AGAIN: Duration = Duration::from_secs(3);
 
 static LAST_RESORT: Once = Once::new();
 
-/// Waits for a signal to end.
+/// The first signal that came, whoever waited for one then.
+static RECEIVED: OnceLock<Signal> = OnceLock::new();
+
+/// Waits for a signal to end; gives at once the one that has come before.
 pub(crate) async fn received() -> Signal {
     // Once signals are waited for, they end nothing by themselves.
-    LAST_RESORT.call_once(|| drop(tokio::spawn(end_at_last())));
-    next().await
+    LAST_RESORT.call_once(|| {
+        // A thread of its own: those of the program may be what does not end.
+        let last_resort = || -> std::io::Result<()> {
+            tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(end_at_last());
+            Ok(())
+        };
+        let thread = std::thread::Builder::new().name("signals".to_owned());
+        let _ = thread.spawn(last_resort);
+    });
+    match RECEIVED.get() {
+        Some(signal) => *signal,
+        None => next().await,
+    }
 }
 
 /// Waits for another signal than the one that has come.
@@ -27,7 +41,7 @@ pub(crate) async fn received_again() {
     next().await;
 }
 
-/// Does a command that has nothing to clean up until a signal comes.
+/// Does a command that changes no table until a signal comes.
 ///
 /// # Errors
 /// Those of the command.
@@ -40,6 +54,7 @@ pub(crate) async fn or_stopped(command: impl Future<Output = Result<Ending, Fail
 
 async fn end_at_last() {
     let signal = next().await;
+    let _ = RECEIVED.set(signal);
     tokio::select! {
         () = tokio::time::sleep(LONGEST) => {}
         () = async { received_again().await; tokio::time::sleep(LONGEST_AGAIN).await } => {}

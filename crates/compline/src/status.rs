@@ -201,7 +201,9 @@ async fn of_aggregator(
     // Committed, and a full disk or a kill came before the ledger.
     if let Some(date) = facts.last().filter(|last| status.snapshot_date.is_none_or(|date| date < **last)) {
         status.note_unrecorded(*date, session.started_at, max_age);
-        let is_pending = !pending.runs.is_empty() || pending.trends_from.is_some();
+        // An entry that cannot be read may be of any day.
+        let is_pending =
+            pending.days.iter().any(|(_, day)| day == date) || pending.trends_from == Some(SnapshotDate::FIRST);
         if is_pending {
             status.is_pending = true;
         } else if !ledgers.contains(date) && !is_there(lake, Table::Runs, id, *date).await? {
@@ -258,14 +260,14 @@ impl Status {
         let rows = match lake.read(&partition, Some(&["status"])).await {
             Err(error) if error.is_damage() => {
                 self.unread.push(error.to_string());
-                None
+                return Ok(());
             }
             rows => rows?,
         };
-        // An imported day has none: of whom it is not known nothing is said.
-        if rows.is_none() && self.unread.is_empty() && !is_there(lake, partition.table, id, date).await? {
+        if rows.is_none() && !is_there(lake, partition.table, id, date).await? {
             self.unread.push(missing_table(partition.table, date));
         }
+        // An imported day has none: of whom it is not known nothing is said.
         if let Some(rows) = rows.filter(|rows| rows.num_rows() > 0) {
             self.sources = Some(rows.num_rows() as u64);
             self.stale_sources = sources_by_status(&rows);

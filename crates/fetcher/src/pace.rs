@@ -8,15 +8,17 @@
 //! measured. The pace is held where a small share of the calls is throttled, which is at the limit, whatever the rest is:
 //!
 //! 1. *Free*: calls are sent as they come, until [`TOO_MANY`] of the last [`WINDOW`] and [`FREE_SHARE`] of them are throttled.
-//! 2. *Searching* begins with what was let through until then by its time, [`BURST_SECS`] more, and not under [`FIRST_LEAST`]. Each
+//! 2. *Searching* begins with what was let through until then by its time, [`BURST_SECS`] more, and not under [`MIN_FIRST`]. Each
 //!    call that is let through makes it faster by [`SEARCHING`]. The first throttle makes it [`FOUND`] of that.
 //! 3. *Settled*: each throttle makes the pace slower by a step, [`STEP`] of it, in the beginning a larger one: [`FIRST_STEPS`] more,
 //!    halved every [`STEPS_HALVED`] throttles. Each call that is let through makes it faster by so much of the step that both are even
 //!    when [`SHARE`] of the calls are throttled.
-//! 4. After [`ALONE_AFTER`] calls without a throttle it grows twice as fast with every [`ALONE_DOUBLES`], up to [`ALONE_MOST`] times:
+//! 4. After [`ALONE_AFTER`] calls without a throttle it grows twice as fast with every [`ALONE_DOUBLES`], up to [`MAX_ALONE`] times:
 //!    others may have left some of the limit.
 //! 5. It grows only while calls wait for their turn: a pace that nobody waits for says nothing of the limit.
 //! 6. Calls sent before the limit was first met, or found, say nothing of the pace that is now.
+//! 7. After [`NOTHING_AFTER`] throttles one after another, and nothing between them, others use the limit up: everybody waits, at first
+//!    [`FIRST_WAIT`] and twice as long each time, up to [`MAX_WAIT`], and the pace stays as it is.
 //!
 //! Its constants are those that did best over whole nights against some 400 limits: of 2 to 70 calls a second, 1 call to two seconds'
 //! worth at once, latencies of 5 to 300 ms; alone, beside another caller, four processes at a time, and limits that change.
@@ -40,7 +42,7 @@ const FREE_SHARE: f64 = 0.2;
 const BURST_SECS: f64 = 0.4;
 
 /// The slowest pace to begin with, in calls a second: a slow limit takes a few throttles to be found, a fast one many seconds.
-const FIRST_LEAST: f64 = 8.0;
+const MIN_FIRST: f64 = 8.0;
 
 /// The slowest pace: a limit that falls to nothing for a while must not stop a night for good.
 const SLOWEST: f64 = 0.2;
@@ -63,7 +65,13 @@ const SHARE: f64 = 0.05;
 /// After how many calls without a throttle the pace grows faster.
 const ALONE_AFTER: u32 = 16;
 const ALONE_DOUBLES: f64 = 32.0;
-const ALONE_MOST: f64 = 4.0;
+const MAX_ALONE: f64 = 4.0;
+
+/// After how many throttles one after another, and not of calls that were sent together, nothing is let through; and the first and the
+/// longest wait for that. A call is tried [`crate::FetchOptions::max_attempts`] times: two minutes of nothing do not fail it.
+const NOTHING_AFTER: u32 = 5;
+const FIRST_WAIT: Duration = Duration::from_secs(4);
+const MAX_WAIT: Duration = Duration::from_secs(60);
 
 /// What is known of the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +109,9 @@ struct State {
     unthrottled: u32,
     /// Calls sent before this had their turn at another pace.
     changed_at: Instant,
+    /// Throttles one after another, without those of calls that were sent before the last of them was answered.
+    in_a_row: u32,
+    row_at: Instant,
 }
 
 impl Pace {
@@ -109,7 +120,7 @@ impl Pace {
         let state = State {
             most,
             phase: Phase::Free,
-            rate: FIRST_LEAST,
+            rate: MIN_FIRST,
             next: now,
             has_waited: false,
             last: VecDeque::new(),
@@ -118,6 +129,8 @@ impl Pace {
             throttles: 0,
             unthrottled: 0,
             changed_at: now,
+            in_a_row: 0,
+            row_at: now,
         };
         Self { state: Arc::new(Mutex::new(state)) }
     }
@@ -156,6 +169,7 @@ impl State {
     }
 
     fn answered(&mut self, sent_at: Instant, throttled: bool, now: Instant) {
+        self.pause(sent_at, throttled, now);
         if sent_at < self.changed_at {
             self.admitted += u32::from(!throttled);
             return;
@@ -165,6 +179,19 @@ impl State {
             Phase::Searching if throttled => self.enter(Phase::Settled, self.rate * FOUND, now),
             Phase::Searching => self.grow(SEARCHING),
             Phase::Settled => self.hold(throttled),
+        }
+    }
+
+    /// Lets everybody wait where nothing is let through any more.
+    fn pause(&mut self, sent_at: Instant, throttled: bool, now: Instant) {
+        if !throttled {
+            self.in_a_row = 0;
+        } else if sent_at >= self.row_at {
+            (self.in_a_row, self.row_at) = (self.in_a_row.saturating_add(1), now);
+            if let Some(doubled) = self.in_a_row.checked_sub(NOTHING_AFTER) {
+                let wait = FIRST_WAIT.saturating_mul(1 << doubled.min(16)).min(MAX_WAIT);
+                self.next = self.next.max(now + wait);
+            }
         }
     }
 
@@ -178,14 +205,18 @@ impl State {
         let throttles = self.last.iter().filter(|throttled| **throttled).count();
         if throttled && throttles >= TOO_MANY && throttles as f64 >= self.last.len() as f64 * FREE_SHARE {
             let let_through = f64::from(self.admitted) / (BURST_SECS + (now - first_at).as_secs_f64());
-            self.enter(Phase::Searching, let_through.max(FIRST_LEAST), now);
+            self.enter(Phase::Searching, let_through.max(MIN_FIRST), now);
         }
     }
 
     fn enter(&mut self, phase: Phase, rate: f64, now: Instant) {
-        (self.phase, self.rate) = (phase, rate.clamp(SLOWEST, self.most.max(SLOWEST)));
+        (self.phase, self.rate) = (phase, rate.min(self.most).max(self.slowest()));
         self.changed_at = self.next.max(now);
         self.next = self.changed_at + self.interval();
+    }
+
+    fn slowest(&self) -> f64 {
+        SLOWEST.min(self.most)
     }
 
     fn hold(&mut self, throttled: bool) {
@@ -193,12 +224,14 @@ impl State {
         let step = STEP * (1.0 + more);
         if throttled {
             (self.throttles, self.unthrottled) = (self.throttles.saturating_add(1), 0);
-            self.rate = (self.rate * (1.0 - step)).max(SLOWEST);
+            if self.in_a_row < NOTHING_AFTER {
+                self.rate = (self.rate * (1.0 - step)).max(self.slowest());
+            }
             return;
         }
         self.unthrottled = self.unthrottled.saturating_add(1);
         let alone = f64::from(self.unthrottled.saturating_sub(ALONE_AFTER)) / ALONE_DOUBLES;
-        self.grow(step * SHARE / (1.0 - SHARE) * alone.exp2().min(ALONE_MOST));
+        self.grow(step * SHARE / (1.0 - SHARE) * alone.exp2().min(MAX_ALONE));
     }
 
     fn grow(&mut self, by: f64) {

@@ -172,7 +172,9 @@ fn is_throttle(status: u16, error_type: Option<&str>, body: &[u8]) -> bool {
     if status != 400 {
         return false;
     }
-    let names_throttle = |name: &str| name.contains("Throttl") || name.contains("TooManyRequests");
+    // As the SDK takes them: what it sends again as throttled has taken a turn for that.
+    let names_throttle =
+        |name: &str| ["Throttl", "TooManyRequests", "LimitExceeded", "SlowDown"].iter().any(|part| name.contains(part));
     error_type.is_some_and(names_throttle)
         || serde_json::from_slice::<Body>(body).is_ok_and(|body| names_throttle(&body.__type))
 }

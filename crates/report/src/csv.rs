@@ -98,7 +98,8 @@ fn shown(value: Option<impl ToString>) -> String {
 
 /// Whether a letter is not seen, and does something to those around it or to a terminal.
 pub(crate) fn is_unseen(letter: char) -> bool {
-    letter.is_control() || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    letter.is_control()
+        || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Text that a spreadsheet takes for no formula (OWASP, CSV injection).

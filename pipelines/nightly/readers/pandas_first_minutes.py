@@ -42,7 +42,8 @@ def answers(lake, aggregator, until=None):
     whole = trends[trends.dimension == "aggregator"].set_index("snapshot_date")
     now = whole.loc[[last], ["packs_total", "pack_compliance_rate", "pack_compliance_rate_change_7d"]]
     runs = read("runs", (since, until), ["snapshot_date", "outcome"])
-    now.insert(0, "last_snapshot", runs[runs.outcome == "succeeded"].snapshot_date.max())  # later than the trends, if those wait
+    # Later than the trends, if those wait. The ledger of a day is written last.
+    now.insert(0, "last_snapshot", max([last, *runs[runs.outcome == "succeeded"].snapshot_date]))
     days = [month + datetime.timedelta(days=day) for day in range(30)]
     by_day = whole.pack_compliance_rate.reindex(days).rename_axis("day")
     changes = read("pack_changes", (last, last), ["change"]).change.value_counts().rename_axis("change").sort_index()

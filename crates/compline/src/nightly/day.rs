@@ -449,10 +449,9 @@ impl Day {
         if let Some(stopped) = error.downcast_ref::<Stopped>() {
             let why = self.when_stopped(stopped);
             if self.row.outcome != Outcome::Failed && !self.has_told {
-                self.not_notified
-                    .push(format!("{stopped} before everybody was notified of the day, which nobody makes up for"));
+                self.not_notified.push(format!("{stopped} before everybody was notified of the day"));
             }
-            (self.is_stopped, self.is_recorded) = (true, self.in_ledger);
+            (self.is_stopped, self.is_recorded) = (self.row.error.is_none(), self.in_ledger);
             match &self.row.error {
                 None if self.row.outcome == Outcome::Failed => (self.row.rows, self.row.error) = (0, Some(why)),
                 _ => self.undone.push(why),

@@ -111,8 +111,6 @@ pub(super) struct Lines {
     accounts: Vec<Line>,
     /// The pack groups that have a history: those with the most packs.
     largest: HashSet<String>,
-    /// The day that was added last.
-    added: Option<SnapshotDate>,
 }
 
 /// What trend rows say of the first day of their filters, the same in every row; nothing where they are of older versions.
@@ -123,7 +121,7 @@ pub(super) fn population_since(trends: &RecordBatch) -> Option<SnapshotDate> {
 impl Lines {
     pub(super) fn new(trends: &RecordBatch, names: &AccountNames) -> Self {
         let rows = Rows(trends);
-        let mut lines = Self { lines: BTreeMap::new(), accounts: Vec::new(), largest: HashSet::new(), added: None };
+        let mut lines = Self { lines: BTreeMap::new(), accounts: Vec::new(), largest: HashSet::new() };
         for row in 0..trends.num_rows() {
             let line = line(&rows, row);
             match rows.text("dimension", row) {
@@ -149,9 +147,7 @@ impl Lines {
     /// Adds a day, which must be later than the one before, to the histories of the values that there are on the last.
     pub(super) fn add_day(&mut self, day: u32, date: SnapshotDate, trends: &RecordBatch) {
         let rows = Rows(trends);
-        let filters_changed_on =
-            population_since(trends).filter(|since| self.added.is_some_and(|before| before < *since));
-        self.added = Some(date);
+        let since = population_since(trends);
         for row in 0..trends.num_rows() {
             let Some(dimension) = with_history(rows.text("dimension", row)) else { continue };
             let value = rows.text("dimension_value", row);
@@ -160,6 +156,8 @@ impl Lines {
             }
             let key = (dimension, value.to_owned());
             if let Some(line) = self.lines.get_mut(&key) {
+                let filters_changed_on =
+                    since.filter(|since| line.history.last().is_some_and(|before| before.date < *since));
                 line.history.push(Point {
                     day,
                     date,

@@ -290,3 +290,44 @@ async fn a_whole_night_takes_little_longer_than_it_must_at_random_limits_that_ch
     };
     holds("random limits that change", (0..200).map(limit).collect(), CHANGING).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_others_use_up_for_a_minute_fails_no_call_and_the_pace_is_soon_what_it_was() {
+    let (pace, began) = (Pace::new(None), Instant::now());
+    let lets_through = |sent_at: Instant| {
+        let at = (sent_at - began).as_secs();
+        !(10..70).contains(&at)
+    };
+    let (mut most_attempts, mut calls) = (0, 0);
+    while began.elapsed() < Duration::from_secs(150) {
+        pace.turn().await;
+        for attempt in 1.. {
+            most_attempts = most_attempts.max(attempt);
+            let sent_at = Instant::now();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let through = lets_through(sent_at);
+            pace.answered(sent_at, !through);
+            if through {
+                break;
+            }
+            tokio::time::sleep(pace.reserve()).await;
+        }
+        calls += u32::from(began.elapsed() > Duration::from_secs(130));
+    }
+    assert!((6..=10).contains(&most_attempts), "{most_attempts}");
+    // Without a limit it makes 20 a second.
+    assert!(calls > 60, "{calls} in 20 s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn throttles_never_make_the_pace_faster_than_the_settings_allow() {
+    let pace = Pace::new(Some(0.1));
+    for _ in 0..40 {
+        pace.turn().await;
+        let sent_at = Instant::now();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        pace.answered(sent_at, true);
+    }
+    let first = pace.reserve();
+    assert!(pace.reserve() - first >= Duration::from_secs(10));
+}

@@ -80,7 +80,8 @@ fn b04_a_token_that_is_refused_once_is_tried_again_and_nothing_begins_anew() {
 
 #[test]
 fn b04_a_token_lost_half_way_begins_the_shard_again_and_loses_and_doubles_no_row() {
-    let summary = same_rows("lost_token_every = 90").summary;
+    // Sources and counts have tokens too, and which list has the n-th is by chance.
+    let summary = same_rows("lost_token_every = 45").summary;
     assert!(summary.contains("shards restarted"), "{summary}");
     assert!(!summary.contains("duplicate rows"), "what was read before the restart is dropped: {summary}");
 }

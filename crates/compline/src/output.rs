@@ -5,6 +5,7 @@ use crate::failure::{Ending, Failure};
 use crate::log;
 use anstyle::{AnsiColor, Style};
 use anyhow::Context;
+use compline_report::is_unseen;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::io::{ErrorKind, Write};
@@ -48,11 +49,7 @@ pub(crate) fn result(text: &str) -> Result<(), Failure> {
 /// The same without what a terminal would obey, which names of files, of accounts and arguments may have in them: characters of control
 /// and of direction are written as escapes.
 pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
-    let is_obeyed = |letter: char| {
-        let is_of_direction =
-            matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        is_of_direction || (letter.is_control() && !matches!(letter, '\n' | '\t'))
-    };
+    let is_obeyed = |letter: char| is_unseen(letter) && !matches!(letter, '\n' | '\t');
     if !text.contains(is_obeyed) {
         return text.into();
     }

@@ -9,10 +9,11 @@ use crate::ledger::Ledger;
 use crate::session::Session;
 use crate::settings::lake_name;
 use crate::status::{gaps, is_there, missing, missing_computed, missing_table};
+use crate::trends::population_since;
 use arrow::array::RecordBatch;
 use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
 use compline_report::{AggregatorFigures, FIGURES_VERSION, Figures, Listed};
-use compline_sink::{Partition, Partitions, READ_CONCURRENCY};
+use compline_sink::{Lake, Partition, Partitions, READ_CONCURRENCY};
 use futures::{StreamExt, TryStreamExt, stream};
 pub(crate) use names::AccountNames;
 pub(crate) use publish::publish;
@@ -44,8 +45,8 @@ impl ReportRequest<'_> {
     }
 }
 
-/// The days of the tables that are looked at.
-struct Days {
+/// The days of the tables that are looked at: all, since whether there was one before the period tells a gap from a lake that began later.
+pub(crate) struct Listing {
     facts: Partitions,
     /// Those, and those whose snapshots may be dropped by now.
     snapshots: Partitions,
@@ -54,30 +55,48 @@ struct Days {
     held: Partitions,
 }
 
+impl Listing {
+    /// Those of a lake.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub(crate) async fn of(lake: &Lake) -> anyhow::Result<Self> {
+        let dataset = &Dataset::PACKS;
+        let facts = lake.partitions(dataset.facts).await?;
+        let mut snapshots = facts.clone();
+        let trends = lake.partitions(dataset.trends).await?;
+        // Snapshots may be dropped, and their trends stay.
+        for (id, dates) in &trends {
+            snapshots.entry(id.clone()).or_default().extend(dates);
+        }
+        let ledgers = lake.partitions(Table::Runs).await?;
+        Ok(Self { facts, snapshots, trends, ledgers, held: lake.held_partitions(dataset.facts).await? })
+    }
+
+    /// The last day of which the lake has anything: a snapshot, one that is held, or a run that failed.
+    fn last_day(&self) -> Option<SnapshotDate> {
+        let days = [&self.facts, &self.held, &self.ledgers];
+        days.into_iter().flat_map(|days| days.values()).filter_map(|dates| dates.last()).max().copied()
+    }
+}
+
 /// The figures of a report.
 ///
 /// # Errors
 /// A store that does not answer. What is damaged is named in the figures.
-pub(crate) async fn figures(session: &Session<'_>, request: &ReportRequest<'_>) -> anyhow::Result<Figures> {
+pub(crate) async fn figures(
+    session: &Session<'_>,
+    request: &ReportRequest<'_>,
+    listed: &Listing,
+) -> anyhow::Result<Figures> {
     let ReportRequest { date, days, is_whole, .. } = *request;
-    let (lake, dataset) = (&session.lake, &Dataset::PACKS);
-    // All days: whether there was one before the period tells a gap from a lake that began later.
-    let facts = lake.partitions(dataset.facts).await?;
-    let mut snapshots = facts.clone();
-    let trends = lake.partitions(dataset.trends).await?;
-    // Snapshots may be dropped, and their trends stay.
-    for (id, dates) in &trends {
-        snapshots.entry(id.clone()).or_default().extend(dates);
-    }
-    let ledgers = lake.partitions(Table::Runs).await?;
-    let listed = Days { facts, snapshots, trends, ledgers, held: lake.held_partitions(dataset.facts).await? };
     let mut ids: BTreeSet<AggregatorId> = session.settings.ids().cloned().collect();
     if is_whole {
         ids.extend(listed.snapshots.keys().chain(listed.held.keys()).cloned());
     }
     let mut aggregators = Vec::new();
     for id in ids {
-        aggregators.push(of_aggregator(session, request, &listed, &id).await?);
+        aggregators.push(of_aggregator(session, request, listed, &id).await?);
     }
     let is_named = |figures: &AggregatorFigures| figures.accounts.iter().any(|account| account.name.is_some());
     let accounts = aggregators.iter().map(|figures| figures.accounts.len()).sum::<usize>();
@@ -160,7 +179,7 @@ impl Reader<'_> {
 async fn of_aggregator(
     session: &Session<'_>,
     request: &ReportRequest<'_>,
-    listed: &Days,
+    listed: &Listing,
     id: &AggregatorId,
 ) -> anyhow::Result<AggregatorFigures> {
     let (date, from) = (request.date, request.from());
@@ -242,7 +261,7 @@ async fn of_aggregator(
 /// Days from one to another that were committed and whose snapshots are gone, though nobody dropped them.
 async fn lost(
     reader: &Reader<'_>,
-    listed: &Days,
+    listed: &Listing,
     id: &AggregatorId,
     (from, to): (SnapshotDate, SnapshotDate),
 ) -> anyhow::Result<Vec<SnapshotDate>> {
@@ -276,7 +295,7 @@ async fn of_trends(
     let Some(trends) = reader.rows(table, last, rows::TREND_COLUMNS).await? else {
         return Ok(reader.unread.len() > unread);
     };
-    figures.population_since = rows::population_since(&trends);
+    figures.population_since = population_since(&trends);
     let mut lines = rows::Lines::new(&trends, request.names);
     let dates: Vec<SnapshotDate> = days.range(from.min(last)..=last).copied().filter(|date| *date >= from).collect();
     let add = |date, rows: Option<RecordBatch>| {

@@ -202,11 +202,9 @@ async fn of_aggregator(
     if let Some(date) = facts.last().filter(|last| status.snapshot_date.is_none_or(|date| date < **last)) {
         status.note_unrecorded(*date, session.started_at, max_age);
         // An entry that cannot be read may be of any day.
-        let is_pending =
+        status.is_pending =
             pending.days.iter().any(|(_, day)| day == date) || pending.trends_from == Some(SnapshotDate::FIRST);
-        if is_pending {
-            status.is_pending = true;
-        } else if !ledgers.contains(date) && !is_there(lake, Table::Runs, id, *date).await? {
+        if !status.is_pending && !ledgers.contains(date) && !is_there(lake, Table::Runs, id, *date).await? {
             status.unread.push(format!(
                 "the ledger of {date}, in runs, is not in the lake: `compline verify FILE --repair` makes it again"
             ));

@@ -11,6 +11,7 @@ use crate::population::Population;
 use crate::session::Session;
 use arrow::array::{Array, RecordBatch};
 use chain::Chain;
+pub(crate) use chain::population_since;
 use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
 use compline_sink::{Lake, SinkError};
 use compline_transformer::Trends;

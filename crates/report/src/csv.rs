@@ -2,6 +2,7 @@
 
 use crate::ReportError;
 use crate::figures::{AggregatorFigures, Figures, Line};
+use crate::text::is_unseen;
 use ::csv::Writer;
 
 const HEADER: [&str; 26] = [
@@ -94,12 +95,6 @@ fn row(of: &AggregatorFigures, dimension: &str, line: &Line) -> [String; 26] {
 
 fn shown(value: Option<impl ToString>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
-}
-
-/// Whether a letter is not seen, and does something to those around it or to a terminal.
-pub(crate) fn is_unseen(letter: char) -> bool {
-    letter.is_control()
-        || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Text that a spreadsheet takes for no formula (OWASP, CSV injection).

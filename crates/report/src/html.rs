@@ -19,6 +19,7 @@ pub(crate) fn html(figures: &Figures) -> Result<String, ReportError> {
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.add_filter("percent", |rate: Serde<Option<f64>>| numbers::percent(rate.0));
     environment.add_filter("points", |change: Serde<Option<f64>>| numbers::points(change.0));
+    environment.add_filter("direction", |change: f64| numbers::direction(change) as i8);
     environment.add_filter("count", |count: Serde<Option<i64>>| numbers::count(count.0));
     environment.add_filter("days", |days: Serde<Option<f64>>| numbers::days(days.0));
     environment.add_filter("plural", |number: i64, what: &str| numbers::plural(number, what));

@@ -5,6 +5,7 @@ mod figures;
 mod html;
 mod markdown;
 mod numbers;
+mod text;
 
 pub use figures::{
     AggregatorFigures, Change, FIGURES_VERSION, Figures, HeatCell, HeatMap, HeatRow, Line, Listed, MAX_HEAT_ACCOUNTS,
@@ -12,6 +13,7 @@ pub use figures::{
 };
 
 pub use numbers::{percent, points};
+pub use text::is_unseen;
 
 /// A report could not be written down: a defect of Compline.
 #[derive(Debug, thiserror::Error)]

@@ -1,8 +1,8 @@
 //! The main tables as Markdown, for an issue or a wiki.
 
-use crate::csv::is_unseen;
 use crate::figures::{AggregatorFigures, Change, Figures, Line, OpenPack};
 use crate::numbers::{count, days, percent, plural, points};
+use crate::text::is_unseen;
 use std::fmt::Write;
 
 /// How many rows a table has here.

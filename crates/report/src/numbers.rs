@@ -1,5 +1,7 @@
 //! Numbers as people read them.
 
+use std::cmp::Ordering;
+
 /// What is said where there is no number.
 pub(crate) const NONE: &str = "n/a";
 
@@ -17,13 +19,18 @@ pub fn percent(rate: Option<f64>) -> String {
 /// A change of a rate in percentage points, with its sign: never 0 of what changed.
 pub fn points(change: Option<f64>) -> String {
     let Some(change) = change else { return NONE.to_owned() };
-    let size = change.abs();
-    // A rate of millions of packs changes by more than what computing it may be off by.
-    if size < 1e-10 {
-        return "0.0".to_owned();
+    let shown = format!("{:.1}", (change.abs() * 100.0).max(0.1));
+    match direction(change) {
+        Ordering::Less => format!("\u{2212}{shown}"),
+        Ordering::Equal => "0.0".to_owned(),
+        Ordering::Greater => format!("+{shown}"),
     }
-    let shown = format!("{:.1}", (size * 100.0).max(0.1));
-    if change < 0.0 { format!("\u{2212}{shown}") } else { format!("+{shown}") }
+}
+
+/// Whether a rate became less or greater.
+pub(crate) fn direction(change: f64) -> Ordering {
+    // One of millions of packs changes by more than what computing it may be off by.
+    if change.abs() < 1e-10 { Ordering::Equal } else { change.total_cmp(&0.0) }
 }
 
 /// A count with separators.

@@ -5,7 +5,7 @@ use crate::failure::{Ending, Failure};
 use crate::log::{self, log_to_stderr};
 use crate::output::{document, done_result};
 use crate::replace::replace;
-use crate::report::{AccountNames, ReportRequest, figures};
+use crate::report::{AccountNames, Listing, ReportRequest, figures};
 use crate::session::{Clock, Opening, Session, session};
 use crate::settings::{NamesSource, REPORT_DAYS};
 use crate::signals;
@@ -35,7 +35,9 @@ pub(super) async fn report(arguments: &ReportArguments, clock: Clock) -> Result<
     let is_whole = !arguments.pipeline.is_partial();
     let opening = Opening::to_read(&settings, "report", clock, progress);
     let ended = session(opening, async |session: &Session<'_>| {
-        Box::pin(figures(session, &ReportRequest { date, days, names: &names, without_names: None, is_whole })).await
+        let request = ReportRequest { date, days, names: &names, without_names: None, is_whole };
+        let listed = Listing::of(&session.lake).await?;
+        Box::pin(figures(session, &request, &listed)).await
     });
     ended.await?.then(|figures| {
         if let Some(why) = &figures.without_names {

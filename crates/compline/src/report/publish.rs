@@ -1,10 +1,10 @@
 //! The reports beside the tables: that of the day, and the latest.
 
-use super::{AccountNames, ReportRequest, figures};
+use super::{AccountNames, Listing, ReportRequest, figures};
 use crate::session::Session;
 use anyhow::bail;
 use bytes::Bytes;
-use compline_model::{Dataset, SnapshotDate, Table};
+use compline_model::SnapshotDate;
 use compline_sink::ReportFile;
 
 /// How often a report is made again because another run replaced it meanwhile.
@@ -45,24 +45,14 @@ async fn attempt(
     // Before anything is listed or read: a run that ends meanwhile knows more, also of a later day.
     let of_day = (ReportFile::Of(date), lake.seen_report(ReportFile::Of(date)).await?);
     let latest = (ReportFile::Latest, lake.seen_report(ReportFile::Latest).await?);
-    let last = last_day(session).await?.map_or(date, |last| last.max(date));
+    let listed = Listing::of(lake).await?;
+    let last = listed.last_day().map_or(date, |last| last.max(date));
     let report = async |date| {
         let request = ReportRequest { date, days, names, without_names, is_whole: true };
-        anyhow::Ok(Bytes::from(figures(session, &request).await?.html()?))
+        anyhow::Ok(Bytes::from(figures(session, &request, &listed).await?.html()?))
     };
     let html = report(date).await?;
     let is_there = lake.replace_report(of_day.0, of_day.1, html.clone()).await?;
     let html = if last == date { html } else { report(last).await? };
     Ok(lake.replace_report(latest.0, latest.1, html).await? && is_there)
-}
-
-/// The last day of which the lake has anything: a snapshot, one that is held, or a run that failed.
-async fn last_day(session: &Session<'_>) -> anyhow::Result<Option<SnapshotDate>> {
-    let facts = Dataset::PACKS.facts;
-    let days = [
-        session.lake.partitions(facts).await?,
-        session.lake.held_partitions(facts).await?,
-        session.lake.partitions(Table::Runs).await?,
-    ];
-    Ok(days.iter().flat_map(|days| days.values()).filter_map(|dates| dates.last()).max().copied())
 }

@@ -1,6 +1,7 @@
 //! From rows of the tables to figures.
 
 use super::AccountNames;
+use crate::trends::population_since;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Date32Type, Float64Type, Int32Type, Int64Type, TimestampMillisecondType};
 use chrono::{DateTime, TimeDelta};
@@ -111,11 +112,6 @@ pub(super) struct Lines {
     accounts: Vec<Line>,
     /// The pack groups that have a history: those with the most packs.
     largest: HashSet<String>,
-}
-
-/// What trend rows say of the first day of their filters, the same in every row; nothing where they are of older versions.
-pub(super) fn population_since(trends: &RecordBatch) -> Option<SnapshotDate> {
-    (0..trends.num_rows()).find_map(|row| Rows(trends).date("population_since", row))
 }
 
 impl Lines {

@@ -416,8 +416,8 @@ fn present(partition: &Partition, rows: Option<RecordBatch>) -> anyhow::Result<R
     rows.with_context(|| format!("{} was there and is gone: is something else changing the lake?", partition.key()))
 }
 
-/// What trend rows say of their population's first day; the same in every row.
-fn population_since(rows: &RecordBatch) -> Option<SnapshotDate> {
+/// What trend rows say of their population's first day, the same in every row; nothing where they are of older versions.
+pub(crate) fn population_since(rows: &RecordBatch) -> Option<SnapshotDate> {
     let days = rows["population_since"].as_primitive::<Date32Type>().iter().flatten().next()?;
     NaiveDate::default().checked_add_signed(TimeDelta::days(days.into())).map(SnapshotDate::from)
 }

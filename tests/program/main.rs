@@ -9,6 +9,7 @@ mod credentials;
 mod damage;
 mod dropped;
 mod environment;
+mod flat;
 mod held;
 mod histories;
 mod import;

@@ -32,7 +32,7 @@ const SEED: u64 = 1;
 
 /// What becomes of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
+pub(crate) enum Fault {
     /// It is answered with this status and code, and not done.
     Answered(u16, &'static str),
     /// Its connection is closed before it is done.
@@ -64,32 +64,35 @@ const FAULTS: [Fault; 13] = [
 ];
 
 /// What becomes of an answer's text.
-type Change = fn(&str) -> String;
+pub(crate) type Change = fn(&str) -> String;
 
 /// What the server did.
 #[derive(Default)]
-struct Calls {
+pub(crate) struct Calls {
     /// The call that fails, from 0.
-    armed: Option<(usize, Fault)>,
+    pub(crate) armed: Option<(usize, Fault)>,
     /// Whether a policy denies deletes.
-    denies_deletes: bool,
+    pub(crate) denies_deletes: bool,
     /// Whether the ledger cannot be put.
-    denies_ledger: bool,
+    pub(crate) denies_ledger: bool,
     /// A put whose path has this is never answered, and if the second is set no call from then on.
-    hangs: Option<(&'static str, bool)>,
-    has_hung: AtomicBool,
+    pub(crate) hangs: Option<(&'static str, bool)>,
+    pub(crate) has_hung: AtomicBool,
     /// What becomes of lists.
-    lists: Option<Change>,
-    denied: AtomicUsize,
-    seen: AtomicUsize,
-    fired: Mutex<Option<String>>,
+    pub(crate) lists: Option<Change>,
+    pub(crate) denied: AtomicUsize,
+    pub(crate) seen: AtomicUsize,
+    /// Each request: its method, its path and what it asks.
+    pub(crate) requests: Mutex<Vec<String>>,
+    pub(crate) fired: Mutex<Option<String>>,
     /// The server behind is atomic only for one request at a time.
-    one_at_a_time: tokio::sync::Mutex<()>,
+    pub(crate) one_at_a_time: tokio::sync::Mutex<()>,
 }
 
 impl Calls {
     async fn answer(&self, service: s3s::service::S3Service, request: Request<Incoming>) -> io::Result<Response<Body>> {
         let number = self.seen.fetch_add(1, Ordering::Relaxed);
+        self.requests.lock().expect("no panic").push(format!("{} {}", request.method(), request.uri()));
         let fault = self.armed.and_then(|(armed, fault)| (armed == number).then_some(fault));
         if fault.is_some() {
             *self.fired.lock().expect("no panic") = Some(format!("{} {}", request.method(), request.uri()));
@@ -156,7 +159,7 @@ impl Calls {
 }
 
 /// Serves a folder as S3 with a call that fails.
-async fn serve(folder: &Path, calls: Calls) -> (String, Arc<Calls>) {
+pub(crate) async fn serve(folder: &Path, calls: Calls) -> (String, Arc<Calls>) {
     let mut service = s3s::service::S3ServiceBuilder::new(s3s_fs::FileSystem::new(folder).expect("a file system"));
     service.set_auth(s3s::auth::SimpleAuth::from_single("test", "test"));
     let service = service.build();

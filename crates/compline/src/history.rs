@@ -2,7 +2,7 @@
 
 use crate::ledger::Ledger;
 use compline_model::{AggregatorId, Dataset, SnapshotDate, Table, WINDOWS};
-use compline_sink::{Inventory, Lake, Month, Partitions, READ_CONCURRENCY};
+use compline_sink::{Inventory, Lake, Month, Partitions, READ_CONCURRENCY, Version, Versions};
 use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,8 +12,12 @@ pub(crate) const TRENDS_REACH_DAYS: u32 = 2 * WINDOWS[WINDOWS.len() - 1];
 /// The days that a lake has of what trends are computed from, and of the trends themselves.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct History {
+    /// Whether days before those that a night looks at were not listed.
+    is_part: bool,
     snapshots: Partitions,
     trends: Partitions,
+    /// Which objects those are, where they were listed for a night.
+    versions: Versions,
     statuses: Partitions,
     ledgers: Partitions,
     /// The last day of each aggregator that was dropped though a snapshot before it is there, as one that was restored.
@@ -68,6 +72,39 @@ impl History {
             ..Self::default()
         };
         listed.completed(lake, dataset, ids).await
+    }
+
+    /// Those that a day's trends are computed from, and all later ones: as many lists as they take, however long the history is.
+    /// Everything, where an aggregator has no day among them that it could be compared with.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub(crate) async fn for_day(
+        lake: &Lake,
+        dataset: &Dataset,
+        statuses_from: Option<SnapshotDate>,
+        ids: &[&AggregatorId],
+        date: SnapshotDate,
+    ) -> anyhow::Result<Self> {
+        let from = date.minus_days(TRENDS_REACH_DAYS);
+        let (trends, versions) = lake.versions_since(dataset.trends, from).await?;
+        let listed = Self {
+            is_part: true,
+            snapshots: lake.partitions_since(dataset.facts, from).await?,
+            trends,
+            versions,
+            statuses: lake.partitions_since(dataset.status, from).await?,
+            ledgers: lake.partitions_since(Table::Runs, from).await?,
+            statuses_from,
+            ..Self::default()
+        };
+        let has_one_before =
+            |id: &AggregatorId| listed.snapshots.get(id).and_then(BTreeSet::first).is_some_and(|first| *first < date);
+        if ids.iter().all(|id| has_one_before(id)) {
+            return listed.completed(lake, dataset, ids).await;
+        }
+        let all = Self::read(lake, dataset, statuses_from, ids).await?;
+        Ok(Self { versions: listed.versions, ..all })
     }
 
     /// Looks into the lake for what the lists alone do not say.
@@ -168,6 +205,16 @@ impl History {
             }
         }
         Ok(self)
+    }
+
+    /// Whether there may be days before those that are known.
+    pub(crate) fn is_part(&self) -> bool {
+        self.is_part
+    }
+
+    /// Which object the trends of a day are, where that is known.
+    pub(crate) fn version_of_trends(&self, id: &AggregatorId, date: SnapshotDate) -> Option<&Version> {
+        self.versions.get(id)?.get(&date)
     }
 
     /// Those of an inventory, in the same way.

@@ -124,7 +124,8 @@ async fn prepare<'a>(
     let journals = settings.aggregators.iter().map(|aggregator| session.journal(&aggregator.address.id));
     let journals = join_all(journals).await;
     let ids: Vec<_> = settings.aggregators.iter().map(|aggregator| &aggregator.address.id).collect();
-    let history = History::read(&session.lake, dataset, settings.keep.statuses_from(session.today()), &ids).await?;
+    let statuses_from = settings.keep.statuses_from(session.today());
+    let history = History::for_day(&session.lake, dataset, statuses_from, &ids, request.date).await?;
     // Files and what is held need nobody's credentials.
     let identity = if request.source == Source::AwsConfig { settings.identity() } else { Identity::Simulated };
     let environment = Environment::load(identity).await?;

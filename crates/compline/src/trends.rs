@@ -11,6 +11,7 @@ use crate::population::Population;
 use crate::session::Session;
 use arrow::array::{Array, RecordBatch};
 use chain::Chain;
+use chain::NeedsAllDays;
 pub(crate) use chain::population_since;
 use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
 use compline_sink::{Lake, SinkError};
@@ -115,6 +116,11 @@ impl Computing<'_> {
             let mut chain =
                 Chain::new(self, &lacking, tonight.as_ref().map(|tonight| tonight.date), journal.as_deref());
             match self.days(&mut chain, &mut tonight, journal.as_deref_mut()).await {
+                Err(error) if error.is::<NeedsAllDays>() => {
+                    let ids = [self.id];
+                    let history = History::read(self.lake, self.dataset, self.history.statuses_from(), &ids).await?;
+                    return Box::pin(Computing { history: &history, ..*self }.compute(tonight, journal)).await;
+                }
                 Err(error) => match chain.damaged.take() {
                     // Each time another file, so this ends.
                     Some(file) if lacking.insert(file) => {
@@ -164,6 +170,7 @@ impl Computing<'_> {
             computed.days.push(date);
             (self.on_day)(date);
             if is_tonight {
+                chain.write_together(date).await;
                 computed.tonight = Some(trends);
                 // A snapshot that gives the trends that were there changes no later day either.
                 if is_all && is_stored && first == date {

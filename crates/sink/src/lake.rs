@@ -4,6 +4,7 @@ mod checkpoints;
 mod inventory;
 mod journal;
 mod months;
+mod recent;
 mod reports;
 mod retention;
 mod runs;
@@ -11,12 +12,13 @@ mod snapshot;
 mod verified;
 
 use crate::parquet_file::decode;
-use crate::store::{self, Condition, Fenced, Store, Version};
-use crate::{Compression, Holder, LakeLocation, Lease, LeaseOutcome, SinkError, SinkErrorKind};
+use crate::store::{self, Condition, Fenced, Store};
+use crate::{Compression, Holder, LakeLocation, Lease, LeaseOutcome, SinkError, SinkErrorKind, Version};
 pub use checkpoints::Collection;
 pub use inventory::{Inventory, Object, OfDay, Unexpected};
 pub use journal::JournalEntry;
 pub use months::{Month, MonthPlan};
+pub use recent::{RecentDay, RecentDays};
 pub use reports::{ReportFile, SeenReport};
 pub use snapshot::Place;
 pub use verified::Verification;
@@ -63,6 +65,9 @@ pub const READ_CONCURRENCY: usize = 16;
 
 /// The days that a table has, per aggregator.
 pub type Partitions = BTreeMap<AggregatorId, BTreeSet<SnapshotDate>>;
+
+/// The days that a table has, per aggregator, and which object each of them is, as far as the store says it.
+pub type Versions = BTreeMap<AggregatorId, BTreeMap<SnapshotDate, Version>>;
 
 /// The tables, on S3 or in a folder. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -289,6 +294,38 @@ impl Lake {
         self.partitions_below(Place::Table, table, "").await
     }
 
+    /// The days that a table has from one day on: as many lists as those days take, however long the history before them is.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub async fn partitions_since(&self, table: Table, from: SnapshotDate) -> Result<Partitions, SinkError> {
+        Ok(by_aggregator(self.objects_since(table, from).await?.map(|(partition, _)| partition)))
+    }
+
+    /// The same, with which object each of them is.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub async fn versions_since(&self, table: Table, from: SnapshotDate) -> Result<(Partitions, Versions), SinkError> {
+        let mut versions = Versions::new();
+        let listed: Vec<_> = self.objects_since(table, from).await?.collect();
+        for (Partition { date, aggregator, .. }, version) in &listed {
+            let of_aggregator = versions.entry(aggregator.clone()).or_default();
+            of_aggregator.extend(version.clone().map(|version| (*date, version)));
+        }
+        Ok((by_aggregator(listed.into_iter().map(|(partition, _)| partition)), versions))
+    }
+
+    async fn objects_since(
+        &self,
+        table: Table,
+        from: SnapshotDate,
+    ) -> Result<impl Iterator<Item = (Partition, Option<Version>)>, SinkError> {
+        let folder = format!("{}/", table.name());
+        let listed = self.store.list_after(&folder, &format!("{folder}snapshot_date={from}")).await?;
+        Ok(listed.into_iter().filter_map(move |object| Some((Partition::of_key(table, &object.key)?, object.version))))
+    }
+
     /// The days that a table has in the months from one day's to another's: a few lists, however long the history is.
     ///
     /// # Errors
@@ -321,15 +358,10 @@ impl Lake {
 
     /// The partitions of a table, at a place, whose paths start like this.
     async fn partitions_below(&self, place: Place, table: Table, start: &str) -> Result<Partitions, SinkError> {
-        let mut partitions = Partitions::new();
         let folder = place.folder();
-        for object in self.store.list(&format!("{folder}{}/{start}", table.name())).await? {
-            let partition = object.key.strip_prefix(folder).and_then(|key| Partition::of_key(table, key));
-            if let Some(partition) = partition {
-                partitions.entry(partition.aggregator).or_default().insert(partition.date);
-            }
-        }
-        Ok(partitions)
+        let listed = self.store.list(&format!("{folder}{}/{start}", table.name())).await?;
+        let of_object = |key: &str| Partition::of_key(table, key.strip_prefix(folder)?);
+        Ok(by_aggregator(listed.iter().filter_map(|object| of_object(&object.key))))
     }
 
     /// The months that a table has.
@@ -353,6 +385,15 @@ impl Lake {
     pub async fn settle(&self) {
         self.store.settle().await;
     }
+}
+
+/// The days of some partitions.
+fn by_aggregator(partitions: impl Iterator<Item = Partition>) -> Partitions {
+    let mut days = Partitions::new();
+    for Partition { date, aggregator, .. } in partitions {
+        days.entry(aggregator).or_default().insert(date);
+    }
+    days
 }
 
 /// How often a file is put that is not there as it was put.

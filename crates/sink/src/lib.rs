@@ -20,8 +20,8 @@ pub use catalog::{
 pub use error::{SinkError, SinkErrorKind};
 pub use lake::{
     Collection, Committed, Inventory, JournalEntry, Lake, Month, MonthPlan, Object, OfDay, Partition, Partitions,
-    Place, READ_CONCURRENCY, ReportFile, SeenReport, Stored, Unexpected, Verification,
+    Place, READ_CONCURRENCY, RecentDay, RecentDays, ReportFile, SeenReport, Stored, Unexpected, Verification, Versions,
 };
 pub use month_file::MonthDays;
 pub use parquet_file::Compression;
-pub use store::{Encryption, Holder, LakeLocation, Lease, LeaseOutcome, S3Location};
+pub use store::{Encryption, Holder, LakeLocation, Lease, LeaseOutcome, S3Location, Version};

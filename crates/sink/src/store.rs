@@ -12,6 +12,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 pub(crate) use fenced::Fenced;
 pub use lease::{Holder, Lease, LeaseOutcome};
 pub use s3::{Encryption, S3Location};
+use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -36,6 +37,8 @@ pub(crate) struct Listed {
     pub(crate) key: String,
     pub(crate) bytes: u64,
     pub(crate) modified: DateTime<Utc>,
+    /// Which object it is; nothing if its store's list does not say.
+    pub(crate) version: Option<Version>,
 }
 
 /// Something that a writer which was stopped left behind, and that is no object: a file half written, an upload in parts.
@@ -49,8 +52,8 @@ pub(crate) struct Unfinished {
 }
 
 /// Which object is stored under a key, as its store tells it apart from every other that was there before: S3's entity tag.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Version(String);
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version(String);
 
 /// What a put is conditional on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,7 +120,12 @@ pub(crate) trait Store: Debug + Send + Sync {
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Option<Bytes>, SinkError>;
 
     /// The objects whose keys start with a prefix, sorted. What is being put is not among them.
-    async fn list(&self, prefix: &str) -> Result<Vec<Listed>, SinkError>;
+    async fn list(&self, prefix: &str) -> Result<Vec<Listed>, SinkError> {
+        self.list_after(prefix, "").await
+    }
+
+    /// The same, of the keys that come after one in the order of their bytes: what is before costs no call.
+    async fn list_after(&self, prefix: &str, after: &str) -> Result<Vec<Listed>, SinkError>;
 
     /// Removes objects; that there is none is not an error.
     async fn delete(&self, keys: &[String]) -> Result<(), SinkError>;

@@ -12,7 +12,7 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Date32Type;
 use chrono::{NaiveDate, TimeDelta};
 use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
-use compline_sink::{Lake, Month, Partition, READ_CONCURRENCY};
+use compline_sink::{Lake, Month, Partition, READ_CONCURRENCY, RecentDay, RecentDays};
 use compline_transformer::{RECENT_COLUMNS, Recent, SNAPSHOT_COLUMNS, State, TrendDay, Trends, advance, recent_needed};
 use futures::{StreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,9 +46,16 @@ pub(super) struct Chain<'a> {
     before: Option<Before>,
     /// Trend rows of days before the current one, as far as they are needed again.
     recent: BTreeMap<SnapshotDate, RecordBatch>,
+    /// The days that one object has together, as far as it was read.
+    together: Option<RecentDays>,
     /// A table that is computed and could not be read.
     pub(super) damaged: Option<(Table, SnapshotDate)>,
 }
+
+/// Days were not listed that are needed.
+#[derive(Debug, thiserror::Error)]
+#[error("days are needed that were not listed")]
+pub(super) struct NeedsAllDays;
 
 /// What a day starts from.
 struct Before {
@@ -89,6 +96,7 @@ impl<'a> Chain<'a> {
             noted_from: None,
             before: None,
             recent: BTreeMap::new(),
+            together: None,
             damaged: None,
         }
     }
@@ -108,6 +116,9 @@ impl<'a> Chain<'a> {
         span: Span,
         tonight: Option<&Tonight>,
     ) -> anyhow::Result<Option<SnapshotDate>> {
+        if self.history.is_part() && self.earliest_lacking.is_some() {
+            bail!(NeedsAllDays);
+        }
         self.look_into_months().await?;
         let in_span = |date: &&SnapshotDate| !self.dropped.contains(date) && span.has(**date);
         let Some(mut first) = self.dates.iter().find(in_span).copied() else { return Ok(None) };
@@ -116,8 +127,11 @@ impl<'a> Chain<'a> {
             first = if self.dropped.contains(&earlier) { first } else { first.min(earlier) };
         }
         loop {
-            let known = tonight.filter(|tonight| tonight.date == first).map(|tonight| tonight.population.clone());
-            match self.lacking(first, known).await? {
+            let known = tonight.filter(|tonight| tonight.date == first);
+            if self.history.is_part() && known.is_none() {
+                bail!(NeedsAllDays);
+            }
+            match self.lacking(first, known.map(|tonight| tonight.population.clone())).await? {
                 Some(earlier) if self.dropped.contains(&earlier) => bail!(self.needs_dropped(first, earlier)),
                 Some(earlier) => first = earlier,
                 None => return Ok(Some(first)),
@@ -181,6 +195,9 @@ impl<'a> Chain<'a> {
             return Ok(Some(previous));
         }
         let since = self.population_since(previous).await?;
+        if self.history.is_part() && since.is_none() {
+            bail!(NeedsAllDays);
+        }
         let in_population = self.comparable_dates(since);
         let lacking = recent_needed(date, &in_population).into_iter().find(|date| !self.trends.contains(date));
         if lacking.is_some() {
@@ -331,8 +348,12 @@ impl<'a> Chain<'a> {
                 self.recent.insert(*date, rows.clone());
             }
         }
-        let missing: Vec<SnapshotDate> =
-            needed.iter().copied().filter(|date| !self.recent.contains_key(date)).collect();
+        let lacks = |this: &Self| needed.iter().copied().filter(|date| !this.recent.contains_key(date)).collect();
+        let missing: Vec<SnapshotDate> = lacks(self);
+        if self.is_writing && missing.len() > 1 {
+            self.read_together(&missing).await?;
+        }
+        let missing: Vec<SnapshotDate> = lacks(self);
         let this = &*self;
         let reading = missing.into_iter().map(async |date| {
             let partition = this.partition(table, date);
@@ -348,6 +369,39 @@ impl<'a> Chain<'a> {
             self.recent.insert(date, rows);
         }
         Ok(self.recent.iter().map(|(date, rows)| Recent { date: *date, compliance_trends: rows.clone() }).collect())
+    }
+
+    /// Takes what days there are together in one object, as far as each is still the object in its table.
+    async fn read_together(&mut self, missing: &[SnapshotDate]) -> anyhow::Result<()> {
+        if self.together.is_none() {
+            let days = self.lake.recent_days(self.dataset.trends, self.id, RECENT_COLUMNS).await?;
+            self.together = Some(days);
+        }
+        let is_current =
+            |date: SnapshotDate, day: &RecentDay| self.history.version_of_trends(self.id, date) == Some(&day.version);
+        let days = self.together.iter().flatten();
+        let current = days.filter(|(date, day)| missing.contains(date) && is_current(**date, day));
+        self.recent.extend(current.map(|(date, day)| (*date, day.rows.clone())).collect::<Vec<_>>());
+        Ok(())
+    }
+
+    /// Writes the days before the last one together, for the next night. A store that does not take them costs that night some calls.
+    pub(super) async fn write_together(&self, before: SnapshotDate) {
+        let Some(stored) = self.together.as_ref().filter(|_| self.dates.last() == Some(&before)) else { return };
+        let day = |(date, rows): (&SnapshotDate, &RecordBatch)| {
+            let version = self.history.version_of_trends(self.id, *date)?.clone();
+            Some((*date, RecentDay { version, rows: rows.clone() }))
+        };
+        let days: RecentDays = self.recent.range(..before).filter_map(day).collect();
+        let is_same = days.len() == stored.len()
+            && days.iter().all(|(date, day)| stored.get(date).is_some_and(|stored| stored.version == day.version));
+        if is_same {
+            return;
+        }
+        let table = self.dataset.trends;
+        if let Err(error) = self.lake.put_recent_days(table, self.id, RECENT_COLUMNS, days).await {
+            tracing::warn!(%error, "recent days are not written together: the next run reads each");
+        }
     }
 
     /// Whether a day has a table.

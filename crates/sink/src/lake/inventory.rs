@@ -84,7 +84,7 @@ enum Own {
     Checkpoint,
     /// An object that `check` put there to see whether it may.
     Probe,
-    /// Leases, markers of older versions, damaged files that were made again, notes of what was dropped or verified.
+    /// Leases, markers of older versions, damaged files that were made again, recent days in one object, notes of what was dropped or verified.
     InUse,
 }
 
@@ -163,7 +163,7 @@ impl Inventory {
     }
 
     pub(super) fn add(&mut self, object: Listed, now: DateTime<Utc>) {
-        let Listed { key, bytes, modified } = object;
+        let Listed { key, bytes, modified, .. } = object;
         let of_table = Table::ALL.into_iter().find(|table| folder(&key) == table.name());
         if let Some(partition) = of_table.and_then(|table| Partition::of_key(table, &key)) {
             self.partitions.insert(partition, Object { bytes, modified });
@@ -275,7 +275,7 @@ fn own(key: &str) -> Option<Own> {
             let (aggregator, _) = rest.strip_prefix("aggregator=")?.split_once('/')?;
             Some(Own::Raw(aggregator.parse().ok()?, date.parse().ok()?))
         }
-        "lease" | "redo" | "damaged" | "retention" | "verified" => Some(Own::InUse),
+        "lease" | "redo" | "damaged" | "recent" | "retention" | "verified" => Some(Own::InUse),
         _ => None,
     }
 }

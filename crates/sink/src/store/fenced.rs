@@ -100,8 +100,8 @@ impl Store for Fenced {
         self.inner.get_range(key, range).await
     }
 
-    async fn list(&self, prefix: &str) -> Result<Vec<Listed>, SinkError> {
-        self.inner.list(prefix).await
+    async fn list_after(&self, prefix: &str, after: &str) -> Result<Vec<Listed>, SinkError> {
+        self.inner.list_after(prefix, after).await
     }
 
     async fn delete(&self, keys: &[String]) -> Result<(), SinkError> {

@@ -152,7 +152,8 @@ impl Folder {
         missing.into_iter().filter_map(Path::parent).try_for_each(|above| File::open(above)?.sync_all())
     }
 
-    fn files_below(&self, folder: &Path, files: &mut Vec<Listed>) -> io::Result<()> {
+    /// Adds the files of a folder, and of those below it, whose keys come after another.
+    fn files_below(&self, folder: &Path, after: &str, files: &mut Vec<Listed>) -> io::Result<()> {
         let entries = match fs::read_dir(folder) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             entries => entries?,
@@ -160,22 +161,25 @@ impl Folder {
         for entry in entries {
             let entry = entry?;
             let path = entry.path();
-            if path == self.root.join(TEMPORARY) {
+            let Ok(below) = path.strip_prefix(&self.root) else { continue };
+            // A name that is not UTF-8 is none of ours; it is seen all the same.
+            let key = below.to_string_lossy().into_owned();
+            // What is in a folder comes before whatever its name comes before, unless that begins like it.
+            if path == self.root.join(TEMPORARY) || (key.as_str() < after && !after.starts_with(&key)) {
                 continue;
             }
             // Every file system has one of its own at its root, which only root may read.
             let is_foreign = entry.file_name() == "lost+found" && fs::read_dir(&path).is_err();
             if path.is_dir() && !is_foreign && !self.leads_back(&entry)? {
-                self.files_below(&path, files)?;
+                self.files_below(&path, after, files)?;
                 continue;
             }
-            let Ok(below) = path.strip_prefix(&self.root) else { continue };
             match entry.metadata() {
                 Ok(about) => files.push(Listed {
-                    // A name that is not UTF-8 is none of ours; it is seen all the same.
-                    key: below.to_string_lossy().into_owned(),
+                    key,
                     bytes: about.len(),
                     modified: about.modified().map(DateTime::from).unwrap_or_default(),
+                    version: Some(version_of(&about)),
                 }),
                 // It was removed meanwhile.
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -254,12 +258,13 @@ impl Store for Folder {
         self.blocking("read", key, |folder, key| there(folder.read_range(key, range))).await
     }
 
-    async fn list(&self, prefix: &str) -> Result<Vec<Listed>, SinkError> {
-        self.blocking("list", prefix, |folder, prefix| {
+    async fn list_after(&self, prefix: &str, after: &str) -> Result<Vec<Listed>, SinkError> {
+        let after = after.to_owned();
+        self.blocking("list", prefix, move |folder, prefix| {
             let mut files = Vec::new();
             let (above, _) = prefix.rsplit_once('/').unwrap_or_default();
-            folder.files_below(&folder.root.join(above), &mut files)?;
-            files.retain(|file| file.key.starts_with(prefix));
+            folder.files_below(&folder.root.join(above), &after, &mut files)?;
+            files.retain(|file| file.key.starts_with(prefix) && file.key > after);
             files.sort_unstable_by(|one, other| one.key.cmp(&other.key));
             Ok(files)
         })
@@ -324,10 +329,13 @@ fn there<T>(read: io::Result<T>) -> io::Result<Option<T>> {
 
 /// Which file is there. Every put makes a new file, so that its number and its time together tell it from the one before.
 fn version_at(path: &Path) -> io::Result<Option<Version>> {
-    let Some(about) = there(fs::metadata(path))? else { return Ok(None) };
+    Ok(there(fs::metadata(path))?.map(|about| version_of(&about)))
+}
+
+fn version_of(about: &fs::Metadata) -> Version {
     let modified = about.modified().map(DateTime::<Utc>::from).unwrap_or_default();
     let nanoseconds = modified.timestamp_nanos_opt().unwrap_or_default();
-    Ok(Some(Version(format!("{}-{nanoseconds}-{}", number(&about), about.len()))))
+    Version(format!("{}-{nanoseconds}-{}", number(about), about.len()))
 }
 
 #[cfg(unix)]

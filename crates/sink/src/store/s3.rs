@@ -225,8 +225,8 @@ impl Store for S3 {
         self.part(key, range).await
     }
 
-    async fn list(&self, prefix: &str) -> Result<Vec<Listed>, SinkError> {
-        self.objects(prefix).await
+    async fn list_after(&self, prefix: &str, after: &str) -> Result<Vec<Listed>, SinkError> {
+        self.objects(prefix, after).await
     }
 
     async fn delete(&self, keys: &[String]) -> Result<(), SinkError> {

@@ -221,7 +221,7 @@ impl S3 {
     /// watch one after the other for as long as each lasts. Nothing depends on it but time, so that what fails is left out.
     async fn watch_beside(&self, key: &str) {
         let (folder, _) = key.rsplit_once('/').unwrap_or_default();
-        let Ok(beside) = self.objects(&format!("{folder}/")).await else { return };
+        let Ok(beside) = self.objects(&format!("{folder}/"), "").await else { return };
         for other in beside.iter().filter(|other| other.key != key) {
             let asked = Instant::now();
             if let Ok(Some(version)) = self.head(&other.key).await {

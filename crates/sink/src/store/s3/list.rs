@@ -4,7 +4,7 @@ use super::S3;
 use super::delete::is_emptied;
 use super::error::from_sdk;
 use crate::SinkError;
-use crate::store::{Listed, Unfinished};
+use crate::store::{Listed, Unfinished, Version};
 use aws_sdk_s3::types::Object;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::HashSet;
@@ -14,13 +14,15 @@ use std::hash::Hash;
 const ABANDONED_AFTER: TimeDelta = TimeDelta::hours(24);
 
 impl S3 {
-    /// The objects below a prefix, sorted by key.
-    pub(super) async fn objects(&self, prefix: &str) -> Result<Vec<Listed>, SinkError> {
+    /// The objects below a prefix whose keys come after another, sorted by key.
+    pub(super) async fn objects(&self, prefix: &str, after: &str) -> Result<Vec<Listed>, SinkError> {
         let mut objects = Vec::new();
         let mut tokens = Tokens::default();
+        let start_after = (!after.is_empty()).then(|| self.full(after));
         loop {
             let request = self.client.list_objects_v2().bucket(&self.location.bucket).prefix(self.full(prefix));
             let request = request
+                .set_start_after(start_after.clone())
                 .set_continuation_token(tokens.last.clone())
                 .set_expected_bucket_owner(self.location.expected_bucket_owner.clone());
             let send = |whole| request.clone().customize().interceptor(whole).send();
@@ -40,7 +42,9 @@ impl S3 {
                 Err(what) => return Err(failed(what)),
             }
         }
-        objects.sort_unstable_by(|one: &Listed, other| one.key.cmp(&other.key));
+        // A store that ignores start-after gives more than was asked for.
+        objects.retain(|object: &Listed| object.key.as_str() > after);
+        objects.sort_unstable_by(|one, other| one.key.cmp(&other.key));
         Ok(objects)
     }
 
@@ -50,7 +54,8 @@ impl S3 {
         let bytes =
             object.size().and_then(|bytes| u64::try_from(bytes).ok()).ok_or("an object of the list has no size")?;
         let modified = moment(object.last_modified());
-        Ok((!is_emptied(&key, bytes)).then_some(Listed { key, bytes, modified }))
+        let version = object.e_tag().map(|tag| Version(tag.to_owned()));
+        Ok((!is_emptied(&key, bytes)).then_some(Listed { key, bytes, modified, version }))
     }
 
     /// Uploads in parts that were begun long ago and are neither complete nor given up.

@@ -17,6 +17,8 @@ use compline_model::{AggregatorId, Dataset, RunId, SnapshotDate, Table};
 use compline_sink::{Inventory, Lake, Month, Object, READ_CONCURRENCY};
 use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZero;
+use tokio::sync::Semaphore;
 
 /// Days read at once: one is read while another is looked through.
 const CONCURRENCY: usize = 2;
@@ -96,51 +98,95 @@ pub(crate) async fn verify(
     only: Option<&BTreeSet<AggregatorId>>,
     span: Span,
 ) -> anyhow::Result<Verified> {
-    let (keep, today, lake) = (&session.settings.keep, session.today(), &session.lake);
-    let mut inventory = lake.inventory((session.clock)()).await?;
+    let mut inventory = session.lake.inventory((session.clock)()).await?;
     let known = inventory.aggregators();
-    let mut aggregators = Vec::new();
-    for id in known.iter().filter(|id| only.is_none_or(|only| only.contains(id))) {
-        for attempt in 1.. {
-            let pending = Journal::peek(lake, id).await?;
-            let history = History::of(lake, &inventory, &Dataset::PACKS, keep.statuses_from(today), &[id]).await?;
-            let progress = &session.progress;
-            let verifying = Verifying {
-                lake,
-                dataset: &Dataset::PACKS,
-                inventory: &inventory,
-                history: &history,
-                id,
-                span,
-                snapshots_from: keep.snapshots_from(today),
-                pending: &pending,
-                progress,
-            };
-            let mut found = Box::pin(verifying.aggregator()).await?;
-            for date in found.days.iter().filter(|date| **date > session.today_there()) {
-                let what = format!(
-                    "{date} has not begun yet (UTC): it was committed by a clock that was ahead, and is of another day; move its objects \
-                     away, those of _compline/ledger and _compline/runs as well, then `compline trends`"
-                );
-                found.problems.push(Problem::of(*date, what));
-            }
-            if found.problems.is_empty() {
-                aggregators.push(found);
-                break;
-            }
-            // What is wrong may be what another run has replaced since the inventory was made.
-            let now = lake.inventory((session.clock)()).await?;
-            let changed = objects_of(&now, id) != objects_of(&inventory, id);
-            inventory = now;
-            if changed && attempt < MAX_ATTEMPTS {
-                continue;
-            }
-            set_apart(session, &mut found, &pending).await?;
-            aggregators.push(found);
-            break;
-        }
+    let ids: Vec<&AggregatorId> = known.iter().filter(|id| only.is_none_or(|only| only.contains(id))).collect();
+    let weights: BTreeMap<&AggregatorId, u32> = ids.iter().map(|id| (*id, weight(&inventory, id))).collect();
+    let room = weights.values().max().copied().unwrap_or_default();
+    let turns = Semaphore::new(room as usize);
+    let each = ids.into_iter().map(async |id| {
+        let _turn = turns.acquire_many(weights[id]).await?;
+        Box::pin(aggregator(session, &inventory, id, span)).await
+    });
+    let each: Vec<(Found, Option<Inventory>)> = stream::iter(each).buffered(workers()).try_collect().await?;
+    let mut aggregators = Vec::with_capacity(each.len());
+    let mut latest = None;
+    for (found, later) in each {
+        aggregators.push(found);
+        latest = later.or(latest);
     }
+    inventory = latest.unwrap_or(inventory);
     Ok(Verified { aggregators, inventory })
+}
+
+/// Aggregators verified at once, which depend on nothing of each other.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// What an aggregator takes of the memory, in KiB of its largest snapshot's file: together those that are verified at once take no
+/// more than the largest one alone.
+fn weight(inventory: &Inventory, id: &AggregatorId) -> u32 {
+    let facts = inventory
+        .partitions
+        .iter()
+        .filter(|(partition, _)| partition.aggregator == *id && partition.table == Dataset::PACKS.facts);
+    let largest = facts.map(|(_, object)| object.bytes / 1024).max().unwrap_or_default();
+    u32::try_from(largest).unwrap_or(u32::MAX).clamp(MIN_WEIGHT, MAX_WEIGHT)
+}
+
+/// What a small aggregator takes besides its rows, in KiB of a snapshot's file.
+const MIN_WEIGHT: u32 = 64;
+
+/// As much as can be counted.
+const MAX_WEIGHT: u32 = 1 << 28;
+
+/// Verifies an aggregator; gives the inventory as well that was made since, if another was.
+async fn aggregator(
+    session: &Session<'_>,
+    inventory: &Inventory,
+    id: &AggregatorId,
+    span: Span,
+) -> anyhow::Result<(Found, Option<Inventory>)> {
+    let (keep, today, lake) = (&session.settings.keep, session.today(), &session.lake);
+    let (mut later, mut attempt): (Option<Inventory>, u32) = (None, 0);
+    loop {
+        attempt += 1;
+        let inventory = later.as_ref().unwrap_or(inventory);
+        let pending = Journal::peek(lake, id).await?;
+        let history = History::of(lake, inventory, &Dataset::PACKS, keep.statuses_from(today), &[id]).await?;
+        let verifying = Verifying {
+            lake,
+            dataset: &Dataset::PACKS,
+            inventory,
+            history: &history,
+            id,
+            span,
+            snapshots_from: keep.snapshots_from(today),
+            pending: &pending,
+            progress: &session.progress,
+        };
+        let mut found = verifying.aggregator().await?;
+        for date in found.days.iter().filter(|date| **date > session.today_there()) {
+            let what = format!(
+                "{date} has not begun yet (UTC): it was committed by a clock that was ahead, and is of another day; move its objects \
+                 away, those of _compline/ledger and _compline/runs as well, then `compline trends`"
+            );
+            found.problems.push(Problem::of(*date, what));
+        }
+        if found.problems.is_empty() {
+            return Ok((found, later));
+        }
+        // What is wrong may be what another run has replaced since the inventory was made.
+        let now = lake.inventory((session.clock)()).await?;
+        let changed = objects_of(&now, id) != objects_of(inventory, id);
+        later = Some(now);
+        if changed && attempt < MAX_ATTEMPTS {
+            continue;
+        }
+        set_apart(session, &mut found, &pending).await?;
+        return Ok((found, later));
+    }
 }
 
 /// The objects of an aggregator.

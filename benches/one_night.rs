@@ -42,10 +42,10 @@ fn pages(moved: u32) -> Vec<Page> {
             let bad = (number.is_multiple_of(6)) != (moved > 0 && number.is_multiple_of(moved));
             packs.push(PackAnswer {
                 account_id: format!("{account:012}").parse().expect("an account"),
-                aws_region: (*region).to_owned(),
-                conformance_pack_name: format!("OrgConformsPack-{pack}-{account:08}"),
+                aws_region: (*region).into(),
+                conformance_pack_name: format!("OrgConformsPack-{pack}-{account:08}").into(),
                 compliance: Some(Compliance {
-                    compliance_type: Some(if bad { "NON_COMPLIANT" } else { "COMPLIANT" }.to_owned()),
+                    compliance_type: Some(if bad { "NON_COMPLIANT" } else { "COMPLIANT" }.into()),
                     compliant_rule_count: Some(20),
                     non_compliant_rule_count: Some(i32::from(bad)),
                     total_rule_count: Some(20 + i32::from(bad)),
@@ -62,7 +62,7 @@ fn pages(moved: u32) -> Vec<Page> {
 fn flattened(pages: &[Page]) -> RecordBatch {
     let mut rows = Flattener::new(SourceIndex::default(), RowFilter::default()).shard();
     pages.iter().for_each(|page| rows.push(page));
-    check(vec![rows.finish().expect("rows")]).expect("a snapshot").rows().clone()
+    check(vec![rows]).expect("a snapshot").rows().clone()
 }
 
 fn one_night(criterion: &mut Criterion) {

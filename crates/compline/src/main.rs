@@ -63,7 +63,7 @@ fn main() -> ExitCode {
     // The one place that reads the clock, beside the fetcher's time of arrival and the store's age of a lease or an upload.
     let clock = chrono::Utc::now;
     let perform = || {
-        let runtime = threads::runtime()?;
+        let runtime = threads::runtime(matches!(arguments.command, arguments::Command::Simulate(_)))?;
         let ended = runtime.block_on(async {
             let ended = Box::pin(command::perform(arguments.command, clock)).await;
             log::finish(matches!(ended, Ok(Ending::Stopped(_)))).await;

@@ -9,9 +9,6 @@ use std::sync::{Arc, RwLock};
 use std::thread::{Builder, available_parallelism};
 use tokio::runtime::Runtime;
 
-/// What the number of our own threads is taken from, as Tokio does.
-const TOKIO_WORKER_THREADS: &str = "TOKIO_WORKER_THREADS";
-
 /// Threads beside those of the pools: some that read and write.
 const MORE_THREADS: usize = 8;
 
@@ -22,21 +19,25 @@ const FILES: usize = 64;
 const POLARS_MAX_THREADS: &str = "POLARS_MAX_THREADS";
 const MAX_THREADS: usize = 1024;
 
-/// The runtime of the whole program.
+/// The runtime of the whole program. A command that asks has one thread for its connections and for what comes over them: to wake
+/// another for each answer took a fifth of the time. What computes for long has threads of its own. A server has one for each
+/// processor.
 ///
 /// # Errors
 /// A variable that Polars panics at, or limits of this process in which no run can be done.
-pub(crate) fn runtime() -> Result<Runtime, Failure> {
+pub(crate) fn runtime(is_server: bool) -> Result<Runtime, Failure> {
     let variable = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
     let cores = available_parallelism().map_or(1, NonZero::get);
     let of_polars = of_polars(variable(POLARS_MAX_THREADS), cores).map_err(Failure::Usage)?;
-    // Tokio panics at what is no number.
-    let given = variable(TOKIO_WORKER_THREADS).and_then(|threads| threads.parse().ok());
-    let workers = given.filter(|threads| (1..=MAX_THREADS).contains(threads)).unwrap_or(cores);
+    let workers = if is_server { cores } else { 0 };
     // Polars has two pools.
     try_threads(workers + 2 * of_polars + MORE_THREADS).map_err(Failure::Run)?;
     try_files().map_err(Failure::Run)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
+    // As it is given, Tokio reads no variable, and panics at none.
+    let runtime = match is_server {
+        true => tokio::runtime::Builder::new_multi_thread().worker_threads(cores).enable_all().build(),
+        false => tokio::runtime::Builder::new_current_thread().enable_all().build(),
+    };
     runtime.context("cannot start threads").map_err(Failure::Run)
 }
 

@@ -254,7 +254,7 @@ impl FileReader {
             RawDocument { compline: Some(_), .. } => Err(self.error("answer", "the value is missing")),
             RawDocument { packs: Some(list), next_token, .. } => {
                 let each = |(position, Object(pack)): (usize, Object<RawPack>)| {
-                    pack.checked(&format!("{at}{}[{position}].", crate::wire::PACKS))
+                    pack.checked(|| format!("{at}{}[{position}].", crate::wire::PACKS))
                 };
                 let packs = list.into_iter().enumerate().map(each).collect::<Result<_, _>>();
                 let packs = packs.map_err(|error| self.wrong(error))?;
@@ -270,7 +270,7 @@ impl FileReader {
                         .error(at.trim_end_matches('.'), "an item is no page of a list; give items without --pages"));
                 }
                 let pack = RawPack { conformance_pack_name, account_id, aws_region, compliance };
-                let pack = pack.checked(at).map_err(|error| self.wrong(error))?;
+                let pack = pack.checked(|| at.to_owned()).map_err(|error| self.wrong(error))?;
                 self.push(None, self.run_id, vec![pack]);
                 Ok(())
             }

@@ -64,8 +64,12 @@ impl Lines {
     pub(crate) fn push(&mut self, head: PageHead, answer: &[u8]) -> io::Result<()> {
         write!(self.encoder, "{{\"compline\":{},\"answer\":", serde_json::to_string(&Head::Page(head))?)?;
         // Outside of texts, where JSON does not allow them, line ends mean nothing.
-        for part in answer.split(|byte| matches!(byte, b'\n' | b'\r')) {
-            self.encoder.write_all(part)?;
+        if answer.contains(&b'\n') || answer.contains(&b'\r') {
+            for part in answer.split(|byte| matches!(byte, b'\n' | b'\r')) {
+                self.encoder.write_all(part)?;
+            }
+        } else {
+            self.encoder.write_all(answer)?;
         }
         self.encoder.write_all(b"}\n")
     }

@@ -1,15 +1,18 @@
-//! What goes over the wire, attempt by attempt: counted, the server's clock noted, and the last body held for the strict
-//! parser.
+//! What goes over the wire, attempt by attempt: counted, the server's clock noted, and the last body taken for the strict
+//! parser. The SDK gets an empty one in its place: it would parse every row of every page as well, for nobody.
 
 use crate::pace::Pace;
 use aws_sdk_config::config::interceptors::{
-    BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef,
+    BeforeDeserializationInterceptorContextMut, BeforeDeserializationInterceptorContextRef,
+    BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef,
 };
 use aws_sdk_config::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_config::error::BoxError;
-use bytes::Bytes;
+use aws_smithy_types::body::SdkBody;
+use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, TimeDelta, Utc};
 use compline_aws::OnceAWhile;
+use http_body_util::BodyExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
@@ -57,6 +60,8 @@ pub(crate) struct Recorder {
     counters: Arc<Counters>,
     pace: Pace,
     last: Arc<Mutex<Option<Attempt>>>,
+    /// The body of a 200, as far as it came.
+    taken: Arc<Mutex<BytesMut>>,
 }
 
 /// One attempt: when it was sent, and what came of it.
@@ -79,7 +84,11 @@ pub(crate) struct Answer {
 
 impl Recorder {
     pub(crate) fn new(counters: &Arc<Counters>, pace: &Pace) -> Self {
-        Self { counters: Arc::clone(counters), pace: pace.clone(), last: Arc::default() }
+        Self { counters: Arc::clone(counters), pace: pace.clone(), last: Arc::default(), taken: Arc::default() }
+    }
+
+    fn taken(&self) -> MutexGuard<'_, BytesMut> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn last(&self) -> MutexGuard<'_, Option<Attempt>> {
@@ -133,6 +142,29 @@ impl Intercept for Recorder {
         Ok(())
     }
 
+    /// Takes the body of a 200 as it comes. That of an error is the SDK's, which decides by it whether to try again.
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.taken().clear();
+        let response = context.response_mut();
+        if response.status().as_u16() != OK {
+            return Ok(());
+        }
+        let recorder = self.clone();
+        let taking = response.take_body().map_frame(move |frame| {
+            frame.map_data(|data| {
+                recorder.taken().extend_from_slice(&data);
+                Bytes::new()
+            })
+        });
+        *response.body_mut() = SdkBody::from_body_1_x(taking);
+        Ok(())
+    }
+
     fn read_after_attempt(
         &self,
         context: &FinalizerInterceptorContextRef<'_>,
@@ -140,7 +172,12 @@ impl Intercept for Recorder {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let Some(response) = context.response() else { return Ok(()) };
-        let body = response.body().bytes().map(Bytes::copy_from_slice).unwrap_or_default();
+        let body = match response.status().as_u16() {
+            // Of one that did not come whole there is nothing.
+            OK if context.output_or_error().is_some_and(|output| output.is_err()) => Bytes::new(),
+            OK => self.taken().split().freeze(),
+            _ => response.body().bytes().map(Bytes::copy_from_slice).unwrap_or_default(),
+        };
         let throttled = is_throttle(response.status().as_u16(), response.headers().get("x-amzn-errortype"), &body);
         let location = response.headers().get("location").map(str::to_owned);
         let answer = Answer { status: response.status().as_u16(), location, body };
@@ -158,6 +195,9 @@ impl Intercept for Recorder {
         Ok(())
     }
 }
+
+/// The status of an answer to what was asked.
+const OK: u16 = 200;
 
 /// Whether an answer is a throttle: by status, or by the error's name in the header or the body.
 fn is_throttle(status: u16, error_type: Option<&str>, body: &[u8]) -> bool {

@@ -4,6 +4,7 @@
 //! body itself: the SDK signs, sends and retries, and this says what came.
 
 use chrono::{DateTime, Utc};
+use compact_str::CompactString;
 use compline_model::{AccountId, Compliance, InvalidName, PackAnswer, PackCounts, SourceAnswer};
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
@@ -62,6 +63,34 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
+/// A short text. It is parsed without a piece of memory of its own, which the million texts of a night would each ask for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ShortText(pub(crate) CompactString);
+
+impl<'de> Deserialize<'de> for ShortText {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = ShortText;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<ShortText, E> {
+                Ok(ShortText(text.into()))
+            }
+        }
+        deserializer.deserialize_str(Visitor)
+    }
+}
+
+impl AsRef<str> for ShortText {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
 /// The answer of any of the four operations: each has one of the lists.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -76,16 +105,16 @@ pub(crate) struct RawAnswer {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct RawPack {
-    pub(crate) conformance_pack_name: Option<String>,
-    pub(crate) account_id: Option<String>,
-    pub(crate) aws_region: Option<String>,
+    pub(crate) conformance_pack_name: Option<ShortText>,
+    pub(crate) account_id: Option<ShortText>,
+    pub(crate) aws_region: Option<ShortText>,
     pub(crate) compliance: Option<Object<RawCompliance>>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct RawCompliance {
-    compliance_type: Option<String>,
+    compliance_type: Option<ShortText>,
     compliant_rule_count: Option<i32>,
     non_compliant_rule_count: Option<i32>,
     total_rule_count: Option<i32>,
@@ -186,6 +215,15 @@ pub(crate) fn parse_aggregators(body: &[u8]) -> Result<ListPage<Gathered>, BodyE
 }
 
 fn raw(body: &[u8]) -> Result<RawAnswer, BodyError> {
+    // To note where in the body each value is takes as long as to parse it, and only an error tells it.
+    let text = std::str::from_utf8(body).ok();
+    match text.and_then(|text| serde_json::from_str(text).ok()) {
+        Some(Object(answer)) => Ok(answer),
+        None => raw_with_places(body),
+    }
+}
+
+fn raw_with_places(body: &[u8]) -> Result<RawAnswer, BodyError> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let Object(answer) = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
@@ -206,7 +244,7 @@ fn missing_list(list: &str) -> BodyError {
 impl RawAnswer {
     pub(crate) fn packs(self) -> Result<ListPage<PackAnswer>, BodyError> {
         let list = self.aggregate_compliance_by_conformance_packs.ok_or_else(|| missing_list(PACKS))?;
-        let at = |(position, Object(raw)): (usize, Object<RawPack>)| raw.checked(&format!("{PACKS}[{position}]."));
+        let at = |(position, Object(raw)): (usize, Object<RawPack>)| raw.checked(|| format!("{PACKS}[{position}]."));
         let items = list.into_iter().enumerate().map(at).collect::<Result<_, _>>()?;
         Ok(ListPage { items, next_token: self.next_token })
     }
@@ -221,20 +259,20 @@ impl RawAnswer {
 
 impl RawPack {
     /// The pack, if its keys are there. `at` is where it is, for the error.
-    pub(crate) fn checked(self, at: &str) -> Result<PackAnswer, BodyError> {
-        let key = |value: Option<String>, field: &str| required(value, || format!("{at}{field}"));
+    pub(crate) fn checked(self, at: impl Fn() -> String) -> Result<PackAnswer, BodyError> {
+        let key = |value: Option<ShortText>, field: &str| required(value, || at() + field);
         let invalid = |error: InvalidName| BodyError {
-            field: format!("{at}AccountId"),
+            field: at() + "AccountId",
             reason: excerpt(&error.to_string()),
             is_cut: false,
         };
-        let account_id: AccountId = key(self.account_id, "AccountId")?.parse().map_err(invalid)?;
+        let account_id: AccountId = key(self.account_id, "AccountId")?.0.parse().map_err(invalid)?;
         Ok(PackAnswer {
             account_id,
-            aws_region: key(self.aws_region, "AwsRegion")?,
-            conformance_pack_name: key(self.conformance_pack_name, "ConformancePackName")?,
+            aws_region: key(self.aws_region, "AwsRegion")?.0,
+            conformance_pack_name: key(self.conformance_pack_name, "ConformancePackName")?.0,
             compliance: self.compliance.map(|Object(raw)| Compliance {
-                compliance_type: raw.compliance_type,
+                compliance_type: raw.compliance_type.map(|ShortText(text)| text),
                 compliant_rule_count: raw.compliant_rule_count,
                 non_compliant_rule_count: raw.non_compliant_rule_count,
                 total_rule_count: raw.total_rule_count,
@@ -261,9 +299,9 @@ impl RawSource {
 }
 
 /// A text that must be there; `field` is its path, for the error.
-fn required(value: Option<String>, field: impl FnOnce() -> String) -> Result<String, BodyError> {
+fn required<T: AsRef<str>>(value: Option<T>, field: impl FnOnce() -> String) -> Result<T, BodyError> {
     let missing = || BodyError { field: field(), reason: "the value is missing or empty".to_owned(), is_cut: false };
-    value.filter(|text| !text.is_empty()).ok_or_else(missing)
+    value.filter(|text| !text.as_ref().is_empty()).ok_or_else(missing)
 }
 
 /// A time given in seconds since 1970, to the millisecond.
@@ -371,6 +409,6 @@ mod tests {
         assert_eq!(pack(r#","Compliance":null"#), None);
         assert_eq!(pack(r#","Compliance":{}"#), Some(Compliance::default()));
         let nulls = pack(r#","Compliance":{"ComplianceType":"COMPLIANT","CompliantRuleCount":null}"#);
-        assert_eq!(nulls, Some(Compliance { compliance_type: Some("COMPLIANT".to_owned()), ..Compliance::default() }));
+        assert_eq!(nulls, Some(Compliance { compliance_type: Some("COMPLIANT".into()), ..Compliance::default() }));
     }
 }

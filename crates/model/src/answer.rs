@@ -2,6 +2,7 @@
 
 use crate::{AccountId, RunId};
 use chrono::{DateTime, Utc};
+use compact_str::CompactString;
 
 /// One page of `DescribeAggregateComplianceByConformancePacks`, in the order the API gave it.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,9 +21,9 @@ pub struct PackAnswer {
     /// The account the pack is in.
     pub account_id: AccountId,
     /// The region the pack is in, as given.
-    pub aws_region: String,
+    pub aws_region: CompactString,
     /// The pack's full name, as given.
-    pub conformance_pack_name: String,
+    pub conformance_pack_name: CompactString,
     /// Its compliance, if the answer had any.
     pub compliance: Option<Compliance>,
 }
@@ -31,7 +32,7 @@ pub struct PackAnswer {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Compliance {
     /// The text given, known or not.
-    pub compliance_type: Option<String>,
+    pub compliance_type: Option<CompactString>,
     /// Rules of the pack that are compliant.
     pub compliant_rule_count: Option<i32>,
     /// Rules of the pack that are not compliant.

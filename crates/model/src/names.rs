@@ -1,5 +1,6 @@
 //! Names that AWS or the operator gives, each checked once.
 
+use compact_str::CompactString;
 use std::fmt;
 use std::str::FromStr;
 
@@ -20,7 +21,7 @@ macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $what:literal, $allowed:literal, $valid:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Box<str>);
+        pub struct $name(CompactString);
 
         impl $name {
             /// The text as it was given.

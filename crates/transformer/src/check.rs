@@ -1,14 +1,12 @@
 //! The shards of an aggregator's day to one snapshot: sorted, each pack once, contradictions named.
 
+mod columns;
 mod contradiction;
 
-use crate::{Findings, SNAPSHOT_COLUMNS, TransformError};
-use arrow::array::{Array, AsArray, Int32Array, RecordBatch, StringViewArray, TimestampMillisecondArray};
-use arrow::compute::interleave_record_batch;
-use arrow::datatypes::{Int32Type, TimestampMillisecondType};
-use arrow::error::ArrowError;
-use arrow::row::{RowConverter, Rows, SortField};
-use compline_model::Table;
+use crate::flatten::{Counts, Texts};
+use crate::{Findings, SNAPSHOT_COLUMNS, ShardRows, TransformError};
+use arrow::array::{AsArray, RecordBatch};
+use std::collections::HashMap;
 
 /// One aggregator's day, as it may be committed: sorted by key, no key twice.
 #[derive(Debug, Clone)]
@@ -46,141 +44,142 @@ impl CheckedSnapshot {
 ///
 /// # Errors
 /// None that an input can cause, short of 2^32 rows.
-pub fn check(shards: Vec<RecordBatch>) -> Result<CheckedSnapshot, TransformError> {
+pub fn check(shards: Vec<ShardRows>) -> Result<CheckedSnapshot, TransformError> {
     let mut findings = Findings::default();
-    let rows = sorted(&shards, &mut findings).map_err(TransformError::arrow("check the rows of pack_compliance"))?;
+    let keys = Keys::of(&shards);
+    let kept = once_each(&shards, &keys, &mut findings);
+    let rows =
+        columns::columns(&shards, &keys, &kept).map_err(TransformError::arrow("make the rows of pack_compliance"))?;
+    Ok(found(rows, findings))
+}
+
+/// A snapshot that was checked before, and whose rows are as they were then.
+pub fn checked_before(rows: RecordBatch) -> CheckedSnapshot {
+    found(rows, Findings::default())
+}
+
+fn found(rows: RecordBatch, mut findings: Findings) -> CheckedSnapshot {
     contradiction::find(&rows, &mut findings.warnings);
-    Ok(CheckedSnapshot { rows, findings })
+    CheckedSnapshot { rows, findings }
 }
 
-/// The rows to keep, by key. Of the day there are the shards and this, and no third copy.
-fn sorted(shards: &[RecordBatch], findings: &mut Findings) -> Result<RecordBatch, ArrowError> {
-    if shards.is_empty() {
-        return Ok(RecordBatch::new_empty(Table::PackCompliance.schema()));
+/// Where a row is: its shard, and its number there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    shard: u32,
+    row: u32,
+}
+
+/// A row's key, each text by where it comes in the order of all texts of its column, and its place in the order of the plan.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Keyed {
+    key: [u32; 3],
+    place: Place,
+}
+
+/// The places of the rows to keep, in the order of the keys.
+fn once_each(shards: &[ShardRows], keys: &Keys<'_>, findings: &mut Findings) -> Vec<Place> {
+    let ranks = [&keys.accounts, &keys.regions, &keys.names];
+    let mut rows = Vec::with_capacity(shards.iter().map(|shard| shard.rows.len()).sum());
+    for (number, shard) in (0..).zip(shards) {
+        let [accounts, regions, names] = ranks.map(|ranks| &ranks.of_shards[number as usize]);
+        rows.extend((0..).zip(&shard.rows).map(|(row, of)| Keyed {
+            key: [accounts[of.account as usize], regions[of.region as usize], names[of.name as usize]],
+            place: Place { shard: number, row },
+        }));
     }
-    let answers = Answers::of(shards);
-    let kept = once_each(&answers, &key_rows(shards)?, findings);
-    let places: Vec<(usize, usize)> = kept.into_iter().map(|position| answers.place(position)).collect();
-    interleave_record_batch(&shards.iter().collect::<Vec<_>>(), &places)
-}
-
-/// The sort keys of all shards' rows, in a form that compares as bytes.
-fn key_rows(shards: &[RecordBatch]) -> Result<Rows, ArrowError> {
-    let (schema, key) = (Table::PackCompliance.schema(), Table::PackCompliance.sort_key());
-    let fields = key.iter().map(|name| Ok(SortField::new(schema.field_with_name(name)?.data_type().clone())));
-    let converter = RowConverter::new(fields.collect::<Result<_, ArrowError>>()?)?;
-    let mut keys = converter.empty_rows(0, 0);
-    for shard in shards {
-        let columns: Vec<_> = key.iter().filter_map(|name| shard.column_by_name(name).cloned()).collect();
-        converter.append(&mut keys, &columns)?;
-    }
-    Ok(keys)
-}
-
-/// The positions to keep, in the order of the keys.
-fn once_each(answers: &Answers<'_>, keys: &Rows, findings: &mut Findings) -> Vec<u32> {
-    let mut order: Vec<u32> = (0..u32::try_from(keys.num_rows()).unwrap_or(u32::MAX)).collect();
-    order.sort_unstable_by(|a, b| keys.row(*a as usize).cmp(&keys.row(*b as usize)).then(a.cmp(b)));
-    let mut kept: Vec<u32> = Vec::with_capacity(order.len());
-    for position in order {
+    // Shards come sorted or nearly so, and this sort goes by such runs.
+    rows.sort();
+    let mut kept: Vec<Place> = Vec::with_capacity(rows.len());
+    let mut last = None;
+    for Keyed { key, place } in rows {
         match kept.last_mut() {
-            Some(before) if keys.row(*before as usize) == keys.row(position as usize) => {
-                *before = answers.later(*before, position, findings);
-            }
-            _ => kept.push(position),
+            Some(before) if last == Some(key) => *before = later(shards, *before, place, findings),
+            _ => kept.push(place),
         }
+        last = Some(key);
     }
     kept
 }
 
-/// The rows of all shards, by their position in the order of the plan.
-struct Answers<'a> {
-    shards: Vec<Columns<'a>>,
-    /// The position of each shard's first row.
-    starts: Vec<u32>,
+/// The texts of the columns that a row is known by.
+struct Keys<'a> {
+    accounts: Ranks<'a>,
+    regions: Ranks<'a>,
+    names: Ranks<'a>,
 }
 
-/// The columns that say whether two answers for a pack are the same, and which came later.
-struct Columns<'a> {
-    all: &'a RecordBatch,
-    compliance_type: &'a StringViewArray,
-    counts: [&'a Int32Array; 3],
-    collected_at: &'a TimestampMillisecondArray,
-}
-
-impl<'a> Answers<'a> {
-    fn of(shards: &'a [RecordBatch]) -> Self {
-        let rows = |shard: &RecordBatch| u32::try_from(shard.num_rows()).unwrap_or(u32::MAX);
-        let starts = shards.iter().scan(0_u32, |next, shard| {
-            let start = *next;
-            *next = next.saturating_add(rows(shard));
-            Some(start)
-        });
-        Self { starts: starts.collect(), shards: shards.iter().map(Columns::of).collect() }
-    }
-
-    /// The shard of a position, and the row there.
-    fn place(&self, position: u32) -> (usize, usize) {
-        let shard = self.starts.partition_point(|start| *start <= position) - 1;
-        (shard, (position - self.starts[shard]) as usize)
-    }
-
-    fn answer(&self, position: u32) -> Answer<'_> {
-        let (shard, row) = self.place(position);
-        let Columns { all, compliance_type, counts, collected_at } = &self.shards[shard];
-        Answer {
-            all,
-            row,
-            compliance_type: compliance_type.is_valid(row).then(|| compliance_type.value(row)),
-            counts: counts.map(|counts| counts.is_valid(row).then(|| counts.value(row))),
-            collected_at: collected_at.is_valid(row).then(|| collected_at.value(row)),
-        }
-    }
-
-    /// Which of two answers for one pack is kept: the later one, and of two at once the one later in the plan.
-    fn later(&self, before: u32, position: u32, findings: &mut Findings) -> u32 {
-        let (a, b) = (self.answer(before), self.answer(position));
-        let b_is_later = b.collected_at >= a.collected_at;
-        if (a.compliance_type, a.counts) == (b.compliance_type, b.counts) {
-            findings.duplicates += 1;
-        } else {
-            let (kept, dropped) = if b_is_later { (&b, &a) } else { (&a, &b) };
-            findings.conflicts.add(|| {
-                format!("{}: retained {}, dropped {}", pack_name(kept.all, kept.row), kept.words(), dropped.words())
-            });
-        }
-        if b_is_later { position } else { before }
-    }
-}
-
-impl<'a> Columns<'a> {
-    fn of(all: &'a RecordBatch) -> Self {
+impl<'a> Keys<'a> {
+    fn of(shards: &'a [ShardRows]) -> Self {
         Self {
-            all,
-            compliance_type: all["compliance_type"].as_string_view(),
-            counts: ["compliant_rule_count", "non_compliant_rule_count", "total_rule_count"]
-                .map(|name| all[name].as_primitive::<Int32Type>()),
-            collected_at: all["collected_at"].as_primitive::<TimestampMillisecondType>(),
+            accounts: Ranks::of(shards, |shard| &shard.accounts),
+            regions: Ranks::of(shards, |shard| &shard.regions),
+            names: Ranks::of(shards, |shard| &shard.names),
         }
+    }
+}
+
+/// Where each text of a column comes in the order of all of them.
+struct Ranks<'a> {
+    /// The texts, in order.
+    texts: Vec<&'a str>,
+    /// Of each shard the places of its texts, by their numbers.
+    of_shards: Vec<Vec<u32>>,
+}
+
+impl<'a> Ranks<'a> {
+    fn of(shards: &'a [ShardRows], texts: impl Fn(&'a ShardRows) -> &'a Texts) -> Self {
+        let mut all: Vec<&str> = shards.iter().flat_map(|shard| texts(shard).all()).collect();
+        all.sort_unstable();
+        all.dedup();
+        let ranks: HashMap<&str, u32> = all.iter().copied().zip(0..).collect();
+        let of_shards = shards.iter().map(|shard| texts(shard).all().map(|text| ranks[text]).collect());
+        Self { of_shards: of_shards.collect(), texts: all }
     }
 }
 
 /// What AWS Config said of a pack.
+#[derive(PartialEq)]
 struct Answer<'a> {
-    all: &'a RecordBatch,
-    row: usize,
     compliance_type: Option<&'a str>,
-    counts: [Option<i32>; 3],
-    collected_at: Option<i64>,
+    counts: Counts,
 }
 
-impl Answer<'_> {
+impl<'a> Answer<'a> {
+    fn at(shards: &'a [ShardRows], place: Place) -> Self {
+        let shard = &shards[place.shard as usize];
+        let row = &shard.rows[place.row as usize];
+        Self { compliance_type: row.compliance_type().map(|number| shard.types.get(number)), counts: row.counts() }
+    }
+
     fn words(&self) -> String {
         let kind = self.compliance_type.unwrap_or("no type").escape_debug();
-        let [compliant, non_compliant, total] =
-            self.counts.map(|count| count.map_or_else(|| "?".to_owned(), |count| count.to_string()));
+        let Counts { compliant, non_compliant, total } = self.counts;
+        let [compliant, non_compliant, total] = [compliant, non_compliant, total]
+            .map(|count| count.map_or_else(|| "?".to_owned(), |count| count.to_string()));
         format!("{kind} ({compliant} compliant, {non_compliant} non-compliant, {total} rules)")
     }
+}
+
+/// Which of two answers for one pack is kept: the later one, and of two at once the one later in the plan.
+fn later(shards: &[ShardRows], before: Place, place: Place, findings: &mut Findings) -> Place {
+    let (a, b) = (Answer::at(shards, before), Answer::at(shards, place));
+    let collected_at = |place: Place| shards[place.shard as usize].page(place.row as usize).collected_at;
+    let b_is_later = collected_at(place) >= collected_at(before);
+    if a == b {
+        findings.duplicates += 1;
+    } else {
+        let (kept, dropped) = if b_is_later { (&b, &a) } else { (&a, &b) };
+        findings.conflicts.add(|| {
+            let shard = &shards[place.shard as usize];
+            let row = &shard.rows[place.row as usize];
+            let [account, region, name] =
+                [shard.accounts.get(row.account), shard.regions.get(row.region), shard.names.get(row.name)]
+                    .map(str::escape_debug);
+            format!("{account} {region} {name}: retained {}, dropped {}", kept.words(), dropped.words())
+        });
+    }
+    if b_is_later { place } else { before }
 }
 
 /// The pack of a row, as it is named to people.

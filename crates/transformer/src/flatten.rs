@@ -1,10 +1,8 @@
-//! Pages to rows of `pack_compliance`.
+//! Pages to rows of `pack_compliance`, held as small as they can be until all of a day are there.
 
-use crate::{RowFilter, SourceIndex, TransformError};
-use arrow::array::{
-    ArrayRef, BooleanBuilder, Float64Builder, Int32Builder, RecordBatch, StringViewBuilder, TimestampMillisecondBuilder,
-};
-use compline_model::{Compliance, PackAnswer, Page, Table, pack_group};
+use crate::{RowFilter, SourceIndex};
+use compline_model::{PackAnswer, Page, RunId};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// What every row of one aggregator's day shares.
@@ -22,58 +20,83 @@ impl Flattener {
 
     /// The rows of one shard, none yet.
     pub fn shard(&self) -> ShardRows {
-        ShardRows { flattener: self.clone(), columns: Columns::default(), left_out: 0 }
+        let (accounts, regions, names, types) = Default::default();
+        let (rows, pages, left_out) = Default::default();
+        ShardRows { flattener: self.clone(), accounts, regions, names, types, rows, pages, left_out }
     }
 }
 
-/// The rows of one shard so far.
+/// The rows of one shard, in the order they came: 32 bytes each, since the same few thousand names come a million times and each is
+/// held once.
 #[derive(Debug)]
 pub struct ShardRows {
     flattener: Flattener,
-    columns: Columns,
+    pub(crate) accounts: Texts,
+    pub(crate) regions: Texts,
+    pub(crate) names: Texts,
+    pub(crate) types: Texts,
+    pub(crate) rows: Vec<Row>,
+    pages: Vec<PageRows>,
     left_out: u64,
 }
 
-#[derive(Debug)]
-struct Columns {
-    account_id: StringViewBuilder,
-    aws_region: StringViewBuilder,
-    conformance_pack_name: StringViewBuilder,
-    pack_group: StringViewBuilder,
-    is_organization_pack: BooleanBuilder,
-    compliance_type: StringViewBuilder,
-    compliant: Int32Builder,
-    non_compliant: Int32Builder,
-    insufficient_data: Int32Builder,
-    total: Int32Builder,
-    rate: Float64Builder,
-    source_status: StringViewBuilder,
-    source_updated_at: TimestampMillisecondBuilder,
-    collected_at: TimestampMillisecondBuilder,
-    run_id: StringViewBuilder,
+/// A row, its texts by their numbers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Row {
+    pub(crate) account: u32,
+    pub(crate) region: u32,
+    pub(crate) name: u32,
+    /// The number of its compliance type, from 1; 0 if it has none.
+    compliance_type: u32,
+    /// Compliant, non-compliant and total.
+    counts: [i32; 3],
+    /// Which of them are there.
+    has: [bool; 3],
 }
 
-impl Default for Columns {
-    fn default() -> Self {
-        // The same few hundred names come a million times: each is kept once.
-        let names = || StringViewBuilder::new().with_deduplicate_strings();
-        Self {
-            account_id: names(),
-            aws_region: names(),
-            conformance_pack_name: names(),
-            pack_group: names(),
-            is_organization_pack: BooleanBuilder::new(),
-            compliance_type: names(),
-            compliant: Int32Builder::new(),
-            non_compliant: Int32Builder::new(),
-            insufficient_data: Int32Builder::new(),
-            total: Int32Builder::new(),
-            rate: Float64Builder::new(),
-            source_status: names(),
-            source_updated_at: TimestampMillisecondBuilder::new(),
-            collected_at: TimestampMillisecondBuilder::new(),
-            run_id: names(),
+/// A page's rows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PageRows {
+    /// The first of them.
+    first: usize,
+    /// Milliseconds since 1970.
+    pub(crate) collected_at: Option<i64>,
+    pub(crate) run_id: RunId,
+}
+
+/// Texts, each once, by their numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Texts {
+    numbers: HashMap<Arc<str>, u32>,
+    texts: Vec<Arc<str>>,
+    last: u32,
+}
+
+impl Texts {
+    /// The number of a text.
+    fn number(&mut self, text: &str) -> u32 {
+        // Most often it is that of the row before.
+        if self.texts.get(self.last as usize).is_some_and(|last| **last == *text) {
+            return self.last;
         }
+        self.last = match self.numbers.get(text) {
+            Some(number) => *number,
+            None => {
+                let (text, number) = (Arc::<str>::from(text), u32::try_from(self.texts.len()).unwrap_or(u32::MAX));
+                self.numbers.insert(Arc::clone(&text), number);
+                self.texts.push(text);
+                number
+            }
+        };
+        self.last
+    }
+
+    pub(crate) fn get(&self, number: u32) -> &str {
+        &self.texts[number as usize]
+    }
+
+    pub(crate) fn all(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.texts.iter().map(|text| &**text)
     }
 }
 
@@ -81,22 +104,35 @@ impl ShardRows {
     /// Adds the rows of a page.
     pub fn push(&mut self, page: &Page) {
         let collected_at = page.collected_at.map(|time| time.timestamp_millis());
-        let run_id = page.run_id.to_string();
+        self.pages.push(PageRows { first: self.rows.len(), collected_at, run_id: page.run_id });
         for pack in &page.packs {
-            if !self.flattener.row_filter.wants(pack) {
+            if self.flattener.row_filter.wants(pack) {
+                self.add(pack);
+            } else {
                 self.left_out += 1;
-                continue;
             }
-            self.columns.push(pack, &self.flattener.sources);
-            self.columns.collected_at.append_option(collected_at);
-            self.columns.run_id.append_value(&run_id);
         }
+    }
+
+    fn add(&mut self, pack: &PackAnswer) {
+        let compliance = pack.compliance.as_ref();
+        let counts = compliance.map_or([None; 3], |compliance| {
+            [compliance.compliant_rule_count, compliance.non_compliant_rule_count, compliance.total_rule_count]
+        });
+        let compliance_type = compliance.and_then(|compliance| compliance.compliance_type.as_deref());
+        self.rows.push(Row {
+            account: self.accounts.number(pack.account_id.as_str()),
+            region: self.regions.number(&pack.aws_region),
+            name: self.names.number(&pack.conformance_pack_name),
+            compliance_type: compliance_type.map_or(0, |text| self.types.number(text).saturating_add(1)),
+            counts: counts.map(Option::unwrap_or_default),
+            has: counts.map(|count| count.is_some()),
+        });
     }
 
     /// Drops every row: the shard begins again.
     pub fn clear(&mut self) {
-        self.columns = Columns::default();
-        self.left_out = 0;
+        *self = self.flattener.shard();
     }
 
     /// The rows that are not wanted, so far.
@@ -104,85 +140,43 @@ impl ShardRows {
         self.left_out
     }
 
-    /// The rows as a batch of `pack_compliance`, in the order they came.
-    ///
-    /// # Errors
-    /// None that an input can cause.
-    pub fn finish(self) -> Result<RecordBatch, TransformError> {
-        self.columns.finish()
+    pub(crate) fn sources(&self) -> &SourceIndex {
+        &self.flattener.sources
+    }
+
+    /// The page that a row came with.
+    pub(crate) fn page(&self, row: usize) -> &PageRows {
+        &self.pages[self.pages.partition_point(|page| page.first <= row) - 1]
     }
 }
 
-impl Columns {
-    fn push(&mut self, pack: &PackAnswer, sources: &SourceIndex) {
-        let (account_id, group) = (pack.account_id.as_str(), pack_group(&pack.conformance_pack_name));
-        self.account_id.append_value(account_id);
-        self.aws_region.append_value(&pack.aws_region);
-        self.conformance_pack_name.append_value(&pack.conformance_pack_name);
-        self.pack_group.append_value(group);
-        self.is_organization_pack.append_value(group.len() != pack.conformance_pack_name.len());
-        self.push_compliance(pack.compliance.as_ref());
-        let source = sources.get(account_id, &pack.aws_region);
-        self.source_status.append_option(source.map(|source| &source.status));
-        self.source_updated_at.append_option(source.and_then(|source| source.updated_at));
+impl Row {
+    /// The number of its compliance type, if it has one.
+    pub(crate) fn compliance_type(&self) -> Option<u32> {
+        self.compliance_type.checked_sub(1)
     }
 
-    fn push_compliance(&mut self, compliance: Option<&Compliance>) {
-        let counts = Counts::of(compliance);
-        self.compliance_type.append_option(compliance.and_then(|compliance| compliance.compliance_type.as_deref()));
-        self.compliant.append_option(counts.compliant);
-        self.non_compliant.append_option(counts.non_compliant);
-        self.insufficient_data.append_option(counts.insufficient_data());
-        self.total.append_option(counts.total);
-        self.rate.append_option(counts.rate());
-    }
-
-    fn finish(mut self) -> Result<RecordBatch, TransformError> {
-        let columns: Vec<ArrayRef> = vec![
-            Arc::new(self.account_id.finish()),
-            Arc::new(self.aws_region.finish()),
-            Arc::new(self.conformance_pack_name.finish()),
-            Arc::new(self.pack_group.finish()),
-            Arc::new(self.is_organization_pack.finish()),
-            Arc::new(self.compliance_type.finish()),
-            Arc::new(self.compliant.finish()),
-            Arc::new(self.non_compliant.finish()),
-            Arc::new(self.insufficient_data.finish()),
-            Arc::new(self.total.finish()),
-            Arc::new(self.rate.finish()),
-            Arc::new(self.source_status.finish()),
-            Arc::new(self.source_updated_at.finish().with_timezone("UTC")),
-            Arc::new(self.collected_at.finish().with_timezone("UTC")),
-            Arc::new(self.run_id.finish()),
-        ];
-        RecordBatch::try_new(Table::PackCompliance.schema(), columns)
-            .map_err(TransformError::arrow("make the rows of pack_compliance"))
+    pub(crate) fn counts(&self) -> Counts {
+        let [compliant, non_compliant, total] = std::array::from_fn(|at| self.has[at].then_some(self.counts[at]));
+        Counts { compliant, non_compliant, total }
     }
 }
 
 /// The three counts that AWS Config gives, each of which may be missing.
-#[derive(Debug, Clone, Copy, Default)]
-struct Counts {
-    compliant: Option<i32>,
-    non_compliant: Option<i32>,
-    total: Option<i32>,
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) compliant: Option<i32>,
+    pub(crate) non_compliant: Option<i32>,
+    pub(crate) total: Option<i32>,
 }
 
 impl Counts {
-    fn of(compliance: Option<&Compliance>) -> Self {
-        compliance.map_or_else(Self::default, |compliance| Self {
-            compliant: compliance.compliant_rule_count,
-            non_compliant: compliance.non_compliant_rule_count,
-            total: compliance.total_rule_count,
-        })
-    }
-
     /// Total less compliant less non-compliant, negative where the counts contradict each other.
-    fn insufficient_data(self) -> Option<i32> {
+    pub(crate) fn insufficient_data(self) -> Option<i32> {
         self.total?.checked_sub(self.compliant?)?.checked_sub(self.non_compliant?)
     }
 
-    fn rate(self) -> Option<f64> {
+    pub(crate) fn rate(self) -> Option<f64> {
         let (compliant, non_compliant) = (self.compliant?, self.non_compliant?);
         if compliant < 0 || non_compliant < 0 || (compliant == 0 && non_compliant == 0) {
             return None;

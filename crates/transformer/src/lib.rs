@@ -13,7 +13,7 @@ mod row_filter;
 mod source_status;
 mod trends;
 
-pub use check::{CheckedSnapshot, check};
+pub use check::{CheckedSnapshot, check, checked_before};
 pub use findings::{Findings, Named};
 pub use flatten::{Flattener, ShardRows};
 pub use loss::{LOSS_COLUMNS, Loss};

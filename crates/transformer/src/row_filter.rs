@@ -163,8 +163,8 @@ mod tests {
     fn pack(account: &str, region: &str, name: &str) -> PackAnswer {
         PackAnswer {
             account_id: account.parse().expect("an account"),
-            aws_region: region.to_owned(),
-            conformance_pack_name: name.to_owned(),
+            aws_region: region.into(),
+            conformance_pack_name: name.into(),
             compliance: None,
         }
     }

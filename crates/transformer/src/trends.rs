@@ -4,6 +4,7 @@
 //! passed in: a gap changes no state and nothing is interpolated.
 
 mod moves;
+mod parts;
 mod totals;
 mod windows;
 
@@ -81,23 +82,30 @@ pub fn advance(
 ) -> Result<Trends, TransformError> {
     let doing = "compute the trends";
     let day = Day { date, previous: previous.as_ref().map(|state| state.date), population_since };
-    let now = to_frame(&snapshot.schema(), &[snapshot])?;
-    let before =
-        to_frame(&Table::PackStatus.schema(), &previous.map(|state| vec![state.pack_status]).unwrap_or_default())?;
-
-    // Collected once: the three tables and four dimensions all read it, and the join is the costly part.
-    let moves = moves::moves(now.lazy(), before.lazy(), day).collect().map_err(TransformError::polars(doing))?;
-    let changes = moves::pack_changes(moves.clone().lazy(), day).collect().map_err(TransformError::polars(doing))?;
+    let before = previous.map_or_else(|| RecordBatch::new_empty(Table::PackStatus.schema()), |state| state.pack_status);
+    let (mut changes, mut statuses, mut parts) = (Vec::new(), Vec::new(), Vec::new());
+    for (now, before) in parts::parts(&snapshot, &before) {
+        let now = to_frame(&now.schema(), &[now])?;
+        let before = to_frame(&before.schema(), &[before])?;
+        // Collected once: the three tables and four dimensions all read it, and the join is the costly part.
+        let moves = moves::moves(now.lazy(), before.lazy(), day).collect().map_err(TransformError::polars(doing))?;
+        let of_part =
+            moves::pack_changes(moves.clone().lazy(), day).collect().map_err(TransformError::polars(doing))?;
+        changes.push(to_batch(&Table::PackChanges.schema(), of_part)?);
+        let of_part = totals::of_part(&moves.clone().lazy(), aggregator, day).and_then(LazyFrame::collect);
+        parts.push(of_part.map_err(TransformError::polars(doing))?.lazy());
+        let of_part = moves::pack_status(moves.lazy(), day).collect().map_err(TransformError::polars(doing))?;
+        statuses.push(to_batch(&Table::PackStatus.schema(), of_part)?);
+    }
+    drop((snapshot, before));
     // Collected as well: the joins of the windows read it seven times, and would compute it each time.
-    let totals = totals::totals(&moves.clone().lazy(), aggregator, day).and_then(LazyFrame::collect);
-    let totals = totals.map_err(TransformError::polars(doing))?.lazy();
-    let trends = windows::with_windows(totals, recent, date)?.collect().map_err(TransformError::polars(doing))?;
-    let status = moves::pack_status(moves.lazy(), day).collect().map_err(TransformError::polars(doing))?;
-
+    let totals = totals::totals(parts, day).and_then(LazyFrame::collect).map_err(TransformError::polars(doing))?;
+    let trends =
+        windows::with_windows(totals.lazy(), recent, date)?.collect().map_err(TransformError::polars(doing))?;
     Ok(Trends {
-        pack_changes: to_batch(&Table::PackChanges.schema(), changes)?,
+        pack_changes: parts::one_batch(&Table::PackChanges.schema(), changes)?,
         compliance_trends: to_batch(&Table::ComplianceTrends.schema(), trends)?,
-        pack_status: to_batch(&Table::PackStatus.schema(), status)?,
+        pack_status: parts::one_batch(&Table::PackStatus.schema(), statuses)?,
     })
 }
 

@@ -12,7 +12,9 @@ use anyhow::{Context, bail};
 use arrow::array::RecordBatch;
 use bytes::Bytes;
 use compline_fetcher::{AggregatorClient, CallCounts, FetchError, Probe, Shard, ShardReader, ShardStep, ShardTally};
-use compline_transformer::{CheckedSnapshot, Flattener, Named, SourceIndex, check, reconcile, source_status};
+use compline_transformer::{
+    CheckedSnapshot, Flattener, Named, ShardRows, SourceIndex, check, reconcile, source_status,
+};
 use futures::{StreamExt, TryStreamExt, stream};
 use std::time::Duration;
 use tokio::time::{timeout, timeout_at};
@@ -76,8 +78,7 @@ impl Reading {
 /// One shard, read whole.
 struct ShardBatch {
     index: usize,
-    rows: RecordBatch,
-    left_out: u64,
+    rows: ShardRows,
     /// What reading it took; nothing if a stopped run had read it.
     tally: Option<ShardTally>,
     /// Its pages as they came, where they are to be archived.
@@ -137,12 +138,12 @@ async fn read_all(
     let each = discovery.shards.into_iter().map(|shard| shards.shard(shard));
     let mut batches: Vec<ShardBatch> = stream::iter(each).buffer_unordered(at_once).try_collect().await?;
     batches.sort_unstable_by_key(|batch| batch.index);
-    batches.iter().for_each(|batch| reading.add(batch.tally, batch.left_out));
+    batches.iter().for_each(|batch| reading.add(batch.tally, batch.rows.left_out()));
     if shared.session.settings.archive_raw {
         let lines = [lines].into_iter().chain(batches.iter_mut().filter_map(|batch| batch.lines.take()));
         shards.checkpoints.archive(lines.collect()).await?;
     }
-    let rows: Vec<RecordBatch> = batches.into_iter().map(|batch| batch.rows).collect();
+    let rows: Vec<ShardRows> = batches.into_iter().map(|batch| batch.rows).collect();
     let snapshot = {
         let _one_at_a_time = shared.computing.acquire().await?;
         memory::give_back();
@@ -270,6 +271,6 @@ impl ShardReading<'_> {
         };
         self.bar.shard_done();
         let lines = self.shared.session.settings.archive_raw.then_some(lines);
-        Ok(ShardBatch { index, left_out: rows.left_out(), rows: rows.finish()?, tally, lines })
+        Ok(ShardBatch { index, rows, tally, lines })
     }
 }

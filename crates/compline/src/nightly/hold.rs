@@ -12,7 +12,7 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use compline_model::{AggregatorId, SnapshotDate};
 use compline_sink::Partition;
-use compline_transformer::{LOSS_COLUMNS, Loss, check};
+use compline_transformer::{LOSS_COLUMNS, Loss, checked_before};
 
 /// The columns of a state that say as much as those that a loss is told from.
 const STATE_COLUMNS: &[&str] = &["account_id", "aws_region", "is_present"];
@@ -33,7 +33,7 @@ impl Shared<'_> {
         tracing::info!(held_by = row.run_id, "committing the day that was held");
         let population = Population::of_row(&row);
         let snapshot =
-            tokio::task::spawn_blocking(move || check(vec![facts.rows])).await.context("checking stopped")??;
+            tokio::task::spawn_blocking(move || checked_before(facts.rows)).await.context("checking stopped")?;
         Ok(Some(Collected { snapshot, source_status: sources.rows, population }))
     }
 

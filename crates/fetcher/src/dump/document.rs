@@ -1,7 +1,7 @@
 //! The text of a file, and the documents in it.
 
 use crate::lines::Head;
-use crate::wire::{Object, RawAnswer, RawCompliance, RawPack};
+use crate::wire::{Object, RawAnswer, RawCompliance, RawPack, ShortText};
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use std::fmt;
@@ -101,11 +101,11 @@ pub(super) struct RawDocument {
     #[serde(rename = "NextToken")]
     pub(super) next_token: Option<String>,
     #[serde(rename = "ConformancePackName")]
-    pub(super) conformance_pack_name: Option<String>,
+    pub(super) conformance_pack_name: Option<ShortText>,
     #[serde(rename = "AccountId")]
-    pub(super) account_id: Option<String>,
+    pub(super) account_id: Option<ShortText>,
     #[serde(rename = "AwsRegion")]
-    pub(super) aws_region: Option<String>,
+    pub(super) aws_region: Option<ShortText>,
     #[serde(rename = "Compliance")]
     pub(super) compliance: Option<Object<RawCompliance>>,
     /// PowerShell's `ConvertTo-Json` puts a list into an object, with its length beside it.

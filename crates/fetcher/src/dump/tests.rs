@@ -34,7 +34,7 @@ fn names_of(folder: &Path, files: &[Vec<u8>], files_are: FilesAre) -> Result<Vec
         match dump.next_part() {
             Ok(Some(Dumped::Packs(page))) => {
                 assert_eq!((page.collected_at, page.run_id), (None, run_id()));
-                names.extend(page.packs.into_iter().map(|pack| pack.conformance_pack_name));
+                names.extend(page.packs.into_iter().map(|pack| pack.conformance_pack_name.to_string()));
             }
             Ok(Some(other)) => panic!("{other:?}"),
             Ok(None) => return Ok(names),

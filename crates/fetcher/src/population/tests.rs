@@ -44,9 +44,9 @@ fn places() -> impl Iterator<Item = [&'static str; 3]> {
 fn pack([account, region, name]: [&str; 3], kind: Option<&str>) -> PackAnswer {
     PackAnswer {
         account_id: account.parse().expect("an account"),
-        aws_region: region.to_owned(),
-        conformance_pack_name: name.to_owned(),
-        compliance: Some(Compliance { compliance_type: kind.map(str::to_owned), ..Compliance::default() }),
+        aws_region: region.into(),
+        conformance_pack_name: name.into(),
+        compliance: Some(Compliance { compliance_type: kind.map(Into::into), ..Compliance::default() }),
     }
 }
 

@@ -1,7 +1,8 @@
 use super::*;
 use crate::{Flattener, RowFilter, SourceIndex};
+use arrow::array::Array;
 use chrono::{DateTime, Utc};
-use compline_model::{Compliance, PackAnswer, Page, RunId};
+use compline_model::{Compliance, PackAnswer, Page, RunId, Table};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -12,10 +13,10 @@ fn at(seconds: i64) -> DateTime<Utc> {
 fn pack(account: u32, name: &str, kind: &str, compliant: i32) -> PackAnswer {
     PackAnswer {
         account_id: format!("{account:012}").parse().expect("an account"),
-        aws_region: "eu-west-1".to_owned(),
-        conformance_pack_name: name.to_owned(),
+        aws_region: "eu-west-1".into(),
+        conformance_pack_name: name.into(),
         compliance: Some(Compliance {
-            compliance_type: Some(kind.to_owned()),
+            compliance_type: Some(kind.into()),
             compliant_rule_count: Some(compliant),
             non_compliant_rule_count: Some(0),
             total_rule_count: Some(compliant),
@@ -26,17 +27,17 @@ fn pack(account: u32, name: &str, kind: &str, compliant: i32) -> PackAnswer {
 /// Shards of pages; every page has the second it arrived.
 fn checked(shards: Vec<Vec<(i64, Vec<PackAnswer>)>>) -> CheckedSnapshot {
     let flattener = Flattener::new(SourceIndex::default(), RowFilter::default());
-    let batches: Vec<RecordBatch> = shards
+    let shards = shards
         .into_iter()
         .map(|pages| {
             let mut rows = flattener.shard();
             for (second, packs) in pages {
                 rows.push(&Page { collected_at: Some(at(second)), run_id: RunId::new(at(0)), packs });
             }
-            rows.finish().expect("a batch")
+            rows
         })
         .collect();
-    check(batches).expect("a snapshot")
+    check(shards).expect("a snapshot")
 }
 
 fn column(snapshot: &CheckedSnapshot, name: &str) -> Vec<String> {

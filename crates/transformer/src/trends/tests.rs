@@ -29,10 +29,10 @@ fn snapshot(packs: &[(&str, &str)]) -> RecordBatch {
         };
         PackAnswer {
             account_id: "000000000001".parse().expect("an account"),
-            aws_region: "eu-west-1".to_owned(),
-            conformance_pack_name: name.to_owned(),
+            aws_region: "eu-west-1".into(),
+            conformance_pack_name: name.into(),
             compliance: Some(Compliance {
-                compliance_type: (!kind.is_empty()).then(|| kind.to_owned()),
+                compliance_type: (!kind.is_empty()).then(|| kind.into()),
                 compliant_rule_count: Some(compliant),
                 non_compliant_rule_count: Some(non_compliant),
                 total_rule_count: Some(total),
@@ -46,7 +46,7 @@ fn snapshot(packs: &[(&str, &str)]) -> RecordBatch {
         run_id: RunId::new(collected_at),
         packs: packs.iter().map(answer).collect(),
     });
-    check(vec![rows.finish().expect("rows")]).expect("a snapshot").rows().clone()
+    check(vec![rows]).expect("a snapshot").rows().clone()
 }
 
 /// Every day's trends, each from the day before.

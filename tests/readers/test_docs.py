@@ -41,6 +41,9 @@ NOT_RUN = {
     ("README.md", "cargo run -- demo"): "builds the program; the fixture `lake` runs the same `demo`",
     ("README.md", "./tests/run"): "is what runs this test",
     ("pipelines/nightly/readers/README.md", "python pandas_first_minutes.py lake org"): "test_first_minutes.py runs these",
+    ("pipelines/spark/README.md", "spark-submit pipelines/spark/recompute.py --lake lake --out recomputed"): "test_spark_recompute.py runs the job",
+    ("pipelines/spark/README.md", "aws glue create-job --name compline-recompute --role compline-recompute --glue-version 5.0 --worker-type G.2X --number-of-workers 9 \\"): "is AWS's to run",
+    ("pipelines/spark/README.md", "aws emr-serverless start-job-run --application-id APPLICATION --execution-role-arn arn:aws:iam::111122223333:role/compline-recompute \\"): "is AWS's to run",
     ("docs/operations.md", "FILE=pipeline.toml ID=org DAY=2026-11-26"): "each test sets these three to its own",
 }
 RUN = set()

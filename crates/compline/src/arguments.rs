@@ -225,6 +225,15 @@ pub(crate) struct AthenaArguments {
     /// Print from the pipeline file alone. Without it the lake is listed, for its first day and its aggregators.
     #[arg(long)]
     pub(crate) offline: bool,
+    /// Print the statements that compute the trend tables again from the snapshots, by aggregator and month, into tables beside the
+    /// lake's: for years of many accounts, or to hold Compline's against another engine's.
+    #[arg(long, conflicts_with_all = ["offline", "first_day"])]
+    pub(crate) recompute: bool,
+    /// With --recompute, the database that the new tables are made in, that of the lake's unless given.
+    #[arg(long, value_name = "NAME", requires = "recompute")]
+    pub(crate) into: Option<String>,
+    #[command(flatten)]
+    pub(crate) span: SpanArguments,
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,7 @@
 //! The tables and views of a lake, as Athena takes them: SQL.
 
+mod recompute;
+
 use crate::catalog::{Tables, sql_of_views, tables};
 use crate::settings::{Settings, lake_name};
 use anyhow::Context;
@@ -7,6 +9,8 @@ use compline_sink::{CatalogColumn, LakeDays, Layout, Partitioning, TableDefiniti
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::path::Path;
+
+pub(crate) use recompute::Recomputing;
 
 /// The statements that make the tables and views of the settings' lake, whose days these are, in a database. `offline` says
 /// that the lake was not listed.
@@ -40,6 +44,9 @@ pub(crate) fn written(text: &str, folder: &Path) -> anyhow::Result<String> {
 /// What a statement makes: the last part of the first name in it.
 fn name_of(statement: &str) -> String {
     let code = statement.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join(" ");
+    if code.starts_with("SELECT") {
+        return "has_to_list_nothing".to_owned();
+    }
     let of_name = |word: &str| !word.chars().next().is_some_and(|letter| letter.is_ascii_uppercase());
     let name = code.split_whitespace().find(|word| of_name(word)).unwrap_or("statement");
     let name = name.rsplit('.').next().unwrap_or(name);

@@ -74,7 +74,9 @@ fn each_library_that_shapes_a_stage_is_in_that_stage_alone() {
 fn the_model_has_no_io_no_async_and_no_sdk() {
     let model = &dependencies()["compline-model"];
     assert!(
-        model.iter().all(|name| ["arrow", "chrono", "serde", "thiserror", "uuid"].contains(&name.as_str())),
+        model
+            .iter()
+            .all(|name| ["arrow", "chrono", "compact_str", "serde", "thiserror", "uuid"].contains(&name.as_str())),
         "{model:?}"
     );
 }

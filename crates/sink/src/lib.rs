@@ -23,5 +23,5 @@ pub use lake::{
     Place, READ_CONCURRENCY, RecentDay, RecentDays, ReportFile, SeenReport, Stored, Unexpected, Verification, Versions,
 };
 pub use month_file::MonthDays;
-pub use parquet_file::Compression;
+pub use parquet_file::{Compression, RowSource};
 pub use store::{Encryption, Holder, LakeLocation, Lease, LeaseOutcome, S3Location, Version};

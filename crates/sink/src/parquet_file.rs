@@ -18,6 +18,7 @@ use parquet::file::metadata::{KeyValue, ParquetMetaData, ParquetMetaDataReader, 
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use std::num::NonZero;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// How the pages of a file are compressed: only what Athena reads (case B35).
@@ -91,42 +92,68 @@ impl Compression {
     }
 }
 
+/// Where the rows of a file come from, a row group at a time: of a large day there need not be all columns at once.
+pub trait RowSource: Send + Sync {
+    /// How many rows there are.
+    fn row_count(&self) -> usize;
+
+    /// Some of them.
+    ///
+    /// # Errors
+    /// Why they cannot be had, in words.
+    fn rows(&self, range: Range<usize>) -> Result<RecordBatch, String>;
+}
+
+impl RowSource for RecordBatch {
+    fn row_count(&self) -> usize {
+        self.num_rows()
+    }
+
+    fn rows(&self, range: Range<usize>) -> Result<RecordBatch, String> {
+        Ok(self.slice(range.start, range.len()))
+    }
+}
+
 /// The file of a partition's rows, which must have the table's schema and be sorted by its key. Its footer has been read back.
-pub(crate) fn encode(partition: &Partition, rows: &RecordBatch, compression: Compression) -> Result<Bytes, SinkError> {
+pub(crate) fn encode(
+    partition: &Partition,
+    rows: &dyn RowSource,
+    compression: Compression,
+) -> Result<Bytes, SinkError> {
     let table = partition.table;
     let failed = |reason: &dyn std::fmt::Display| {
         SinkError::permanent(format!("write rows of {} as Parquet", table.name()), reason)
     };
-    if rows.schema() != table.schema() {
-        return Err(failed(&"they do not have its schema; please report it"));
-    }
     // The Arrow schema is left out: it would say "view" of text columns, which are plain strings to every reader.
     let options = ArrowWriterOptions::new()
         .with_properties(properties(table, Some(partition), compression))
         .with_skip_arrow_metadata(true);
     let writer =
         ArrowWriter::try_new_with_options(Vec::new(), table.schema(), options).map_err(|error| failed(&error))?;
-    let file = Bytes::from(written(writer, rows).map_err(|error| failed(&error))?);
+    let file = Bytes::from(written(table, writer, rows).map_err(|error| failed(&error))?);
     let footer = ParquetMetaDataReader::new().parse_and_finish(&file).map_err(|error| failed(&error))?;
     let written = footer.file_metadata().num_rows();
-    if usize::try_from(written) != Ok(rows.num_rows()) {
-        return Err(failed(&format!("the footer names {written} rows instead of {}", rows.num_rows())));
+    if usize::try_from(written) != Ok(rows.row_count()) {
+        return Err(failed(&format!("the footer names {written} rows instead of {}", rows.row_count())));
     }
     Ok(file)
 }
 
 /// Writes the rows, a row group on each processor.
-fn written(writer: ArrowWriter<Vec<u8>>, rows: &RecordBatch) -> parquet::errors::Result<Vec<u8>> {
+fn written(table: Table, writer: ArrowWriter<Vec<u8>>, rows: &dyn RowSource) -> parquet::errors::Result<Vec<u8>> {
     let (mut writer, factory) = writer.into_serialized_writer()?;
-    let groups: Vec<usize> = (0..rows.num_rows().div_ceil(ROW_GROUP_ROWS)).collect();
+    let groups: Vec<usize> = (0..rows.row_count().div_ceil(ROW_GROUP_ROWS)).collect();
     let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
     for groups in groups.chunks(at_once) {
         let encoded: Vec<_> = std::thread::scope(|scope| {
             let group = |index: &usize| {
                 let (index, start) = (*index, *index * ROW_GROUP_ROWS);
-                let rows = rows.slice(start, ROW_GROUP_ROWS.min(rows.num_rows() - start));
+                let range = start..rows.row_count().min(start + ROW_GROUP_ROWS);
                 let factory = &factory;
-                scope.spawn(move || row_group(factory, index, &rows))
+                scope.spawn(move || {
+                    let rows = rows.rows(range).map_err(ParquetError::General)?;
+                    row_group(factory, index, &of_table(table, rows)?)
+                })
             };
             let running: Vec<_> = groups.iter().map(group).collect();
             let panicked = |_| Err(ParquetError::General("encoding a row group stopped".to_owned()));
@@ -143,18 +170,30 @@ fn written(writer: ArrowWriter<Vec<u8>>, rows: &RecordBatch) -> parquet::errors:
     writer.into_inner()
 }
 
+/// Rows that have the table's schema.
+fn of_table(table: Table, rows: RecordBatch) -> parquet::errors::Result<RecordBatch> {
+    match rows.schema() == table.schema() {
+        true => Ok(rows),
+        false => Err(ParquetError::General("they do not have its schema; please report it".to_owned())),
+    }
+}
+
 fn row_group(
     factory: &ArrowRowGroupWriterFactory,
     index: usize,
     rows: &RecordBatch,
 ) -> parquet::errors::Result<Vec<ArrowColumnChunk>> {
-    let mut columns = factory.create_column_writers(index)?;
-    for ((column, field), values) in columns.iter_mut().zip(rows.schema().fields()).zip(rows.columns()) {
+    let columns = factory.create_column_writers(index)?;
+    let schema = rows.schema();
+    let each = columns.into_iter().zip(schema.fields().iter().zip(rows.columns()));
+    // Each is closed at once: what its compression works with is some megabytes.
+    let written = each.map(|(mut column, (field, values))| {
         for leaf in compute_leaves(field, values)? {
             column.write(&leaf)?;
         }
-    }
-    columns.into_iter().map(|column| column.close()).collect()
+        column.close()
+    });
+    written.collect()
 }
 
 /// How the file of a partition is written, or of a table's month: there the snapshot date comes before the columns, and before

@@ -3,32 +3,72 @@
 mod columns;
 mod contradiction;
 
-use crate::flatten::{Counts, Texts};
+use crate::flatten::{Counts, Row, Texts};
 use crate::{Findings, SNAPSHOT_COLUMNS, ShardRows, TransformError};
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::{RecordBatch, StringViewArray};
+use compline_model::Table;
 use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
 
-/// One aggregator's day, as it may be committed: sorted by key, no key twice.
+/// One aggregator's day, as it may be committed: sorted by key, no key twice. Its rows stay as small as they came, and become columns
+/// where they are asked for. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct CheckedSnapshot {
-    rows: RecordBatch,
+    rows: Rows,
     findings: Findings,
 }
 
+#[derive(Debug, Clone)]
+enum Rows {
+    /// Of the shards.
+    Kept(Arc<Kept>),
+    /// As they were read from a file.
+    Stored(RecordBatch),
+}
+
 impl CheckedSnapshot {
-    /// The rows of `pack_compliance`.
-    pub fn rows(&self) -> &RecordBatch {
-        &self.rows
+    /// How many rows there are.
+    pub fn row_count(&self) -> usize {
+        match &self.rows {
+            Rows::Kept(kept) => kept.places.len(),
+            Rows::Stored(rows) => rows.num_rows(),
+        }
     }
 
-    /// The columns that trends are computed from. The others, half of the day, are let go.
+    /// Some of the rows, all columns of `pack_compliance`.
+    ///
+    /// # Errors
+    /// None that an input can cause.
+    pub fn batch(&self, rows: Range<usize>) -> Result<RecordBatch, TransformError> {
+        self.batch_of(rows, None)
+    }
+
+    /// All rows, the named columns in the order of the table.
+    ///
+    /// # Errors
+    /// None that an input can cause.
+    pub fn columns(&self, names: &[&str]) -> Result<RecordBatch, TransformError> {
+        self.batch_of(0..self.row_count(), Some(names))
+    }
+
+    /// The columns that trends are computed from. The rest is let go.
     ///
     /// # Errors
     /// None that an input can cause.
     pub fn into_trend_rows(self) -> Result<RecordBatch, TransformError> {
-        let schema = self.rows.schema();
-        let columns = SNAPSHOT_COLUMNS.iter().map(|name| schema.index_of(name)).collect::<Result<Vec<_>, _>>();
-        columns.and_then(|columns| self.rows.project(&columns)).map_err(TransformError::arrow("prepare the trends"))
+        self.columns(SNAPSHOT_COLUMNS)
+    }
+
+    fn batch_of(&self, rows: Range<usize>, names: Option<&[&str]>) -> Result<RecordBatch, TransformError> {
+        let schema = Table::PackCompliance.schema();
+        let is_wanted = |name: &str| names.is_none_or(|names| names.contains(&name));
+        let wanted: Vec<usize> = (0..schema.fields().len()).filter(|at| is_wanted(schema.field(*at).name())).collect();
+        let batch = match &self.rows {
+            Rows::Kept(kept) => schema.project(&wanted).and_then(|schema| kept.columns(rows, Arc::new(schema))),
+            Rows::Stored(stored) => stored.slice(rows.start, rows.len()).project(&wanted),
+        };
+        batch.map_err(TransformError::arrow("make the rows of pack_compliance"))
     }
 
     /// What was found.
@@ -41,26 +81,53 @@ impl CheckedSnapshot {
 ///
 /// A pack that was answered twice is kept once: an equal answer is dropped and counted; of answers that differ the one
 /// that arrived later is kept, and the pack is named.
-///
-/// # Errors
-/// None that an input can cause, short of 2^32 rows.
-pub fn check(shards: Vec<ShardRows>) -> Result<CheckedSnapshot, TransformError> {
+pub fn check(shards: Vec<ShardRows>) -> CheckedSnapshot {
     let mut findings = Findings::default();
-    let keys = Keys::of(&shards);
-    let kept = once_each(&shards, &keys, &mut findings);
-    let rows =
-        columns::columns(&shards, &keys, &kept).map_err(TransformError::arrow("make the rows of pack_compliance"))?;
-    Ok(found(rows, findings))
+    let [accounts, regions, names, types] = [
+        Ranks::of(&shards, |shard| &shard.accounts),
+        Ranks::of(&shards, |shard| &shard.regions),
+        Ranks::of(&shards, |shard| &shard.names),
+        Ranks::of(&shards, |shard| &shard.types),
+    ];
+    let places = once_each(&shards, [&accounts, &regions, &names], &mut findings);
+    let kept = Kept { shards, accounts, regions, names, types, places };
+    contradiction::find(kept.answers(), &mut findings.warnings);
+    CheckedSnapshot { rows: Rows::Kept(Arc::new(kept)), findings }
 }
 
 /// A snapshot that was checked before, and whose rows are as they were then.
 pub fn checked_before(rows: RecordBatch) -> CheckedSnapshot {
-    found(rows, Findings::default())
+    let mut findings = Findings::default();
+    contradiction::find(contradiction::answers(&rows), &mut findings.warnings);
+    CheckedSnapshot { rows: Rows::Stored(rows), findings }
 }
 
-fn found(rows: RecordBatch, mut findings: Findings) -> CheckedSnapshot {
-    contradiction::find(&rows, &mut findings.warnings);
-    CheckedSnapshot { rows, findings }
+/// The rows of the shards that are kept, in the order of the keys.
+#[derive(Debug)]
+struct Kept {
+    shards: Vec<ShardRows>,
+    accounts: Ranks,
+    regions: Ranks,
+    names: Ranks,
+    types: Ranks,
+    places: Vec<Place>,
+}
+
+impl Kept {
+    fn shard(&self, place: Place) -> &ShardRows {
+        &self.shards[place.shard as usize]
+    }
+
+    fn row(&self, place: Place) -> &Row {
+        &self.shard(place).rows[place.row as usize]
+    }
+
+    /// What AWS Config said of each row.
+    fn answers(&self) -> impl Iterator<Item = (Answer<'_>, impl FnOnce() -> String)> {
+        self.places
+            .iter()
+            .map(|place| (Answer::at(&self.shards, *place), || pack_name(self.shard(*place), self.row(*place))))
+    }
 }
 
 /// Where a row is: its shard, and its number there.
@@ -78,8 +145,7 @@ struct Keyed {
 }
 
 /// The places of the rows to keep, in the order of the keys.
-fn once_each(shards: &[ShardRows], keys: &Keys<'_>, findings: &mut Findings) -> Vec<Place> {
-    let ranks = [&keys.accounts, &keys.regions, &keys.names];
+fn once_each(shards: &[ShardRows], ranks: [&Ranks; 3], findings: &mut Findings) -> Vec<Place> {
     let mut rows = Vec::with_capacity(shards.iter().map(|shard| shard.rows.len()).sum());
     for (number, shard) in (0..).zip(shards) {
         let [accounts, regions, names] = ranks.map(|ranks| &ranks.of_shards[number as usize]);
@@ -102,39 +168,23 @@ fn once_each(shards: &[ShardRows], keys: &Keys<'_>, findings: &mut Findings) -> 
     kept
 }
 
-/// The texts of the columns that a row is known by.
-struct Keys<'a> {
-    accounts: Ranks<'a>,
-    regions: Ranks<'a>,
-    names: Ranks<'a>,
-}
-
-impl<'a> Keys<'a> {
-    fn of(shards: &'a [ShardRows]) -> Self {
-        Self {
-            accounts: Ranks::of(shards, |shard| &shard.accounts),
-            regions: Ranks::of(shards, |shard| &shard.regions),
-            names: Ranks::of(shards, |shard| &shard.names),
-        }
-    }
-}
-
 /// Where each text of a column comes in the order of all of them.
-struct Ranks<'a> {
+#[derive(Debug)]
+struct Ranks {
     /// The texts, in order.
-    texts: Vec<&'a str>,
+    texts: StringViewArray,
     /// Of each shard the places of its texts, by their numbers.
     of_shards: Vec<Vec<u32>>,
 }
 
-impl<'a> Ranks<'a> {
-    fn of(shards: &'a [ShardRows], texts: impl Fn(&'a ShardRows) -> &'a Texts) -> Self {
+impl Ranks {
+    fn of(shards: &[ShardRows], texts: impl Fn(&ShardRows) -> &Texts) -> Self {
         let mut all: Vec<&str> = shards.iter().flat_map(|shard| texts(shard).all()).collect();
         all.sort_unstable();
         all.dedup();
         let ranks: HashMap<&str, u32> = all.iter().copied().zip(0..).collect();
         let of_shards = shards.iter().map(|shard| texts(shard).all().map(|text| ranks[text]).collect());
-        Self { of_shards: of_shards.collect(), texts: all }
+        Self { of_shards: of_shards.collect(), texts: StringViewArray::from_iter_values(&all) }
     }
 }
 
@@ -172,20 +222,19 @@ fn later(shards: &[ShardRows], before: Place, place: Place, findings: &mut Findi
         let (kept, dropped) = if b_is_later { (&b, &a) } else { (&a, &b) };
         findings.conflicts.add(|| {
             let shard = &shards[place.shard as usize];
-            let row = &shard.rows[place.row as usize];
-            let [account, region, name] =
-                [shard.accounts.get(row.account), shard.regions.get(row.region), shard.names.get(row.name)]
-                    .map(str::escape_debug);
-            format!("{account} {region} {name}: retained {}, dropped {}", kept.words(), dropped.words())
+            let name = pack_name(shard, &shard.rows[place.row as usize]);
+            format!("{name}: retained {}, dropped {}", kept.words(), dropped.words())
         });
     }
     if b_is_later { place } else { before }
 }
 
 /// The pack of a row, as it is named to people.
-fn pack_name(batch: &RecordBatch, row: usize) -> String {
-    let text = |name: &str| batch[name].as_string_view().value(row).escape_debug().to_string();
-    format!("{} {} {}", text("account_id"), text("aws_region"), text("conformance_pack_name"))
+fn pack_name(shard: &ShardRows, row: &Row) -> String {
+    let [account, region, name] =
+        [shard.accounts.get(row.account), shard.regions.get(row.region), shard.names.get(row.name)]
+            .map(str::escape_debug);
+    format!("{account} {region} {name}")
 }
 
 #[cfg(test)]

@@ -69,26 +69,34 @@ pub(crate) struct PageRows {
 pub(crate) struct Texts {
     numbers: HashMap<Arc<str>, u32>,
     texts: Vec<Arc<str>>,
+    /// Of each text which came after it the last time: every account has the same packs in the same order.
+    next: Vec<u32>,
     last: u32,
 }
 
 impl Texts {
     /// The number of a text.
     fn number(&mut self, text: &str) -> u32 {
-        // Most often it is that of the row before.
-        if self.texts.get(self.last as usize).is_some_and(|last| **last == *text) {
-            return self.last;
+        let last = self.last as usize;
+        let guesses = [Some(self.last), self.next.get(last).copied()];
+        let is_it = |guess: &u32| self.texts.get(*guess as usize).is_some_and(|guess| **guess == *text);
+        let number = guesses.into_iter().flatten().find(is_it).unwrap_or_else(|| self.look_up(text));
+        if let Some(next) = self.next.get_mut(last).filter(|_| number != self.last) {
+            *next = number;
         }
-        self.last = match self.numbers.get(text) {
-            Some(number) => *number,
-            None => {
-                let (text, number) = (Arc::<str>::from(text), u32::try_from(self.texts.len()).unwrap_or(u32::MAX));
-                self.numbers.insert(Arc::clone(&text), number);
-                self.texts.push(text);
-                number
-            }
-        };
-        self.last
+        self.last = number;
+        number
+    }
+
+    fn look_up(&mut self, text: &str) -> u32 {
+        if let Some(number) = self.numbers.get(text) {
+            return *number;
+        }
+        let (text, number) = (Arc::<str>::from(text), u32::try_from(self.texts.len()).unwrap_or(u32::MAX));
+        self.numbers.insert(Arc::clone(&text), number);
+        self.texts.push(text);
+        self.next.push(number);
+        number
     }
 
     pub(crate) fn get(&self, number: u32) -> &str {
@@ -133,6 +141,12 @@ impl ShardRows {
     /// Drops every row: the shard begins again.
     pub fn clear(&mut self) {
         *self = self.flattener.shard();
+    }
+
+    /// The same rows without room for more.
+    pub fn finish(mut self) -> Self {
+        self.rows.shrink_to_fit();
+        self
     }
 
     /// The rows that are not wanted, so far.

@@ -17,7 +17,7 @@ pub use check::{CheckedSnapshot, check, checked_before};
 pub use findings::{Findings, Named};
 pub use flatten::{Flattener, ShardRows};
 pub use loss::{LOSS_COLUMNS, Loss};
-pub use reconcile::reconcile;
+pub use reconcile::{RECONCILED_COLUMNS, reconcile};
 pub use row_filter::{InvalidPattern, Patterns, RowFilter};
 pub use source_status::{SourceIndex, source_status, sources_by_status};
 pub use trends::{RECENT_COLUMNS, Recent, SNAPSHOT_COLUMNS, State, TrendDay, Trends, advance, recent_needed};

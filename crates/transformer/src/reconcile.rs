@@ -5,6 +5,9 @@ use arrow::array::{AsArray, RecordBatch};
 use compline_model::{ComplianceType, PackCounts};
 use std::collections::BTreeMap;
 
+/// The columns of a snapshot that are counted.
+pub const RECONCILED_COLUMNS: &[&str] = &["account_id", "compliance_type"];
+
 /// The accounts whose packs are not as many as AWS Config counts them, if all of them together differ by more than
 /// `tolerance`, a share of all packs counted: a pack may change while a night is reading.
 pub fn reconcile(rows: &RecordBatch, counted: &BTreeMap<String, PackCounts>, tolerance: f64) -> Named {

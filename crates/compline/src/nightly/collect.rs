@@ -13,7 +13,7 @@ use arrow::array::RecordBatch;
 use bytes::Bytes;
 use compline_fetcher::{AggregatorClient, CallCounts, FetchError, Probe, Shard, ShardReader, ShardStep, ShardTally};
 use compline_transformer::{
-    CheckedSnapshot, Flattener, Named, ShardRows, SourceIndex, check, reconcile, source_status,
+    CheckedSnapshot, Flattener, Named, RECONCILED_COLUMNS, ShardRows, SourceIndex, check, reconcile, source_status,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use std::time::Duration;
@@ -147,7 +147,7 @@ async fn read_all(
     let snapshot = {
         let _one_at_a_time = shared.computing.acquire().await?;
         memory::give_back();
-        let snapshot = tokio::task::spawn_blocking(move || check(rows)).await.context("checking stopped")??;
+        let snapshot = tokio::task::spawn_blocking(move || check(rows)).await.context("checking stopped")?;
         memory::give_back();
         snapshot
     };
@@ -228,7 +228,7 @@ async fn reconciled(
         Err(error) if settings.reconcile == Reconcile::Warn => return Ok((None, Some(error))),
         Err(error) => return Err(error.into()),
     };
-    let differing = reconcile(snapshot.rows(), &counted, settings.reconcile_tolerance);
+    let differing = reconcile(&snapshot.columns(RECONCILED_COLUMNS)?, &counted, settings.reconcile_tolerance);
     if settings.reconcile == Reconcile::Fail && differing.count > 0 {
         // What was read is not right, so the next run must not resume from it.
         shared.session.lake_of(client.id()).end_collection(client.id()).await?;
@@ -271,6 +271,6 @@ impl ShardReading<'_> {
         };
         self.bar.shard_done();
         let lines = self.shared.session.settings.archive_raw.then_some(lines);
-        Ok(ShardBatch { index, rows, tally, lines })
+        Ok(ShardBatch { index, rows: rows.finish(), tally, lines })
     }
 }

@@ -10,15 +10,19 @@ use crate::history::Span;
 use crate::journal::{Journal, SnapshotFiles};
 use crate::ledger::{Ledger, LedgerRow, Outcome};
 use crate::log::SPANS;
+use crate::memory;
 use crate::population::{Population, Told};
 use crate::progress::Bar;
 use crate::settings::AggregatorSettings;
 use crate::trends::{Computing, Tonight};
 use anyhow::{Context, bail};
+use arrow::array::RecordBatch;
 use compline_model::{AggregatorId, SnapshotDate, SnapshotMonth, Table};
 use compline_notifier::Packs;
-use compline_sink::{Month, Partition};
+use compline_sink::{Month, Partition, RowSource};
+use compline_transformer::CheckedSnapshot;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::pin::Pin;
 use std::time::Instant;
 use tracing::Instrument;
@@ -212,16 +216,29 @@ async fn snapshot(
 async fn files(shared: &Shared<'_>, id: &AggregatorId, collected: &Collected) -> anyhow::Result<SnapshotFiles> {
     let lake = shared.session.lake_of(id);
     let partition = |table| Partition { table, date: shared.request.date, aggregator: id.clone() };
-    let (facts, sources) = (collected.snapshot.rows().clone(), collected.source_status.clone());
+    let (facts, sources) = (SnapshotRows(collected.snapshot.clone()), collected.source_status.clone());
     Ok(SnapshotFiles {
         facts: lake.encode(&partition(shared.dataset.facts), facts).await?,
         sources: lake.encode(&partition(shared.dataset.sources), sources).await?,
     })
 }
 
+/// A snapshot whose columns are made as its file is written.
+struct SnapshotRows(CheckedSnapshot);
+
+impl RowSource for SnapshotRows {
+    fn row_count(&self) -> usize {
+        self.0.row_count()
+    }
+
+    fn rows(&self, range: Range<usize>) -> Result<RecordBatch, String> {
+        self.0.batch(range).map_err(|error| error.to_string())
+    }
+}
+
 /// What the ledger is to say of a day that was collected.
 fn planned(shared: &Shared<'_>, day: &Day, collected: &Collected) -> LedgerRow {
-    let rows = collected.snapshot.rows().num_rows() as u64;
+    let rows = collected.snapshot.row_count() as u64;
     LedgerRow { finished_at: (shared.session.clock)(), rows, ..day.row.clone() }
 }
 
@@ -268,9 +285,11 @@ async fn commit(
     day.row = row;
     // Later days are compared with it or not by its population, which its tables need not show.
     let is_same = before.is_some_and(|before| before.population.is_none_or(|before| before == population));
+    let rows = collected.snapshot.into_trend_rows()?;
+    memory::give_back();
     let tonight = Tonight {
         date,
-        rows: Some(collected.snapshot.into_trend_rows()?),
+        rows: Some(rows),
         snapshot_sha256: day.row.snapshot_sha256.clone(),
         // Where there was no snapshot before, later days have been computed without it.
         is_all: was_pending.is_none() && shared.history.has_snapshot(id, date) && is_same,

@@ -76,8 +76,8 @@ impl Shared<'_> {
             format!("the snapshot before is damaged or gone, so that losses were compared with {compared}: {error}")
         });
         let Some((last, before)) = before else { return Ok((None, unread)) };
-        let rows = collected.snapshot.rows();
-        let (loss, allowed) = (Loss::of(&before, rows), self.session.settings.max_loss);
+        let rows = collected.snapshot.columns(LOSS_COLUMNS)?;
+        let (loss, allowed) = (Loss::of(&before, &rows), self.session.settings.max_loss);
         if loss.largest() <= allowed {
             return Ok((None, unread));
         }

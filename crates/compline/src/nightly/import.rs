@@ -59,7 +59,7 @@ pub(super) async fn import(
     let source_status = source_status(&statuses, collected_at, run_id)?;
     let Some(rows) = rows else { bail!("the files have no page of packs") };
     reading.left_out = rows.left_out() + not_asked_for;
-    let snapshot = tokio::task::spawn_blocking(move || check(vec![rows])).await.context("checking stopped")??;
+    let snapshot = tokio::task::spawn_blocking(move || check(vec![rows])).await.context("checking stopped")?;
     Ok(Collected { snapshot, source_status, population: None })
 }
 

@@ -3,7 +3,7 @@
 
 use super::{Committed, Lake, Partition, Stored, blocking, sha256};
 use crate::SinkError;
-use crate::parquet_file::{decode, encode};
+use crate::parquet_file::{RowSource, decode, encode};
 use arrow::array::RecordBatch;
 use bytes::Bytes;
 
@@ -36,7 +36,7 @@ impl Lake {
     ///
     /// # Errors
     /// Rows that are not those of the table.
-    pub async fn encode(&self, partition: &Partition, rows: RecordBatch) -> Result<Bytes, SinkError> {
+    pub async fn encode(&self, partition: &Partition, rows: impl RowSource + 'static) -> Result<Bytes, SinkError> {
         let (partition, compression) = (partition.clone(), self.compression);
         blocking("encode", move || encode(&partition, &rows, compression)).await
     }

@@ -1,110 +1,139 @@
-//! The rows that are kept as the columns of `pack_compliance`.
+//! The rows that are kept as columns of `pack_compliance`.
 
-use super::{Keys, Place, Ranks};
-use crate::ShardRows;
+use super::{Kept, Place, Ranks};
 use crate::flatten::Row;
 use arrow::array::{
-    ArrayRef, BooleanArray, Float64Array, Int32Array, RecordBatch, StringViewArray, TimestampMillisecondArray,
-    UInt32Array,
+    ArrayRef, BooleanArray, Float64Array, Int32Array, RecordBatch, RecordBatchOptions, StringViewArray,
+    TimestampMillisecondArray, UInt32Array,
 };
 use arrow::compute::take;
+use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
-use compline_model::{RunId, Table, pack_group};
+use compline_model::{RunId, pack_group};
+use std::ops::Range;
 use std::sync::Arc;
 
-/// The columns of the rows at some places. Each text is there once, and its rows point to it.
-pub(super) fn columns(shards: &[ShardRows], keys: &Keys<'_>, places: &[Place]) -> Result<RecordBatch, ArrowError> {
-    let shard = |place: &Place| &shards[place.shard as usize];
-    let row = |place: &Place| -> &Row { &shard(place).rows[place.row as usize] };
-    let numbers = |ranks: &Ranks<'_>, number: fn(&Row) -> u32| {
-        let rank = |place: &Place| ranks.of_shards[place.shard as usize][number(row(place)) as usize];
-        places.iter().map(rank).collect::<UInt32Array>()
-    };
-    let texts = |texts: &[&str], numbers: &UInt32Array| take(&StringViewArray::from_iter_values(texts), numbers, None);
-
-    let Keys { accounts, regions, names } = keys;
-    let account_id = texts(&accounts.texts, &numbers(accounts, |row| row.account))?;
-    let aws_region = texts(&regions.texts, &numbers(regions, |row| row.region))?;
-    let of_names = numbers(names, |row| row.name);
-    let conformance_pack_name = texts(&names.texts, &of_names)?;
-    let groups: Vec<&str> = names.texts.iter().map(|name| pack_group(name)).collect();
-    let group = texts(&groups, &of_names)?;
-    let is_of_organization = groups.iter().zip(&names.texts).map(|(group, name)| Some(group.len() != name.len()));
-    let is_organization_pack = take(&is_of_organization.collect::<BooleanArray>(), &of_names, None)?;
-    drop(of_names);
-
-    let types = Ranks::of(shards, |shard| &shard.types);
-    let of_types: UInt32Array = places
-        .iter()
-        .map(|place| row(place).compliance_type().map(|number| types.of_shards[place.shard as usize][number as usize]))
-        .collect();
-    let compliance_type = texts(&types.texts, &of_types)?;
-    let counts = |of: fn(&Row) -> Option<i32>| -> ArrayRef {
-        Arc::new(places.iter().map(|place| of(row(place))).collect::<Int32Array>())
-    };
-    let rates: Float64Array = places.iter().map(|place| row(place).counts().rate()).collect();
-
-    let (source_status, source_updated_at) = sources(shards, places)?;
-    let (collected_at, run_id) = pages(shards, places)?;
-    let columns = vec![
-        account_id,
-        aws_region,
-        conformance_pack_name,
-        group,
-        is_organization_pack,
-        compliance_type,
-        counts(|row| row.counts().compliant),
-        counts(|row| row.counts().non_compliant),
-        counts(|row| row.counts().insufficient_data()),
-        counts(|row| row.counts().total),
-        Arc::new(rates),
-        source_status,
-        source_updated_at,
-        collected_at,
-        run_id,
-    ];
-    RecordBatch::try_new(Table::PackCompliance.schema(), columns)
+impl Kept {
+    /// Columns of some of the rows, those of the schema. Each text is there once, and its rows point to it.
+    pub(super) fn columns(&self, rows: Range<usize>, schema: SchemaRef) -> Result<RecordBatch, ArrowError> {
+        let of = Columns { kept: self, places: &self.places[rows] };
+        let columns = schema.fields().iter().map(|field| of.column(field.name())).collect::<Result<Vec<_>, _>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(of.places.len()));
+        RecordBatch::try_new_with_options(schema, columns, &options)
+    }
 }
 
-/// What is known of each row's source. Rows of an account and region follow each other, so that each is looked up once.
-fn sources(shards: &[ShardRows], places: &[Place]) -> Result<(ArrayRef, ArrayRef), ArrowError> {
-    let mut statuses: Vec<&str> = Vec::new();
-    let (mut of_rows, mut times) = (Vec::with_capacity(places.len()), Vec::with_capacity(places.len()));
-    let mut last = (None, (None, None));
-    for place in places {
-        let shard = &shards[place.shard as usize];
-        let Row { account, region, .. } = shard.rows[place.row as usize];
-        let source = (place.shard, account, region);
-        if last.0 != Some(source) {
-            let state = shard.sources().get(shard.accounts.get(account), shard.regions.get(region));
-            let number = state.map(|state| position(&mut statuses, state.status.as_str()));
-            last = (Some(source), (number, state.and_then(|state| state.updated_at)));
+/// Rows that become columns.
+struct Columns<'a> {
+    kept: &'a Kept,
+    places: &'a [Place],
+}
+
+impl Columns<'_> {
+    fn column(&self, name: &str) -> Result<ArrayRef, ArrowError> {
+        let Kept { accounts, regions, names, types, .. } = self.kept;
+        match name {
+            "account_id" => take(&accounts.texts, &self.numbers(accounts, |row| Some(row.account)), None),
+            "aws_region" => take(&regions.texts, &self.numbers(regions, |row| Some(row.region)), None),
+            "conformance_pack_name" => take(&names.texts, &self.numbers(names, |row| Some(row.name)), None),
+            "pack_group" => self.of_names(&text_of_names(names, |name| Some(pack_group(name)))),
+            "is_organization_pack" => {
+                let is_of_organization = |name: &str| Some(pack_group(name).len() != name.len());
+                self.of_names(
+                    &(Arc::new(names.texts.iter().flatten().map(is_of_organization).collect::<BooleanArray>())
+                        as ArrayRef),
+                )
+            }
+            "compliance_type" => take(&types.texts, &self.numbers(types, Row::compliance_type), None),
+            "compliant_rule_count" => Ok(self.counts(|row| row.counts().compliant)),
+            "non_compliant_rule_count" => Ok(self.counts(|row| row.counts().non_compliant)),
+            "insufficient_data_rule_count" => Ok(self.counts(|row| row.counts().insufficient_data())),
+            "total_rule_count" => Ok(self.counts(|row| row.counts().total)),
+            "rule_compliance_rate" => {
+                Ok(Arc::new(self.rows().map(|row| row.counts().rate()).collect::<Float64Array>()))
+            }
+            "source_status" => self.source_status(),
+            "source_updated_at" => Ok(self.source_updated_at()),
+            "collected_at" => Ok(self.times(|place| self.kept.shard(place).page(place.row as usize).collected_at)),
+            "run_id" => self.run_id(),
+            other => Err(ArrowError::SchemaError(format!("no answer has {other}"))),
         }
-        of_rows.push(last.1.0);
-        times.push(last.1.1);
     }
-    let statuses = take(&StringViewArray::from_iter_values(&statuses), &UInt32Array::from(of_rows), None)?;
-    Ok((statuses, Arc::new(TimestampMillisecondArray::from(times).with_timezone("UTC"))))
+
+    fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.places.iter().map(|place| self.kept.row(*place))
+    }
+
+    /// Of each row where its text comes in the order of all.
+    fn numbers(&self, ranks: &Ranks, number: fn(&Row) -> Option<u32>) -> UInt32Array {
+        let rank = |place: &Place| {
+            let number = number(self.kept.row(*place))?;
+            Some(ranks.of_shards[place.shard as usize][number as usize])
+        };
+        self.places.iter().map(rank).collect()
+    }
+
+    /// Of each row what there is of its pack's name.
+    fn of_names(&self, values: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+        take(values, &self.numbers(&self.kept.names, |row| Some(row.name)), None)
+    }
+
+    fn counts(&self, of: fn(&Row) -> Option<i32>) -> ArrayRef {
+        Arc::new(self.rows().map(of).collect::<Int32Array>())
+    }
+
+    fn times(&self, of: impl FnMut(Place) -> Option<i64>) -> ArrayRef {
+        Arc::new(self.places.iter().copied().map(of).collect::<TimestampMillisecondArray>().with_timezone("UTC"))
+    }
+
+    /// What is known of each row's source. Rows of an account and region follow each other, so that each is looked up once.
+    fn of_sources<T: Copy>(
+        &self,
+        mut of: impl FnMut(&crate::source_status::SourceState) -> Option<T>,
+    ) -> impl FnMut(Place) -> Option<T> {
+        let mut last = (None, None);
+        move |place| {
+            let (shard, row) = (self.kept.shard(place), self.kept.row(place));
+            let source = (place.shard, row.account, row.region);
+            if last.0 != Some(source) {
+                let state = shard.sources().get(shard.accounts.get(row.account), shard.regions.get(row.region));
+                last = (Some(source), state.and_then(&mut of));
+            }
+            last.1
+        }
+    }
+
+    fn source_status(&self) -> Result<ArrayRef, ArrowError> {
+        let mut statuses: Vec<String> = Vec::new();
+        let of_rows = self.of_sources(|state| Some(position(&mut statuses, &state.status)));
+        let of_rows: UInt32Array = self.places.iter().copied().map(of_rows).collect();
+        take(&StringViewArray::from_iter_values(statuses), &of_rows, None)
+    }
+
+    fn source_updated_at(&self) -> ArrayRef {
+        self.times(self.of_sources(|state| state.updated_at))
+    }
+
+    fn run_id(&self) -> Result<ArrayRef, ArrowError> {
+        let mut runs: Vec<RunId> = Vec::new();
+        let run = |place: &Place| {
+            let page = self.kept.shard(*place).page(place.row as usize);
+            Some(position(&mut runs, &page.run_id))
+        };
+        let of_rows: UInt32Array = self.places.iter().map(run).collect();
+        let runs: StringViewArray = runs.iter().map(|run_id| Some(run_id.to_string())).collect();
+        take(&runs, &of_rows, None)
+    }
 }
 
-/// When each row was collected, and by which run.
-fn pages(shards: &[ShardRows], places: &[Place]) -> Result<(ArrayRef, ArrayRef), ArrowError> {
-    let mut runs: Vec<RunId> = Vec::new();
-    let (mut of_rows, mut times) = (Vec::with_capacity(places.len()), Vec::with_capacity(places.len()));
-    for place in places {
-        let page = shards[place.shard as usize].page(place.row as usize);
-        of_rows.push(position(&mut runs, page.run_id));
-        times.push(page.collected_at);
-    }
-    let runs: StringViewArray = runs.iter().map(|run_id| Some(run_id.to_string())).collect();
-    let run_id = take(&runs, &UInt32Array::from(of_rows), None)?;
-    Ok((Arc::new(TimestampMillisecondArray::from(times).with_timezone("UTC")), run_id))
+fn text_of_names(names: &Ranks, of: fn(&str) -> Option<&str>) -> ArrayRef {
+    Arc::new(names.texts.iter().map(|name| of(name?)).collect::<StringViewArray>())
 }
 
 /// The position of a value among the few that there are, where it is added if it is new.
-fn position<T: PartialEq>(values: &mut Vec<T>, value: T) -> u32 {
-    let at = values.iter().position(|other| *other == value).unwrap_or_else(|| {
-        values.push(value);
+fn position<T: PartialEq + Clone>(values: &mut Vec<T>, value: &T) -> u32 {
+    let at = values.iter().position(|other| other == value).unwrap_or_else(|| {
+        values.push(value.clone());
         values.len() - 1
     });
     u32::try_from(at).unwrap_or(u32::MAX)

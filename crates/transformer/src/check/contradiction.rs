@@ -1,24 +1,38 @@
 //! Rows that contradict themselves. They are kept as AWS Config said them: a day is not ours to correct.
 
-use super::pack_name;
+use super::Answer;
 use crate::Named;
+use crate::flatten::Counts;
 use arrow::array::{Array, AsArray, Int32Array, RecordBatch};
 use arrow::datatypes::Int32Type;
 use compline_model::ComplianceType;
 
-/// Adds every row that contradicts itself.
-pub(super) fn find(rows: &RecordBatch, warnings: &mut Named) {
+/// Adds every answer that contradicts itself, by the name of its pack.
+pub(super) fn find<'a, N: FnOnce() -> String>(answers: impl Iterator<Item = (Answer<'a>, N)>, warnings: &mut Named) {
+    for (Answer { compliance_type, counts: Counts { compliant, non_compliant, total } }, name) in answers {
+        if let Some(words) = contradiction(compliance_type, [compliant, non_compliant, total]) {
+            warnings.add(|| format!("{}: {words}", name()));
+        }
+    }
+}
+
+/// The answers that rows of `pack_compliance` are.
+pub(super) fn answers(rows: &RecordBatch) -> impl Iterator<Item = (Answer<'_>, impl FnOnce() -> String)> {
     let types = rows["compliance_type"].as_string_view();
     let [compliant, non_compliant, total] = ["compliant_rule_count", "non_compliant_rule_count", "total_rule_count"]
         .map(|name| rows[name].as_primitive::<Int32Type>());
     let value = |column: &Int32Array, row: usize| (!column.is_null(row)).then(|| column.value(row));
-    for row in 0..rows.num_rows() {
-        let kind = (!types.is_null(row)).then(|| types.value(row));
-        let counts = [value(compliant, row), value(non_compliant, row), value(total, row)];
-        if let Some(words) = contradiction(kind, counts) {
-            warnings.add(|| format!("{}: {words}", pack_name(rows, row)));
-        }
-    }
+    (0..rows.num_rows()).map(move |row| {
+        let compliance_type = (!types.is_null(row)).then(|| types.value(row));
+        let [compliant, non_compliant, total] = [compliant, non_compliant, total].map(|column| value(column, row));
+        (Answer { compliance_type, counts: Counts { compliant, non_compliant, total } }, move || pack_name(rows, row))
+    })
+}
+
+/// The pack of a row, as it is named to people.
+fn pack_name(rows: &RecordBatch, row: usize) -> String {
+    let text = |name: &str| rows[name].as_string_view().value(row).escape_debug().to_string();
+    format!("{} {} {}", text("account_id"), text("aws_region"), text("conformance_pack_name"))
 }
 
 fn contradiction(kind: Option<&str>, counts: [Option<i32>; 3]) -> Option<String> {

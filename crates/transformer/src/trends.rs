@@ -75,16 +75,27 @@ pub struct TrendDay {
 /// None that an input can cause, since every batch has the schema of its table.
 pub fn advance(
     aggregator: &AggregatorId,
-    TrendDay { date, population_since }: TrendDay,
+    day: TrendDay,
     previous: Option<State>,
     snapshot: RecordBatch,
+    recent: &[Recent],
+) -> Result<Trends, TransformError> {
+    in_parts(parts::PART_ROWS, aggregator, day, (previous, snapshot), recent)
+}
+
+/// The same in parts of about so many rows, which make no difference to what comes of them.
+fn in_parts(
+    part_rows: usize,
+    aggregator: &AggregatorId,
+    TrendDay { date, population_since }: TrendDay,
+    (previous, snapshot): (Option<State>, RecordBatch),
     recent: &[Recent],
 ) -> Result<Trends, TransformError> {
     let doing = "compute the trends";
     let day = Day { date, previous: previous.as_ref().map(|state| state.date), population_since };
     let before = previous.map_or_else(|| RecordBatch::new_empty(Table::PackStatus.schema()), |state| state.pack_status);
     let (mut changes, mut statuses, mut parts) = (Vec::new(), Vec::new(), Vec::new());
-    for (now, before) in parts::parts(&snapshot, &before) {
+    for (now, before) in parts::parts(&snapshot, &before, part_rows) {
         let now = to_frame(&now.schema(), &[now])?;
         let before = to_frame(&before.schema(), &[before])?;
         // Collected once: the three tables and four dimensions all read it, and the join is the costly part.

@@ -8,14 +8,10 @@ use arrow::datatypes::SchemaRef;
 use std::ops::Range;
 
 /// Rows of a part, about: its joins then work on a few megabytes, and there are few enough that starting each costs nothing.
-const PART_ROWS: usize = 128 * 1024;
+pub(super) const PART_ROWS: usize = 128 * 1024;
 
 /// The rows of the snapshot and of the state before it, each part with the same accounts, in the order of the accounts.
-pub(super) fn parts(now: &RecordBatch, before: &RecordBatch) -> Vec<(RecordBatch, RecordBatch)> {
-    parts_of(now, before, PART_ROWS)
-}
-
-fn parts_of(now: &RecordBatch, before: &RecordBatch, part_rows: usize) -> Vec<(RecordBatch, RecordBatch)> {
+pub(super) fn parts(now: &RecordBatch, before: &RecordBatch, part_rows: usize) -> Vec<(RecordBatch, RecordBatch)> {
     let accounts = [now, before].map(|rows| rows["account_id"].as_string_view());
     let longer = if now.num_rows() >= before.num_rows() { accounts[0] } else { accounts[1] };
     let mut bounds: Vec<&str> =
@@ -91,7 +87,7 @@ mod tests {
             now.sort_unstable();
             before.sort_unstable();
             let (now, before) = (rows(&now), rows(&before));
-            let parts = parts_of(&now, &before, part_rows);
+            let parts = parts(&now, &before, part_rows);
             prop_assert!(!parts.is_empty());
             for pair in parts.windows(2) {
                 let last = |rows: &RecordBatch| accounts(rows).last().cloned();
@@ -111,7 +107,7 @@ mod tests {
     #[test]
     fn rows_that_are_not_sorted_are_one_part() {
         let (sorted, not) = (rows(&[1, 2, 3, 4]), rows(&[1, 3, 2, 4]));
-        assert_eq!(parts_of(&sorted, &sorted, 1).len(), 4);
-        assert_eq!(parts_of(&sorted, &not, 1), [(sorted, not)]);
+        assert_eq!(parts(&sorted, &sorted, 1).len(), 4);
+        assert_eq!(parts(&sorted, &not, 1), [(sorted, not)]);
     }
 }

@@ -4,6 +4,7 @@ use arrow::array::Array;
 use arrow::util::display::array_value_to_string;
 use chrono::DateTime;
 use compline_model::{Compliance, PackAnswer, Page, RunId};
+use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 const C: &str = "COMPLIANT";
@@ -21,14 +22,19 @@ fn aggregator() -> AggregatorId {
 /// A snapshot of packs in one account and region. A compliant pack has 4 compliant rules, a non-compliant one 1 of each,
 /// any other 2 without data.
 fn snapshot(packs: &[(&str, &str)]) -> RecordBatch {
-    let answer = |&(name, kind): &(&str, &str)| {
+    snapshot_of(&packs.iter().map(|&(name, kind)| ("000000000001", name, kind)).collect::<Vec<_>>())
+}
+
+/// The same in any account.
+fn snapshot_of(packs: &[(&str, &str, &str)]) -> RecordBatch {
+    let answer = |&(account, name, kind): &(&str, &str, &str)| {
         let (compliant, non_compliant, total) = match kind {
             C => (4, 0, 4),
             N => (1, 1, 2),
             _ => (0, 0, 2),
         };
         PackAnswer {
-            account_id: "000000000001".parse().expect("an account"),
+            account_id: account.parse().expect("an account"),
             aws_region: "eu-west-1".into(),
             conformance_pack_name: name.into(),
             compliance: Some(Compliance {
@@ -256,4 +262,29 @@ fn only_the_days_that_a_day_needs_are_read() {
         |days: &[&str]| recent_needed(date("2026-12-31"), &days.iter().map(|day| date(day)).collect::<Vec<_>>());
     assert_eq!(needed(&["2026-01-01", "2026-07-05", "2026-12-31"]), [date("2026-07-05")], "179 days ago");
     assert_eq!(needed(&["2026-07-04", "2026-12-31"]), [], "180 days ago is too long ago");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #[test]
+    fn a_day_in_parts_is_the_day_whole(
+        days in prop::collection::vec(prop::collection::btree_map((0_usize..5, 0_usize..3), 0_usize..5, 0..12), 1..5),
+        part_rows in 1_usize..5,
+    ) {
+        let accounts = ["000000000001", "000000000002", "000000000300", "000000000301", "999999999999"];
+        let (mut before, mut recent): (Option<State>, Vec<Recent>) = (None, Vec::new());
+        for (number, packs) in (0..).zip(days) {
+            let packs: Vec<(&str, &str, &str)> = packs
+                .into_iter()
+                .map(|((account, name), kind)| (accounts[account], ["a", "b", "c"][name], [C, N, I, "", "OTHER"][kind]))
+                .collect();
+            let date = date("2026-01-01").minus_days(100 - 3 * number);
+            let day = TrendDay { date, population_since: date.minus_days(3 * number) };
+            let of = |rows: usize| in_parts(rows, &aggregator(), day, (before.clone(), snapshot_of(&packs)), &recent);
+            let (whole, parts) = (of(usize::MAX).expect("trends"), of(part_rows).expect("trends"));
+            prop_assert_eq!(&whole, &parts, "{}", number);
+            before = Some(State { date, pack_status: whole.pack_status });
+            recent.push(Recent { date, compliance_trends: whole.compliance_trends });
+        }
+    }
 }

@@ -244,6 +244,9 @@ def test_what_compline_may_do_is_written_in_one_file():
         "nightly/terraform/lake.tf": {"s3:*"},
         # What Step Functions does to learn that a task has ended.
         "nightly/terraform/schedule.tf": {"events:PutTargets", "events:PutRule", "events:DescribeRule"},
+        # What a job on Spark may do, which Compline is not.
+        "spark/README.md": {"s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "kms:Decrypt",
+                            "kms:GenerateDataKey"},
     }
 
 

@@ -152,8 +152,8 @@ impl Folder {
         missing.into_iter().filter_map(Path::parent).try_for_each(|above| File::open(above)?.sync_all())
     }
 
-    /// Adds the files of a folder, and of those below it, whose keys come after another.
-    fn files_below(&self, folder: &Path, after: &str, files: &mut Vec<Listed>) -> io::Result<()> {
+    /// Adds the files of a folder, and of those below it, whose keys start with a prefix and come after another.
+    fn files_below(&self, folder: &Path, (prefix, after): (&str, &str), files: &mut Vec<Listed>) -> io::Result<()> {
         let entries = match fs::read_dir(folder) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             entries => entries?,
@@ -164,14 +164,16 @@ impl Folder {
             let Ok(below) = path.strip_prefix(&self.root) else { continue };
             // A name that is not UTF-8 is none of ours; it is seen all the same.
             let key = below.to_string_lossy().into_owned();
-            // What is in a folder comes before whatever its name comes before, unless that begins like it.
-            if path == self.root.join(TEMPORARY) || (key.as_str() < after && !after.starts_with(&key)) {
+            // Folders that have none of them are not looked into: those of other days. What is in a folder comes before whatever its
+            // name comes before, unless that begins like it.
+            let has_none = !key.starts_with(prefix) && !prefix.starts_with(&key);
+            if path == self.root.join(TEMPORARY) || has_none || (key.as_str() < after && !after.starts_with(&key)) {
                 continue;
             }
             // Every file system has one of its own at its root, which only root may read.
             let is_foreign = entry.file_name() == "lost+found" && fs::read_dir(&path).is_err();
             if path.is_dir() && !is_foreign && !self.leads_back(&entry)? {
-                self.files_below(&path, after, files)?;
+                self.files_below(&path, (prefix, after), files)?;
                 continue;
             }
             match entry.metadata() {
@@ -263,7 +265,7 @@ impl Store for Folder {
         self.blocking("list", prefix, move |folder, prefix| {
             let mut files = Vec::new();
             let (above, _) = prefix.rsplit_once('/').unwrap_or_default();
-            folder.files_below(&folder.root.join(above), &after, &mut files)?;
+            folder.files_below(&folder.root.join(above), (prefix, &after), &mut files)?;
             files.retain(|file| file.key.starts_with(prefix) && file.key > after);
             files.sort_unstable_by(|one, other| one.key.cmp(&other.key));
             Ok(files)

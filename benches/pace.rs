@@ -32,7 +32,7 @@ const LIMITS: [Limit; 3] = [
 fn main() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let fine = runtime.block_on(join_all(LIMITS.iter().map(measure)));
-    assert!(fine.into_iter().all(|fine| fine), "slower than 1.10 of pages / rate, or 10 % of the calls throttled");
+    assert!(fine.into_iter().all(|fine| fine), "slower than 1.15 of pages / rate, or 12 % of the calls throttled");
 }
 
 /// Reads every page against a limit, and says what it took.
@@ -79,7 +79,7 @@ async fn measure(limit: &Limit) -> bool {
         counts.calls,
         throttled * 100.0
     );
-    ratio <= 1.10 && throttled < 0.10
+    ratio <= 1.15 && throttled < 0.12
 }
 
 /// The pages and rows of a shard.

@@ -3,22 +3,25 @@
 //! The limit of the API is not published, low, per account and region, and shared with others who ask; nor is it known how many calls it
 //! lets through at once. The SDK's adaptive mode falls to seven tenths at every throttle and is back at the limit two seconds later:
 //! against a limit of 10 a second a night takes 1.4 times as long as it must, and against 2 a second every fifth call is throttled. A
-//! limiter with a fixed quota would need to be told the limit. What is measured between two throttles is the limit only if many calls
-//! are let through at once: of one call at a time, a pace that is 3 % too fast is throttled at every second call. So the limit is not
-//! measured. The pace is held where a small share of the calls is throttled, which is at the limit, whatever the rest is:
+//! limiter with a fixed quota would need to be told the limit. What is let through between two throttles is the limit only if many calls
+//! are let through at once: of one call at a time, a pace that is 3 % too fast is throttled at every second call. So the pace is held
+//! where a small share of the calls is throttled, which is at the limit, whatever the rest is:
 //!
 //! 1. *Free*: calls are sent as they come, until [`TOO_MANY`] of the last [`WINDOW`] and [`FREE_SHARE`] of them are throttled.
-//! 2. *Searching* begins with what was let through until then by its time, [`BURST_SECS`] more, and not under [`MIN_FIRST`]. Each
-//!    call that is let through makes it faster by [`SEARCHING`]. The first throttle makes it [`FOUND`] of that.
-//! 3. *Settled*: each throttle makes the pace slower by a step, [`STEP`] of it, in the beginning a larger one: [`FIRST_STEPS`] more,
+//! 2. *Bound*: between two throttles nothing of the limit is left over, so that it is at most the calls let through between them, and one,
+//!    by the time between them. A throttle brings the pace to [`MARGIN`] of that at once, if [`ENOUGH`] calls or fewer were between.
+//! 3. *Searching* begins there, and not above [`MOST_FIRST`]. Each call that is let through makes the pace faster by [`SEARCHING`]. Each
+//!    throttle makes it [`FOUND`] of that, and the first one after a call that was let through ends it.
+//! 4. *Settled*: each throttle makes the pace slower by a step, [`STEP`] of it, in the beginning a larger one: [`FIRST_STEPS`] more,
 //!    halved every [`STEPS_HALVED`] throttles. Each call that is let through makes it faster by so much of the step that both are even
-//!    when [`SHARE`] of the calls are throttled.
-//! 4. After [`ALONE_AFTER`] calls without a throttle it grows twice as fast with every [`ALONE_DOUBLES`], up to [`MAX_ALONE`] times:
-//!    others may have left some of the limit.
-//! 5. It grows only while calls wait for their turn: a pace that nobody waits for says nothing of the limit.
-//! 6. Calls sent before the limit was first met, or found, say nothing of the pace that is now.
-//! 7. After [`NOTHING_AFTER`] throttles one after another, and nothing between them, others use the limit up: everybody waits, at first
-//!    [`FIRST_WAIT`] and twice as long each time, up to [`MAX_WAIT`], and the pace stays as it is.
+//!    when [`SHARE`] of the calls are throttled; of a slow pace more, of a fast one less, which evens out the paces of several processes.
+//! 5. After [`ALONE_AFTER`] calls without a throttle it grows twice as fast with every [`ALONE_DOUBLES`], up to [`MAX_ALONE`] times, and
+//!    after [`ALONE_SECS`] without one by [`A_SECOND`] a second: others may have left some of the limit.
+//! 6. It grows only while calls wait for their turn: a pace that nobody waits for says nothing of the limit.
+//! 7. Calls wait in one queue, so that a new pace is the next call's. Those sent before the limit was first met, or found, say nothing of
+//!    the pace that is now.
+//! 8. After [`NOTHING_AFTER`] throttles one after another everybody waits [`WAITS`] times as long as nothing was let through, up to
+//!    [`MAX_WAIT`]; after [`USED_UP`] of that others use the limit up, and the pace stays what it was before.
 //!
 //! Its constants are those that did best over whole nights against some 400 limits: of 2 to 70 calls a second, 1 call to two seconds'
 //! worth at once, latencies of 5 to 300 ms; alone, beside another caller, four processes at a time, and limits that change.
@@ -30,7 +33,7 @@ use aws_smithy_types::retry::ErrorKind;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 /// How many of the last calls say that there is a limit, how many throttles among them do, and which share of them. Some throttles say
 /// nothing of the pace, such as those of a server that throttles one call in twenty whatever comes.
@@ -38,11 +41,14 @@ const WINDOW: usize = 16;
 const TOO_MANY: usize = 3;
 const FREE_SHARE: f64 = 0.2;
 
-/// About how many seconds' worth of calls are let through at once.
-const BURST_SECS: f64 = 0.4;
+/// How many throttles back the bound is looked for, over how many calls at most, and how far above it the pace may be: of calls that
+/// come one at a time, or not at all for a while, some of the limit is left over.
+const BOUNDS: usize = 4;
+const ENOUGH: u32 = 12;
+const MARGIN: f64 = 1.75;
 
-/// The slowest pace to begin with, in calls a second: a slow limit takes a few throttles to be found, a fast one many seconds.
-const MIN_FIRST: f64 = 8.0;
+/// The fastest pace to begin with, in calls a second. A bound of throttles that came at once says little.
+const MOST_FIRST: f64 = 128.0;
 
 /// The slowest pace: a limit that falls to nothing for a while must not stop a night for good.
 const SLOWEST: f64 = 0.2;
@@ -51,27 +57,40 @@ const SLOWEST: f64 = 0.2;
 const FASTEST: f64 = 1e6;
 
 /// How much faster each call makes the pace while the limit is searched, and what is left of the pace at which it is met.
-const SEARCHING: f64 = 0.08;
-const FOUND: f64 = 0.8;
+const SEARCHING: f64 = 0.12;
+const FOUND: f64 = 0.65;
 
 /// How much slower a throttle makes the pace, and how many times that it is more at first.
-const STEP: f64 = 0.04;
+const STEP: f64 = 0.065;
 const FIRST_STEPS: f64 = 4.0;
-const STEPS_HALVED: f64 = 2.0;
+const STEPS_HALVED: f64 = 1.25;
 
-/// The share of calls that is throttled at the pace that is held.
-const SHARE: f64 = 0.05;
+/// The share of calls that is throttled at the pace that is held, at [`EVEN`] calls a second; how many times that it is at most and at
+/// least, for slower and faster ones.
+const SHARE: f64 = 0.035;
+const EVEN: f64 = 8.0;
+const MOST_SHARE: f64 = 1.8;
+const LEAST_SHARE: f64 = 0.5;
 
-/// After how many calls without a throttle the pace grows faster.
-const ALONE_AFTER: u32 = 16;
-const ALONE_DOUBLES: f64 = 32.0;
-const MAX_ALONE: f64 = 4.0;
+/// After how many calls without a throttle the pace grows faster, and after how many seconds.
+const ALONE_AFTER: u32 = 12;
+const ALONE_DOUBLES: f64 = 28.0;
+const MAX_ALONE: f64 = 3.5;
+const ALONE_SECS: f64 = 15.0;
+const A_SECOND: f64 = 0.18;
 
-/// After how many throttles one after another, and not of calls that were sent together, nothing is let through; and the first and the
-/// longest wait for that. A call is tried [`crate::FetchOptions::max_attempts`] times: two minutes of nothing do not fail it.
+/// The longest time that one call makes the pace faster for.
+const LONGEST_GROWTH: Duration = Duration::from_secs(4);
+
+/// After how many throttles one after another, and not of calls that were sent together, nothing is sent for a while: so many times as
+/// long as nothing was let through, and at most so long. A call is tried [`crate::FetchOptions::max_attempts`] times: a minute of nothing
+/// does not fail it.
 const NOTHING_AFTER: u32 = 5;
-const FIRST_WAIT: Duration = Duration::from_secs(4);
+const WAITS: u32 = 2;
 const MAX_WAIT: Duration = Duration::from_secs(60);
+
+/// After how long of nothing others use the limit up, whatever it is.
+const USED_UP: Duration = Duration::from_secs(1);
 
 /// What is known of the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +107,8 @@ enum Phase {
 #[derive(Debug, Clone)]
 pub(crate) struct Pace {
     state: Arc<Mutex<State>>,
+    /// Who holds it has the next turn.
+    queue: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Debug)]
@@ -97,21 +118,27 @@ struct State {
     phase: Phase,
     /// Calls a second; of no meaning while the phase is free.
     rate: f64,
-    /// When the next call may be sent, and whether the last one had to wait for its turn.
-    next: Instant,
+    /// When the last call had its turn, and whether it had to wait for it. Nothing is sent before.
+    turn_at: Option<Instant>,
     has_waited: bool,
-    /// While the phase is free: which of the last calls were throttled, when the first one was sent, and how many were let through.
+    not_before: Instant,
+    /// While the phase is free: which of the last calls were throttled.
     last: VecDeque<bool>,
-    first_at: Option<Instant>,
+    /// The last throttles: when each was answered, and how many calls had been let through by then.
+    bounds: VecDeque<(Instant, u32)>,
     admitted: u32,
-    /// Throttles since the phase is settled, and the calls let through since the last of them.
+    /// Throttles since the phase is settled, the calls let through since the last of them, and when the pace last grew.
     throttles: u32,
     unthrottled: u32,
+    grown_at: Instant,
     /// Calls sent before this had their turn at another pace.
     changed_at: Instant,
-    /// Throttles one after another, without those of calls that were sent before the last of them was answered.
+    /// When a call was last let through, and the throttles since, without those of calls that were sent before the last of them was
+    /// answered; and the pace before them.
+    admitted_at: Instant,
     in_a_row: u32,
     row_at: Instant,
+    rate_before: f64,
 }
 
 impl Pace {
@@ -120,19 +147,23 @@ impl Pace {
         let state = State {
             most,
             phase: Phase::Free,
-            rate: MIN_FIRST,
-            next: now,
+            rate: most.min(MOST_FIRST),
+            turn_at: None,
             has_waited: false,
+            not_before: now,
             last: VecDeque::new(),
-            first_at: None,
+            bounds: VecDeque::new(),
             admitted: 0,
             throttles: 0,
             unthrottled: 0,
+            grown_at: now,
             changed_at: now,
+            admitted_at: now,
             in_a_row: 0,
             row_at: now,
+            rate_before: most,
         };
-        Self { state: Arc::new(Mutex::new(state)) }
+        Self { state: Arc::new(Mutex::new(state)), queue: Arc::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -141,18 +172,22 @@ impl Pace {
 
     /// Waits until a call may be sent.
     pub(crate) async fn turn(&self) {
-        let wait = self.reserve();
-        if !wait.is_zero() {
-            tokio::time::sleep(wait).await;
+        let _first = self.queue.lock().await;
+        let mut has_waited = false;
+        loop {
+            // The pace, or a call that is tried again, may have moved the turn meanwhile.
+            let Some(wait) = self.state().take_turn(Instant::now(), has_waited) else { return };
+            has_waited = true;
+            sleep(wait).await;
         }
     }
 
-    /// Takes the next turn; gives how long it is until then.
+    /// Takes the next turn, before those who wait for theirs; gives how long it is until then.
     pub(crate) fn reserve(&self) -> Duration {
         let (now, mut state) = (Instant::now(), self.state());
-        let turn = state.next.max(now);
+        let turn = state.next_turn(now);
         state.has_waited = turn > now;
-        state.next = turn + state.interval();
+        state.turn_at = Some(turn);
         turn - now
     }
 
@@ -163,75 +198,126 @@ impl Pace {
 }
 
 impl State {
+    /// Takes the turn, or gives how long it is until then.
+    fn take_turn(&mut self, now: Instant, has_waited: bool) -> Option<Duration> {
+        let turn = self.next_turn(now);
+        if turn > now {
+            return Some(turn - now);
+        }
+        (self.turn_at, self.has_waited) = (Some(now), has_waited);
+        None
+    }
+
+    fn next_turn(&self, now: Instant) -> Instant {
+        let after_last = self.turn_at.map_or(now, |turn| turn + self.interval());
+        after_last.max(self.not_before).max(now)
+    }
+
     fn interval(&self) -> Duration {
         let rate = if self.phase == Phase::Free { self.most } else { self.rate };
         if rate >= FASTEST { Duration::ZERO } else { Duration::from_secs_f64(1.0 / rate) }
     }
 
     fn answered(&mut self, sent_at: Instant, throttled: bool, now: Instant) {
-        self.pause(sent_at, throttled, now);
+        self.wait_for_others(sent_at, throttled, now);
+        self.admitted = self.admitted.wrapping_add(u32::from(!throttled));
         if sent_at < self.changed_at {
-            self.admitted += u32::from(!throttled);
             return;
         }
+        let bound = if throttled { self.bound(now) } else { FASTEST };
         match self.phase {
-            Phase::Free => self.look_for_limit(sent_at, throttled, now),
-            Phase::Searching if throttled => self.enter(Phase::Settled, self.rate * FOUND, now),
-            Phase::Searching => self.grow(SEARCHING),
-            Phase::Settled => self.hold(throttled),
+            Phase::Free => self.look_for_limit(throttled, bound, now),
+            Phase::Searching if throttled => {
+                let is_found = self.in_a_row <= 1;
+                let phase = if is_found { Phase::Settled } else { Phase::Searching };
+                self.enter(phase, bound.min(self.rate * FOUND), now);
+            }
+            Phase::Searching => self.grow(SEARCHING * self.evening_out()),
+            Phase::Settled => self.hold(throttled, bound, now),
         }
     }
 
+    /// The fastest pace that the limit allows, by the last throttles and one now.
+    fn bound(&mut self, now: Instant) -> f64 {
+        let mut bound = FASTEST;
+        for (at, admitted) in self.bounds.iter().rev() {
+            let between = self.admitted.wrapping_sub(*admitted);
+            if between > ENOUGH {
+                break;
+            }
+            bound = bound.min(MARGIN * f64::from(between + 1) / (now - *at).as_secs_f64());
+        }
+        self.bounds.push_back((now, self.admitted));
+        if self.bounds.len() > BOUNDS {
+            self.bounds.pop_front();
+        }
+        bound
+    }
+
     /// Lets everybody wait where nothing is let through any more.
-    fn pause(&mut self, sent_at: Instant, throttled: bool, now: Instant) {
+    fn wait_for_others(&mut self, sent_at: Instant, throttled: bool, now: Instant) {
         if !throttled {
-            self.in_a_row = 0;
+            (self.in_a_row, self.admitted_at) = (0, now);
         } else if sent_at >= self.row_at {
+            if self.in_a_row == 0 {
+                self.rate_before = self.rate;
+            }
             (self.in_a_row, self.row_at) = (self.in_a_row.saturating_add(1), now);
-            if let Some(doubled) = self.in_a_row.checked_sub(NOTHING_AFTER) {
-                let wait = FIRST_WAIT.saturating_mul(1 << doubled.min(16)).min(MAX_WAIT);
-                self.next = self.next.max(now + wait);
+            if self.in_a_row >= NOTHING_AFTER {
+                let wait = (now - self.admitted_at).saturating_mul(WAITS).min(MAX_WAIT);
+                self.not_before = self.not_before.max(now + wait);
             }
         }
     }
 
-    fn look_for_limit(&mut self, sent_at: Instant, throttled: bool, now: Instant) {
-        let first_at = *self.first_at.get_or_insert(sent_at);
-        self.admitted = self.admitted.saturating_add(u32::from(!throttled));
+    fn look_for_limit(&mut self, throttled: bool, bound: f64, now: Instant) {
         self.last.push_back(throttled);
         if self.last.len() > WINDOW {
             self.last.pop_front();
         }
         let throttles = self.last.iter().filter(|throttled| **throttled).count();
         if throttled && throttles >= TOO_MANY && throttles as f64 >= self.last.len() as f64 * FREE_SHARE {
-            let let_through = f64::from(self.admitted) / (BURST_SECS + (now - first_at).as_secs_f64());
-            self.enter(Phase::Searching, let_through.max(MIN_FIRST), now);
+            self.enter(Phase::Searching, bound.min(MOST_FIRST), now);
+            // What came as it came left some of the limit over.
+            self.bounds = [(now, self.admitted)].into();
         }
     }
 
     fn enter(&mut self, phase: Phase, rate: f64, now: Instant) {
         (self.phase, self.rate) = (phase, rate.min(self.most).max(self.slowest()));
-        self.changed_at = self.next.max(now);
-        self.next = self.changed_at + self.interval();
+        self.turn_at = Some(self.turn_at.map_or(now, |turn| turn.max(now)));
+        // The calls that were being sent just now were sent at the pace before.
+        self.changed_at = now + self.interval() / 2;
     }
 
     fn slowest(&self) -> f64 {
         SLOWEST.min(self.most)
     }
 
-    fn hold(&mut self, throttled: bool) {
+    fn hold(&mut self, throttled: bool, bound: f64, now: Instant) {
         let more = FIRST_STEPS * 0.5_f64.powf(f64::from(self.throttles) / STEPS_HALVED);
         let step = STEP * (1.0 + more);
         if throttled {
             (self.throttles, self.unthrottled) = (self.throttles.saturating_add(1), 0);
-            if self.in_a_row < NOTHING_AFTER {
-                self.rate = (self.rate * (1.0 - step)).max(self.slowest());
-            }
+            let is_used_up = self.in_a_row >= NOTHING_AFTER && now - self.admitted_at >= USED_UP;
+            let slower = if is_used_up { self.rate_before } else { bound.min(self.rate * (1.0 - step)) };
+            self.rate = slower.max(self.slowest());
             return;
         }
         self.unthrottled = self.unthrottled.saturating_add(1);
+        let share = SHARE * self.evening_out();
         let alone = f64::from(self.unthrottled.saturating_sub(ALONE_AFTER)) / ALONE_DOUBLES;
-        self.grow(step * SHARE / (1.0 - SHARE) * alone.exp2().min(MAX_ALONE));
+        let by_call = step * share / (1.0 - share) * alone.exp2().min(MAX_ALONE);
+        let is_alone = self.bounds.back().is_some_and(|(at, _)| (now - *at).as_secs_f64() > ALONE_SECS);
+        let since = (now - self.grown_at).min(LONGEST_GROWTH);
+        let by_time = if is_alone { A_SECOND * since.as_secs_f64() } else { 0.0 };
+        self.grown_at = now;
+        self.grow(by_call.max(by_time));
+    }
+
+    /// How many times the growth and the throttles of a pace in the middle this one has.
+    fn evening_out(&self) -> f64 {
+        (EVEN / self.rate).clamp(LEAST_SHARE, MOST_SHARE)
     }
 
     fn grow(&mut self, by: f64) {

@@ -161,18 +161,18 @@ impl Server {
 const NIGHT: [(u32, u32); 3] = [(1, 70), (8, 30), (1, 40)];
 
 /// A whole night against a limit: how long it took against how long it must, and the share of calls throttled.
-async fn night(limit: Limit) -> (f64, f64) {
+async fn night(limit: Limit, seed: u64) -> (f64, f64) {
     let calls: u32 = NIGHT.iter().map(|(at_once, calls)| at_once * calls).sum();
     let bucket = Bucket { tokens: limit.burst, burst: limit.burst, filled_at: Instant::now(), one_in: 0, calls: 0 };
     let half = calls * limit.processes / 2;
     let (through, throttled) = (AtomicU32::new(0), AtomicU32::new(0));
-    let random = Mutex::new(Random(7));
+    let random = Mutex::new(Random(seed));
     let server = Arc::new(Server { bucket: Mutex::new(bucket), limit, half, through, throttled, random });
     let started = Instant::now();
     let others = (limit.others > 0.0).then(|| {
         let server = Arc::clone(&server);
         tokio::spawn(async move {
-            let mut random = Random(1);
+            let mut random = Random(seed + 1);
             loop {
                 server.lets_through();
                 tokio::time::sleep(Duration::from_secs_f64((0.5 + random.next()) / limit.others)).await;
@@ -190,19 +190,19 @@ async fn night(limit: Limit) -> (f64, f64) {
     });
     all(processes.collect()).await;
     others.inspect(tokio::task::JoinHandle::abort);
-    let per_second = |calls: u32, at_once: u32| {
-        let of_latency = f64::from(at_once * limit.processes) / limit.latency.as_secs_f64();
-        f64::from(calls * limit.processes) / (limit.per_second.min(limit.later) - limit.others).min(of_latency)
-    };
-    let mut must: f64 = NIGHT.iter().map(|(at_once, calls)| per_second(at_once * calls, *at_once)).sum();
-    if limit.later != limit.per_second {
-        let of = |rate: f64| f64::from(calls * limit.processes) / 2.0 / (rate - limit.others);
-        must = must.min(of(limit.per_second) + of(limit.later));
-        // The lists that are read call by call may be slower than the limit.
-        must = must.max(NIGHT.iter().map(|(_, calls)| f64::from(*calls) * limit.latency.as_secs_f64()).sum());
-    }
+    let must = least(limit, half);
     let (through, throttled) = (server.through.load(Relaxed), server.throttled.load(Relaxed));
     (started.elapsed().as_secs_f64() / must, f64::from(throttled) / f64::from(through + throttled))
+}
+
+/// The least seconds that a night can take: of each call, what the limit or the latency of the lists that are read allows then.
+fn least(limit: Limit, half: u32) -> f64 {
+    let lists = NIGHT.iter().flat_map(|(at_once, calls)| {
+        let of_latency = f64::from(at_once * limit.processes) / limit.latency.as_secs_f64();
+        (0..at_once * calls * limit.processes).map(move |_| of_latency)
+    });
+    let rates = (0..).map(|call| if call < half { limit.per_second } else { limit.later } - limit.others);
+    lists.zip(rates).map(|(of_latency, rate)| 1.0 / rate.min(of_latency)).sum()
 }
 
 /// The value below which a share of them is.
@@ -211,20 +211,23 @@ fn quantile(values: &mut [f64], share: f64) -> f64 {
     values[((values.len() - 1) as f64 * share).round() as usize]
 }
 
+/// Each limit is met by a few nights, of which no two calls take as long.
+const SEEDS: [u64; 3] = [7, 8, 9];
+
 /// How long nights may take, of what they must: all of them, and nine of ten.
 type Bounds = (f64, f64);
-const ALONE: Bounds = (1.60, 1.20);
-const BESIDE: Bounds = (1.30, 1.10);
-const FOUR: Bounds = (1.55, 1.45);
-const CHANGING: Bounds = (1.70, 1.30);
+const ALONE: Bounds = (1.50, 1.15);
+const BESIDE: Bounds = (1.15, 1.08);
+const FOUR: Bounds = (1.75, 1.35);
+const CHANGING: Bounds = (1.75, 1.06);
 
 /// Holds nights against limits, and shows how they went (`--nocapture`).
 async fn holds(name: &str, limits: Vec<Limit>, (most, all_but_tenth): Bounds) {
     let (mut ratios, mut shares) = (Vec::new(), Vec::new());
     let mut worst = (0.0, None);
     let mut over = 0;
-    for limit in limits {
-        let (ratio, share) = night(limit).await;
+    for (limit, seed) in limits.into_iter().flat_map(|limit| SEEDS.map(|seed| (limit, seed))) {
+        let (ratio, share) = night(limit, seed).await;
         over += u32::from(ratio > 1.15 || share > 0.12);
         if ratio > worst.0 {
             worst = (ratio, Some((limit, share)));

@@ -10,6 +10,7 @@ those snapshots are read, from a day's own file or from its month's, and no tren
 
 import argparse
 import datetime
+import json
 import sys
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
@@ -230,7 +231,9 @@ def check_idle(files, options, aggregator):
     """A snapshot that is being replaced is neither the one nor the other, and what Compline writes must not be replaced by us."""
     found = files.under(f"{options.lake}/_compline/journal/aggregator={aggregator}")
     if options.in_place:
-        found += [path for path in files.under(f"{options.lake}/_compline/lease") if path.endswith(f"aggregator={aggregator}.json")]
+        # On S3 a lease that was released stays, and says so.
+        found += [path for path in files.under(f"{options.lake}/_compline/lease")
+                  if path.endswith(f"aggregator={aggregator}.json") and not json.loads(files.text(path)).get("released")]
     if found:
         raise Refused(f"a run of {aggregator} is going on, or was stopped ({found[0]}): wait for it, or complete it with `compline trends FILE`")
 
@@ -494,13 +497,22 @@ class Files:
         return system
 
     def under(self, url):
-        """The files in a folder and its folders; none where there is no such folder."""
+        """The files in a folder and its folders, without emptied ones: a bucket that denies deletes has those. None where there is no such folder."""
         system, found = self.system(url), []
         if system.exists(self.path(url)):
             each = system.listFiles(self.path(url), True)
             while each.hasNext():
-                found.append(each.next().getPath().toString())
+                file = each.next()
+                if file.getLen() > 0:
+                    found.append(file.getPath().toString())
         return found
+
+    def text(self, url):
+        stream = self.system(url).open(self.path(url))
+        try:
+            return self.jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8")
+        finally:
+            stream.close()
 
     def rename(self, url, to):
         """Puts a file in the place of another at once."""

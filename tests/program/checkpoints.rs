@@ -1,7 +1,7 @@
 //! Nights that were stopped, gone on with.
 
 use crate::support::reading::{files, texts};
-use crate::support::{Scene, finish, run, start, wait_until};
+use crate::support::{Scene, finish, rounds, run, start, wait_until};
 use compline_model::Table;
 use compline_simulator::OrganizationSpec;
 use std::collections::BTreeSet;
@@ -46,14 +46,14 @@ fn b64_a_night_killed_at_any_moment_is_gone_on_with_to_the_same_rows_and_asks_fo
     let pages = requests.iter().filter(|request| account_of(request).is_some()).count();
     assert!(pages >= 400, "{pages}");
 
-    let (mut resumed, mut part_way) = (0, 0);
-    for round in 0..50_u32 {
+    let (mut resumed, mut part_way, rounds) = (0, 0, rounds(20));
+    for round in 0..rounds {
         let lake = format!("lake{round}");
         let pipeline = scene.org_pipeline(&lake, "fan_out = \"account\"", SMALL_PAGES).display().to_string();
         let command = || scene.command(&["run", &pipeline, "--date", DAY, "--json"]);
         let mut child = start(command());
-        // Moments all over the night, no two rounds the same.
-        let fraction = f64::from(round * 37 % 50) / 50.0;
+        // Moments all over the night, no two rounds the same: steps of the golden ratio.
+        let fraction = (f64::from(round) * 0.618_034).fract();
         std::thread::sleep(takes.mul_f64(fraction));
         let killed = child.kill().is_ok() && finish(child).code != Some(0);
         let done = shards_done(&scene.path(&lake));
@@ -78,7 +78,10 @@ fn b64_a_night_killed_at_any_moment_is_gone_on_with_to_the_same_rows_and_asks_fo
         }
         std::fs::remove_dir_all(scene.path(&lake)).expect("removed");
     }
-    assert!(resumed >= 10 && part_way >= 5, "too few rounds were killed while reading: {resumed}, {part_way}");
+    assert!(
+        resumed >= rounds / 5 && part_way >= rounds / 10,
+        "too few rounds were killed while reading: {resumed}, {part_way}"
+    );
 }
 
 #[test]

@@ -43,8 +43,6 @@ fn w2_variables_that_the_settings_make_moot_are_ignored_and_none_panics() {
         ("HTTPS_PROXY", "::"),
         ("HTTP_PROXY", "http://%"),
         ("RUST_LOG", "="),
-        ("TOKIO_WORKER_THREADS", "0"),
-        ("TOKIO_WORKER_THREADS", "abc"),
         // F12: the endpoint of the file wins for its service.
         ("AWS_USE_FIPS_ENDPOINT", "true"),
         ("AWS_USE_DUALSTACK_ENDPOINT", "true"),

@@ -25,11 +25,15 @@ impl Held {
 
     /// A run of the second day of the small organization, with these lines in `[[aggregator]]`.
     fn small(&self, lines: &str, arguments: &[&str]) -> Ended {
+        self.small_on(DAYS[1], lines, arguments)
+    }
+
+    fn small_on(&self, day: &str, lines: &str, arguments: &[&str]) -> Ended {
         let path = self.small.org_pipeline("lake", lines, "");
         let own = format!("{:?}", self.small.path("lake").display().to_string());
         let shared = format!("{:?}", self.scene.path("lake").display().to_string());
         std::fs::write(&path, std::fs::read_to_string(&path).expect("read").replace(&own, &shared)).expect("written");
-        run(self.small.command(&[&["run", &path.display().to_string(), "--date", DAYS[1]], arguments].concat()))
+        run(self.small.command(&[&["run", &path.display().to_string(), "--date", day], arguments].concat()))
     }
 
     fn file(&self, table: Table) -> PathBuf {
@@ -79,6 +83,19 @@ fn a_day_that_is_accepted_is_what_the_ledger_says_was_held_with_the_filters_of_t
     assert!(again.stderr.contains("nothing is held of 2026-02-25"), "{again:?}");
     assert_eq!(held.scene.rows(Table::PackCompliance, "org", DAYS[1]), committed);
     assert_eq!(held.ledger("outcome").len(), 2);
+}
+
+#[test]
+fn a_loss_shows_against_a_day_of_long_ago_where_those_since_cannot_be_read() {
+    let held = Held::new();
+    let day = "2026-08-01";
+    assert_eq!(held.night(day).code, Some(0));
+    let facts = held.scene.path(&format!("lake/pack_compliance/snapshot_date={day}/aggregator=org/data.parquet"));
+    std::fs::write(&facts, b"PAR1").expect("damaged");
+    // More than 180 days after the first day, and fewer after the second one.
+    let ended = held.small_on("2026-11-20", "", &[]);
+    assert_eq!(ended.code, Some(4), "{ended:?}");
+    assert!(ended.stdout.contains(&format!("held, not committed: against {} it lost", DAYS[0])), "{ended:?}");
 }
 
 #[test]

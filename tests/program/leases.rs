@@ -2,7 +2,7 @@
 
 use crate::support::moto::Moto;
 use crate::support::reading::{files, of_trends};
-use crate::support::{Ended, Scene, finish, run, signal, start, wait_until};
+use crate::support::{Ended, Scene, finish, rounds, run, signal, start, wait_until};
 use compline_model::Table;
 use compline_simulator::OrganizationSpec;
 use std::collections::BTreeMap;
@@ -58,18 +58,18 @@ fn right() -> Scene {
 }
 
 #[test]
-fn of_two_nights_at_the_same_moment_one_works_and_one_leaves_a_hundred_times() {
+fn of_two_nights_at_the_same_moment_one_works_and_one_leaves_time_after_time() {
     let (scene, right) = (tiny(), right());
     let pipeline = scene.pipeline("");
-    let mut runs = 0;
-    for round in 0..100 {
+    let (mut runs, rounds) = (0, rounds(25));
+    for round in 0..rounds {
         let ended = two(&scene, &pipeline, &[]);
         assert!(one_works(&ended), "round {round}: {ended:?}");
         runs += ended.iter().filter(|ended| ended.code == Some(0)).count();
         assert_eq!(of_trends(files(&scene.path("lake"))), of_trends(files(&right.path("lake"))), "round {round}");
         assert_eq!(scene.rows(Table::PackCompliance, "org", DAY), right.rows(Table::PackCompliance, "org", DAY));
     }
-    assert!(runs < 200, "they never met");
+    assert!(runs < 2 * rounds as usize, "they never met");
     // No line of the ledger is lost or doubled, and no lease is left.
     assert_eq!(scene.rows(Table::Runs, "org", DAY).len(), runs);
     let names = files(&scene.path("lake"));
@@ -77,20 +77,20 @@ fn of_two_nights_at_the_same_moment_one_works_and_one_leaves_a_hundred_times() {
 }
 
 #[test]
-fn of_two_nights_at_the_same_moment_on_s3_one_works_and_one_leaves_a_hundred_times() {
+fn of_two_nights_at_the_same_moment_on_s3_one_works_and_one_leaves_time_after_time() {
     let (scene, right, moto) = (tiny(), right(), Moto::start());
     let lake = format!(
         "url = \"s3://bucket/a\"\nregion = \"us-east-1\"\nendpoint_url = \"{}\"\npath_style = true",
         moto.url()
     );
     let pipeline = scene.write_pipeline(&lake, "");
-    let mut runs = 0;
-    for round in 0..100 {
+    let (mut runs, rounds) = (0, rounds(25));
+    for round in 0..rounds {
         let ended = two(&scene, &pipeline, &[]);
         assert!(one_works(&ended), "round {round}: {ended:?}");
         runs += ended.iter().filter(|ended| ended.code == Some(0)).count();
     }
-    assert!(runs < 200, "they never met");
+    assert!(runs < 2 * rounds as usize, "they never met");
     let lake = objects(&moto, "a/");
     assert_eq!(of_trends(lake.clone()), of_trends(files(&right.path("lake"))));
     // A lease on S3 is released by a tombstone, so that nobody's is ever removed.

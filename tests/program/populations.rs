@@ -43,6 +43,26 @@ fn f03_a_filter_by_compliance_type_gives_facts_sources_and_a_ledger_and_nothing_
 }
 
 #[test]
+fn f03_trends_begin_anew_after_a_day_whose_ledger_is_lost_and_one_of_long_ago_with_other_filters() {
+    let scene = Scene::new("");
+    let of_region = "[[aggregator.filter]]\naws_region = \"eu-west-1\"";
+    // The last day is more than 180 days after the first one, and fewer after the second.
+    let (first, second, last) = (DAYS[0], "2026-08-01", "2026-11-20");
+    for day in [first, second] {
+        assert_eq!(night(&scene, of_region, day).code, Some(0));
+    }
+    for (name, _) in files(&scene.path("lake")) {
+        if name.contains(second) && (name.starts_with("runs/") || name.starts_with("_compline/")) {
+            std::fs::remove_file(scene.path("lake").join(name)).expect("removed");
+        }
+    }
+    let ended = night(&scene, "", last);
+    assert!(ended.stdout.contains("committed"), "{ended:?}");
+    let trends = scene.read(&scene.lake(), Table::ComplianceTrends, "org", last).expect("trends");
+    assert!(column(&trends, "population_since").iter().all(|value| value == last), "{ended:?}");
+}
+
+#[test]
 fn f03_trends_begin_anew_where_the_filters_change_and_say_so_in_place_of_packs_that_were_removed() {
     let scene = Scene::new("");
     assert_eq!(night(&scene, "", DAYS[0]).code, Some(0));

@@ -13,6 +13,11 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+/// How many rounds a test of races or kills has: a few in every run, and as many as one likes with `COMPLINE_ROUNDS`.
+pub(crate) fn rounds(few: u32) -> u32 {
+    std::env::var("COMPLINE_ROUNDS").map_or(few, |rounds| rounds.parse().expect("a number"))
+}
+
 /// No run of a test takes this long unless it hangs.
 const BOUND: Duration = Duration::from_secs(120);
 

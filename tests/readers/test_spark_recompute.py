@@ -180,6 +180,12 @@ def test_what_cannot_be_computed_is_refused_and_nothing_is_written(job, historie
     lease = copy / "_compline/lease/aggregator=h1.json"
     lease.write_text("{}")
     assert "a run of h1 is going on" in refused("--in-place")
+    # Of a bucket: a lease that was released, and of one that denies deletes an entry that was emptied.
+    lease.write_text('{"released": true}')
+    journal.write_bytes(b"")
+    assert "has no snapshot of other" in refused("--in-place", "--aggregator", "other")
+    job("--lake", copy, "--in-place", "--aggregator", "h1")
+    journal.unlink()
     lease.unlink()
 
     snapshot = sorted(copy.glob("pack_compliance/*/aggregator=h0/*"))[1]

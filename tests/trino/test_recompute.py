@@ -149,6 +149,18 @@ def test_a_range_goes_on_from_the_tables_of_the_lake_before_it(trino, days, aggr
     assert_same(trino, target, f"aggregator = '{aggregator}' AND snapshot_date >= DATE '{start}'")
 
 
+def test_a_state_that_was_dropped_and_that_the_range_goes_on_from_is_told(trino, days):
+    target, (before, start) = "made.without_state", days["far"][3:5]
+    trino.ask(f"CREATE SCHEMA {target}")
+    create, check, *_ = printed(target, {**days, "only": "far"}, start)
+    trino.ask(create)
+    assert trino.ask(check).rows == []
+    state = f"FROM {DATABASE}.pack_status"
+    assert check.count(state) == 1
+    without = check.replace(state, f"{state} WHERE aggregator <> 'far' OR snapshot_date <> DATE '{before}'")
+    assert [(row[0], row[1], row[3]) for row in trino.ask(without).rows] == [("far", before, None)]
+
+
 def test_a_snapshot_that_is_not_there_is_told(trino, days):
     target = "made.lacking"
     trino.ask(f"CREATE SCHEMA {target}")

@@ -33,8 +33,11 @@ pub(crate) fn sql(
 pub(crate) fn written(text: &str, folder: &Path) -> anyhow::Result<String> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     let mut told = String::new();
-    for (at, statement) in text.split(';').map(str::trim).filter(|statement| !statement.is_empty()).enumerate() {
-        let path = folder.join(format!("{:02}_{}.sql", at + 1, name_of(statement)));
+    let statements: Vec<&str> = text.split(';').map(str::trim).filter(|statement| !statement.is_empty()).collect();
+    // By name they are in order.
+    let digits = statements.len().to_string().len().max(2);
+    for (at, statement) in statements.into_iter().enumerate() {
+        let path = folder.join(format!("{:0digits$}_{}.sql", at + 1, name_of(statement)));
         std::fs::write(&path, format!("{statement}\n")).with_context(|| format!("cannot write {}", path.display()))?;
         let _ = writeln!(told, "{}", path.display());
     }

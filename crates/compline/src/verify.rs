@@ -13,6 +13,7 @@ use crate::ledger::Ledger;
 use crate::progress::Progress;
 use crate::session::Session;
 use crate::trends::Computing;
+use chrono::{DateTime, Utc};
 use compline_model::{AggregatorId, Dataset, RunId, SnapshotDate, Table};
 use compline_sink::{Inventory, Lake, Month, Object, READ_CONCURRENCY};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -98,25 +99,27 @@ pub(crate) async fn verify(
     only: Option<&BTreeSet<AggregatorId>>,
     span: Span,
 ) -> anyhow::Result<Verified> {
-    let mut inventory = session.lake.inventory((session.clock)()).await?;
+    let inventory = session.lake.inventory((session.clock)()).await?;
     let known = inventory.aggregators();
     let ids: Vec<&AggregatorId> = known.iter().filter(|id| only.is_none_or(|only| only.contains(id))).collect();
     let weights: BTreeMap<&AggregatorId, u32> = ids.iter().map(|id| (*id, weight(&inventory, id))).collect();
     let room = weights.values().max().copied().unwrap_or_default();
-    let turns = Semaphore::new(room as usize);
+    let memory = Semaphore::new(room as usize);
     let each = ids.into_iter().map(async |id| {
-        let _turn = turns.acquire_many(weights[id]).await?;
+        let _permit = memory.acquire_many(weights[id]).await?;
         Box::pin(aggregator(session, &inventory, id, span)).await
     });
-    let each: Vec<(Found, Option<Inventory>)> = stream::iter(each).buffered(workers()).try_collect().await?;
-    let mut aggregators = Vec::with_capacity(each.len());
-    let mut latest = None;
-    for (found, later) in each {
+    let (mut aggregators, mut latest) = (Vec::new(), None::<Listed>);
+    let mut each = Box::pin(stream::iter(each).buffered(workers()));
+    while let Some((found, later)) = each.try_next().await? {
         aggregators.push(found);
-        latest = later.or(latest);
+        latest = match (latest, later) {
+            (Some(latest), Some(later)) if later.at <= latest.at => Some(latest),
+            (latest, later) => later.or(latest),
+        };
     }
-    inventory = latest.unwrap_or(inventory);
-    Ok(Verified { aggregators, inventory })
+    drop(each);
+    Ok(Verified { aggregators, inventory: latest.map_or(inventory, |latest| latest.inventory) })
 }
 
 /// Aggregators verified at once, which depend on nothing of each other.
@@ -141,18 +144,24 @@ const MIN_WEIGHT: u32 = 64;
 /// As much as can be counted.
 const MAX_WEIGHT: u32 = 1 << 28;
 
+/// An inventory, and when it was made.
+struct Listed {
+    at: DateTime<Utc>,
+    inventory: Inventory,
+}
+
 /// Verifies an aggregator; gives the inventory as well that was made since, if another was.
 async fn aggregator(
     session: &Session<'_>,
     inventory: &Inventory,
     id: &AggregatorId,
     span: Span,
-) -> anyhow::Result<(Found, Option<Inventory>)> {
+) -> anyhow::Result<(Found, Option<Listed>)> {
     let (keep, today, lake) = (&session.settings.keep, session.today(), &session.lake);
-    let (mut later, mut attempt): (Option<Inventory>, u32) = (None, 0);
+    let (mut later, mut attempt): (Option<Listed>, u32) = (None, 0);
     loop {
         attempt += 1;
-        let inventory = later.as_ref().unwrap_or(inventory);
+        let inventory = later.as_ref().map_or(inventory, |later| &later.inventory);
         let pending = Journal::peek(lake, id).await?;
         let history = History::of(lake, inventory, &Dataset::PACKS, keep.statuses_from(today), &[id]).await?;
         let verifying = Verifying {
@@ -178,9 +187,10 @@ async fn aggregator(
             return Ok((found, later));
         }
         // What is wrong may be what another run has replaced since the inventory was made.
-        let now = lake.inventory((session.clock)()).await?;
+        let at = (session.clock)();
+        let now = lake.inventory(at).await?;
         let changed = objects_of(&now, id) != objects_of(inventory, id);
-        later = Some(now);
+        later = Some(Listed { at, inventory: now });
         if changed && attempt < MAX_ATTEMPTS {
             continue;
         }

@@ -9,18 +9,18 @@
 //!
 //! 1. *Free*: calls are sent as they come, until [`TOO_MANY`] of the last [`WINDOW`] and [`FREE_SHARE`] of them are throttled.
 //! 2. *Bound*: between two throttles nothing of the limit is left over, so that it is at most the calls let through between them, and one,
-//!    by the time between them. A throttle brings the pace to [`MARGIN`] of that at once, if [`ENOUGH`] calls or fewer were between.
-//! 3. *Searching* begins there, and not above [`MOST_FIRST`]. Each call that is let through makes the pace faster by [`SEARCHING`]. Each
+//!    by the time between them. A throttle brings the pace to [`MARGIN`] of that at once, if [`MAX_BETWEEN`] calls or fewer were between.
+//! 3. *Searching* begins there, and not above [`MAX_FIRST`]. Each call that is let through makes the pace faster by [`SEARCHING`]. Each
 //!    throttle makes it [`FOUND`] of that, and the first one after a call that was let through ends it.
 //! 4. *Settled*: each throttle makes the pace slower by a step, [`STEP`] of it, in the beginning a larger one: [`FIRST_STEPS`] more,
 //!    halved every [`STEPS_HALVED`] throttles. Each call that is let through makes it faster by so much of the step that both are even
 //!    when [`SHARE`] of the calls are throttled; of a slow pace more, of a fast one less, which evens out the paces of several processes.
 //! 5. After [`ALONE_AFTER`] calls without a throttle it grows twice as fast with every [`ALONE_DOUBLES`], up to [`MAX_ALONE`] times, and
-//!    after [`ALONE_SECS`] without one by [`A_SECOND`] a second: others may have left some of the limit.
+//!    after [`ALONE_SECS`] without one by [`GROWTH_PER_SECOND`] a second: others may have left some of the limit.
 //! 6. It grows only while calls wait for their turn: a pace that nobody waits for says nothing of the limit.
 //! 7. Calls wait in one queue, so that a new pace is the next call's. Those sent before the limit was first met, or found, say nothing of
 //!    the pace that is now.
-//! 8. After [`NOTHING_AFTER`] throttles one after another everybody waits [`WAITS`] times as long as nothing was let through, up to
+//! 8. After [`NOTHING_AFTER`] throttles one after another everybody waits [`WAIT_FACTOR`] times as long as nothing was let through, up to
 //!    [`MAX_WAIT`]; after [`USED_UP`] of that others use the limit up, and the pace stays what it was before.
 //!
 //! Its constants are those that did best over whole nights against some 400 limits: of 2 to 70 calls a second, 1 call to two seconds'
@@ -44,11 +44,11 @@ const FREE_SHARE: f64 = 0.2;
 /// How many throttles back the bound is looked for, over how many calls at most, and how far above it the pace may be: of calls that
 /// come one at a time, or not at all for a while, some of the limit is left over.
 const BOUNDS: usize = 4;
-const ENOUGH: u32 = 12;
+const MAX_BETWEEN: u32 = 12;
 const MARGIN: f64 = 1.75;
 
 /// The fastest pace to begin with, in calls a second. A bound of throttles that came at once says little.
-const MOST_FIRST: f64 = 128.0;
+const MAX_FIRST: f64 = 128.0;
 
 /// The slowest pace: a limit that falls to nothing for a while must not stop a night for good.
 const SLOWEST: f64 = 0.2;
@@ -65,19 +65,19 @@ const STEP: f64 = 0.065;
 const FIRST_STEPS: f64 = 4.0;
 const STEPS_HALVED: f64 = 1.25;
 
-/// The share of calls that is throttled at the pace that is held, at [`EVEN`] calls a second; how many times that it is at most and at
+/// The share of calls that is throttled at the pace that is held, at [`EVEN_RATE`] calls a second; how many times that it is at most and at
 /// least, for slower and faster ones.
 const SHARE: f64 = 0.035;
-const EVEN: f64 = 8.0;
-const MOST_SHARE: f64 = 1.8;
-const LEAST_SHARE: f64 = 0.5;
+const EVEN_RATE: f64 = 8.0;
+const MAX_EVENING: f64 = 1.8;
+const MIN_EVENING: f64 = 0.5;
 
 /// After how many calls without a throttle the pace grows faster, and after how many seconds.
 const ALONE_AFTER: u32 = 12;
 const ALONE_DOUBLES: f64 = 28.0;
 const MAX_ALONE: f64 = 3.5;
 const ALONE_SECS: f64 = 15.0;
-const A_SECOND: f64 = 0.18;
+const GROWTH_PER_SECOND: f64 = 0.18;
 
 /// The longest time that one call makes the pace faster for.
 const LONGEST_GROWTH: Duration = Duration::from_secs(4);
@@ -86,7 +86,7 @@ const LONGEST_GROWTH: Duration = Duration::from_secs(4);
 /// long as nothing was let through, and at most so long. A call is tried [`crate::FetchOptions::max_attempts`] times: a minute of nothing
 /// does not fail it.
 const NOTHING_AFTER: u32 = 5;
-const WAITS: u32 = 2;
+const WAIT_FACTOR: u32 = 2;
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
 /// After how long of nothing others use the limit up, whatever it is.
@@ -133,9 +133,9 @@ struct State {
     grown_at: Instant,
     /// Calls sent before this had their turn at another pace.
     changed_at: Instant,
-    /// When a call was last let through, and the throttles since, without those of calls that were sent before the last of them was
-    /// answered; and the pace before them.
-    admitted_at: Instant,
+    /// The throttles since a call was last let through, without those of calls that were sent before the last of them was answered; when
+    /// the first of them was, and the pace before them.
+    row_began_at: Instant,
     in_a_row: u32,
     row_at: Instant,
     rate_before: f64,
@@ -147,7 +147,7 @@ impl Pace {
         let state = State {
             most,
             phase: Phase::Free,
-            rate: most.min(MOST_FIRST),
+            rate: most.min(MAX_FIRST),
             turn_at: None,
             has_waited: false,
             not_before: now,
@@ -158,7 +158,7 @@ impl Pace {
             unthrottled: 0,
             grown_at: now,
             changed_at: now,
-            admitted_at: now,
+            row_began_at: now,
             in_a_row: 0,
             row_at: now,
             rate_before: most,
@@ -242,7 +242,7 @@ impl State {
         let mut bound = FASTEST;
         for (at, admitted) in self.bounds.iter().rev() {
             let between = self.admitted.wrapping_sub(*admitted);
-            if between > ENOUGH {
+            if between > MAX_BETWEEN {
                 break;
             }
             bound = bound.min(MARGIN * f64::from(between + 1) / (now - *at).as_secs_f64());
@@ -257,14 +257,14 @@ impl State {
     /// Lets everybody wait where nothing is let through any more.
     fn wait_for_others(&mut self, sent_at: Instant, throttled: bool, now: Instant) {
         if !throttled {
-            (self.in_a_row, self.admitted_at) = (0, now);
+            self.in_a_row = 0;
         } else if sent_at >= self.row_at {
             if self.in_a_row == 0 {
-                self.rate_before = self.rate;
+                (self.row_began_at, self.rate_before) = (now, self.rate);
             }
             (self.in_a_row, self.row_at) = (self.in_a_row.saturating_add(1), now);
             if self.in_a_row >= NOTHING_AFTER {
-                let wait = (now - self.admitted_at).saturating_mul(WAITS).min(MAX_WAIT);
+                let wait = (now - self.row_began_at).saturating_mul(WAIT_FACTOR).min(MAX_WAIT);
                 self.not_before = self.not_before.max(now + wait);
             }
         }
@@ -277,7 +277,7 @@ impl State {
         }
         let throttles = self.last.iter().filter(|throttled| **throttled).count();
         if throttled && throttles >= TOO_MANY && throttles as f64 >= self.last.len() as f64 * FREE_SHARE {
-            self.enter(Phase::Searching, bound.min(MOST_FIRST), now);
+            self.enter(Phase::Searching, bound.min(MAX_FIRST), now);
             // What came as it came left some of the limit over.
             self.bounds = [(now, self.admitted)].into();
         }
@@ -299,7 +299,7 @@ impl State {
         let step = STEP * (1.0 + more);
         if throttled {
             (self.throttles, self.unthrottled) = (self.throttles.saturating_add(1), 0);
-            let is_used_up = self.in_a_row >= NOTHING_AFTER && now - self.admitted_at >= USED_UP;
+            let is_used_up = self.in_a_row >= NOTHING_AFTER && now - self.row_began_at >= USED_UP;
             let slower = if is_used_up { self.rate_before } else { bound.min(self.rate * (1.0 - step)) };
             self.rate = slower.max(self.slowest());
             return;
@@ -310,14 +310,14 @@ impl State {
         let by_call = step * share / (1.0 - share) * alone.exp2().min(MAX_ALONE);
         let is_alone = self.bounds.back().is_some_and(|(at, _)| (now - *at).as_secs_f64() > ALONE_SECS);
         let since = (now - self.grown_at).min(LONGEST_GROWTH);
-        let by_time = if is_alone { A_SECOND * since.as_secs_f64() } else { 0.0 };
+        let by_time = if is_alone { GROWTH_PER_SECOND * since.as_secs_f64() } else { 0.0 };
         self.grown_at = now;
         self.grow(by_call.max(by_time));
     }
 
     /// How many times the growth and the throttles of a pace in the middle this one has.
     fn evening_out(&self) -> f64 {
-        (EVEN / self.rate).clamp(LEAST_SHARE, MOST_SHARE)
+        (EVEN_RATE / self.rate).clamp(MIN_EVENING, MAX_EVENING)
     }
 
     fn grow(&mut self, by: f64) {

@@ -29,13 +29,14 @@ impl Recomputing<'_> {
         let Self { database, target, .. } = self;
         let code = |line: &&str| !line.trim_start().starts_with("--");
         let template = TEMPLATE.lines().filter(code).collect::<Vec<_>>().join("\n");
-        let template = template.replace("{snapshots}", &self.snapshots());
+        let template = template.replace("{snapshots}", &self.snapshots()).replace("{in range}", &self.in_range());
         let template = template.replace("{database}", database).replace("{target}", target);
         let statements: Vec<&str> = template.split(';').map(str::trim).filter(|text| !text.is_empty()).collect();
         let (once, monthly) = statements.split_at(ONCE.min(statements.len()));
         let mut text = format!(
             "-- The trend tables of compline again, from the snapshots, in tables {target}.*_recomputed. Run them in this order, the next after the one before.\n\
-             -- The second statement has to list nothing: `compline verify` says what to do about a day that it lists.\n\
+             -- The second statement has to list nothing: `compline verify` says what to do about a day that it lists; where there_rows is null,\n\
+             -- the state of that day was dropped, from which the range goes on: begin with an earlier one.\n\
              -- To begin again, drop the tables {target}.*_recomputed, with their objects.\n"
         );
         for statement in once {
@@ -98,8 +99,18 @@ impl Recomputing<'_> {
         format!(
             "(SELECT {columns} FROM {database}.pack_compliance UNION ALL SELECT {columns} FROM {database}.pack_compliance_monthly AS months \
              WHERE EXISTS (SELECT 1 FROM {target}.days_recomputed AS days \
-             WHERE is_dropped AND days.aggregator = months.aggregator AND days.snapshot_date = months.snapshot_date))"
+             WHERE is_dropped AND days.aggregator = months.aggregator AND days.snapshot_date = months.snapshot_date) \
+             AND (aggregator, snapshot_date) NOT IN (SELECT aggregator, snapshot_date FROM {database}.pack_compliance))"
         )
+    }
+
+    /// The days that are computed, as a condition.
+    fn in_range(&self) -> String {
+        let of_aggregator = |(aggregator, days): (&AggregatorId, &BTreeSet<SnapshotDate>)| {
+            let (first, last) = (days.first()?, days.last()?);
+            Some(format!("(aggregator = '{aggregator}' AND snapshot_date BETWEEN DATE '{first}' AND DATE '{last}')"))
+        };
+        self.days.iter().filter_map(of_aggregator).collect::<Vec<_>>().join(" OR ")
     }
 }
 
@@ -137,6 +148,13 @@ mod tests {
             assert_eq!(text.matches("INSERT INTO made.pack_status_recomputed").count(), 2);
             assert!(text.contains("BETWEEN DATE '2026-01-01' AND DATE '2026-01-31'"), "{text}");
             assert_eq!(text.contains("lake.pack_compliance_monthly"), has_months);
+            let second = text.split(';').nth(1).expect("a second statement");
+            assert_eq!(
+                second
+                    .matches("aggregator = 'b' AND snapshot_date BETWEEN DATE '2026-01-05' AND DATE '2026-01-05'")
+                    .count(),
+                3
+            );
         }
     }
 }

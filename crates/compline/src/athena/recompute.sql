@@ -10,8 +10,9 @@
 -- {first}        first day of the month, YYYY-MM-DD, and of the range in its first month
 -- {last}         last day of the month, YYYY-MM-DD, and of the range in its last month
 -- {start}        first day of the whole range: of days before it the lake's own trend tables are taken, of later ones only what was made
+-- {in range}     of each aggregator (aggregator = 'ID' AND snapshot_date BETWEEN DATE 'FIRST DAY' AND DATE 'LAST DAY'), with OR between
 -- {snapshots}    {database}.pack_compliance, or where snapshots were dropped: the same columns of it UNION ALL those of
---                {database}.pack_compliance_monthly, of the days that {target}.days_recomputed has with is_dropped
+--                {database}.pack_compliance_monthly, of the days that {target}.days_recomputed has with is_dropped and it has not
 -- {into NAME}    in the first month of the first aggregator
 --                CREATE TABLE {target}.NAME_recomputed WITH (format = 'PARQUET', partitioned_by = ARRAY['snapshot_date', 'aggregator']) AS
 --                and after it INSERT INTO {target}.NAME_recomputed
@@ -51,13 +52,22 @@ SELECT aggregator, snapshot_date, committed_rows, facts_only, is_dropped, popula
     max(snapshot_date) OVER (days RANGE BETWEEN INTERVAL '179' DAY PRECEDING AND INTERVAL '90' DAY PRECEDING) AS baseline_90
 FROM populations WINDOW days AS (PARTITION BY aggregator, population_since ORDER BY snapshot_date);
 
--- 2. Has to give no row. `compline verify` says what to do about one.
-SELECT coalesce(days.aggregator, there.aggregator) AS aggregator, coalesce(days.snapshot_date, there.snapshot_date) AS snapshot_date,
-    committed_rows, there_rows
-FROM {target}.days_recomputed AS days
-FULL JOIN (SELECT aggregator, snapshot_date, count(*) AS there_rows FROM {snapshots} GROUP BY aggregator, snapshot_date) AS there
-    ON there.aggregator = days.aggregator AND there.snapshot_date = days.snapshot_date
-WHERE coalesce(there_rows, 0) <> coalesce(committed_rows, -1);
+-- 2. Has to give no row. `compline verify` says what to do about a day whose snapshot has other rows than were committed. Of a day with
+-- null in there_rows the state is not there, from which the range goes on: begin with an earlier day.
+WITH compared AS (
+    SELECT coalesce(days.aggregator, there.aggregator) AS aggregator, coalesce(days.snapshot_date, there.snapshot_date) AS snapshot_date,
+        committed_rows, coalesce(there_rows, 0) AS there_rows
+    FROM {target}.days_recomputed AS days
+    FULL JOIN (SELECT aggregator, snapshot_date, count(*) AS there_rows FROM {snapshots} GROUP BY aggregator, snapshot_date) AS there
+        ON there.aggregator = days.aggregator AND there.snapshot_date = days.snapshot_date
+)
+SELECT aggregator, snapshot_date, committed_rows, there_rows FROM compared
+WHERE there_rows <> coalesce(committed_rows, -1) AND ({in range})
+UNION ALL
+SELECT aggregator, snapshot_date, committed_rows, NULL FROM {target}.days_recomputed
+WHERE committed_rows > 0 AND NOT ({in range})
+    AND (aggregator, snapshot_date) IN (SELECT aggregator, previous FROM {target}.days_recomputed WHERE NOT facts_only AND ({in range}))
+    AND (aggregator, snapshot_date) NOT IN (SELECT aggregator, snapshot_date FROM {database}.pack_status);
 
 -- 3. The packs of the month's snapshots go on from what was known after the snapshot before the month.
 {into pack_status}

@@ -75,16 +75,16 @@ async fn recompute(
             let days: BTreeSet<SnapshotDate> = days.into_iter().filter(|date| span.has(*date)).collect();
             (settings.ids().any(|own| *own == id) && !days.is_empty()).then_some((id, days))
         };
-        anyhow::Ok(ledgers.into_iter().filter_map(own).collect::<BTreeMap<_, _>>())
+        let months = session.lake.months(Dataset::PACKS.facts).await.context("the lake is listed for its months")?;
+        anyhow::Ok((ledgers.into_iter().filter_map(own).collect::<BTreeMap<_, _>>(), !months.is_empty()))
     });
-    let days = match ended.await? {
-        Ended::Done(days) => days,
+    let (days, has_months) = match ended.await? {
+        Ended::Done(found) => found,
         Ended::Stopped(signal, _) => return Ok(Ending::Stopped(signal)),
     };
     if days.is_empty() {
         return Err(Failure::Run(anyhow!("the lake has no day of these aggregators in this range")));
     }
-    let has_months = settings.keep.compact.contains(&Dataset::PACKS.facts);
     told(arguments, &Recomputing { database, target, days: &days, has_months }.sql())
 }
 

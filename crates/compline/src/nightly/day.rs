@@ -332,9 +332,10 @@ async fn trends(
             None
         }
         Err(error) => {
-            let from = from
-                .unwrap_or(shared.request.date)
-                .max(shared.history.days(id, Span::default()).next().unwrap_or(shared.request.date));
+            // An entry that cannot be read is of any day: of the first one.
+            let first = shared.history.days(id, Span::default()).next().filter(|_| !shared.history.is_part());
+            let from = from.unwrap_or(shared.request.date);
+            let from = first.map_or(from, |first| from.max(first));
             day.undone.push(format!("the snapshot is committed, and the trends from {from} on wait: {error:#}"));
             journal.trends_from()
         }

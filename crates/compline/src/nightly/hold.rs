@@ -4,6 +4,7 @@
 use super::Shared;
 use super::collect::Collected;
 use crate::held::{Held, Holding, held, hint};
+use crate::history::History;
 use crate::journal::Journal;
 use crate::ledger::{Ledger, LedgerRow};
 use crate::population::{Population, Told, is_comparable};
@@ -16,6 +17,15 @@ use compline_transformer::{LOSS_COLUMNS, Loss, checked_before};
 
 /// The columns of a state that say as much as those that a loss is told from.
 const STATE_COLUMNS: &[&str] = &["account_id", "aws_region", "is_present"];
+
+/// What a day is compared with.
+struct Comparable {
+    last: Option<(SnapshotDate, RecordBatch)>,
+    /// Why a later one cannot be read.
+    unread: Option<String>,
+    /// Whether earlier days would not say otherwise.
+    is_known: bool,
+}
 
 impl Shared<'_> {
     /// What is held of this run's day, when the run accepts it: what the ledger says was held, and nothing else.
@@ -70,7 +80,7 @@ impl Shared<'_> {
         if self.request.accept || population.facts_only {
             return Ok((None, None));
         }
-        let (before, unread) = self.last_comparable(id, population).await?;
+        let Comparable { last: before, unread, .. } = self.last_comparable(id, population).await?;
         let unread = unread.map(|error| {
             let compared = before.as_ref().map_or_else(|| "none".to_owned(), |(date, _)| format!("that of {date}"));
             format!("the snapshot before is damaged or gone, so that losses were compared with {compared}: {error}")
@@ -95,25 +105,37 @@ impl Shared<'_> {
     }
 
     /// The last snapshot before the day that can be read, if it is of the same population; and why a later one cannot be read.
-    async fn last_comparable(
+    async fn last_comparable(&self, id: &AggregatorId, population: &Population) -> anyhow::Result<Comparable> {
+        let found = self.last_comparable_in(&self.history, id, population).await?;
+        if found.is_known || !self.history.is_part() {
+            return Ok(found);
+        }
+        // None of the days that were listed can be read. A loss shows against an earlier one as well.
+        let statuses_from = self.history.statuses_from();
+        let all = History::read(&self.session.lake, self.dataset, statuses_from, &[id]).await?;
+        self.last_comparable_in(&all, id, population).await
+    }
+
+    async fn last_comparable_in(
         &self,
+        history: &History,
         id: &AggregatorId,
         population: &Population,
-    ) -> anyhow::Result<(Option<(SnapshotDate, RecordBatch)>, Option<String>)> {
+    ) -> anyhow::Result<Comparable> {
         let mut unread = None;
-        let dropped = self.history.dropped(id);
-        for date in self.history.with_dropped(id).range(..self.request.date).rev().copied() {
+        let dropped = history.dropped(id);
+        for date in history.with_dropped(id).range(..self.request.date).rev().copied() {
             let Some(theirs) = Told::of_day(&self.session.lake, id, date).await? else {
                 // Whether the day before was of the same filters is not known.
                 unread.get_or_insert_with(|| format!("the ledger of {date}, in runs, is damaged or gone"));
                 continue;
             };
             if !is_comparable(theirs.population.as_ref(), Some(population)) {
-                break;
+                return Ok(Comparable { last: None, unread, is_known: true });
             }
             let partition = |table| Partition { table, date, aggregator: id.clone() };
             // Of a day whose snapshot was dropped its state has the packs, where that was not dropped too.
-            let rows = match dropped.contains(&date) && !self.history.has_snapshot(id, date) {
+            let rows = match dropped.contains(&date) && !history.has_snapshot(id, date) {
                 true => self.session.lake.read(&partition(self.dataset.status), Some(STATE_COLUMNS)).await,
                 false => {
                     let committed = theirs.snapshot_sha256.as_deref();
@@ -126,7 +148,7 @@ impl Shared<'_> {
                         Some(present) => filter_record_batch(&rows, present.as_boolean())?,
                         None => rows,
                     };
-                    return Ok((Some((date, rows)), unread));
+                    return Ok(Comparable { last: Some((date, rows)), unread, is_known: true });
                 }
                 Ok(None) => {}
                 Err(error) if error.is_damage() => {
@@ -135,7 +157,7 @@ impl Shared<'_> {
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok((None, unread))
+        Ok(Comparable { last: None, unread, is_known: false })
     }
 
     /// Removes what was held of a day that is committed now.

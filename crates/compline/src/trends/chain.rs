@@ -231,19 +231,23 @@ impl<'a> Chain<'a> {
     /// What the ledger says of a day. Where it is damaged the day is taken for one of the filters of the day before.
     async fn told(&mut self, date: SnapshotDate) -> anyhow::Result<Told> {
         let mut asked = Vec::new();
-        let mut found = Told::default();
+        let (mut found, mut is_told) = (Told::default(), false);
         for date in self.dates.range(..=date).rev().copied().collect::<Vec<_>>() {
             if let Some(told) = self.told.get(&date) {
-                found = told.clone();
+                (found, is_told) = (told.clone(), true);
                 break;
             }
             asked.push(date);
             if let Some(told) = Told::of_day(self.lake, self.id, date).await? {
                 self.told.insert(date, told.clone());
                 asked.pop();
-                found = told;
+                (found, is_told) = (told, true);
                 break;
             }
+        }
+        if !is_told && self.history.is_part() {
+            // None of the days that were listed is told of: earlier ones may be.
+            bail!(NeedsAllDays);
         }
         // Of a day whose ledger cannot be read any sound file is taken.
         let unread = Told { population: found.population.clone(), snapshot_sha256: None };
@@ -334,7 +338,7 @@ impl<'a> Chain<'a> {
         memory::give_back();
         let state = State { date, pack_status: trends.pack_status.clone() };
         self.before = Some(Before { population, state: Some((state, Some(trend_day.population_since))) });
-        self.recent.insert(date, trends.compliance_trends.clone());
+        self.recent.insert(date, recent_columns(&trends.compliance_trends)?);
         Ok(Some(trends))
     }
 
@@ -345,13 +349,13 @@ impl<'a> Chain<'a> {
         let table = self.dataset.trends;
         for date in &needed {
             if let Some(rows) = self.from_months.get(&(table, *date)) {
-                self.recent.insert(*date, rows.clone());
+                self.recent.insert(*date, recent_columns(rows)?);
             }
         }
         let lacks = |this: &Self| needed.iter().copied().filter(|date| !this.recent.contains_key(date)).collect();
         let missing: Vec<SnapshotDate> = lacks(self);
         if self.is_writing && missing.len() > 1 {
-            self.read_together(&missing).await?;
+            self.read_together(&missing).await;
         }
         let missing: Vec<SnapshotDate> = lacks(self);
         let this = &*self;
@@ -372,17 +376,20 @@ impl<'a> Chain<'a> {
     }
 
     /// Takes what days there are together in one object, as far as each is still the object in its table.
-    async fn read_together(&mut self, missing: &[SnapshotDate]) -> anyhow::Result<()> {
+    async fn read_together(&mut self, missing: &[SnapshotDate]) {
         if self.together.is_none() {
-            let days = self.lake.recent_days(self.dataset.trends, self.id, RECENT_COLUMNS).await?;
-            self.together = Some(days);
+            let days = self.lake.recent_days(self.dataset.trends, self.id, RECENT_COLUMNS).await;
+            // It is a copy: the days are there by themselves.
+            self.together = Some(days.unwrap_or_else(|error| {
+                tracing::warn!(%error, "recent days cannot be read together: reading each");
+                RecentDays::new()
+            }));
         }
         let is_current =
             |date: SnapshotDate, day: &RecentDay| self.history.version_of_trends(self.id, date) == Some(&day.version);
         let days = self.together.iter().flatten();
         let current = days.filter(|(date, day)| missing.contains(date) && is_current(**date, day));
         self.recent.extend(current.map(|(date, day)| (*date, day.rows.clone())).collect::<Vec<_>>());
-        Ok(())
     }
 
     /// Writes the days before the last one together, for the next night. A store that does not take them costs that night some calls.
@@ -468,6 +475,14 @@ impl<'a> Chain<'a> {
 
 fn present(partition: &Partition, rows: Option<RecordBatch>) -> anyhow::Result<RecordBatch> {
     rows.with_context(|| format!("{} was there and is gone: is something else changing the lake?", partition.key()))
+}
+
+/// The columns of trend rows that later days look at.
+fn recent_columns(rows: &RecordBatch) -> anyhow::Result<RecordBatch> {
+    let schema = rows.schema();
+    let columns: Vec<usize> =
+        (0..schema.fields().len()).filter(|at| RECENT_COLUMNS.contains(&schema.field(*at).name().as_str())).collect();
+    Ok(rows.project(&columns)?)
 }
 
 /// What trend rows say of their population's first day, the same in every row; nothing where they are of older versions.

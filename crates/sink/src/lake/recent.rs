@@ -116,6 +116,10 @@ fn encode(days: &RecentDays, schema: &SchemaRef) -> Result<Bytes, ParquetError> 
         .set_key_value_metadata(Some(vec![KeyValue::new(DAYS.to_owned(), noted)]))
         .build();
     let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+    // Columns are written by their places, and would be read by their names.
+    if let Some((date, _)) = days.iter().find(|(_, day)| day.rows.schema().fields() != schema.fields()) {
+        return Err(ParquetError::General(format!("the rows of {date} have other columns")));
+    }
     let mut writer = ArrowWriter::try_new_with_options(vec![0; HASH_BYTES], Arc::clone(schema), options)?;
     for day in days.values() {
         writer.write(&day.rows)?;

@@ -35,7 +35,7 @@ impl Recomputing<'_> {
         let (once, monthly) = statements.split_at(ONCE.min(statements.len()));
         let mut text = format!(
             "-- The trend tables of compline again, from the snapshots, in tables {target}.*_recomputed. Run them in this order, the next after the one before.\n\
-             -- The second statement has to list nothing: `compline verify` says what to do about a day that it lists; where there_rows is null,\n\
+             -- The second statement has to list nothing: `compline verify` says what to do about a day that it lists. Where there_rows is null\n\
              -- the state of that day was dropped, from which the range goes on: begin with an earlier one.\n\
              -- To begin again, drop the tables {target}.*_recomputed, with their objects.\n"
         );

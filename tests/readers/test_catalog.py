@@ -425,28 +425,6 @@ def test_registered_partitions_are_those_of_the_lake_and_each_night_adds_its_own
     assert set(scene.partitions("runs")) == expected
 
 
-def test_a_run_looks_at_the_last_days_alone_while_the_tables_are_as_they_must_be(scene):
-    scene = scene('partitions = "both"')
-    years_ago, weeks_ago, today = "2024-03-01", "2026-02-01", "2026-03-01"
-    for day in (years_ago, weeks_ago):
-        scene.night(day)
-    everything = {table: set(scene.partitions(table)) for table in TABLES}
-    for day in (years_ago, weeks_ago):
-        scene.glue.delete_partition(DatabaseName=scene.name, TableName="runs", PartitionValues=[day, "org"])
-    scene.night(today)
-    of_today = {(today, "org"), (today, "security")}
-    # What happened in the weeks before is made good; what is older is left as it is, and nothing of it goes.
-    assert set(scene.partitions("runs")) == everything["runs"] - {(years_ago, "org")} | of_today
-    assert set(scene.partitions("pack_compliance")) == everything["pack_compliance"] | of_today
-    assert scene.first_days() == {f"{years_ago},NOW"}
-    assert scene.catalog() == [f"add 1 partition to runs, {years_ago}/org first"]
-    # A table that is made again knows the whole lake.
-    scene.glue.delete_table(DatabaseName=scene.name, Name="runs")
-    scene.night(today)
-    assert set(scene.partitions("runs")) == everything["runs"] | of_today
-    assert scene.first_days() == {f"{years_ago},NOW"}
-
-
 def test_a_run_names_every_day_that_another_mode_or_a_catalog_that_was_down_left_out(scene):
     scene = scene()
     scene.night(DAYS[0])

@@ -18,10 +18,6 @@ pub(crate) use views::{sql_of_views, views};
 /// The tables of a lake, by what they are of.
 pub(crate) type Tables = BTreeMap<(Table, Layout), TableDefinition>;
 
-/// How many days before its own a run looks at in a catalog whose tables are as they must be: what a run could not name yesterday,
-/// or in the weeks before, it names.
-const RECENT_DAYS: u32 = 180;
-
 /// The catalog of a pipeline, and what its tables must be.
 pub(crate) struct Cataloguing {
     catalog: Catalog,
@@ -31,8 +27,8 @@ pub(crate) struct Cataloguing {
     /// The tables whose months have a table of their own.
     compacted: BTreeSet<Table>,
     views: Vec<ViewDefinition>,
-    /// The tables, once they are known to be up to date, and the day from which on the lake was looked at for that, if not all of it was.
-    up_to_date: OnceCell<(Tables, Option<SnapshotDate>)>,
+    /// The tables, once they are known to be up to date.
+    up_to_date: OnceCell<Tables>,
 }
 
 impl Cataloguing {
@@ -65,7 +61,7 @@ impl Cataloguing {
         date: SnapshotDate,
         tables: &[Table],
     ) -> Result<(), SinkError> {
-        let (definitions, _) = self.up_to_date.get_or_try_init(|| self.bring_up_to_date(lake, id, date)).await?;
+        let definitions = self.up_to_date.get_or_try_init(|| self.bring_up_to_date(lake, id, date)).await?;
         for table in tables {
             let Some(definition) = definitions.get(&(*table, Layout::Daily)) else { continue };
             if definition.is_registered() {
@@ -86,11 +82,10 @@ impl Cataloguing {
         id: &AggregatorId,
         dates: &[SnapshotDate],
     ) -> Result<(), SinkError> {
-        let Some(first) = dates.iter().min() else { return Ok(()) };
-        if self.up_to_date.get().and_then(|(_, since)| *since).is_some_and(|since| *first < since) {
-            return self.complete(lake).await.map(|_| ());
+        if dates.is_empty() {
+            return Ok(());
         }
-        let there = try_join_all(Table::ALL.map(|table| lake.partitions_since(table, *first))).await?;
+        let there = try_join_all(Table::ALL.map(|table| lake.partitions(table))).await?;
         for date in dates {
             let has_day =
                 |(_, partitions): &(Table, &Partitions)| partitions.get(id).is_some_and(|days| days.contains(date));
@@ -102,38 +97,21 @@ impl Cataloguing {
     }
 
     /// Everything, as `compline catalog` does it, with the day of a run whose ledger may be yet to be written: whatever an earlier
-    /// run could not name, another file named otherwise, or the lake's move left behind. While the tables are as they must be, only the
-    /// last days are looked at: what a night costs does not grow with the history.
-    async fn bring_up_to_date(
-        &self,
-        lake: &Lake,
-        id: &AggregatorId,
-        date: SnapshotDate,
-    ) -> Result<(Tables, Option<SnapshotDate>), SinkError> {
-        let with_day = |there: &Listed| {
-            let mut days = there.days();
-            days.days.insert(date);
-            days.aggregators.insert(id.clone());
-            days
-        };
-        // Days that a set first day hides may be long ago.
-        let since = (!self.has_first_day()).then(|| date.minus_days(RECENT_DAYS));
-        let mut there = Listed::of(lake, &self.compacted, since).await?;
-        let mut tables = self.tables(&with_day(&there));
-        let mut changes = self.differences_of_definitions(&tables).await?;
-        if since.is_some() && changes.iter().any(Change::is_of_tables) {
-            there = self.listed(lake).await?;
-            tables = self.tables(&with_day(&there));
-            changes = self.differences_of_definitions(&tables).await?;
-        }
-        if let Some(hidden) = self.hidden_days(&with_day(&there)) {
+    /// run could not name, another file named otherwise, or the lake's move left behind.
+    async fn bring_up_to_date(&self, lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> Result<Tables, SinkError> {
+        let there = self.listed(lake).await?;
+        let mut days = there.days();
+        days.days.insert(date);
+        days.aggregators.insert(id.clone());
+        if let Some(hidden) = self.hidden_days(&days) {
             tracing::warn!("catalog: {hidden}");
         }
-        for change in self.with_partitions(lake, &there, &tables, changes).await? {
+        let tables = self.tables(&days);
+        for change in self.differences_from(lake, &there, &tables).await? {
             tracing::info!(%change, "catalog");
             self.catalog.apply(&change).await?;
         }
-        Ok((tables, there.since))
+        Ok(tables)
     }
 
     /// What is in a lake, as far as the catalog is told of it.
@@ -141,7 +119,7 @@ impl Cataloguing {
     /// # Errors
     /// A lake that does not answer.
     pub(crate) async fn listed(&self, lake: &Lake) -> Result<Listed, SinkError> {
-        Listed::of(lake, &self.compacted, None).await
+        Listed::of(lake, &self.compacted).await
     }
 
     /// Makes the catalog what the lake is. Gives what was changed.
@@ -161,19 +139,11 @@ impl Cataloguing {
     /// # Errors
     /// A lake or a catalog that does not answer.
     pub(crate) async fn differences(&self, lake: &Lake, there: &Listed) -> Result<Vec<Change>, SinkError> {
-        let tables = self.tables(&there.days());
-        let changes = self.differences_of_definitions(&tables).await?;
-        self.with_partitions(lake, there, &tables, changes).await
+        self.differences_from(lake, there, &self.tables(&there.days())).await
     }
 
-    /// Adds what differs of the registered partitions of tables to what differs of the tables.
-    async fn with_partitions(
-        &self,
-        lake: &Lake,
-        there: &Listed,
-        tables: &Tables,
-        mut changes: Vec<Change>,
-    ) -> Result<Vec<Change>, SinkError> {
+    async fn differences_from(&self, lake: &Lake, there: &Listed, tables: &Tables) -> Result<Vec<Change>, SinkError> {
+        let mut changes = self.differences_of_definitions(tables).await?;
         let has_database = !changes.iter().any(|change| matches!(change, Change::CreateDatabase));
         for ((table, layout), definition) in tables.iter().filter(|(_, definition)| definition.is_registered()) {
             let of_lake = there.values(*table, *layout);
@@ -182,14 +152,14 @@ impl Cataloguing {
                 changes.extend((!all.is_empty()).then(|| Change::AddPartitions(definition.clone(), all)));
                 continue;
             }
-            let mut found = self.catalog.partition_differences(definition, of_lake, there.since).await?;
+            let mut found = self.catalog.partition_differences(definition, of_lake).await?;
             if !found.gone.is_empty() {
                 // A run names its ledger before it writes it.
                 if *table == Table::Runs {
                     found.gone = without_leased(lake, found.gone).await?;
                 }
                 // A run may have put and named them since the lake was listed: an object comes before its partition.
-                let now = Listed::of(lake, &self.compacted, there.since).await?.values(*table, *layout);
+                let now = self.listed(lake).await?.values(*table, *layout);
                 found.gone.retain(|values| !now.contains(values));
             }
             changes.extend(found.changes(definition));
@@ -211,11 +181,6 @@ impl Cataloguing {
     /// A catalog that does not answer.
     pub(crate) async fn has_database(&self) -> Result<bool, SinkError> {
         self.catalog.has_database().await
-    }
-
-    /// Whether days may be hidden.
-    pub(crate) fn has_first_day(&self) -> bool {
-        self.partitioning.first_day().is_some()
     }
 
     /// What Athena does not show of a lake since `first_day` is set, in words.
@@ -284,30 +249,19 @@ pub(crate) fn tables(lake: &str, compacted: &BTreeSet<Table>, partitioning: &Par
 /// What is in a lake, as far as a catalog is told of it.
 #[derive(Debug)]
 pub(crate) struct Listed {
-    /// The day from which on days are listed, if not all of them are. Months are all listed.
-    since: Option<SnapshotDate>,
     partitions: BTreeMap<Table, Partitions>,
     months: BTreeSet<Month>,
 }
 
 impl Listed {
-    /// Lists the tables, whole or from one day on, and the months of those that have any.
+    /// Lists the tables, and the months of those that have any.
     ///
     /// # Errors
     /// A lake that does not answer.
-    pub(crate) async fn of(
-        lake: &Lake,
-        compacted: &BTreeSet<Table>,
-        since: Option<SnapshotDate>,
-    ) -> Result<Self, SinkError> {
-        let list = async |table| match since {
-            Some(since) => lake.partitions_since(table, since).await,
-            None => lake.partitions(table).await,
-        };
-        let partitions = try_join_all(Table::ALL.map(list)).await?;
+    pub(crate) async fn of(lake: &Lake, compacted: &BTreeSet<Table>) -> Result<Self, SinkError> {
+        let partitions = try_join_all(Table::ALL.map(|table| lake.partitions(table))).await?;
         let months = try_join_all(compacted.iter().map(|table| lake.months(*table))).await?;
         Ok(Self {
-            since,
             partitions: Table::ALL.into_iter().zip(partitions).collect(),
             months: months.into_iter().flatten().collect(),
         })

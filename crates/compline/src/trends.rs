@@ -119,7 +119,6 @@ impl Computing<'_> {
                 Err(error) if error.is::<NeedsAllDays>() => {
                     let ids = [self.id];
                     let history = History::read(self.lake, self.dataset, self.history.statuses_from(), &ids).await?;
-                    let history = history.with_versions_of(self.history);
                     return Box::pin(Computing { history: &history, ..*self }.compute(tonight, journal)).await;
                 }
                 Err(error) => match chain.damaged.take() {

@@ -48,6 +48,8 @@ pub(super) struct Chain<'a> {
     recent: BTreeMap<SnapshotDate, RecordBatch>,
     /// The days that one object has together, as far as it was read.
     together: Option<RecentDays>,
+    /// The days that were computed.
+    computed: BTreeSet<SnapshotDate>,
     /// A table that is computed and could not be read.
     pub(super) damaged: Option<(Table, SnapshotDate)>,
 }
@@ -97,6 +99,7 @@ impl<'a> Chain<'a> {
             before: None,
             recent: BTreeMap::new(),
             together: None,
+            computed: BTreeSet::new(),
             damaged: None,
         }
     }
@@ -339,6 +342,7 @@ impl<'a> Chain<'a> {
         let state = State { date, pack_status: trends.pack_status.clone() };
         self.before = Some(Before { population, state: Some((state, Some(trend_day.population_since))) });
         self.recent.insert(date, recent_columns(&trends.compliance_trends)?);
+        self.computed.insert(date);
         Ok(Some(trends))
     }
 
@@ -395,6 +399,10 @@ impl<'a> Chain<'a> {
     /// Writes the days before the last one together, for the next night. A store that does not take them costs that night some calls.
     pub(super) async fn write_together(&self, before: SnapshotDate) {
         let Some(stored) = self.together.as_ref().filter(|_| self.dates.last() == Some(&before)) else { return };
+        // The list that says which object each day is was made before those that were computed now.
+        if self.computed.iter().any(|date| *date != before) {
+            return;
+        }
         let day = |(date, rows): (&SnapshotDate, &RecordBatch)| {
             let version = self.history.version_of_trends(self.id, *date)?.clone();
             Some((*date, RecentDay { version, rows: rows.clone() }))
@@ -402,7 +410,7 @@ impl<'a> Chain<'a> {
         let days: RecentDays = self.recent.range(..before).filter_map(day).collect();
         let is_same = days.len() == stored.len()
             && days.iter().all(|(date, day)| stored.get(date).is_some_and(|stored| stored.version == day.version));
-        if is_same {
+        if is_same || days.is_empty() {
             return;
         }
         let table = self.dataset.trends;

@@ -29,11 +29,16 @@ pub(crate) fn sql(
     format!("{text}\n{}", sql_of_views(database))
 }
 
-/// Writes each statement to a file of its own, and says which. No text or comment has a semicolon in it.
+/// The statements of a text. No text or comment in it has a semicolon.
+fn statements(text: &str) -> Vec<&str> {
+    text.split(';').map(str::trim).filter(|statement| !statement.is_empty()).collect()
+}
+
+/// Writes each statement to a file of its own, and says which.
 pub(crate) fn written(text: &str, folder: &Path) -> anyhow::Result<String> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     let mut told = String::new();
-    let statements: Vec<&str> = text.split(';').map(str::trim).filter(|statement| !statement.is_empty()).collect();
+    let statements = statements(text);
     // By name they are in order.
     let digits = statements.len().to_string().len().max(2);
     for (at, statement) in statements.into_iter().enumerate() {

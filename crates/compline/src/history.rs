@@ -103,12 +103,8 @@ impl History {
         if ids.iter().all(|id| has_one_before(id)) {
             return listed.completed(lake, dataset, ids).await;
         }
-        Ok(Self::read(lake, dataset, statuses_from, ids).await?.with_versions_of(&listed))
-    }
-
-    /// The same, with the objects that another one knows of recent trends.
-    pub(crate) fn with_versions_of(self, other: &Self) -> Self {
-        Self { versions: other.versions.clone(), ..self }
+        let all = Self::read(lake, dataset, statuses_from, ids).await?;
+        Ok(Self { versions: listed.versions, ..all })
     }
 
     /// Looks into the lake for what the lists alone do not say.

@@ -113,10 +113,7 @@ pub(crate) async fn verify(
     let mut each = Box::pin(stream::iter(each).buffered(workers()));
     while let Some((found, later)) = each.try_next().await? {
         aggregators.push(found);
-        latest = match (latest, later) {
-            (Some(latest), Some(later)) if later.at <= latest.at => Some(latest),
-            (latest, later) => later.or(latest),
-        };
+        latest = latest.into_iter().chain(later).max_by_key(|listed| listed.at);
     }
     drop(each);
     Ok(Verified { aggregators, inventory: latest.map_or(inventory, |latest| latest.inventory) })

@@ -31,7 +31,7 @@ impl Recomputing<'_> {
         let template = TEMPLATE.lines().filter(code).collect::<Vec<_>>().join("\n");
         let template = template.replace("{snapshots}", &self.snapshots()).replace("{in range}", &self.in_range());
         let template = template.replace("{database}", database).replace("{target}", target);
-        let statements: Vec<&str> = template.split(';').map(str::trim).filter(|text| !text.is_empty()).collect();
+        let statements = super::statements(&template);
         let (once, monthly) = statements.split_at(ONCE.min(statements.len()));
         let mut text = format!(
             "-- The trend tables of compline again, from the snapshots, in tables {target}.*_recomputed. Run them in this order, the next after the one before.\n\

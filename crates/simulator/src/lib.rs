@@ -1,5 +1,7 @@
 //! AWS Config's side of the wire: AWS JSON 1.1 over HTTP/1.1, with a made-up organization and faults on demand.
 //!
+//! It answers for conformance packs and their summary, Config rules, aggregators and the status of their sources.
+//!
 //! `/` answers as of the simulator's own date, `/YYYY-MM-DD` as of any other. boto3 and the AWS CLI work against it as
 //! they are. Signatures are not checked; the region they name is, since an aggregator exists in one region.
 
@@ -9,6 +11,7 @@ mod operation;
 mod organization;
 mod request;
 mod rows;
+mod rule_rows;
 mod server;
 mod token;
 

@@ -1,7 +1,9 @@
-//! The four operations.
+//! The five operations.
 
 mod aggregators;
-mod compliance;
+mod listing;
+mod packs;
+mod rules;
 mod sources;
 mod summary;
 
@@ -10,8 +12,20 @@ use crate::organization::{AggregatorFacts, Organization};
 use crate::request::{ApiError, Fields};
 use crate::rows::Days;
 use crate::token;
-use compline_model::{AccountId, AggregatorName, SnapshotDate};
+use compline_model::{AggregatorName, SnapshotDate};
 use serde_json::{Map, Value};
+
+/// The most rows a page of most operations.
+const MAX_LIMIT: usize = 100;
+
+/// A list that comes in pages.
+#[derive(Debug, Clone, Copy)]
+struct List {
+    /// The field that has it.
+    name: &'static str,
+    /// The most rows a page, and as many as come if none are asked for.
+    max_limit: usize,
+}
 
 /// What an operation answers from.
 pub(crate) struct Context<'a> {
@@ -24,7 +38,8 @@ pub(crate) struct Context<'a> {
 
 pub(crate) fn answer(context: &Context<'_>, operation: &str, fields: &Fields) -> Result<Value, ApiError> {
     match operation {
-        "DescribeAggregateComplianceByConformancePacks" => compliance::answer(context, fields),
+        "DescribeAggregateComplianceByConfigRules" => rules::answer(context, fields),
+        "DescribeAggregateComplianceByConformancePacks" => packs::answer(context, fields),
         "DescribeConfigurationAggregators" => aggregators::answer(context, fields),
         "DescribeConfigurationAggregatorSourcesStatus" => sources::answer(context, fields),
         "GetAggregateConformancePackComplianceSummary" => summary::answer(context, fields),
@@ -47,16 +62,16 @@ impl Context<'_> {
         self.organization.aggregator(&name, self.region).ok_or_else(unknown)
     }
 
-    /// One page of `total` items: their positions, put under `list` by `items`, and the token of the next.
+    /// One page of `total` items: their positions, put into `list` by `items`, and the token of the next.
     fn page(
         &self,
         fields: &Fields,
         fingerprint: u64,
         total: usize,
-        list: &str,
+        list: List,
         items: impl FnOnce(std::ops::Range<usize>) -> Vec<Value>,
     ) -> Result<Map<String, Value>, ApiError> {
-        let limit = fields.limit()?;
+        let limit = fields.limit(list.max_limit)?;
         let refused = || {
             ApiError::new(
                 "InvalidNextTokenException",
@@ -78,17 +93,10 @@ impl Context<'_> {
         let to = if empty { from } else { (from + limit).min(total) };
         let next = (to < total).then(|| token::make(fingerprint, to, if empty { round + 1 } else { round }));
         let mut page = Map::new();
-        page.insert(list.to_owned(), Value::Array(items(from..to)));
+        page.insert(list.name.to_owned(), Value::Array(items(from..to)));
         if let Some(token) = repeated.or(next) {
             page.insert("NextToken".to_owned(), Value::String(token));
         }
         Ok(page)
     }
-}
-
-/// The filters that two operations share: an account and a region.
-fn place(filters: &Fields) -> Result<(Option<String>, Option<String>), ApiError> {
-    let account_id = filters.text("AccountId", |text| text.parse::<AccountId>().is_ok())?;
-    let region = filters.text("AwsRegion", |text| matches!(text.len(), 1..=64))?;
-    Ok((account_id, region))
 }

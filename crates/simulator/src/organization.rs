@@ -1,14 +1,18 @@
-//! The made-up organization: its accounts, regions, packs and aggregators, and what each pack's compliance is on any day.
+//! The made-up organization: its accounts, regions, packs, rules and aggregators, and what the compliance of each pack and rule
+//! is on any day.
 //!
 //! Everything follows from the seed and the day alone, with no state in between, so any day can be asked for at once.
 
 mod chance;
 mod life;
+mod rules;
 
 use chance::chance;
 use compline_model::SnapshotDate;
 use life::Life;
 pub(crate) use life::{Kind, PackState};
+use rules::PackRules;
+pub(crate) use rules::{Rule, RuleSource};
 
 /// How large the organization is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +90,7 @@ const PACKS: [(&str, bool); 6] = [
 pub struct Organization {
     spec: OrganizationSpec,
     account_ids: Vec<String>,
+    pack_rules: PackRules,
 }
 
 impl Organization {
@@ -98,7 +103,8 @@ impl Organization {
             ..spec
         };
         let account_ids = (0..spec.accounts).map(|account| account_id(spec.seed, account)).collect();
-        Self { spec, account_ids }
+        let pack_rules = PackRules::new(spec.seed, spec.packs);
+        Self { spec, account_ids, pack_rules }
     }
 
     /// Its aggregators.
@@ -154,7 +160,7 @@ impl Organization {
             return name;
         }
         let ending = [4, account, pack, made_anew].map(u64::from);
-        format!("OrgConformsPack-{name}-{}", chance::letters(&[&[self.spec.seed], &ending[..]].concat()))
+        format!("OrgConformsPack-{name}-{}", chance::letters::<8>(&[&[self.spec.seed], &ending[..]].concat()))
     }
 
     /// Whether, and since how many hours, the source of an account and region is stale: one in fifty is outdated now and then,

@@ -71,7 +71,7 @@ impl Fields {
     }
 
     /// A text that fits; nothing if it is absent.
-    pub(crate) fn text(&self, name: &str, fits: fn(&str) -> bool) -> Result<Option<String>, ApiError> {
+    pub(crate) fn text(&self, name: &str, fits: impl Fn(&str) -> bool) -> Result<Option<String>, ApiError> {
         let Some(value) = self.value(name) else { return Ok(None) };
         match value.as_str() {
             Some(text) if fits(text) => Ok(Some(text.to_owned())),
@@ -85,16 +85,14 @@ impl Fields {
         }
     }
 
-    /// The rows wanted a page: absent or 0 is the most there are.
-    pub(crate) fn limit(&self) -> Result<usize, ApiError> {
-        const MOST: usize = 100;
+    /// The rows wanted a page, at most `max`: absent or 0 is that.
+    pub(crate) fn limit(&self, max: usize) -> Result<usize, ApiError> {
         match self.value("Limit").map(Value::as_i64) {
-            None | Some(Some(0)) => Ok(MOST),
-            Some(Some(limit @ 1..=100)) => Ok(usize::try_from(limit).unwrap_or(MOST)),
-            Some(Some(limit)) => Err(ApiError::new(
-                "InvalidLimitException",
-                format!("The specified limit {limit} is outside the allowable range 0 to 100."),
-            )),
+            None | Some(Some(0)) => Ok(max),
+            Some(Some(limit)) => usize::try_from(limit).ok().filter(|limit| *limit <= max).ok_or_else(|| {
+                let message = format!("The specified limit {limit} is outside the allowable range 0 to {max}.");
+                ApiError::new("InvalidLimitException", message)
+            }),
             Some(None) => Err(ApiError::new("SerializationException", "Limit is not a whole number")),
         }
     }

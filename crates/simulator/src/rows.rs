@@ -1,6 +1,7 @@
 //! The rows of a day, made once, and where the rows of a query are among them.
 
 use crate::organization::{AggregatorFacts, Kind, Organization, PackState};
+use crate::rule_rows::{Place, RuleRows};
 use compline_model::SnapshotDate;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -8,7 +9,7 @@ use std::sync::{Arc, Mutex};
 /// How many days are kept: readers of one night ask for one day, and the demo goes on to the next.
 const KEPT_DAYS: usize = 2;
 
-/// How many queries of a day are kept, each 4 bytes a row.
+/// How many queries of a day are kept, each 4 bytes a row for packs.
 const KEPT_QUERIES: usize = 100_000;
 
 /// One row, without its texts, so that a million take 20 MB.
@@ -26,18 +27,24 @@ pub(crate) struct Query {
     pub(crate) aggregator: &'static str,
     pub(crate) account_id: Option<String>,
     pub(crate) region: Option<String>,
-    pub(crate) pack_name: Option<String>,
+    pub(crate) name: Option<String>,
     pub(crate) kind: Option<Kind>,
 }
 
 /// A day of the whole organization, sorted by account, region and pack.
 #[derive(Debug)]
 pub(crate) struct Day {
+    pub(crate) date: SnapshotDate,
     pub(crate) rows: Vec<Row>,
     /// Where each account's rows start; one more than there are accounts.
     starts: Vec<u32>,
-    queries: Mutex<HashMap<Query, Arc<Vec<u32>>>>,
+    queries: Queries<Vec<u32>>,
+    rule_queries: Queries<RuleRows>,
 }
+
+/// What queries of a day have found.
+#[derive(Debug)]
+struct Queries<T>(Mutex<HashMap<Query, Arc<T>>>);
 
 /// The days kept.
 #[derive(Debug, Default)]
@@ -68,7 +75,7 @@ impl Day {
             }
             starts.push(u32::try_from(rows.len()).unwrap_or(u32::MAX));
         }
-        Self { rows, starts, queries: Mutex::default() }
+        Self { date, rows, starts, queries: Queries::default(), rule_queries: Queries::default() }
     }
 
     /// The positions of a query's rows.
@@ -78,35 +85,103 @@ impl Day {
         query: &Query,
         covered: std::ops::Range<u32>,
     ) -> Arc<Vec<u32>> {
-        let mut queries = self.queries.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.queries.get(query, || self.scan(organization, query, covered))
+    }
+
+    /// Where the rules of a query are.
+    pub(crate) fn find_rules(
+        &self,
+        organization: &Organization,
+        query: &Query,
+        covered: std::ops::Range<u32>,
+    ) -> Arc<RuleRows> {
+        self.rule_queries.get(query, || {
+            let places = self.rule_places(organization, query, covered);
+            RuleRows::new(organization, self, query, places)
+        })
+    }
+
+    fn scan(&self, organization: &Organization, query: &Query, covered: std::ops::Range<u32>) -> Vec<u32> {
+        let accounts = query.accounts(organization, covered);
+        let positions = self.starts[accounts.start as usize]..self.starts[accounts.end as usize];
+        let in_region = query.in_region(organization);
+        let wanted = |position: &u32| {
+            let row = &self.rows[*position as usize];
+            in_region(row.region)
+                && query.kind.is_none_or(|kind| kind == row.state.kind)
+                && query.name.as_ref().is_none_or(|name| *name == row.pack_name(organization))
+        };
+        positions.filter(wanted).collect()
+    }
+
+    /// Where rules of a query may come from: in each account and region those of no pack, and then each pack.
+    fn rule_places<'a>(
+        &'a self,
+        organization: &'a Organization,
+        query: &Query,
+        covered: std::ops::Range<u32>,
+    ) -> impl Iterator<Item = Place> + use<'a> {
+        let accounts = query.accounts(organization, covered);
+        let in_region = query.in_region(organization);
+        let regions: Vec<u16> = (0..organization.regions().len() as u16).filter(|region| in_region(*region)).collect();
+        let here = accounts.filter(|account| organization.has_account(*account, self.date));
+        here.flat_map(move |account| {
+            let place = move |region: u16| {
+                let packs = self.positions(account, region).map(Place::Pack);
+                std::iter::once(Place::Own { account, region }).chain(packs)
+            };
+            regions.clone().into_iter().flat_map(place)
+        })
+    }
+
+    /// The positions of the packs of an account and region.
+    fn positions(&self, account: u32, region: u16) -> std::ops::Range<u32> {
+        let (start, end) = (self.starts[account as usize], self.starts[account as usize + 1]);
+        let rows = &self.rows[start as usize..end as usize];
+        let from = rows.partition_point(|row| row.region < region) as u32;
+        let to = rows.partition_point(|row| row.region <= region) as u32;
+        start + from..start + to
+    }
+}
+
+impl Query {
+    /// The positions of the accounts that it is about, among those covered.
+    fn accounts(&self, organization: &Organization, covered: std::ops::Range<u32>) -> std::ops::Range<u32> {
+        match &self.account_id {
+            None => covered,
+            Some(id) => match covered.clone().find(|account| organization.account_id(*account) == id) {
+                Some(account) => account..account + 1,
+                None => 0..0,
+            },
+        }
+    }
+
+    /// Whether it is about the region of a position.
+    fn in_region(&self, organization: &Organization) -> impl Fn(u16) -> bool + use<> {
+        let wanted = self.region.as_ref().map(|name| organization.regions().iter().position(|region| region == name));
+        move |region| wanted.is_none_or(|wanted| wanted == Some(usize::from(region)))
+    }
+}
+
+impl<T> Queries<T> {
+    /// What was found for a query, found now if it is not kept.
+    fn get(&self, query: &Query, find: impl FnOnce() -> T) -> Arc<T> {
+        let mut queries = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(found) = queries.get(query) {
             return Arc::clone(found);
         }
         if queries.len() >= KEPT_QUERIES {
             queries.clear();
         }
-        let found = Arc::new(self.scan(organization, query, covered));
+        let found = Arc::new(find());
         queries.insert(query.clone(), Arc::clone(&found));
         found
     }
+}
 
-    fn scan(&self, organization: &Organization, query: &Query, covered: std::ops::Range<u32>) -> Vec<u32> {
-        let accounts = match &query.account_id {
-            None => covered,
-            Some(id) => match covered.clone().find(|account| organization.account_id(*account) == id) {
-                Some(account) => account..account + 1,
-                None => 0..0,
-            },
-        };
-        let positions = self.starts[accounts.start as usize]..self.starts[accounts.end as usize];
-        let region = query.region.as_ref().map(|name| organization.regions().iter().position(|region| region == name));
-        let wanted = |position: &u32| {
-            let row = &self.rows[*position as usize];
-            region.is_none_or(|region| region == Some(usize::from(row.region)))
-                && query.kind.is_none_or(|kind| kind == row.state.kind)
-                && query.pack_name.as_ref().is_none_or(|name| *name == row.pack_name(organization))
-        };
-        positions.filter(wanted).collect()
+impl<T> Default for Queries<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
     }
 }
 

@@ -1,6 +1,6 @@
 //! `DescribeConfigurationAggregators`.
 
-use super::Context;
+use super::{Context, List, MAX_LIMIT};
 use crate::organization::AggregatorFacts;
 use crate::request::{ApiError, Fields};
 use crate::token;
@@ -28,7 +28,8 @@ pub(super) fn answer(context: &Context<'_>, fields: &Fields) -> Result<Value, Ap
         ));
     }
     let fingerprint = token::fingerprint(&("aggregators", context.region, &names));
-    let page = context.page(fields, fingerprint, found.len(), "ConfigurationAggregators", |range| {
+    let list = List { name: "ConfigurationAggregators", max_limit: MAX_LIMIT };
+    let page = context.page(fields, fingerprint, found.len(), list, |range| {
         found[range].iter().map(|aggregator| item(context, aggregator)).collect()
     })?;
     Ok(page.into())

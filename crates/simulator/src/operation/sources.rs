@@ -1,6 +1,6 @@
 //! `DescribeConfigurationAggregatorSourcesStatus`.
 
-use super::Context;
+use super::{Context, List, MAX_LIMIT};
 use crate::organization::SourceFault;
 use crate::request::{ApiError, Fields};
 use crate::token;
@@ -27,7 +27,8 @@ pub(super) fn answer(context: &Context<'_>, fields: &Fields) -> Result<Value, Ap
         found.truncate(named);
     }
     let fingerprint = token::fingerprint(&("sources", context.date, aggregator.name, &wanted));
-    let page = context.page(fields, fingerprint, found.len(), "AggregatedSourceStatusList", |range| {
+    let list = List { name: "AggregatedSourceStatusList", max_limit: MAX_LIMIT };
+    let page = context.page(fields, fingerprint, found.len(), list, |range| {
         found[range].iter().map(|source| item(context, *source)).collect()
     })?;
     Ok(page.into())

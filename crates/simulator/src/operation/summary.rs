@@ -1,6 +1,7 @@
 //! `GetAggregateConformancePackComplianceSummary`.
 
-use super::{Context, place};
+use super::listing::place;
+use super::{Context, List, MAX_LIMIT};
 use crate::organization::Kind;
 use crate::request::{ApiError, Fields};
 use crate::rows::Query;
@@ -12,7 +13,7 @@ pub(super) fn answer(context: &Context<'_>, fields: &Fields) -> Result<Value, Ap
     let aggregator = context.aggregator(fields)?;
     let (account_id, region) = place(&fields.inner("Filters"))?;
     let group_by = fields.text("GroupByKey", |text| ["ACCOUNT_ID", "AWS_REGION"].contains(&text))?;
-    let query = Query { aggregator: aggregator.name, account_id, region, pack_name: None, kind: None };
+    let query = Query { aggregator: aggregator.name, account_id, region, name: None, kind: None };
     let organization = context.organization;
     let day = context.days.get(organization, context.date);
     let mut groups: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
@@ -35,7 +36,7 @@ pub(super) fn answer(context: &Context<'_>, fields: &Fields) -> Result<Value, Ap
     }
     let groups: Vec<_> = groups.into_iter().collect();
     let fingerprint = token::fingerprint(&(context.date, &query, &group_by));
-    let list = "AggregateConformancePackComplianceSummaries";
+    let list = List { name: "AggregateConformancePackComplianceSummaries", max_limit: MAX_LIMIT };
     let mut page =
         context.page(fields, fingerprint, groups.len(), list, |range| groups[range].iter().map(item).collect())?;
     if let Some(key) = group_by {

@@ -10,13 +10,13 @@ pub(super) fn chance(parts: &[u64]) -> u64 {
     })
 }
 
-/// Eight of `[a-z0-9]`.
-pub(super) fn letters(parts: &[u64]) -> String {
+/// So many of `[a-z0-9]`.
+pub(super) fn letters<const COUNT: usize>(parts: &[u64]) -> String {
     let mut number = chance(parts);
     let mut next = || {
         let letter = char::from(b"abcdefghijklmnopqrstuvwxyz0123456789"[(number % 36) as usize]);
         number /= 36;
         letter
     };
-    (0..8).map(|_| next()).collect()
+    (0..COUNT).map(|_| next()).collect()
 }

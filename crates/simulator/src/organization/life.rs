@@ -30,9 +30,14 @@ pub(super) struct Life {
     pub(super) pack: u64,
 }
 
+/// How many rules a pack has, wherever it is deployed.
+pub(super) fn rule_count(seed: u64, pack: u64) -> u16 {
+    4 + (chance(&[seed, 13, pack]) % 37) as u16
+}
+
 impl Life {
     /// A number of this pack's own, for a purpose and a round of it.
-    fn number(self, purpose: u64, round: u64) -> u64 {
+    pub(super) fn number(self, purpose: u64, round: u64) -> u64 {
         chance(&[self.seed, purpose, self.account, self.region, self.pack, round])
     }
 
@@ -50,7 +55,7 @@ impl Life {
             return None;
         }
         let kind = self.kind(day);
-        let total = 4 + (chance(&[self.seed, 13, self.pack]) % 37) as u16;
+        let total = rule_count(self.seed, self.pack);
         let (compliant, non_compliant) = self.counts(kind, total, day);
         // One in fifty is made anew every 70 days.
         let (anew, _) = self.round(14, 70, day);
@@ -58,7 +63,7 @@ impl Life {
         Some(PackState { kind, compliant, non_compliant, total, made_anew })
     }
 
-    fn kind(self, day: u64) -> Kind {
+    pub(super) fn kind(self, day: u64) -> Kind {
         let (round, day_of_round) = self.round(20, 40, day);
         // Eight in a hundred rounds have some days on which the pack was not evaluated.
         if self.number(21, round) % 100 < 8 && day_of_round < 2 + self.number(22, round) % 5 {

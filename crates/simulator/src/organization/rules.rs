@@ -1,0 +1,241 @@
+//! Config rules: those that each pack has, those of no pack, and what each rule's compliance is on any day.
+//!
+//! A pack's counts come from [`Life`]; here is said which of its rules they are. A pack has the same rules wherever it is
+//! deployed, and in one place always loses them in the same order, so that a count that changes by one changes one rule.
+
+use super::Organization;
+use super::chance::{chance, letters};
+use super::life::{Kind, Life, PackState, rule_count};
+use compline_model::SnapshotDate;
+
+/// Names of AWS's managed rules, in order; more than a pack has.
+const MANAGED_RULES: [&str; 72] = [
+    "access-keys-rotated",
+    "acm-certificate-expiration-check",
+    "alb-http-drop-invalid-header-enabled",
+    "alb-http-to-https-redirection-check",
+    "alb-waf-enabled",
+    "api-gw-cache-enabled-and-encrypted",
+    "api-gw-execution-logging-enabled",
+    "autoscaling-group-elb-healthcheck-required",
+    "cloud-trail-cloud-watch-logs-enabled",
+    "cloud-trail-encryption-enabled",
+    "cloud-trail-log-file-validation-enabled",
+    "cloudtrail-enabled",
+    "cloudtrail-s3-dataevents-enabled",
+    "cloudtrail-security-trail-enabled",
+    "cloudwatch-alarm-action-check",
+    "cloudwatch-log-group-encrypted",
+    "cmk-backing-key-rotation-enabled",
+    "codebuild-project-envvar-awscred-check",
+    "cw-loggroup-retention-period-check",
+    "db-instance-backup-enabled",
+    "dms-replication-not-public",
+    "dynamodb-autoscaling-enabled",
+    "dynamodb-in-backup-plan",
+    "dynamodb-pitr-enabled",
+    "dynamodb-table-encrypted-kms",
+    "ebs-in-backup-plan",
+    "ebs-snapshot-public-restorable-check",
+    "ec2-ebs-encryption-by-default",
+    "ec2-imdsv2-check",
+    "ec2-instance-managed-by-systems-manager",
+    "ec2-instance-no-public-ip",
+    "ec2-managedinstance-patch-compliance-status-check",
+    "efs-encrypted-check",
+    "efs-in-backup-plan",
+    "elasticache-redis-cluster-automatic-backup-check",
+    "elasticsearch-encrypted-at-rest",
+    "elb-deletion-protection-enabled",
+    "elb-logging-enabled",
+    "elb-tls-https-listeners-only",
+    "emr-master-no-public-ip",
+    "encrypted-volumes",
+    "guardduty-enabled-centralized",
+    "guardduty-non-archived-findings",
+    "iam-group-has-users-check",
+    "iam-no-inline-policy-check",
+    "iam-password-policy",
+    "iam-policy-no-statements-with-admin-access",
+    "iam-root-access-key-check",
+    "iam-user-mfa-enabled",
+    "iam-user-unused-credentials-check",
+    "incoming-ssh-disabled",
+    "kms-cmk-not-scheduled-for-deletion",
+    "lambda-function-public-access-prohibited",
+    "mfa-enabled-for-iam-console-access",
+    "multi-region-cloudtrail-enabled",
+    "rds-instance-public-access-check",
+    "rds-logging-enabled",
+    "rds-multi-az-support",
+    "rds-storage-encrypted",
+    "redshift-cluster-configuration-check",
+    "restricted-common-ports",
+    "root-account-mfa-enabled",
+    "s3-account-level-public-access-blocks",
+    "s3-bucket-logging-enabled",
+    "s3-bucket-public-read-prohibited",
+    "s3-bucket-public-write-prohibited",
+    "s3-bucket-server-side-encryption-enabled",
+    "s3-bucket-ssl-requests-only",
+    "s3-bucket-versioning-enabled",
+    "secretsmanager-rotation-enabled-check",
+    "securityhub-enabled",
+    "vpc-flow-logs-enabled",
+];
+
+/// Rules of no pack. A rule's name may have capitals, underscores and spaces, and one only looks like a rule of a pack.
+const OWN_RULES: [&str; 6] = [
+    "ALB_HTTP_TO_HTTPS_REDIRECTION_CHECK",
+    "Root account has MFA",
+    "approved-amis-by-id",
+    "audit-conformance-pack-changes",
+    "required-tags",
+    "s3-bucket-versioning-enabled",
+];
+
+/// A rule of no pack lives like a pack of this position and up, which no pack has.
+const OWN_LIVES: u64 = 1_000;
+
+/// Where rules come from, in an account and region.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RuleSource {
+    pub(crate) account: u32,
+    pub(crate) region: u16,
+    /// The pack whose rules they are, and its state; nothing for the rules of no pack.
+    pub(crate) pack: Option<(u16, PackState)>,
+}
+
+/// A rule on a day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rule {
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    /// The resources that make it what it is; none while there is no result.
+    pub(crate) resources: u16,
+}
+
+/// The names of each pack's rules.
+#[derive(Debug, Clone)]
+pub(super) struct PackRules(Vec<Vec<&'static str>>);
+
+impl PackRules {
+    pub(super) fn new(seed: u64, packs: u32) -> Self {
+        Self((0..u64::from(packs)).map(|pack| pack_rules(seed, pack)).collect())
+    }
+}
+
+fn pack_rules(seed: u64, pack: u64) -> Vec<&'static str> {
+    let mut drawn: Vec<usize> = (0..MANAGED_RULES.len()).collect();
+    drawn.sort_by_cached_key(|rule| chance(&[seed, 60, pack, *rule as u64]));
+    drawn.truncate(rule_count(seed, pack).into());
+    drawn.sort_unstable();
+    drawn.into_iter().map(|rule| MANAGED_RULES[rule]).collect()
+}
+
+impl Organization {
+    /// How many rules of a source have a compliance type, or any: what [`Self::rules`] gives, without making it where that can be.
+    pub(crate) fn rule_count(&self, source: &RuleSource, kind: Option<Kind>, date: SnapshotDate) -> usize {
+        match (source.pack, kind) {
+            (None, _) => self.own_rules(source, date).filter(|rule| kind.is_none_or(|kind| kind == rule.kind)).count(),
+            (Some((_, state)), None) => state.total.into(),
+            (Some((_, state)), Some(kind)) => state.rules(kind).into(),
+        }
+    }
+
+    /// The rules of a source, in order of their names.
+    pub(crate) fn rules(&self, source: &RuleSource, date: SnapshotDate) -> Vec<Rule> {
+        let Some((pack, state)) = source.pack else { return self.own_rules(source, date).collect() };
+        let life = self.life(source.account, source.region.into(), pack.into());
+        let ending = self.rule_ending(source);
+        let names = &self.pack_rules.0[usize::from(pack)];
+        let named = names.iter().zip(life.rule_kinds(&state)).enumerate();
+        named
+            .map(|(rule, (name, kind))| Rule {
+                name: format!("{name}{ending}"),
+                kind,
+                resources: life.resources(rule as u64, kind, day(date)),
+            })
+            .collect()
+    }
+
+    /// What the names of a source's rules end in; nothing for the rules of no pack.
+    ///
+    /// A pack's rules are named `<rule>-conformance-pack-<id>`. The id is another in each account and region, and when the
+    /// pack is made anew, and is not in the pack's name: no answer joins the two.
+    pub(crate) fn rule_ending(&self, source: &RuleSource) -> String {
+        let Some((pack, state)) = source.pack else { return String::new() };
+        let of = [61, source.account.into(), source.region.into(), pack.into(), state.made_anew.into()];
+        format!("-conformance-pack-{}", letters::<9>(&[&[self.spec.seed], &of[..]].concat()))
+    }
+
+    /// The rules of no pack, without those that have no result.
+    fn own_rules(&self, source: &RuleSource, date: SnapshotDate) -> impl Iterator<Item = Rule> {
+        let (account, region) = (source.account, u32::from(source.region));
+        OWN_RULES.iter().zip(0..).filter_map(move |(name, rule)| {
+            let life = self.life(account, region, OWN_LIVES + rule);
+            let kind = life.kind(day(date));
+            let listed = life.has_own_rule() && kind != Kind::InsufficientData;
+            listed.then(|| Rule { name: (*name).to_owned(), kind, resources: life.resources(0, kind, day(date)) })
+        })
+    }
+
+    fn life(&self, account: u32, region: u32, pack: u64) -> Life {
+        Life { seed: self.spec.seed, account: account.into(), region: region.into(), pack }
+    }
+}
+
+impl PackState {
+    /// How many of its rules have a compliance type.
+    pub(crate) fn rules(&self, kind: Kind) -> u16 {
+        match kind {
+            Kind::Compliant => self.compliant,
+            Kind::NonCompliant => self.non_compliant,
+            Kind::InsufficientData => self.total - self.compliant - self.non_compliant,
+        }
+    }
+}
+
+impl Life {
+    /// The compliance type of each rule of a pack: the weakest fail, the strongest are those without data.
+    fn rule_kinds(self, state: &PackState) -> Vec<Kind> {
+        let total = usize::from(state.total);
+        let mut weakest_first: Vec<usize> = (0..total).collect();
+        weakest_first.sort_by_cached_key(|rule| self.strength(*rule as u64));
+        let mut kinds = vec![Kind::Compliant; total];
+        for rule in &weakest_first[..state.non_compliant.into()] {
+            kinds[*rule] = Kind::NonCompliant;
+        }
+        for rule in weakest_first.iter().rev().take(state.rules(Kind::InsufficientData).into()) {
+            kinds[*rule] = Kind::InsufficientData;
+        }
+        kinds
+    }
+
+    /// Half of it is the rule's own, so that some rules fail in many accounts, and half differs by place. No day changes it.
+    fn strength(self, rule: u64) -> u64 {
+        chance(&[self.seed, 62, self.pack, rule]) % 1_000 + self.number(63, rule) % 1_000
+    }
+
+    /// Half of the rules of no pack are in a place.
+    fn has_own_rule(self) -> bool {
+        self.number(64, 0).is_multiple_of(2)
+    }
+
+    /// The resources that make a rule what it is: one in eight rules has more than can be told.
+    fn resources(self, rule: u64, kind: Kind, day: u64) -> u16 {
+        let most = if self.number(65, rule).is_multiple_of(8) { 60 } else { 12 };
+        match kind {
+            Kind::InsufficientData => 0,
+            Kind::Compliant => 1 + (self.number(66, rule) % most) as u16,
+            Kind::NonCompliant => 1 + (chance(&[self.number(67, rule), day / 9]) % most) as u16,
+        }
+    }
+}
+
+fn day(date: SnapshotDate) -> u64 {
+    u64::try_from(date.days_since_epoch()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

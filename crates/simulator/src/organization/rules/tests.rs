@@ -1,0 +1,139 @@
+use super::*;
+use crate::OrganizationSpec;
+use std::collections::{BTreeMap, HashSet};
+
+const KINDS: [Kind; 3] = [Kind::Compliant, Kind::NonCompliant, Kind::InsufficientData];
+
+fn date(day: u32) -> SnapshotDate {
+    "2026-11-30".parse::<SnapshotDate>().expect("a date").minus_days(120 - day)
+}
+
+/// Every pack of some accounts on a day, by account, region and pack.
+fn packs(organization: &Organization, day: u32) -> BTreeMap<(u32, u16, u16), RuleSource> {
+    let mut packs = BTreeMap::new();
+    for (account, region, pack) in
+        (0..25).flat_map(|account| (0..4).flat_map(move |region| (0..8).map(move |pack| (account, region, pack))))
+    {
+        if let Some(state) = organization.pack(account, region.into(), pack.into(), date(day)) {
+            packs.insert((account, region, pack), RuleSource { account, region, pack: Some((pack, state)) });
+        }
+    }
+    packs
+}
+
+fn state(source: &RuleSource) -> PackState {
+    source.pack.expect("a pack").1
+}
+
+fn organization() -> Organization {
+    Organization::new(OrganizationSpec { packs: 8, ..OrganizationSpec::default() })
+}
+
+fn base(name: &str) -> &str {
+    name.split_once("-conformance-pack-").map_or(name, |(base, _)| base)
+}
+
+#[test]
+fn a_packs_rules_are_as_its_counts_say() {
+    let organization = organization();
+    let mut seen = HashSet::new();
+    for day in [0, 41, 120] {
+        for source in packs(&organization, day).values() {
+            let (state, rules) = (state(source), organization.rules(source, date(day)));
+            let count = |kind: Kind| rules.iter().filter(|rule| rule.kind == kind).count();
+            assert_eq!(count(Kind::Compliant), usize::from(state.compliant));
+            assert_eq!(count(Kind::NonCompliant), usize::from(state.non_compliant));
+            assert_eq!(rules.len(), usize::from(state.total));
+            assert!(KINDS.iter().all(|kind| organization.rule_count(source, Some(*kind), date(day)) == count(*kind)));
+            assert_eq!(organization.rule_count(source, None, date(day)), rules.len());
+            seen.extend(rules.iter().map(|rule| rule.kind));
+            let capped = |rule: &Rule| (rule.resources == 0) == (rule.kind == Kind::InsufficientData);
+            assert!(rules.iter().all(capped), "{rules:?}");
+        }
+    }
+    assert_eq!(seen.len(), 3);
+}
+
+#[test]
+fn no_more_rules_change_in_a_day_than_the_packs_counts_do() {
+    let organization = organization();
+    let (mut unchanged, mut by_one, mut regressed) = (0, 0, 0);
+    let mut before = packs(&organization, 0);
+    for day in 1..=120 {
+        let now = packs(&organization, day);
+        for (place, source) in &now {
+            let Some(earlier) = before.get(place) else { continue };
+            let (old, new) = (organization.rules(earlier, date(day - 1)), organization.rules(source, date(day)));
+            let changed: Vec<_> = old.iter().zip(&new).filter(|(old, new)| old.kind != new.kind).collect();
+            let moved = |kind: Kind| usize::from(state(earlier).rules(kind).abs_diff(state(source).rules(kind)));
+            let most = moved(Kind::NonCompliant) + moved(Kind::InsufficientData);
+            assert!(changed.len() <= most, "{place:?} on day {day}: {} rules for {most}", changed.len());
+            unchanged += usize::from(most == 0);
+            by_one += usize::from(most == 1 && changed.len() == 1);
+            if (state(earlier).kind, state(source).kind) == (Kind::Compliant, Kind::NonCompliant) {
+                regressed += 1;
+                let failed = changed.iter().filter(|(_, new)| new.kind == Kind::NonCompliant).count();
+                assert_eq!(failed, usize::from(state(source).non_compliant), "{place:?} on day {day}");
+            }
+        }
+        before = now;
+    }
+    assert!(unchanged > 10_000 && by_one > 100 && regressed > 100, "{unchanged} {by_one} {regressed}");
+}
+
+#[test]
+fn a_pack_has_the_same_rules_everywhere_under_an_id_of_each_place() {
+    let organization = organization();
+    let (mut names, mut endings) = (BTreeMap::new(), HashSet::new());
+    let packs = packs(&organization, 120);
+    for (place, source) in &packs {
+        let rules = organization.rules(source, date(120));
+        let bases: Vec<String> = rules.iter().map(|rule| base(&rule.name).to_owned()).collect();
+        assert!(bases.is_sorted() && bases.iter().collect::<HashSet<_>>().len() == bases.len(), "{bases:?}");
+        assert_eq!(*names.entry(place.2).or_insert_with(|| bases.clone()), bases);
+        assert!(
+            rules.iter().all(|rule| rule.name.len() <= 128 && rule.name.ends_with(&organization.rule_ending(source)))
+        );
+        endings.insert(organization.rule_ending(source));
+    }
+    assert_eq!(endings.len(), packs.len());
+    let ending = endings.into_iter().next().expect("an ending");
+    let id = ending.strip_prefix("-conformance-pack-").expect("an id");
+    assert!(id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()), "{id}");
+}
+
+#[test]
+fn a_pack_that_is_made_anew_gets_another_id_and_retains_its_rules() {
+    let organization = organization();
+    let (before, now) = (packs(&organization, 0), packs(&organization, 120));
+    let anew = now.iter().filter_map(|(place, source)| Some((before.get(place)?, source)));
+    let anew = anew.filter(|(before, now)| state(before).made_anew != state(now).made_anew);
+    let mut found = 0;
+    for (before, now) in anew {
+        assert_ne!(organization.rule_ending(before), organization.rule_ending(now));
+        let bases = |source: &RuleSource| -> Vec<String> {
+            organization.rules(source, date(120)).iter().map(|rule| base(&rule.name).to_owned()).collect()
+        };
+        assert_eq!(bases(before), bases(now));
+        found += 1;
+    }
+    assert!(found > 0);
+}
+
+#[test]
+fn rules_of_no_pack_differ_by_place_and_change_over_time() {
+    let organization = organization();
+    let rules = |account, day| -> Vec<(String, Kind)> {
+        let source = RuleSource { account, region: 0, pack: None };
+        let rules = organization.rules(&source, date(day));
+        assert_eq!(rules.len(), organization.rule_count(&source, None, date(day)));
+        rules.into_iter().map(|rule| (rule.name, rule.kind)).collect()
+    };
+    let names: HashSet<String> = (0..60).flat_map(|account| rules(account, 0)).map(|(name, _)| name).collect();
+    assert_eq!(names.len(), OWN_RULES.len());
+    let kinds: HashSet<Kind> = (0..60).flat_map(|account| rules(account, 0)).map(|(_, kind)| kind).collect();
+    assert_eq!(kinds, HashSet::from([Kind::Compliant, Kind::NonCompliant]));
+    let changed = |account: &u32| (1..=120).filter(|day| rules(*account, *day) != rules(*account, day - 1)).count();
+    let changes: usize = (0..60).map(|account| changed(&account)).sum();
+    assert!((60..60 * 60).contains(&changes), "{changes}");
+}

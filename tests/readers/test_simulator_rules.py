@@ -1,0 +1,214 @@
+"""boto3 and the AWS CLI as they are read the simulator's rules through their own paginators."""
+
+import collections
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError, HTTPClientError
+
+ORG = "org-aggregator"
+ENDING = "-conformance-pack-"
+
+
+def key(item):
+    return item["AccountId"], item["AwsRegion"], item["ConfigRuleName"]
+
+
+def kind(item):
+    return item["Compliance"]["ComplianceType"]
+
+
+def rules(client, **arguments):
+    pages = client.get_paginator("describe_aggregate_compliance_by_config_rules").paginate(
+        ConfigurationAggregatorName=arguments.pop("name", ORG), **arguments
+    )
+    return [item for page in pages for item in page["AggregateComplianceByConfigRules"]]
+
+
+def packs(client):
+    pages = client.get_paginator("describe_aggregate_compliance_by_conformance_packs").paginate(ConfigurationAggregatorName=ORG)
+    return [item for page in pages for item in page["AggregateComplianceByConformancePacks"]]
+
+
+@pytest.fixture(scope="module")
+def client(simulator):
+    return simulator.client()
+
+
+@pytest.fixture(scope="module")
+def everything(client):
+    return rules(client)
+
+
+def test_all_pages_have_every_rule_once(client, everything):
+    assert len(everything) > 10_000
+    assert len({key(item) for item in everything}) == len(everything)
+    for size in (1, 7, 100, 1000):
+        some = rules(client, PaginationConfig={"PageSize": size, "MaxItems": 1500 if size > 1 else 150})
+        assert some == everything[: len(some)] and len(some) in (150, 1500)
+
+
+@pytest.mark.parametrize("limit, rows", [(None, 1000), (0, 1000), (1, 1), (101, 101), (1000, 1000)])
+def test_a_page_has_as_many_rules_as_the_limit_says(client, everything, limit, rows):
+    arguments = {} if limit is None else {"Limit": limit}
+    page = client.describe_aggregate_compliance_by_config_rules(ConfigurationAggregatorName=ORG, **arguments)
+    assert page["AggregateComplianceByConfigRules"] == everything[:rows] and page["NextToken"]
+
+
+@pytest.mark.parametrize("names", [("AccountId",), ("AwsRegion",), ("ConfigRuleName",), ("ComplianceType",),
+                                   ("AccountId", "AwsRegion"), ("AwsRegion", "ComplianceType"),
+                                   ("AccountId", "AwsRegion", "ConfigRuleName", "ComplianceType")])
+def test_every_filter_gives_what_it_says(client, everything, names):
+    def value(item, name):
+        return kind(item) if name == "ComplianceType" else item[name]
+
+    told = [item for item in everything if kind(item) != "INSUFFICIENT_DATA"]
+    ours = next(item for item in told if item["ConfigRuleName"] == "required-tags")
+    for example in (told[0], told[len(told) // 2], told[-1], ours):
+        filters = {name: value(example, name) for name in names}
+        expected = [item for item in everything if all(value(item, name) == filters[name] for name in names)]
+        assert rules(client, Filters=filters) == expected != []
+
+
+def test_a_filter_that_nothing_fits_gives_an_empty_list(client):
+    for filters in ({"AccountId": "999999999999"}, {"AwsRegion": "eu-south-2"}, {"ConfigRuleName": "none"}, {"ConfigRuleName": "-conformance-pack-"}):
+        assert rules(client, Filters=filters) == []
+
+
+def test_the_answers_are_sound(everything):
+    kinds = collections.Counter(kind(item) for item in everything)
+    assert set(kinds) == {"COMPLIANT", "NON_COMPLIANT", "INSUFFICIENT_DATA"}
+    capped = collections.Counter()
+    for item in everything:
+        count = item["Compliance"].get("ComplianceContributorCount")
+        assert (count is None) == (kind(item) == "INSUFFICIENT_DATA")
+        if count:
+            assert 1 <= count["CappedCount"] <= 25 and (not count["CapExceeded"] or count["CappedCount"] == 25)
+            capped[count["CapExceeded"]] += 1
+    assert capped[True] > 100 and capped[False] > 1000
+    names = {item["ConfigRuleName"] for item in everything}
+    # Names of no pack that a reader of names could take for others.
+    assert {"audit-conformance-pack-changes", "Root account has MFA", "ALB_HTTP_TO_HTTPS_REDIRECTION_CHECK"} <= names
+
+
+@pytest.mark.parametrize("day", ["2026-03-01", "2026-02-01"])
+def test_the_rules_of_a_place_are_those_of_its_packs(simulator, day):
+    """Counts of one id's rules are those of one pack: what is in both answers, and all that joins them."""
+    client = boto3.client("config", region_name="eu-west-1", endpoint_url=f"{simulator.url}/{day}")
+    of_packs, of_ids = collections.defaultdict(collections.Counter), collections.defaultdict(collections.Counter)
+    for pack in packs(client):
+        counts = pack["Compliance"]
+        without = counts["TotalRuleCount"] - counts["CompliantRuleCount"] - counts["NonCompliantRuleCount"]
+        of_packs[pack["AccountId"], pack["AwsRegion"]][counts["CompliantRuleCount"], counts["NonCompliantRuleCount"], without] += 1
+    for item in rules(client):
+        _, ending, pack_id = item["ConfigRuleName"].partition(ENDING)
+        if ending and len(pack_id) == 9:
+            of_ids[item["AccountId"], item["AwsRegion"], pack_id][kind(item)] += 1
+    found = collections.defaultdict(collections.Counter)
+    for (account, region, _), kinds in of_ids.items():
+        found[account, region][kinds["COMPLIANT"], kinds["NON_COMPLIANT"], kinds["INSUFFICIENT_DATA"]] += 1
+    assert found == of_packs and sum(map(len, found.values())) > 100
+
+
+def test_two_aggregators_overlap_and_agree(simulator, everything):
+    other = rules(simulator.client("us-east-1"), name="security-aggregator")
+    ours = {key(item): item for item in everything}
+    both = [item for item in other if key(item) in ours]
+    assert 0 < len(both) < len(other)
+    assert all(ours[key(item)] == item for item in both)
+
+
+@pytest.mark.parametrize("code, arguments", [
+    ("NoSuchConfigurationAggregatorException", {"ConfigurationAggregatorName": "none"}),
+    ("InvalidLimitException", {"Limit": 1001}),
+    ("InvalidNextTokenException", {"NextToken": "made-up"}),
+    ("ValidationException", {"Filters": {"ConfigRuleName": " "}}),
+    ("ValidationException", {"Filters": {"ConfigRuleName": "a" * 129}}),
+    ("ValidationException", {"Filters": {"ComplianceType": "INSUFFICIENT_DATA"}}),
+    ("ValidationException", {"Filters": {"ComplianceType": "NOT_APPLICABLE"}}),
+    ("ValidationException", {"Filters": {"ComplianceType": "compliant"}}),
+    ("ValidationException", {"Filters": {"AccountId": "1"}}),
+    ("ValidationException", {"ConfigurationAggregatorName": "a b"}),
+])
+def test_the_four_exceptions_come_with_their_code_in_both_places(client, code, arguments):
+    with pytest.raises(ClientError) as raised:
+        client.describe_aggregate_compliance_by_config_rules(**{"ConfigurationAggregatorName": ORG, **arguments})
+    metadata = raised.value.response["ResponseMetadata"]
+    assert raised.value.response["Error"]["Code"] == code == metadata["HTTPHeaders"]["x-amzn-errortype"]
+    assert metadata["HTTPStatusCode"] == 400
+
+
+def test_a_token_is_good_for_its_own_operation_query_and_day_only(simulator, client):
+    first = client.describe_aggregate_compliance_by_config_rules(ConfigurationAggregatorName=ORG, Limit=10)
+    token = {"ConfigurationAggregatorName": ORG, "NextToken": first["NextToken"]}
+    assert client.describe_aggregate_compliance_by_config_rules(**token)["AggregateComplianceByConfigRules"]
+    other_day = boto3.client("config", region_name="eu-west-1", endpoint_url=f"{simulator.url}/2026-02-01")
+    for refused in (
+        lambda: client.describe_aggregate_compliance_by_config_rules(**token, Filters={"AwsRegion": "eu-west-1"}),
+        lambda: client.describe_aggregate_compliance_by_conformance_packs(**token),
+        lambda: other_day.describe_aggregate_compliance_by_config_rules(**token),
+    ):
+        with pytest.raises(ClientError) as raised:
+            refused()
+        assert raised.value.response["Error"]["Code"] == "InvalidNextTokenException"
+
+
+def test_empty_pages_with_a_token_lose_no_rule(faulty_simulator):
+    client = faulty_simulator("empty_page_every=3").client()
+    pages = list(client.get_paginator("describe_aggregate_compliance_by_config_rules").paginate(ConfigurationAggregatorName=ORG))
+    sizes = [len(page["AggregateComplianceByConfigRules"]) for page in pages]
+    assert 0 in sizes[:-1] and all("NextToken" in page for page in pages[:-1])
+    read = [key(item) for page in pages for item in page["AggregateComplianceByConfigRules"]]
+    assert len(read) == len(set(read)) == sum(sizes) > 10_000
+    whole = rules(faulty_simulator().client())
+    assert read == [key(item) for item in whole]
+
+
+def test_a_repeated_token_gives_the_token_it_was_asked_with(faulty_simulator):
+    client = faulty_simulator("repeated_token_every=1").client()
+    first = client.describe_aggregate_compliance_by_config_rules(ConfigurationAggregatorName=ORG)
+    second = client.describe_aggregate_compliance_by_config_rules(ConfigurationAggregatorName=ORG, NextToken=first["NextToken"])
+    assert second["NextToken"] == first["NextToken"] and second["AggregateComplianceByConfigRules"]
+
+
+@pytest.mark.parametrize("fault, code", [("throttle_every=1", "ThrottlingException"), ("error_every=1", "InternalFailure")])
+def test_a_call_that_fails_says_so(faulty_simulator, fault, code):
+    client = faulty_simulator(fault).client()
+    with pytest.raises(ClientError) as raised:
+        client.describe_aggregate_compliance_by_config_rules(ConfigurationAggregatorName=ORG)
+    assert raised.value.response["Error"]["Code"] == code
+
+
+@pytest.mark.parametrize("fault", ["expired_token_every=1", "lost_token_every=1"])
+def test_a_refused_token_is_refused(faulty_simulator, fault):
+    client = faulty_simulator(fault).client()
+    token = client.describe_aggregate_compliance_by_config_rules(ConfigurationAggregatorName=ORG, Limit=1)["NextToken"]
+    with pytest.raises(client.exceptions.InvalidNextTokenException):
+        client.describe_aggregate_compliance_by_config_rules(ConfigurationAggregatorName=ORG, NextToken=token)
+
+
+def test_a_body_that_is_cut_is_an_error(faulty_simulator):
+    client = faulty_simulator("cut_every=1").client()
+    # Half of a short body, as boto3 takes half of a long one for a page without a list.
+    with pytest.raises(HTTPClientError):
+        client.describe_aggregate_compliance_by_config_rules(ConfigurationAggregatorName=ORG, Limit=1)
+
+
+def test_a_body_that_is_not_json_has_no_list(faulty_simulator):
+    """boto3 takes it for a page that lacks every field, and raises nothing."""
+    client = faulty_simulator("malformed_every=1").client()
+    page = client.describe_aggregate_compliance_by_config_rules(ConfigurationAggregatorName=ORG)
+    assert "AggregateComplianceByConfigRules" not in page and "NextToken" not in page
+
+
+def test_the_aws_cli_reads_all_pages(simulator, everything):
+    command = [str(pathlib.Path(sys.executable).with_name("aws")), "configservice", "describe-aggregate-compliance-by-config-rules",
+               "--configuration-aggregator-name", ORG, "--filters", "ComplianceType=NON_COMPLIANT", "--output", "json"]
+    environment = {**os.environ, "AWS_ENDPOINT_URL_CONFIG_SERVICE": simulator.url, "AWS_DEFAULT_REGION": "eu-west-1"}
+    answer = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=120).stdout
+    assert json.loads(answer)["AggregateComplianceByConfigRules"] == [item for item in everything if kind(item) == "NON_COMPLIANT"]

@@ -1,9 +1,10 @@
 //! The parts of a night that are ours to make fast: flatten and check, trends. `cargo bench` runs it as a release build.
 
-use arrow::array::RecordBatch;
 use chrono::DateTime;
 use compline_model::{Compliance, PackAnswer, Page, RunId, SnapshotDate};
-use compline_transformer::{Flattener, RowFilter, SourceIndex, State, TrendDay, advance, check};
+use compline_transformer::{
+    CheckedSnapshot, Flattener, RowFilter, SnapshotRows, SourceIndex, State, TrendDay, advance, check,
+};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 
@@ -59,11 +60,10 @@ fn pages(moved: u32) -> Vec<Page> {
         .collect()
 }
 
-fn flattened(pages: &[Page]) -> RecordBatch {
+fn flattened(pages: &[Page]) -> CheckedSnapshot {
     let mut rows = Flattener::new(SourceIndex::default(), RowFilter::default()).shard();
     pages.iter().for_each(|page| rows.push(page));
-    let snapshot = check(vec![rows]);
-    snapshot.batch(0..snapshot.row_count()).expect("rows")
+    check(vec![rows])
 }
 
 fn one_night(criterion: &mut Criterion) {
@@ -76,12 +76,14 @@ fn one_night(criterion: &mut Criterion) {
     let aggregator = "org".parse().expect("an id");
     let date: SnapshotDate = "2026-01-02".parse().expect("a date");
     let day = |date| TrendDay { date, population_since: date };
-    let first = advance(&aggregator, day(date.minus_days(1)), None, flattened(&today), &[]).expect("trends");
+    let first = advance(&aggregator, day(date.minus_days(1)), None, SnapshotRows::Checked(flattened(&today)), &[])
+        .expect("trends");
     let state = State { date: date.minus_days(1), pack_status: first.pack_status };
     let snapshot = flattened(&tomorrow);
     group.bench_function("trends", |bench| {
         bench.iter(|| {
-            advance(&aggregator, day(date), Some(state.clone()), black_box(snapshot.clone()), &[]).expect("trends")
+            let snapshot = SnapshotRows::Checked(black_box(snapshot.clone()));
+            advance(&aggregator, day(date), Some(state.clone()), snapshot, &[]).expect("trends")
         })
     });
     group.finish();

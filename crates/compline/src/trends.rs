@@ -15,7 +15,7 @@ use chain::NeedsAllDays;
 pub(crate) use chain::population_since;
 use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
 use compline_sink::{Lake, SinkError};
-use compline_transformer::Trends;
+use compline_transformer::{CheckedSnapshot, Trends};
 use std::collections::BTreeSet;
 
 /// Which days are computed, and what becomes of them.
@@ -35,8 +35,8 @@ pub(crate) struct Computing<'a> {
 /// A snapshot that has just been committed, so that it need not be read.
 pub(crate) struct Tonight {
     pub(crate) date: SnapshotDate,
-    /// The columns that trends are computed from, until they are used.
-    pub(crate) rows: Option<RecordBatch>,
+    /// The snapshot, until it is used.
+    pub(crate) snapshot: Option<CheckedSnapshot>,
     pub(crate) population: Population,
     /// SHA-256 of its file, which the ledger does not say yet.
     pub(crate) snapshot_sha256: Option<String>,

@@ -4,10 +4,9 @@ mod columns;
 mod contradiction;
 
 use crate::flatten::{Counts, Row, Texts};
-use crate::{Findings, SNAPSHOT_COLUMNS, ShardRows, TransformError};
+use crate::{Findings, ShardRows, SourceIndex, TransformError};
 use arrow::array::{RecordBatch, StringViewArray};
-use compline_model::Table;
-use std::collections::HashMap;
+use compline_model::{Table, pack_group};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -44,20 +43,12 @@ impl CheckedSnapshot {
         self.batch_of(rows, None)
     }
 
-    /// All rows, the named columns in the order of the table.
+    /// Some of the rows, the named columns in the order of the table.
     ///
     /// # Errors
     /// None that an input can cause.
-    pub fn columns(&self, names: &[&str]) -> Result<RecordBatch, TransformError> {
-        self.batch_of(0..self.row_count(), Some(names))
-    }
-
-    /// The columns that trends are computed from. The rest is let go.
-    ///
-    /// # Errors
-    /// None that an input can cause.
-    pub fn into_trend_rows(self) -> Result<RecordBatch, TransformError> {
-        self.columns(SNAPSHOT_COLUMNS)
+    pub fn columns(&self, rows: Range<usize>, names: &[&str]) -> Result<RecordBatch, TransformError> {
+        self.batch_of(rows, Some(names))
     }
 
     fn batch_of(&self, rows: Range<usize>, names: Option<&[&str]>) -> Result<RecordBatch, TransformError> {
@@ -77,20 +68,18 @@ impl CheckedSnapshot {
     }
 }
 
-/// Makes one snapshot of the shards' rows, in the order of the plan.
+/// Makes one snapshot of the shards' rows, in the order of the plan. All are of one flattener.
 ///
 /// A pack that was answered twice is kept once: an equal answer is dropped and counted; of answers that differ the one
 /// that arrived later is kept, and the pack is named.
 pub fn check(shards: Vec<ShardRows>) -> CheckedSnapshot {
     let mut findings = Findings::default();
-    let [accounts, regions, names, types] = [
-        Ranks::of(&shards, |shard| &shard.accounts),
-        Ranks::of(&shards, |shard| &shard.regions),
-        Ranks::of(&shards, |shard| &shard.names),
-        Ranks::of(&shards, |shard| &shard.types),
-    ];
-    let places = once_each(&shards, [&accounts, &regions, &names], &mut findings);
-    let kept = Kept { shards, accounts, regions, names, types, places };
+    let (sources, names) = shards.first().map(ShardRows::take_names).unwrap_or_default();
+    let [accounts, regions, packs, types] =
+        [names.accounts, names.regions, names.packs, names.types].map(|texts| Ranked::of(&texts));
+    let groups = packs.texts.iter().map(|name| name.map(pack_group)).collect();
+    let mut kept = Kept { shards, sources, accounts, regions, packs, groups, types, places: Vec::new() };
+    kept.places = kept.once_each(&mut findings);
     contradiction::find(kept.answers(), &mut findings.warnings);
     CheckedSnapshot { rows: Rows::Kept(Arc::new(kept)), findings }
 }
@@ -106,10 +95,13 @@ pub fn checked_before(rows: RecordBatch) -> CheckedSnapshot {
 #[derive(Debug)]
 struct Kept {
     shards: Vec<ShardRows>,
-    accounts: Ranks,
-    regions: Ranks,
-    names: Ranks,
-    types: Ranks,
+    sources: Arc<SourceIndex>,
+    accounts: Ranked,
+    regions: Ranked,
+    packs: Ranked,
+    /// The group of each pack, in the order of their names.
+    groups: StringViewArray,
+    types: Ranked,
     places: Vec<Place>,
 }
 
@@ -124,9 +116,60 @@ impl Kept {
 
     /// What AWS Config said of each row.
     fn answers(&self) -> impl Iterator<Item = (Answer<'_>, impl FnOnce() -> String)> {
-        self.places
-            .iter()
-            .map(|place| (Answer::at(&self.shards, *place), || pack_name(self.shard(*place), self.row(*place))))
+        self.places.iter().map(|place| (self.answer(*place), || self.pack_name(*place)))
+    }
+
+    fn answer(&self, place: Place) -> Answer<'_> {
+        let row = self.row(place);
+        Answer { compliance_type: row.compliance_type().map(|number| self.types.get(number)), counts: row.counts() }
+    }
+
+    /// The pack of a row, as it is named to people.
+    fn pack_name(&self, place: Place) -> String {
+        let row = self.row(place);
+        let [account, region, name] =
+            [self.accounts.get(row.account), self.regions.get(row.region), self.packs.get(row.name)]
+                .map(str::escape_debug);
+        format!("{account} {region} {name}")
+    }
+
+    /// The places of the rows to keep, in the order of the keys.
+    fn once_each(&self, findings: &mut Findings) -> Vec<Place> {
+        let mut rows = Vec::with_capacity(self.shards.iter().map(|shard| shard.rows.len()).sum());
+        for (number, shard) in (0..).zip(&self.shards) {
+            rows.extend((0..).zip(&shard.rows).map(|(row, of)| Keyed {
+                key: [self.accounts.rank(of.account), self.regions.rank(of.region), self.packs.rank(of.name)],
+                place: Place { shard: number, row },
+            }));
+        }
+        // Shards come sorted or nearly so, and this sort goes by such runs.
+        rows.sort();
+        let mut kept: Vec<Place> = Vec::with_capacity(rows.len());
+        let mut last = None;
+        for Keyed { key, place } in rows {
+            match kept.last_mut() {
+                Some(before) if last == Some(key) => *before = self.later(*before, place, findings),
+                _ => kept.push(place),
+            }
+            last = Some(key);
+        }
+        kept
+    }
+
+    /// Which of two answers for one pack is kept: the later one, and of two at once the one later in the plan.
+    fn later(&self, before: Place, place: Place, findings: &mut Findings) -> Place {
+        let (a, b) = (self.answer(before), self.answer(place));
+        let collected_at = |place: Place| self.shard(place).page(place.row as usize).collected_at;
+        let b_is_later = collected_at(place) >= collected_at(before);
+        if a == b {
+            findings.duplicates += 1;
+        } else {
+            let (kept, dropped) = if b_is_later { (&b, &a) } else { (&a, &b) };
+            findings
+                .conflicts
+                .add(|| format!("{}: retained {}, dropped {}", self.pack_name(place), kept.words(), dropped.words()));
+        }
+        if b_is_later { place } else { before }
     }
 }
 
@@ -144,47 +187,31 @@ struct Keyed {
     place: Place,
 }
 
-/// The places of the rows to keep, in the order of the keys.
-fn once_each(shards: &[ShardRows], ranks: [&Ranks; 3], findings: &mut Findings) -> Vec<Place> {
-    let mut rows = Vec::with_capacity(shards.iter().map(|shard| shard.rows.len()).sum());
-    for (number, shard) in (0..).zip(shards) {
-        let [accounts, regions, names] = ranks.map(|ranks| &ranks.of_shards[number as usize]);
-        rows.extend((0..).zip(&shard.rows).map(|(row, of)| Keyed {
-            key: [accounts[of.account as usize], regions[of.region as usize], names[of.name as usize]],
-            place: Place { shard: number, row },
-        }));
-    }
-    // Shards come sorted or nearly so, and this sort goes by such runs.
-    rows.sort();
-    let mut kept: Vec<Place> = Vec::with_capacity(rows.len());
-    let mut last = None;
-    for Keyed { key, place } in rows {
-        match kept.last_mut() {
-            Some(before) if last == Some(key) => *before = later(shards, *before, place, findings),
-            _ => kept.push(place),
-        }
-        last = Some(key);
-    }
-    kept
-}
-
-/// Where each text of a column comes in the order of all of them.
+/// The texts of a column in order, and where each comes in it, by its number.
 #[derive(Debug)]
-struct Ranks {
-    /// The texts, in order.
+struct Ranked {
     texts: StringViewArray,
-    /// Of each shard the places of its texts, by their numbers.
-    of_shards: Vec<Vec<u32>>,
+    ranks: Vec<u32>,
 }
 
-impl Ranks {
-    fn of(shards: &[ShardRows], texts: impl Fn(&ShardRows) -> &Texts) -> Self {
-        let mut all: Vec<&str> = shards.iter().flat_map(|shard| texts(shard).all()).collect();
-        all.sort_unstable();
-        all.dedup();
-        let ranks: HashMap<&str, u32> = all.iter().copied().zip(0..).collect();
-        let of_shards = shards.iter().map(|shard| texts(shard).all().map(|text| ranks[text]).collect());
-        Self { of_shards: of_shards.collect(), texts: StringViewArray::from_iter_values(&all) }
+impl Ranked {
+    fn of(texts: &Texts) -> Self {
+        let mut in_order: Vec<(&str, usize)> = texts.all().zip(0..).collect();
+        in_order.sort_unstable();
+        let mut ranks = vec![0; in_order.len()];
+        for (rank, (_, number)) in (0..).zip(&in_order) {
+            ranks[*number] = rank;
+        }
+        Self { texts: StringViewArray::from_iter_values(in_order.iter().map(|(text, _)| text)), ranks }
+    }
+
+    fn rank(&self, number: u32) -> u32 {
+        self.ranks[number as usize]
+    }
+
+    /// The text of a number.
+    fn get(&self, number: u32) -> &str {
+        self.texts.value(self.rank(number) as usize)
     }
 }
 
@@ -195,13 +222,7 @@ struct Answer<'a> {
     counts: Counts,
 }
 
-impl<'a> Answer<'a> {
-    fn at(shards: &'a [ShardRows], place: Place) -> Self {
-        let shard = &shards[place.shard as usize];
-        let row = &shard.rows[place.row as usize];
-        Self { compliance_type: row.compliance_type().map(|number| shard.types.get(number)), counts: row.counts() }
-    }
-
+impl Answer<'_> {
     fn words(&self) -> String {
         let kind = self.compliance_type.unwrap_or("no type").escape_debug();
         let Counts { compliant, non_compliant, total } = self.counts;
@@ -209,32 +230,6 @@ impl<'a> Answer<'a> {
             .map(|count| count.map_or_else(|| "?".to_owned(), |count| count.to_string()));
         format!("{kind} ({compliant} compliant, {non_compliant} non-compliant, {total} rules)")
     }
-}
-
-/// Which of two answers for one pack is kept: the later one, and of two at once the one later in the plan.
-fn later(shards: &[ShardRows], before: Place, place: Place, findings: &mut Findings) -> Place {
-    let (a, b) = (Answer::at(shards, before), Answer::at(shards, place));
-    let collected_at = |place: Place| shards[place.shard as usize].page(place.row as usize).collected_at;
-    let b_is_later = collected_at(place) >= collected_at(before);
-    if a == b {
-        findings.duplicates += 1;
-    } else {
-        let (kept, dropped) = if b_is_later { (&b, &a) } else { (&a, &b) };
-        findings.conflicts.add(|| {
-            let shard = &shards[place.shard as usize];
-            let name = pack_name(shard, &shard.rows[place.row as usize]);
-            format!("{name}: retained {}, dropped {}", kept.words(), dropped.words())
-        });
-    }
-    if b_is_later { place } else { before }
-}
-
-/// The pack of a row, as it is named to people.
-fn pack_name(shard: &ShardRows, row: &Row) -> String {
-    let [account, region, name] =
-        [shard.accounts.get(row.account), shard.regions.get(row.region), shard.names.get(row.name)]
-            .map(str::escape_debug);
-    format!("{account} {region} {name}")
 }
 
 #[cfg(test)]

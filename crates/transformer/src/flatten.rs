@@ -3,26 +3,39 @@
 use crate::{RowFilter, SourceIndex};
 use compline_model::{PackAnswer, Page, RunId};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What every row of one aggregator's day shares.
 #[derive(Debug, Clone)]
 pub struct Flattener {
     sources: Arc<SourceIndex>,
     row_filter: Arc<RowFilter>,
+    names: Arc<Mutex<Names>>,
+}
+
+/// The texts of an aggregator's day. Shards share them: a pack has the same name in each region of an account.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    pub(crate) accounts: Texts,
+    pub(crate) regions: Texts,
+    pub(crate) packs: Texts,
+    pub(crate) types: Texts,
 }
 
 impl Flattener {
     /// Rows are marked with the status of their source; those that are not wanted are left out and counted.
     pub fn new(sources: SourceIndex, row_filter: RowFilter) -> Self {
-        Self { sources: Arc::new(sources), row_filter: Arc::new(row_filter) }
+        Self { sources: Arc::new(sources), row_filter: Arc::new(row_filter), names: Arc::default() }
     }
 
     /// The rows of one shard, none yet.
     pub fn shard(&self) -> ShardRows {
-        let (accounts, regions, names, types) = Default::default();
-        let (rows, pages, left_out) = Default::default();
-        ShardRows { flattener: self.clone(), accounts, regions, names, types, rows, pages, left_out }
+        ShardRows { flattener: self.clone(), rows: Vec::new(), pages: Vec::new(), left_out: 0 }
+    }
+
+    fn names(&self) -> MutexGuard<'_, Names> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -31,10 +44,6 @@ impl Flattener {
 #[derive(Debug)]
 pub struct ShardRows {
     flattener: Flattener,
-    pub(crate) accounts: Texts,
-    pub(crate) regions: Texts,
-    pub(crate) names: Texts,
-    pub(crate) types: Texts,
     pub(crate) rows: Vec<Row>,
     pages: Vec<PageRows>,
     left_out: u64,
@@ -99,10 +108,6 @@ impl Texts {
         number
     }
 
-    pub(crate) fn get(&self, number: u32) -> &str {
-        &self.texts[number as usize]
-    }
-
     pub(crate) fn all(&self) -> impl ExactSizeIterator<Item = &str> {
         self.texts.iter().map(|text| &**text)
     }
@@ -113,29 +118,14 @@ impl ShardRows {
     pub fn push(&mut self, page: &Page) {
         let collected_at = page.collected_at.map(|time| time.timestamp_millis());
         self.pages.push(PageRows { first: self.rows.len(), collected_at, run_id: page.run_id });
+        let mut names = self.flattener.names();
         for pack in &page.packs {
             if self.flattener.row_filter.wants(pack) {
-                self.add(pack);
+                self.rows.push(names.row(pack));
             } else {
                 self.left_out += 1;
             }
         }
-    }
-
-    fn add(&mut self, pack: &PackAnswer) {
-        let compliance = pack.compliance.as_ref();
-        let counts = compliance.map_or([None; 3], |compliance| {
-            [compliance.compliant_rule_count, compliance.non_compliant_rule_count, compliance.total_rule_count]
-        });
-        let compliance_type = compliance.and_then(|compliance| compliance.compliance_type.as_deref());
-        self.rows.push(Row {
-            account: self.accounts.number(pack.account_id.as_str()),
-            region: self.regions.number(&pack.aws_region),
-            name: self.names.number(&pack.conformance_pack_name),
-            compliance_type: compliance_type.map_or(0, |text| self.types.number(text).saturating_add(1)),
-            counts: counts.map(Option::unwrap_or_default),
-            has: counts.map(|count| count.is_some()),
-        });
     }
 
     /// Drops every row: the shard begins again.
@@ -149,18 +139,37 @@ impl ShardRows {
         self
     }
 
+    /// What is known of the sources, and the texts that the rows point to: those of every shard of the flattener, which has none left.
+    pub(crate) fn take_names(&self) -> (Arc<SourceIndex>, Names) {
+        (Arc::clone(&self.flattener.sources), mem::take(&mut *self.flattener.names()))
+    }
+
     /// The rows that are not wanted, so far.
     pub fn left_out(&self) -> u64 {
         self.left_out
     }
 
-    pub(crate) fn sources(&self) -> &SourceIndex {
-        &self.flattener.sources
-    }
-
     /// The page that a row came with.
     pub(crate) fn page(&self, row: usize) -> &PageRows {
         &self.pages[self.pages.partition_point(|page| page.first <= row) - 1]
+    }
+}
+
+impl Names {
+    fn row(&mut self, pack: &PackAnswer) -> Row {
+        let compliance = pack.compliance.as_ref();
+        let counts = compliance.map_or([None; 3], |compliance| {
+            [compliance.compliant_rule_count, compliance.non_compliant_rule_count, compliance.total_rule_count]
+        });
+        let compliance_type = compliance.and_then(|compliance| compliance.compliance_type.as_deref());
+        Row {
+            account: self.accounts.number(pack.account_id.as_str()),
+            region: self.regions.number(&pack.aws_region),
+            name: self.packs.number(&pack.conformance_pack_name),
+            compliance_type: compliance_type.map_or(0, |text| self.types.number(text).saturating_add(1)),
+            counts: counts.map(Option::unwrap_or_default),
+            has: counts.map(|count| count.is_some()),
+        }
     }
 }
 

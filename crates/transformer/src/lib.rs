@@ -20,7 +20,9 @@ pub use loss::{LOSS_COLUMNS, Loss};
 pub use reconcile::{RECONCILED_COLUMNS, reconcile};
 pub use row_filter::{InvalidPattern, Patterns, RowFilter};
 pub use source_status::{SourceIndex, source_status, sources_by_status};
-pub use trends::{RECENT_COLUMNS, Recent, SNAPSHOT_COLUMNS, State, TrendDay, Trends, advance, recent_needed};
+pub use trends::{
+    RECENT_COLUMNS, Recent, SNAPSHOT_COLUMNS, SnapshotRows, State, TrendDay, Trends, advance, recent_needed,
+};
 
 /// A step over columns that failed. Every input has the exact schema of its table, so this is a defect of Compline or a
 /// machine without memory.

@@ -4,6 +4,7 @@ use crate::Named;
 use arrow::array::{AsArray, RecordBatch};
 use compline_model::{ComplianceType, PackCounts};
 use std::collections::BTreeMap;
+use std::mem;
 
 /// The columns of a snapshot that are counted.
 pub const RECONCILED_COLUMNS: &[&str] = &["account_id", "compliance_type"];
@@ -37,16 +38,28 @@ pub fn reconcile(rows: &RecordBatch, counted: &BTreeMap<String, PackCounts>, tol
 
 fn count(rows: &RecordBatch) -> BTreeMap<&str, PackCounts> {
     let mut counts: BTreeMap<&str, PackCounts> = BTreeMap::new();
+    let (mut account, mut of_account) = ("", PackCounts::default());
+    // Rows are sorted: those of an account follow each other, and are added as one.
+    let mut add = |account, of_account: &mut PackCounts| {
+        let PackCounts { compliant, non_compliant } = mem::take(of_account);
+        if compliant + non_compliant > 0 {
+            let counts = counts.entry(account).or_default();
+            counts.compliant += compliant;
+            counts.non_compliant += non_compliant;
+        }
+    };
     let types = rows["compliance_type"].as_string_view().iter();
-    for (account, kind) in rows["account_id"].as_string_view().iter().zip(types) {
-        let (Some(account), Some(kind)) = (account, kind.and_then(ComplianceType::parse)) else { continue };
-        let counts = counts.entry(account).or_default();
-        match kind {
-            ComplianceType::Compliant => counts.compliant += 1,
-            ComplianceType::NonCompliant => counts.non_compliant += 1,
-            ComplianceType::InsufficientData => {}
+    for (of_row, kind) in rows["account_id"].as_string_view().iter().flatten().zip(types) {
+        if of_row != account {
+            add(mem::replace(&mut account, of_row), &mut of_account);
+        }
+        match kind.and_then(ComplianceType::parse) {
+            Some(ComplianceType::Compliant) => of_account.compliant += 1,
+            Some(ComplianceType::NonCompliant) => of_account.non_compliant += 1,
+            Some(ComplianceType::InsufficientData) | None => {}
         }
     }
+    add(account, &mut of_account);
     counts
 }
 

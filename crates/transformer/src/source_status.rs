@@ -5,6 +5,7 @@ use arrow::array::{ArrayRef, AsArray, RecordBatch, StringViewArray, TimestampMil
 use chrono::{DateTime, Utc};
 use compline_model::{RunId, SourceAnswer, Table};
 use std::collections::{BTreeMap, HashMap};
+use std::iter;
 use std::sync::Arc;
 
 /// The status of a source by account and region.
@@ -57,13 +58,12 @@ pub fn source_status(
     collected_at: DateTime<Utc>,
     run_id: RunId,
 ) -> Result<RecordBatch, TransformError> {
-    let key = |answer: &SourceAnswer| (answer.source_id.clone(), answer.aws_region.clone(), answer.source_type.clone());
-    let rows: BTreeMap<_, &SourceAnswer> = answers.iter().map(|answer| (key(answer), answer)).collect();
+    let rows = once_each(answers);
     let text = |of: fn(&SourceAnswer) -> Option<&str>| -> ArrayRef {
-        Arc::new(rows.values().map(|row| of(row)).collect::<StringViewArray>())
+        Arc::new(rows.iter().map(|row| of(row)).collect::<StringViewArray>())
     };
     let time = |of: &dyn Fn(&SourceAnswer) -> Option<i64>| -> ArrayRef {
-        Arc::new(rows.values().map(|row| of(row)).collect::<TimestampMillisecondArray>().with_timezone("UTC"))
+        Arc::new(rows.iter().map(|row| of(row)).collect::<TimestampMillisecondArray>().with_timezone("UTC"))
     };
     let columns = vec![
         text(|row| Some(&row.source_id)),
@@ -74,8 +74,20 @@ pub fn source_status(
         text(|row| row.error_code.as_deref()),
         text(|row| row.error_message.as_deref()),
         time(&|_| Some(collected_at.timestamp_millis())),
-        Arc::new(rows.values().map(|_| Some(run_id.to_string())).collect::<StringViewArray>()),
+        Arc::new(StringViewArray::from_iter_values(iter::repeat_n(run_id.to_string(), rows.len()))),
     ];
     RecordBatch::try_new(Table::SourceStatus.schema(), columns)
         .map_err(TransformError::arrow("make the rows of source_status"))
+}
+
+/// The answers in the order of their keys; where a source is listed twice, the later listing counts.
+fn once_each(answers: &[SourceAnswer]) -> Vec<&SourceAnswer> {
+    fn key(answer: &SourceAnswer) -> (&str, Option<&str>, &str) {
+        (&answer.source_id, answer.aws_region.as_deref(), &answer.source_type)
+    }
+    let mut rows: Vec<&SourceAnswer> = answers.iter().rev().collect();
+    // A stable sort: of equal keys the one that was listed last comes first.
+    rows.sort_by(|a, b| key(a).cmp(&key(b)));
+    rows.dedup_by(|a, b| key(a) == key(b));
+    rows
 }

@@ -8,11 +8,12 @@ mod parts;
 mod totals;
 mod windows;
 
-use crate::TransformError;
 use crate::bridge::{to_batch, to_frame};
-use arrow::array::RecordBatch;
+use crate::{CheckedSnapshot, TransformError};
+use arrow::array::{AsArray, RecordBatch, StringViewArray};
 use compline_model::{AggregatorId, SnapshotDate, Table};
 use polars::prelude::*;
+use std::ops::Range;
 
 pub use windows::{RECENT_COLUMNS, recent_needed};
 
@@ -28,6 +29,35 @@ pub const SNAPSHOT_COLUMNS: &[&str] = &[
     "insufficient_data_rule_count",
     "total_rule_count",
 ];
+
+/// The rows that a day's trends are computed from.
+#[derive(Debug)]
+pub enum SnapshotRows {
+    /// Those of a snapshot that has just been collected: columns are made of a part at a time.
+    Checked(CheckedSnapshot),
+    /// Those of a file, at least the columns of [`SNAPSHOT_COLUMNS`].
+    Read(RecordBatch),
+}
+
+impl SnapshotRows {
+    /// The account of each row.
+    fn accounts(&self) -> Result<StringViewArray, TransformError> {
+        const ACCOUNT: &str = "account_id";
+        Ok(match self {
+            Self::Checked(snapshot) => {
+                snapshot.columns(0..snapshot.row_count(), &[ACCOUNT])?[ACCOUNT].as_string_view().clone()
+            }
+            Self::Read(rows) => rows[ACCOUNT].as_string_view().clone(),
+        })
+    }
+
+    fn columns(&self, rows: Range<usize>) -> Result<RecordBatch, TransformError> {
+        match self {
+            Self::Checked(snapshot) => snapshot.columns(rows, SNAPSHOT_COLUMNS),
+            Self::Read(all) => Ok(all.slice(rows.start, rows.len())),
+        }
+    }
+}
 
 /// The state that a day starts from: `pack_status` as of the previous snapshot.
 #[derive(Debug, Clone)]
@@ -67,8 +97,7 @@ pub struct TrendDay {
     pub population_since: SnapshotDate,
 }
 
-/// The trend tables of a day. `snapshot` holds that day's rows of `pack_compliance`, with at least
-/// [`SNAPSHOT_COLUMNS`]. `recent` holds the days that [`recent_needed`] names. What it takes by value it lets go as soon as
+/// The trend tables of a day. `recent` holds the days that [`recent_needed`] names. What it takes by value it lets go as soon as
 /// it can: each is as large as the day.
 ///
 /// # Errors
@@ -77,7 +106,7 @@ pub fn advance(
     aggregator: &AggregatorId,
     day: TrendDay,
     previous: Option<State>,
-    snapshot: RecordBatch,
+    snapshot: SnapshotRows,
     recent: &[Recent],
 ) -> Result<Trends, TransformError> {
     in_parts(parts::PART_ROWS, aggregator, day, (previous, snapshot), recent)
@@ -88,14 +117,18 @@ fn in_parts(
     part_rows: usize,
     aggregator: &AggregatorId,
     TrendDay { date, population_since }: TrendDay,
-    (previous, snapshot): (Option<State>, RecordBatch),
+    (previous, snapshot): (Option<State>, SnapshotRows),
     recent: &[Recent],
 ) -> Result<Trends, TransformError> {
     let doing = "compute the trends";
     let day = Day { date, previous: previous.as_ref().map(|state| state.date), population_since };
     let before = previous.map_or_else(|| RecordBatch::new_empty(Table::PackStatus.schema()), |state| state.pack_status);
     let (mut changes, mut statuses, mut parts) = (Vec::new(), Vec::new(), Vec::new());
-    for (now, before) in parts::parts(&snapshot, &before, part_rows) {
+    let ranges = parts::parts(&snapshot.accounts()?, before["account_id"].as_string_view(), part_rows);
+    let (now_ranges, before_ranges): (Vec<_>, Vec<_>) = ranges.into_iter().unzip();
+    // Each part is let go when it is done: the new state grows as the one before it shrinks.
+    for (now, before) in now_ranges.into_iter().zip(parts::split(before, &before_ranges)?) {
+        let now = snapshot.columns(now)?;
         let now = to_frame(&now.schema(), &[now])?;
         let before = to_frame(&before.schema(), &[before])?;
         // Collected once: the three tables and four dimensions all read it, and the join is the costly part.
@@ -108,7 +141,7 @@ fn in_parts(
         let of_part = moves::pack_status(moves.lazy(), day).collect().map_err(TransformError::polars(doing))?;
         statuses.push(to_batch(&Table::PackStatus.schema(), of_part)?);
     }
-    drop((snapshot, before));
+    drop(snapshot);
     // Collected as well: the joins of the windows read it seven times, and would compute it each time.
     let totals = totals::totals(parts, day).and_then(LazyFrame::collect).map_err(TransformError::polars(doing))?;
     let trends =

@@ -228,7 +228,8 @@ async fn reconciled(
         Err(error) if settings.reconcile == Reconcile::Warn => return Ok((None, Some(error))),
         Err(error) => return Err(error.into()),
     };
-    let differing = reconcile(&snapshot.columns(RECONCILED_COLUMNS)?, &counted, settings.reconcile_tolerance);
+    let rows = snapshot.columns(0..snapshot.row_count(), RECONCILED_COLUMNS)?;
+    let differing = reconcile(&rows, &counted, settings.reconcile_tolerance);
     if settings.reconcile == Reconcile::Fail && differing.count > 0 {
         // What was read is not right, so the next run must not resume from it.
         shared.session.lake_of(client.id()).end_collection(client.id()).await?;

@@ -10,7 +10,6 @@ use crate::history::Span;
 use crate::journal::{Journal, SnapshotFiles};
 use crate::ledger::{Ledger, LedgerRow, Outcome};
 use crate::log::SPANS;
-use crate::memory;
 use crate::population::{Population, Told};
 use crate::progress::Bar;
 use crate::settings::AggregatorSettings;
@@ -285,11 +284,9 @@ async fn commit(
     day.row = row;
     // Later days are compared with it or not by its population, which its tables need not show.
     let is_same = before.is_some_and(|before| before.population.is_none_or(|before| before == population));
-    let rows = collected.snapshot.into_trend_rows()?;
-    memory::give_back();
     let tonight = Tonight {
         date,
-        rows: Some(rows),
+        snapshot: Some(collected.snapshot),
         snapshot_sha256: day.row.snapshot_sha256.clone(),
         // Where there was no snapshot before, later days have been computed without it.
         is_all: was_pending.is_none() && shared.history.has_snapshot(id, date) && is_same,

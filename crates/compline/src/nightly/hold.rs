@@ -86,7 +86,7 @@ impl Shared<'_> {
             format!("the snapshot before is damaged or gone, so that losses were compared with {compared}: {error}")
         });
         let Some((last, before)) = before else { return Ok((None, unread)) };
-        let rows = collected.snapshot.columns(LOSS_COLUMNS)?;
+        let rows = collected.snapshot.columns(0..collected.snapshot.row_count(), LOSS_COLUMNS)?;
         let (loss, allowed) = (Loss::of(&before, &rows), self.session.settings.max_loss);
         if loss.largest() <= allowed {
             return Ok((None, unread));

@@ -13,7 +13,9 @@ use arrow::datatypes::Date32Type;
 use chrono::{NaiveDate, TimeDelta};
 use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
 use compline_sink::{Lake, Month, Partition, READ_CONCURRENCY, RecentDay, RecentDays};
-use compline_transformer::{RECENT_COLUMNS, Recent, SNAPSHOT_COLUMNS, State, TrendDay, Trends, advance, recent_needed};
+use compline_transformer::{
+    RECENT_COLUMNS, Recent, SNAPSHOT_COLUMNS, SnapshotRows, State, TrendDay, Trends, advance, recent_needed,
+};
 use futures::{StreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -315,13 +317,14 @@ impl<'a> Chain<'a> {
             self.before = Some(Before { population, state: None });
             return Ok(None);
         }
-        let rows = match tonight.and_then(|tonight| tonight.rows.take()) {
-            Some(rows) => rows,
+        let snapshot = match tonight.and_then(|tonight| tonight.snapshot.take()) {
+            Some(snapshot) => SnapshotRows::Checked(snapshot),
             // Not tonight's, or used up by an attempt that met a damaged file.
             None => {
                 let partition = self.partition(self.dataset.facts, date);
                 let committed = snapshot_sha256.as_deref();
-                present(&partition, self.lake.committed(&partition, committed, Some(SNAPSHOT_COLUMNS)).await?)?
+                let rows = self.lake.committed(&partition, committed, Some(SNAPSHOT_COLUMNS)).await?;
+                SnapshotRows::Read(present(&partition, rows)?)
             }
         };
         let before = self.before.take();
@@ -335,7 +338,7 @@ impl<'a> Chain<'a> {
         let trend_day = TrendDay { date, population_since: since.unwrap_or(date) };
         let recent = if state.is_some() { self.recent(trend_day).await? } else { Vec::new() };
         let id = self.id.clone();
-        let computed = tokio::task::spawn_blocking(move || advance(&id, trend_day, state, rows, &recent));
+        let computed = tokio::task::spawn_blocking(move || advance(&id, trend_day, state, snapshot, &recent));
         let trends = computed.await.context("computing the trends stopped")??;
         tracing::debug!(%date, "computed");
         memory::give_back();

@@ -1,15 +1,15 @@
 //! The rows that are kept as columns of `pack_compliance`.
 
-use super::{Kept, Place, Ranks};
+use super::{Kept, Place, Ranked};
 use crate::flatten::Row;
 use arrow::array::{
-    ArrayRef, BooleanArray, Float64Array, Int32Array, RecordBatch, RecordBatchOptions, StringViewArray,
+    Array, ArrayRef, BooleanArray, Float64Array, Int32Array, RecordBatch, RecordBatchOptions, StringViewArray,
     TimestampMillisecondArray, UInt32Array,
 };
 use arrow::compute::take;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
-use compline_model::{RunId, pack_group};
+use compline_model::RunId;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -31,19 +31,13 @@ struct Columns<'a> {
 
 impl Columns<'_> {
     fn column(&self, name: &str) -> Result<ArrayRef, ArrowError> {
-        let Kept { accounts, regions, names, types, .. } = self.kept;
+        let Kept { accounts, regions, packs, groups, types, .. } = self.kept;
         match name {
             "account_id" => take(&accounts.texts, &self.numbers(accounts, |row| Some(row.account)), None),
             "aws_region" => take(&regions.texts, &self.numbers(regions, |row| Some(row.region)), None),
-            "conformance_pack_name" => take(&names.texts, &self.numbers(names, |row| Some(row.name)), None),
-            "pack_group" => self.of_names(&text_of_names(names, |name| Some(pack_group(name)))),
-            "is_organization_pack" => {
-                let is_of_organization = |name: &str| Some(pack_group(name).len() != name.len());
-                self.of_names(
-                    &(Arc::new(names.texts.iter().flatten().map(is_of_organization).collect::<BooleanArray>())
-                        as ArrayRef),
-                )
-            }
+            "conformance_pack_name" => self.of_packs(&packs.texts),
+            "pack_group" => self.of_packs(groups),
+            "is_organization_pack" => self.of_packs(&self.is_of_organization()),
             "compliance_type" => take(&types.texts, &self.numbers(types, Row::compliance_type), None),
             "compliant_rule_count" => Ok(self.counts(|row| row.counts().compliant)),
             "non_compliant_rule_count" => Ok(self.counts(|row| row.counts().non_compliant)),
@@ -65,17 +59,20 @@ impl Columns<'_> {
     }
 
     /// Of each row where its text comes in the order of all.
-    fn numbers(&self, ranks: &Ranks, number: fn(&Row) -> Option<u32>) -> UInt32Array {
-        let rank = |place: &Place| {
-            let number = number(self.kept.row(*place))?;
-            Some(ranks.of_shards[place.shard as usize][number as usize])
-        };
+    fn numbers(&self, ranks: &Ranked, number: fn(&Row) -> Option<u32>) -> UInt32Array {
+        let rank = |place: &Place| number(self.kept.row(*place)).map(|number| ranks.rank(number));
         self.places.iter().map(rank).collect()
     }
 
-    /// Of each row what there is of its pack's name.
-    fn of_names(&self, values: &ArrayRef) -> Result<ArrayRef, ArrowError> {
-        take(values, &self.numbers(&self.kept.names, |row| Some(row.name)), None)
+    /// Of each row what there is of its pack, by the order of their names.
+    fn of_packs(&self, values: &dyn Array) -> Result<ArrayRef, ArrowError> {
+        take(values, &self.numbers(&self.kept.packs, |row| Some(row.name)), None)
+    }
+
+    /// Of each pack whether its name is one that AWS gives to packs of an organization.
+    fn is_of_organization(&self) -> BooleanArray {
+        let Kept { packs, groups, .. } = self.kept;
+        packs.texts.iter().zip(groups).map(|(name, group)| Some(name?.len() != group?.len())).collect()
     }
 
     fn counts(&self, of: fn(&Row) -> Option<i32>) -> ArrayRef {
@@ -93,10 +90,11 @@ impl Columns<'_> {
     ) -> impl FnMut(Place) -> Option<T> {
         let mut last = (None, None);
         move |place| {
-            let (shard, row) = (self.kept.shard(place), self.kept.row(place));
-            let source = (place.shard, row.account, row.region);
+            let Kept { sources, accounts, regions, .. } = self.kept;
+            let row = self.kept.row(place);
+            let source = (row.account, row.region);
             if last.0 != Some(source) {
-                let state = shard.sources().get(shard.accounts.get(row.account), shard.regions.get(row.region));
+                let state = sources.get(accounts.get(row.account), regions.get(row.region));
                 last = (Some(source), state.and_then(&mut of));
             }
             last.1
@@ -124,10 +122,6 @@ impl Columns<'_> {
         let runs: StringViewArray = runs.iter().map(|run_id| Some(run_id.to_string())).collect();
         take(&runs, &of_rows, None)
     }
-}
-
-fn text_of_names(names: &Ranks, of: fn(&str) -> Option<&str>) -> ArrayRef {
-    Arc::new(names.texts.iter().map(|name| of(name?)).collect::<StringViewArray>())
 }
 
 /// The position of a value among the few that there are, where it is added if it is new.

@@ -2,28 +2,29 @@
 //! with the state of the day before all at once.
 
 use crate::TransformError;
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringViewArray};
-use arrow::compute::concat;
+use arrow::array::{Array, ArrayRef, RecordBatch, StringViewArray, UInt64Array};
+use arrow::compute::{concat, take};
 use arrow::datatypes::SchemaRef;
 use std::ops::Range;
 
 /// Rows of a part, about: its joins then work on a few megabytes, and there are few enough that starting each costs nothing.
-pub(super) const PART_ROWS: usize = 128 * 1024;
+pub(super) const PART_ROWS: usize = 64 * 1024;
 
-/// The rows of the snapshot and of the state before it, each part with the same accounts, in the order of the accounts.
-pub(super) fn parts(now: &RecordBatch, before: &RecordBatch, part_rows: usize) -> Vec<(RecordBatch, RecordBatch)> {
-    let accounts = [now, before].map(|rows| rows["account_id"].as_string_view());
-    let longer = if now.num_rows() >= before.num_rows() { accounts[0] } else { accounts[1] };
+/// Which rows of a snapshot and of the state before it, by the account of each, are a part: the same accounts, in their order.
+pub(super) fn parts(
+    now: &StringViewArray,
+    before: &StringViewArray,
+    part_rows: usize,
+) -> Vec<(Range<usize>, Range<usize>)> {
+    let longer = if now.len() >= before.len() { now } else { before };
     let mut bounds: Vec<&str> =
         (1..longer.len().div_ceil(part_rows)).map(|part| longer.value(part * part_rows)).collect();
     bounds.dedup();
     // Files of Compline are sorted. Of one that is not, all rows are one part.
-    if !accounts.iter().all(|accounts| is_sorted(accounts)) {
+    if !(is_sorted(now) && is_sorted(before)) {
         bounds.clear();
     }
-    let (now_ranges, before_ranges) = (ranges(accounts[0], &bounds), ranges(accounts[1], &bounds));
-    let slice = |rows: &RecordBatch, range: Range<usize>| rows.slice(range.start, range.len());
-    now_ranges.into_iter().zip(before_ranges).map(|(a, b)| (slice(now, a), slice(before, b))).collect()
+    ranges(now, &bounds).into_iter().zip(ranges(before, &bounds)).collect()
 }
 
 fn is_sorted(texts: &StringViewArray) -> bool {
@@ -45,6 +46,25 @@ fn ranges(accounts: &StringViewArray, bounds: &[&str]) -> Vec<Range<usize>> {
     starts.iter().copied().zip(ends).map(|(start, end)| start..end).collect()
 }
 
+/// The rows of these ranges, each with memory of its own, a column at a time: when a range is let go, its memory is.
+pub(super) fn split(rows: RecordBatch, ranges: &[Range<usize>]) -> Result<Vec<RecordBatch>, TransformError> {
+    let doing = "split a day into parts";
+    if ranges.len() < 2 {
+        return Ok(vec![rows]);
+    }
+    let (schema, columns, _) = rows.into_parts();
+    let mut parts = vec![Vec::with_capacity(columns.len()); ranges.len()];
+    for column in columns {
+        for (part, range) in parts.iter_mut().zip(ranges) {
+            let (first, end) = (range.start as u64, range.end as u64);
+            let rows = UInt64Array::from_iter_values(first..end);
+            part.push(take(&column, &rows, None).map_err(TransformError::arrow(doing))?);
+        }
+    }
+    let batch = |columns| RecordBatch::try_new(schema.clone(), columns).map_err(TransformError::arrow(doing));
+    parts.into_iter().map(batch).collect()
+}
+
 /// The parts' rows one after the other. Each part is let go as it is taken, a column at a time.
 pub(super) fn one_batch(schema: &SchemaRef, parts: Vec<RecordBatch>) -> Result<RecordBatch, TransformError> {
     let doing = "put the parts of a day together";
@@ -63,18 +83,18 @@ pub(super) fn one_batch(schema: &SchemaRef, parts: Vec<RecordBatch>) -> Result<R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use arrow::array::AsArray;
     use arrow::datatypes::{DataType, Field, Schema};
     use proptest::prelude::*;
     use std::sync::Arc;
 
-    fn rows(accounts: &[u32]) -> RecordBatch {
-        let accounts: StringViewArray = accounts.iter().map(|account| Some(format!("{account:012}"))).collect();
-        let schema = Schema::new(vec![Field::new("account_id", DataType::Utf8View, false)]);
-        RecordBatch::try_new(Arc::new(schema), vec![Arc::new(accounts)]).expect("rows")
+    fn rows(accounts: &[u32]) -> StringViewArray {
+        accounts.iter().map(|account| Some(format!("{account:012}"))).collect()
     }
 
-    fn accounts(rows: &RecordBatch) -> Vec<String> {
-        rows["account_id"].as_string_view().iter().flatten().map(str::to_owned).collect()
+    fn batch(accounts: &StringViewArray, rows: &Range<usize>) -> RecordBatch {
+        let schema = Schema::new(vec![Field::new("account_id", DataType::Utf8View, false)]);
+        RecordBatch::try_new(Arc::new(schema), vec![Arc::new(accounts.slice(rows.start, rows.len()))]).expect("rows")
     }
 
     proptest! {
@@ -86,21 +106,28 @@ mod tests {
         ) {
             now.sort_unstable();
             before.sort_unstable();
-            let (now, before) = (rows(&now), rows(&before));
-            let parts = parts(&now, &before, part_rows);
+            let sides = [rows(&now), rows(&before)];
+            let parts = parts(&sides[0], &sides[1], part_rows);
             prop_assert!(!parts.is_empty());
+            let (of_now, of_before): (Vec<_>, Vec<_>) = parts.iter().cloned().unzip();
+            let ranges = [of_now, of_before];
+            let parts: Vec<[RecordBatch; 2]> =
+                parts.iter().map(|(now, before)| [batch(&sides[0], now), batch(&sides[1], before)]).collect();
+            let accounts = |rows: &RecordBatch| -> Vec<String> {
+                rows["account_id"].as_string_view().iter().flatten().map(str::to_owned).collect()
+            };
             for pair in parts.windows(2) {
-                let last = |rows: &RecordBatch| accounts(rows).last().cloned();
-                let first = |rows: &RecordBatch| accounts(rows).first().cloned();
-                for one in [&pair[0].0, &pair[0].1] {
-                    for other in [&pair[1].0, &pair[1].1] {
-                        prop_assert!(last(one).is_none() || first(other).is_none_or(|first| last(one) < Some(first)));
-                    }
+                for (one, other) in pair[0].iter().flat_map(|one| pair[1].iter().map(move |other| (one, other))) {
+                    let (last, first) = (accounts(one).last().cloned(), accounts(other).first().cloned());
+                    prop_assert!(last.is_none() || first.is_none_or(|first| last < Some(first)));
                 }
             }
-            let (of_now, of_before): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-            prop_assert_eq!(one_batch(&now.schema(), of_now).expect("rows"), now);
-            prop_assert_eq!(one_batch(&before.schema(), of_before).expect("rows"), before);
+            for (side, all) in sides.iter().enumerate() {
+                let whole = batch(all, &(0..all.len()));
+                let of_side: Vec<RecordBatch> = parts.iter().map(|part| part[side].clone()).collect();
+                prop_assert_eq!(&split(whole.clone(), &ranges[side]).expect("parts"), &of_side);
+                prop_assert_eq!(one_batch(&whole.schema(), of_side).expect("rows"), whole);
+            }
         }
     }
 
@@ -108,6 +135,6 @@ mod tests {
     fn rows_that_are_not_sorted_are_one_part() {
         let (sorted, not) = (rows(&[1, 2, 3, 4]), rows(&[1, 3, 2, 4]));
         assert_eq!(parts(&sorted, &sorted, 1).len(), 4);
-        assert_eq!(parts(&sorted, &not, 1), [(sorted, not)]);
+        assert_eq!(parts(&sorted, &not, 1), [(0..4, 0..4)]);
     }
 }

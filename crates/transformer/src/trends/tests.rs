@@ -21,12 +21,13 @@ fn aggregator() -> AggregatorId {
 
 /// A snapshot of packs in one account and region. A compliant pack has 4 compliant rules, a non-compliant one 1 of each,
 /// any other 2 without data.
-fn snapshot(packs: &[(&str, &str)]) -> RecordBatch {
-    snapshot_of(&packs.iter().map(|&(name, kind)| ("000000000001", name, kind)).collect::<Vec<_>>())
+fn snapshot(packs: &[(&str, &str)]) -> SnapshotRows {
+    let packs: Vec<_> = packs.iter().map(|&(name, kind)| ("000000000001", name, kind)).collect();
+    SnapshotRows::Checked(snapshot_of(&packs))
 }
 
 /// The same in any account.
-fn snapshot_of(packs: &[(&str, &str, &str)]) -> RecordBatch {
+fn snapshot_of(packs: &[(&str, &str, &str)]) -> CheckedSnapshot {
     let answer = |&(account, name, kind): &(&str, &str, &str)| {
         let (compliant, non_compliant, total) = match kind {
             C => (4, 0, 4),
@@ -52,8 +53,7 @@ fn snapshot_of(packs: &[(&str, &str, &str)]) -> RecordBatch {
         run_id: RunId::new(collected_at),
         packs: packs.iter().map(answer).collect(),
     });
-    let snapshot = check(vec![rows]);
-    snapshot.batch(0..snapshot.row_count()).expect("rows")
+    check(vec![rows])
 }
 
 /// Every day's trends, each from the day before.
@@ -267,7 +267,7 @@ fn only_the_days_that_a_day_needs_are_read() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
     #[test]
-    fn a_day_in_parts_is_the_day_whole(
+    fn a_day_in_parts_as_it_was_collected_is_the_day_whole_as_it_is_read(
         days in prop::collection::vec(prop::collection::btree_map((0_usize..5, 0_usize..3), 0_usize..5, 0..12), 1..5),
         part_rows in 1_usize..5,
     ) {
@@ -280,8 +280,12 @@ proptest! {
                 .collect();
             let date = date("2026-01-01").minus_days(100 - 3 * number);
             let day = TrendDay { date, population_since: date.minus_days(3 * number) };
-            let of = |rows: usize| in_parts(rows, &aggregator(), day, (before.clone(), snapshot_of(&packs)), &recent);
-            let (whole, parts) = (of(usize::MAX).expect("trends"), of(part_rows).expect("trends"));
+            let checked = snapshot_of(&packs);
+            let read = SnapshotRows::Read(checked.batch(0..checked.row_count()).expect("rows"));
+            let of = |rows: usize, snapshot: SnapshotRows| {
+                in_parts(rows, &aggregator(), day, (before.clone(), snapshot), &recent).expect("trends")
+            };
+            let (whole, parts) = (of(usize::MAX, read), of(part_rows, SnapshotRows::Checked(checked)));
             prop_assert_eq!(&whole, &parts, "{}", number);
             before = Some(State { date, pack_status: whole.pack_status });
             recent.push(Recent { date, compliance_trends: whole.compliance_trends });

@@ -1,5 +1,5 @@
-//! The made-up organization: its accounts, regions, packs, rules and aggregators, and what the compliance of each pack and rule
-//! is on any day.
+//! The made-up organization: its accounts, regions, packs, rules and aggregators, and the compliance of each pack and rule on any
+//! day.
 //!
 //! Everything follows from the seed and the day alone, with no state in between, so any day can be asked for at once.
 
@@ -146,12 +146,16 @@ impl Organization {
 
     /// The state of a pack in an account and region on a day, if it is there.
     pub(crate) fn pack(&self, account: u32, region: u32, pack: u32, date: SnapshotDate) -> Option<PackState> {
-        let life = Life { seed: self.spec.seed, account: account.into(), region: region.into(), pack: pack.into() };
-        life.on(u64::try_from(date.days_since_epoch()).unwrap_or_default())
+        self.life(account, region, pack.into()).on(day(date))
     }
 
-    /// The full name of a pack in an account; the ending of an organization pack is another in each, and when it is made anew.
-    pub(crate) fn pack_name(&self, account: u32, pack: u32, made_anew: u32) -> String {
+    fn life(&self, account: u32, region: u32, pack: u64) -> Life {
+        Life { seed: self.spec.seed, account: account.into(), region: region.into(), pack }
+    }
+
+    /// The full name of a pack in an account. An organization pack's name ends differently in each account, and after each
+    /// re-creation.
+    pub(crate) fn pack_name(&self, account: u32, pack: u32, recreation: u32) -> String {
         let (name, of_organization) = match PACKS.get(pack as usize) {
             Some((name, of_organization)) => ((*name).to_owned(), *of_organization),
             None => (format!("team-pack-{pack}"), pack.is_multiple_of(2)),
@@ -159,7 +163,7 @@ impl Organization {
         if !of_organization {
             return name;
         }
-        let ending = [4, account, pack, made_anew].map(u64::from);
+        let ending = [4, account, pack, recreation].map(u64::from);
         format!("OrgConformsPack-{name}-{}", chance::letters::<8>(&[&[self.spec.seed], &ending[..]].concat()))
     }
 
@@ -167,7 +171,7 @@ impl Organization {
     /// one in two hundred failed.
     pub(crate) fn source_fault(&self, account: u32, region: u32, date: SnapshotDate) -> Option<SourceFault> {
         let seed = self.spec.seed;
-        let week = u64::try_from(date.days_since_epoch()).unwrap_or_default() / 7;
+        let week = day(date) / 7;
         match chance(&[seed, 5, account.into(), region.into(), week]) % 200 {
             0 => Some(SourceFault::Failed),
             1..=4 => Some(SourceFault::Outdated),
@@ -176,7 +180,7 @@ impl Organization {
     }
 
     fn day_of_cycle(&self, date: SnapshotDate, cycle: u64, of: &[u64]) -> u64 {
-        (u64::try_from(date.days_since_epoch()).unwrap_or_default() + chance(of)) % cycle
+        (day(date) + chance(of)) % cycle
     }
 }
 
@@ -185,6 +189,11 @@ impl Organization {
 pub(crate) enum SourceFault {
     Outdated,
     Failed,
+}
+
+/// A date as the number of days since 1970.
+fn day(date: SnapshotDate) -> u64 {
+    u64::try_from(date.days_since_epoch()).unwrap_or_default()
 }
 
 /// Twelve digits, unique per account; every tenth starts with zeros.

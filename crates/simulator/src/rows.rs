@@ -187,7 +187,7 @@ impl<T> Default for Queries<T> {
 
 impl Row {
     pub(crate) fn pack_name(&self, organization: &Organization) -> String {
-        organization.pack_name(self.account, self.pack.into(), self.state.made_anew)
+        organization.pack_name(self.account, self.pack.into(), self.state.recreation)
     }
 }
 

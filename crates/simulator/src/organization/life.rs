@@ -9,8 +9,8 @@ pub(crate) struct PackState {
     pub(crate) compliant: u16,
     pub(crate) non_compliant: u16,
     pub(crate) total: u16,
-    /// How often the pack was made anew, which changes the ending of an organization pack's name.
-    pub(crate) made_anew: u32,
+    /// Which re-creation of the pack this is: each gives an organization pack's name another ending.
+    pub(crate) recreation: u32,
 }
 
 /// A compliance type.
@@ -31,7 +31,7 @@ pub(super) struct Life {
 }
 
 /// How many rules a pack has, wherever it is deployed.
-pub(super) fn rule_count(seed: u64, pack: u64) -> u16 {
+pub(super) fn rules_in_pack(seed: u64, pack: u64) -> u16 {
     4 + (chance(&[seed, 13, pack]) % 37) as u16
 }
 
@@ -55,12 +55,12 @@ impl Life {
             return None;
         }
         let kind = self.kind(day);
-        let total = rule_count(self.seed, self.pack);
+        let total = rules_in_pack(self.seed, self.pack);
         let (compliant, non_compliant) = self.counts(kind, total, day);
-        // One in fifty is made anew every 70 days.
-        let (anew, _) = self.round(14, 70, day);
-        let made_anew = if self.number(15, 0).is_multiple_of(50) { anew as u32 } else { 0 };
-        Some(PackState { kind, compliant, non_compliant, total, made_anew })
+        // One in fifty is re-created every 70 days.
+        let (round, _) = self.round(14, 70, day);
+        let recreation = if self.number(15, 0).is_multiple_of(50) { round as u32 } else { 0 };
+        Some(PackState { kind, compliant, non_compliant, total, recreation })
     }
 
     pub(super) fn kind(self, day: u64) -> Kind {

@@ -1,11 +1,11 @@
-//! Config rules: those that each pack has, those of no pack, and what each rule's compliance is on any day.
+//! Config rules: those of each pack, those of no pack, and the compliance of each on any day.
 //!
-//! A pack's counts come from [`Life`]; here is said which of its rules they are. A pack has the same rules wherever it is
-//! deployed, and in one place always loses them in the same order, so that a count that changes by one changes one rule.
+//! [`Life`] has how many rules of a pack are compliant; this module has which. A pack has the same rules wherever it is deployed.
+//! In one account and region they always fail in the same order, so that a count that changes by one changes one rule.
 
-use super::Organization;
 use super::chance::{chance, letters};
-use super::life::{Kind, Life, PackState, rule_count};
+use super::life::{Kind, Life, PackState, rules_in_pack};
+use super::{Organization, day};
 use compline_model::SnapshotDate;
 
 /// Names of AWS's managed rules, in order; more than a pack has.
@@ -60,7 +60,6 @@ const MANAGED_RULES: [&str; 72] = [
     "iam-root-access-key-check",
     "iam-user-mfa-enabled",
     "iam-user-unused-credentials-check",
-    "incoming-ssh-disabled",
     "kms-cmk-not-scheduled-for-deletion",
     "lambda-function-public-access-prohibited",
     "mfa-enabled-for-iam-console-access",
@@ -71,6 +70,7 @@ const MANAGED_RULES: [&str; 72] = [
     "rds-storage-encrypted",
     "redshift-cluster-configuration-check",
     "restricted-common-ports",
+    "restricted-ssh",
     "root-account-mfa-enabled",
     "s3-account-level-public-access-blocks",
     "s3-bucket-logging-enabled",
@@ -94,7 +94,7 @@ const OWN_RULES: [&str; 6] = [
     "s3-bucket-versioning-enabled",
 ];
 
-/// A rule of no pack lives like a pack of this position and up, which no pack has.
+/// A rule of no pack has the life of a pack at this position or after, where there are no packs.
 const OWN_LIVES: u64 = 1_000;
 
 /// Where rules come from, in an account and region.
@@ -128,13 +128,13 @@ impl PackRules {
 fn pack_rules(seed: u64, pack: u64) -> Vec<&'static str> {
     let mut drawn: Vec<usize> = (0..MANAGED_RULES.len()).collect();
     drawn.sort_by_cached_key(|rule| chance(&[seed, 60, pack, *rule as u64]));
-    drawn.truncate(rule_count(seed, pack).into());
+    drawn.truncate(rules_in_pack(seed, pack).into());
     drawn.sort_unstable();
     drawn.into_iter().map(|rule| MANAGED_RULES[rule]).collect()
 }
 
 impl Organization {
-    /// How many rules of a source have a compliance type, or any: what [`Self::rules`] gives, without making it where that can be.
+    /// How many of [`Self::rules`] have a compliance type, or any; for a pack without making them.
     pub(crate) fn rule_count(&self, source: &RuleSource, kind: Option<Kind>, date: SnapshotDate) -> usize {
         match (source.pack, kind) {
             (None, _) => self.own_rules(source, date).filter(|rule| kind.is_none_or(|kind| kind == rule.kind)).count(),
@@ -161,11 +161,11 @@ impl Organization {
 
     /// What the names of a source's rules end in; nothing for the rules of no pack.
     ///
-    /// A pack's rules are named `<rule>-conformance-pack-<id>`. The id is another in each account and region, and when the
-    /// pack is made anew, and is not in the pack's name: no answer joins the two.
+    /// A pack's rules are named `<rule>-conformance-pack-<id>`. The id is another one in each account and region and after each
+    /// re-creation of the pack. It is not in the pack's name: no answer joins the two.
     pub(crate) fn rule_ending(&self, source: &RuleSource) -> String {
         let Some((pack, state)) = source.pack else { return String::new() };
-        let of = [61, source.account.into(), source.region.into(), pack.into(), state.made_anew.into()];
+        let of = [61, source.account.into(), source.region.into(), pack.into(), state.recreation.into()];
         format!("-conformance-pack-{}", letters::<9>(&[&[self.spec.seed], &of[..]].concat()))
     }
 
@@ -174,14 +174,16 @@ impl Organization {
         let (account, region) = (source.account, u32::from(source.region));
         OWN_RULES.iter().zip(0..).filter_map(move |(name, rule)| {
             let life = self.life(account, region, OWN_LIVES + rule);
+            if !life.has_own_rule() {
+                return None;
+            }
             let kind = life.kind(day(date));
-            let listed = life.has_own_rule() && kind != Kind::InsufficientData;
-            listed.then(|| Rule { name: (*name).to_owned(), kind, resources: life.resources(0, kind, day(date)) })
+            (kind != Kind::InsufficientData).then(|| Rule {
+                name: (*name).to_owned(),
+                kind,
+                resources: life.resources(0, kind, day(date)),
+            })
         })
-    }
-
-    fn life(&self, account: u32, region: u32, pack: u64) -> Life {
-        Life { seed: self.spec.seed, account: account.into(), region: region.into(), pack }
     }
 }
 
@@ -197,7 +199,7 @@ impl PackState {
 }
 
 impl Life {
-    /// The compliance type of each rule of a pack: the weakest fail, the strongest are those without data.
+    /// The compliance type of each rule of a pack: the weakest are noncompliant, the strongest have insufficient data.
     fn rule_kinds(self, state: &PackState) -> Vec<Kind> {
         let total = usize::from(state.total);
         let mut weakest_first: Vec<usize> = (0..total).collect();
@@ -212,12 +214,13 @@ impl Life {
         kinds
     }
 
-    /// Half of it is the rule's own, so that some rules fail in many accounts, and half differs by place. No day changes it.
+    /// How late a rule is among those of its pack to fail. One half is the same everywhere, so that some rules fail in many
+    /// accounts; the other differs by account and region. It is the same on every day.
     fn strength(self, rule: u64) -> u64 {
         chance(&[self.seed, 62, self.pack, rule]) % 1_000 + self.number(63, rule) % 1_000
     }
 
-    /// Half of the rules of no pack are in a place.
+    /// Whether an account and region has a rule of no pack: each has about half of them.
     fn has_own_rule(self) -> bool {
         self.number(64, 0).is_multiple_of(2)
     }
@@ -231,10 +234,6 @@ impl Life {
             Kind::NonCompliant => 1 + (chance(&[self.number(67, rule), day / 9]) % most) as u16,
         }
     }
-}
-
-fn day(date: SnapshotDate) -> u64 {
-    u64::try_from(date.days_since_epoch()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -34,6 +34,21 @@ fn base(name: &str) -> &str {
 }
 
 #[test]
+fn the_managed_rules_are_sorted_and_named_as_aws_names_them() {
+    assert!(MANAGED_RULES.is_sorted_by(|before, after| before < after));
+    // The rule whose identifier is INCOMING_SSH_DISABLED.
+    assert!(MANAGED_RULES.contains(&"restricted-ssh") && !MANAGED_RULES.contains(&"incoming-ssh-disabled"));
+    assert!(
+        Organization::new(OrganizationSpec { packs: 50, ..OrganizationSpec::default() })
+            .pack_rules
+            .0
+            .iter()
+            .flatten()
+            .any(|rule| *rule == "restricted-ssh")
+    );
+}
+
+#[test]
 fn a_packs_rules_are_as_its_counts_say() {
     let organization = organization();
     let mut seen = HashSet::new();
@@ -103,13 +118,13 @@ fn a_pack_has_the_same_rules_everywhere_under_an_id_of_each_place() {
 }
 
 #[test]
-fn a_pack_that_is_made_anew_gets_another_id_and_retains_its_rules() {
+fn a_re_created_pack_has_another_id_and_the_same_rules() {
     let organization = organization();
     let (before, now) = (packs(&organization, 0), packs(&organization, 120));
-    let anew = now.iter().filter_map(|(place, source)| Some((before.get(place)?, source)));
-    let anew = anew.filter(|(before, now)| state(before).made_anew != state(now).made_anew);
+    let recreated = now.iter().filter_map(|(place, source)| Some((before.get(place)?, source)));
+    let recreated = recreated.filter(|(before, now)| state(before).recreation != state(now).recreation);
     let mut found = 0;
-    for (before, now) in anew {
+    for (before, now) in recreated {
         assert_ne!(organization.rule_ending(before), organization.rule_ending(now));
         let bases = |source: &RuleSource| -> Vec<String> {
             organization.rules(source, date(120)).iter().map(|rule| base(&rule.name).to_owned()).collect()

@@ -6,6 +6,7 @@
 //! they are. Signatures are not checked; the region they name is, since an aggregator exists in one region.
 
 mod body;
+mod days;
 mod faults;
 mod operation;
 mod organization;

@@ -7,10 +7,10 @@ mod rules;
 mod sources;
 mod summary;
 
+use crate::days::Days;
 use crate::faults::{FaultState, TokenFate};
 use crate::organization::{AggregatorFacts, Organization};
 use crate::request::{ApiError, Fields};
-use crate::rows::Days;
 use crate::token;
 use compline_model::{AggregatorName, SnapshotDate};
 use serde_json::{Map, Value};

@@ -164,7 +164,8 @@ impl Organization {
             return name;
         }
         let ending = [4, account, pack, recreation].map(u64::from);
-        format!("OrgConformsPack-{name}-{}", chance::letters::<8>(&[&[self.spec.seed], &ending[..]].concat()))
+        let ending = chance::letters::<8>(&[&[self.spec.seed], &ending[..]].concat());
+        format!("OrgConformsPack-{name}-{}", String::from_iter(ending))
     }
 
     /// Whether, and since how many hours, the source of an account and region is stale: one in fifty is outdated now and then,

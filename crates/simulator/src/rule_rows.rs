@@ -1,22 +1,22 @@
-//! Where the rules of a query are: how many each pack has, and not the rules themselves, of which there are some twenty times
-//! as many as packs. A page makes its own.
+//! The rules of a query, as how many of them each pack has: there are some twenty times as many rules as packs, so that a page
+//! makes its own.
 
 use crate::organization::{Organization, Rule, RuleSource};
 use crate::rows::{Day, Query};
 use std::ops::Range;
 
-/// The rules of a query, as where they come from; 20 bytes a pack.
+/// The rules of a query, as where they come from: 16 bytes for each pack, and for each account and region.
 #[derive(Debug, Default)]
 pub(crate) struct RuleRows {
     places: Vec<Place>,
-    /// How many rules there are up to and with each of the places.
+    /// How many rules come from each place and those before it.
     ends: Vec<usize>,
 }
 
 /// Where rules come from.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Place {
-    /// The pack of a row of the day.
+enum Place {
+    /// A pack: the position of its row.
     Pack(u32),
     /// No pack, in an account and region.
     Own { account: u32, region: u16 },
@@ -43,15 +43,10 @@ impl Place {
 }
 
 impl RuleRows {
-    /// The rules of a query that come from places, in their order.
-    pub(crate) fn new(
-        organization: &Organization,
-        day: &Day,
-        query: &Query,
-        places: impl IntoIterator<Item = Place>,
-    ) -> Self {
+    /// The rules of a query, of an account and region after the other: first those of no pack, then those of each pack.
+    pub(crate) fn new(organization: &Organization, day: &Day, query: &Query, covered: Range<u32>) -> Self {
         let mut rows = Self::default();
-        for place in places {
+        for place in places(organization, day, query, covered) {
             let source = place.source(day);
             let count = match &query.name {
                 None => organization.rule_count(&source, query.kind, day.date),
@@ -91,14 +86,29 @@ impl RuleRows {
     }
 }
 
-/// The rules of a source that a query wants. A name that is looked for in a million packs is seldom in one: its ending tells.
+/// Where rules of a query may come from.
+fn places(organization: &Organization, day: &Day, query: &Query, covered: Range<u32>) -> impl Iterator<Item = Place> {
+    let in_region = query.in_region(organization);
+    let regions: Vec<u16> = (0..organization.regions().len() as u16).filter(|region| in_region(*region)).collect();
+    let accounts = query.accounts(organization, covered);
+    let here = accounts.filter(|account| organization.has_account(*account, day.date));
+    here.flat_map(move |account| {
+        let place = move |region: u16| {
+            let packs = day.positions(account, region).map(Place::Pack);
+            std::iter::once(Place::Own { account, region }).chain(packs)
+        };
+        regions.clone().into_iter().flat_map(place)
+    })
+}
+
+/// The rules of a source that a query wants. A name that is looked for in a million packs is in one at most.
 fn wanted<'a>(
     organization: &Organization,
     day: &Day,
     query: &'a Query,
     source: &RuleSource,
 ) -> impl Iterator<Item = Rule> + use<'a> {
-    let here = query.name.as_ref().is_none_or(|name| name.ends_with(&organization.rule_ending(source)));
+    let here = query.name.as_ref().is_none_or(|name| organization.may_have(source, name));
     let rules = if here { organization.rules(source, day.date) } else { Vec::new() };
     rules.into_iter().filter(|rule| {
         query.kind.is_none_or(|kind| kind == rule.kind) && query.name.as_ref().is_none_or(|name| *name == rule.name)
@@ -106,91 +116,4 @@ fn wanted<'a>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::OrganizationSpec;
-    use crate::organization::Kind;
-    use crate::rows::Days;
-    use compline_model::SnapshotDate;
-    use std::sync::Arc;
-
-    struct Asked {
-        organization: Organization,
-        day: Arc<Day>,
-    }
-
-    impl Asked {
-        fn new() -> Self {
-            let organization = Organization::new(OrganizationSpec { accounts: 40, ..OrganizationSpec::default() });
-            let date: SnapshotDate = "2026-03-01".parse().expect("a date");
-            let day = Days::default().get(&organization, date);
-            Self { organization, day }
-        }
-
-        fn rows(&self) -> Arc<RuleRows> {
-            self.found(&everything())
-        }
-
-        fn found(&self, query: &Query) -> Arc<RuleRows> {
-            let aggregator = &self.organization.aggregators()[0];
-            self.day.find_rules(&self.organization, query, self.organization.covered(aggregator))
-        }
-
-        fn page(&self, query: &Query, range: Range<usize>) -> Vec<(String, &'static str, String, Kind)> {
-            let rows = self.found(query).rows(&self.organization, &self.day, query, range);
-            let text = |row: RuleRow| {
-                let account = self.organization.account_id(row.account).to_owned();
-                (account, self.organization.regions()[usize::from(row.region)], row.rule.name, row.rule.kind)
-            };
-            rows.into_iter().map(text).collect()
-        }
-
-        fn all(&self, query: &Query) -> Vec<(String, &'static str, String, Kind)> {
-            self.page(query, 0..self.found(query).len())
-        }
-    }
-
-    fn everything() -> Query {
-        Query { aggregator: "org-aggregator", account_id: None, region: None, name: None, kind: None }
-    }
-
-    #[test]
-    fn pages_of_any_size_have_every_rule_once() {
-        let asked = Asked::new();
-        let all = asked.all(&everything());
-        let total = asked.rows().len();
-        assert!(total > 10_000 && all.len() == total, "{total} {}", all.len());
-        for size in [1, 7, 100, 1_000] {
-            let starts = (0..total).step_by(size).take(400);
-            let paged: Vec<_> =
-                starts.flat_map(|from| asked.page(&everything(), from..(from + size).min(total))).collect();
-            assert_eq!(paged[..], all[..paged.len()], "{size}");
-        }
-        assert_eq!(asked.page(&everything(), total..total), []);
-    }
-
-    #[test]
-    fn a_query_has_the_rules_that_fit_it() {
-        let asked = Asked::new();
-        let all = asked.all(&everything());
-        for example in all.iter().step_by(all.len() / 40) {
-            let (account, region, name, kind) = example.clone();
-            let queries = [
-                Query { account_id: Some(account.clone()), ..everything() },
-                Query { region: Some(region.to_owned()), kind: Some(kind), ..everything() },
-                Query { name: Some(name.clone()), ..everything() },
-                Query { name: Some(name), account_id: Some(account), kind: Some(kind), ..everything() },
-            ];
-            for query in queries {
-                let fits = |row: &&(String, &str, String, Kind)| {
-                    query.account_id.as_ref().is_none_or(|account| *account == row.0)
-                        && query.region.as_ref().is_none_or(|region| region == row.1)
-                        && query.name.as_ref().is_none_or(|name| *name == row.2)
-                        && query.kind.is_none_or(|kind| kind == row.3)
-                };
-                let expected: Vec<_> = all.iter().filter(fits).cloned().collect();
-                assert_eq!(asked.all(&query), expected, "{query:?}");
-            }
-        }
-    }
-}
+mod tests;

@@ -1,10 +1,10 @@
 //! The HTTP side.
 
 use crate::body::Answer;
+use crate::days::Days;
 use crate::faults::{Fate, FaultState};
 use crate::operation::{self, Context};
 use crate::request::{self, ApiError, Fields};
-use crate::rows::Days;
 use crate::{Faults, Organization};
 use bytes::Bytes;
 use chrono::{TimeDelta, Utc};

@@ -17,10 +17,10 @@ const LISTING: Listing = Listing {
 
 pub(super) fn answer(context: &Context<'_>, fields: &Fields) -> Result<Value, ApiError> {
     let (query, covered) = LISTING.query(context, fields)?;
-    let day = context.days.get(context.organization, context.date);
-    let found = day.find(context.organization, &query, covered);
+    let cached = context.days.get(context.organization, context.date);
+    let found = cached.packs(context.organization, &query, covered);
     LISTING.page(context, fields, &query, found.len(), |range| {
-        found[range].iter().map(|position| item(context, &day.rows[*position as usize])).collect()
+        found[range].iter().map(|position| item(context, &cached.day.rows[*position as usize])).collect()
     })
 }
 

@@ -28,10 +28,10 @@ const MAX_CONTRIBUTORS: u16 = 25;
 
 pub(super) fn answer(context: &Context<'_>, fields: &Fields) -> Result<Value, ApiError> {
     let (query, covered) = LISTING.query(context, fields)?;
-    let day = context.days.get(context.organization, context.date);
-    let found = day.find_rules(context.organization, &query, covered);
+    let cached = context.days.get(context.organization, context.date);
+    let found = cached.rules(context.organization, &query, covered);
     LISTING.page(context, fields, &query, found.len(), |range| {
-        found.rows(context.organization, &day, &query, range).into_iter().map(|row| item(context, row)).collect()
+        found.rows(context.organization, &cached.day, &query, range).into_iter().map(|row| item(context, row)).collect()
     })
 }
 

@@ -15,10 +15,10 @@ pub(super) fn answer(context: &Context<'_>, fields: &Fields) -> Result<Value, Ap
     let group_by = fields.text("GroupByKey", |text| ["ACCOUNT_ID", "AWS_REGION"].contains(&text))?;
     let query = Query { aggregator: aggregator.name, account_id, region, name: None, kind: None };
     let organization = context.organization;
-    let day = context.days.get(organization, context.date);
+    let cached = context.days.get(organization, context.date);
     let mut groups: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
-    for position in day.find(organization, &query, organization.covered(aggregator)).iter() {
-        let row = &day.rows[*position as usize];
+    for position in cached.packs(organization, &query, organization.covered(aggregator)).iter() {
+        let row = &cached.day.rows[*position as usize];
         let group = match group_by.as_deref() {
             Some("ACCOUNT_ID") => organization.account_id(row.account),
             Some(_) => organization.regions()[usize::from(row.region)],

@@ -11,12 +11,11 @@ pub(super) fn chance(parts: &[u64]) -> u64 {
 }
 
 /// So many of `[a-z0-9]`.
-pub(super) fn letters<const COUNT: usize>(parts: &[u64]) -> String {
+pub(super) fn letters<const COUNT: usize>(parts: &[u64]) -> [char; COUNT] {
     let mut number = chance(parts);
-    let mut next = || {
+    std::array::from_fn(|_| {
         let letter = char::from(b"abcdefghijklmnopqrstuvwxyz0123456789"[(number % 36) as usize]);
         number /= 36;
         letter
-    };
-    (0..COUNT).map(|_| next()).collect()
+    })
 }

@@ -94,6 +94,9 @@ const OWN_RULES: [&str; 6] = [
     "s3-bucket-versioning-enabled",
 ];
 
+/// What the names of a pack's rules have between the rule's own name and the pack's id: `<rule>-conformance-pack-<id>`.
+const BEFORE_PACK_ID: &str = "-conformance-pack-";
+
 /// A rule of no pack has the life of a pack at this position or after, where there are no packs.
 const OWN_LIVES: u64 = 1_000;
 
@@ -145,28 +148,37 @@ impl Organization {
 
     /// The rules of a source, in order of their names.
     pub(crate) fn rules(&self, source: &RuleSource, date: SnapshotDate) -> Vec<Rule> {
-        let Some((pack, state)) = source.pack else { return self.own_rules(source, date).collect() };
+        let Some(deployed @ (pack, state)) = source.pack else { return self.own_rules(source, date).collect() };
         let life = self.life(source.account, source.region.into(), pack.into());
-        let ending = self.rule_ending(source);
+        let id = String::from_iter(self.pack_id(source, deployed));
         let names = &self.pack_rules.0[usize::from(pack)];
         let named = names.iter().zip(life.rule_kinds(&state)).enumerate();
         named
             .map(|(rule, (name, kind))| Rule {
-                name: format!("{name}{ending}"),
+                name: format!("{name}{BEFORE_PACK_ID}{id}"),
                 kind,
                 resources: life.resources(rule as u64, kind, day(date)),
             })
             .collect()
     }
 
-    /// What the names of a source's rules end in; nothing for the rules of no pack.
-    ///
-    /// A pack's rules are named `<rule>-conformance-pack-<id>`. The id is another one in each account and region and after each
-    /// re-creation of the pack. It is not in the pack's name: no answer joins the two.
-    pub(crate) fn rule_ending(&self, source: &RuleSource) -> String {
-        let Some((pack, state)) = source.pack else { return String::new() };
-        let of = [61, source.account.into(), source.region.into(), pack.into(), state.recreation.into()];
-        format!("-conformance-pack-{}", letters::<9>(&[&[self.spec.seed], &of[..]].concat()))
+    /// Whether a rule of a source may have a name. The pack's id at its end tells, and no rule has to be made for that.
+    pub(crate) fn may_have(&self, source: &RuleSource, name: &str) -> bool {
+        let Some(deployed) = source.pack else { return true };
+        name.rsplit_once(BEFORE_PACK_ID).is_some_and(|(_, id)| id.chars().eq(self.pack_id(source, deployed)))
+    }
+
+    /// What the names of a pack's rules end in: another one in each account and region and after each re-creation of the pack. It is
+    /// not in the pack's name: no answer joins the two.
+    fn pack_id(&self, source: &RuleSource, (pack, state): (u16, PackState)) -> [char; 9] {
+        letters(&[
+            self.spec.seed,
+            61,
+            source.account.into(),
+            source.region.into(),
+            pack.into(),
+            state.recreation.into(),
+        ])
     }
 
     /// The rules of no pack, without those that have no result.

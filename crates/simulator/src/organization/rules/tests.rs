@@ -33,6 +33,15 @@ fn base(name: &str) -> &str {
     name.split_once("-conformance-pack-").map_or(name, |(base, _)| base)
 }
 
+/// The id that all rules of a pack have in their names.
+fn id(organization: &Organization, source: &RuleSource, day: u32) -> String {
+    let rules = organization.rules(source, date(day));
+    let ids: HashSet<&str> =
+        rules.iter().filter_map(|rule| Some(rule.name.split_once("-conformance-pack-")?.1)).collect();
+    assert!(ids.len() == 1 && rules.iter().all(|rule| rule.name.len() <= 128), "{rules:?}");
+    ids.into_iter().map(str::to_owned).collect()
+}
+
 #[test]
 fn the_managed_rules_are_sorted_and_named_as_aws_names_them() {
     assert!(MANAGED_RULES.is_sorted_by(|before, after| before < after));
@@ -99,22 +108,36 @@ fn no_more_rules_change_in_a_day_than_the_packs_counts_do() {
 #[test]
 fn a_pack_has_the_same_rules_everywhere_under_an_id_of_each_place() {
     let organization = organization();
-    let (mut names, mut endings) = (BTreeMap::new(), HashSet::new());
+    let (mut names, mut ids) = (BTreeMap::new(), HashSet::new());
     let packs = packs(&organization, 120);
     for (place, source) in &packs {
         let rules = organization.rules(source, date(120));
         let bases: Vec<String> = rules.iter().map(|rule| base(&rule.name).to_owned()).collect();
         assert!(bases.is_sorted() && bases.iter().collect::<HashSet<_>>().len() == bases.len(), "{bases:?}");
         assert_eq!(*names.entry(place.2).or_insert_with(|| bases.clone()), bases);
-        assert!(
-            rules.iter().all(|rule| rule.name.len() <= 128 && rule.name.ends_with(&organization.rule_ending(source)))
-        );
-        endings.insert(organization.rule_ending(source));
+        let id = id(&organization, source, 120);
+        assert!(id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()), "{id}");
+        ids.insert(id);
     }
-    assert_eq!(endings.len(), packs.len());
-    let ending = endings.into_iter().next().expect("an ending");
-    let id = ending.strip_prefix("-conformance-pack-").expect("an id");
-    assert!(id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()), "{id}");
+    assert_eq!(ids.len(), packs.len());
+}
+
+#[test]
+fn a_rule_may_be_of_the_one_pack_whose_id_its_name_ends_in() {
+    let organization = organization();
+    let packs = packs(&organization, 120);
+    for place in [(0, 0, 0), (13, 2, 5), (24, 3, 7)] {
+        let name = organization.rules(&packs[&place], date(120)).remove(0).name;
+        let of: Vec<_> = packs.iter().filter(|(_, source)| organization.may_have(source, &name)).collect();
+        assert_eq!(of.iter().map(|(of, _)| **of).collect::<Vec<_>>(), [place]);
+        for other in
+            [base(&name), &name[..name.len() - 1], &format!("{name}a"), &name.replace("-conformance-pack-", "-")]
+        {
+            assert!(!packs.values().any(|source| organization.may_have(source, other)), "{other}");
+        }
+        let own = RuleSource { pack: None, ..packs[&place] };
+        assert!(organization.may_have(&own, "required-tags"));
+    }
 }
 
 #[test]
@@ -125,7 +148,7 @@ fn a_re_created_pack_has_another_id_and_the_same_rules() {
     let recreated = recreated.filter(|(before, now)| state(before).recreation != state(now).recreation);
     let mut found = 0;
     for (before, now) in recreated {
-        assert_ne!(organization.rule_ending(before), organization.rule_ending(now));
+        assert_ne!(id(&organization, before, 0), id(&organization, now, 120));
         let bases = |source: &RuleSource| -> Vec<String> {
             organization.rules(source, date(120)).iter().map(|rule| base(&rule.name).to_owned()).collect()
         };

@@ -43,6 +43,12 @@ impl Days {
         days.push_front(Arc::clone(&cached));
         cached
     }
+
+    /// Whether no day was made yet.
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.lock().expect("the days").is_empty()
+    }
 }
 
 impl CachedDay {

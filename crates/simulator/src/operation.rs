@@ -14,8 +14,9 @@ use crate::request::{ApiError, Fields};
 use crate::token;
 use compline_model::{AggregatorName, SnapshotDate};
 use serde_json::{Map, Value};
+use std::ops::Range;
 
-/// The most rows a page of most operations.
+/// The most rows that a page of most operations has.
 const MAX_LIMIT: usize = 100;
 
 /// A list that comes in pages.
@@ -23,8 +24,22 @@ const MAX_LIMIT: usize = 100;
 struct List {
     /// The field that has it.
     name: &'static str,
-    /// The most rows a page, and as many as come if none are asked for.
+    /// The most rows that a page has, and how many it has where the request does not say.
     max_limit: usize,
+}
+
+/// Which page of a list is asked for.
+#[derive(Debug)]
+struct Paging {
+    /// The field that has the list.
+    list: &'static str,
+    /// What the page's tokens belong to.
+    fingerprint: u64,
+    limit: usize,
+    offset: usize,
+    round: u64,
+    /// The token that a fault has answered instead of the next.
+    repeated: Option<String>,
 }
 
 /// What an operation answers from.
@@ -62,41 +77,44 @@ impl Context<'_> {
         self.organization.aggregator(&name, self.region).ok_or_else(unknown)
     }
 
-    /// One page of `total` items: their positions, put into `list` by `items`, and the token of the next.
-    fn page(
-        &self,
-        fields: &Fields,
-        fingerprint: u64,
-        total: usize,
-        list: List,
-        items: impl FnOnce(std::ops::Range<usize>) -> Vec<Value>,
-    ) -> Result<Map<String, Value>, ApiError> {
+    /// What a request says of its page. It is checked before anything is looked for, so that a bad limit or token costs no scan of
+    /// the organization.
+    fn paging(&self, fields: &Fields, fingerprint: u64, list: List) -> Result<Paging, ApiError> {
         let limit = fields.limit(list.max_limit)?;
-        let refused = || {
-            ApiError::new(
-                "InvalidNextTokenException",
-                "The specified next token is not valid. Specify the nextToken string that was returned in the previous response to get the next page of results.",
-            )
-        };
-        let (mut offset, mut round, mut repeated) = (0, 0, None);
-        if let Some(token) = fields.token() {
-            (offset, round) = token::open(fingerprint, token).ok_or_else(refused)?;
-            match self.faults.token(token) {
-                TokenFate::Taken => {}
-                TokenFate::Refused => return Err(refused()),
-                TokenFate::Repeated => repeated = Some(token.to_owned()),
-            }
+        let mut paging = Paging { list: list.name, fingerprint, limit, offset: 0, round: 0, repeated: None };
+        let Some(token) = fields.token()? else { return Ok(paging) };
+        (paging.offset, paging.round) = token::open(fingerprint, &token).ok_or_else(refused_token)?;
+        match self.faults.token(&token) {
+            TokenFate::Taken => {}
+            TokenFate::Refused => return Err(refused_token()),
+            TokenFate::Repeated => paging.repeated = Some(token),
         }
-        let from = offset.min(total);
-        // An end of nothing is no empty page: the fault is counted only where rows are withheld.
+        Ok(paging)
+    }
+
+    /// One page of `total` items: those at the positions that `items` is asked for, and the token of the next page.
+    fn page(&self, paging: Paging, total: usize, items: impl FnOnce(Range<usize>) -> Vec<Value>) -> Map<String, Value> {
+        let from = paging.offset.min(total);
+        // Where no rows are left an empty page is no fault, and is not counted as one.
         let empty = from < total && self.faults.empty_page();
-        let to = if empty { from } else { (from + limit).min(total) };
-        let next = (to < total).then(|| token::make(fingerprint, to, if empty { round + 1 } else { round }));
+        let to = if empty { from } else { (from + paging.limit).min(total) };
+        let round = paging.round + u64::from(empty);
+        let next = (to < total).then(|| token::make(paging.fingerprint, to, round));
         let mut page = Map::new();
-        page.insert(list.name.to_owned(), Value::Array(items(from..to)));
-        if let Some(token) = repeated.or(next) {
+        page.insert(paging.list.to_owned(), Value::Array(items(from..to)));
+        if let Some(token) = paging.repeated.or(next) {
             page.insert("NextToken".to_owned(), Value::String(token));
         }
-        Ok(page)
+        page
     }
 }
+
+fn refused_token() -> ApiError {
+    ApiError::new(
+        "InvalidNextTokenException",
+        "The specified next token is not valid. Specify the nextToken string that was returned in the previous response to get the next page of results.",
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -66,8 +66,12 @@ impl Fields {
     }
 
     /// The fields of an inner object; none if it is absent.
-    pub(crate) fn inner(&self, name: &str) -> Self {
-        Self(self.value(name).cloned().unwrap_or_else(|| json!({})))
+    pub(crate) fn inner(&self, name: &str) -> Result<Self, ApiError> {
+        match self.value(name) {
+            None => Ok(Self(json!({}))),
+            Some(value) if value.is_object() => Ok(Self(value.clone())),
+            Some(_) => Err(ApiError::new("SerializationException", format!("{name} is not an object"))),
+        }
     }
 
     /// A text that fits; nothing if it is absent.
@@ -85,7 +89,7 @@ impl Fields {
         }
     }
 
-    /// The rows wanted a page, at most `max`: absent or 0 is that.
+    /// How many rows a page may have, at most `max`, which absent and 0 mean too.
     pub(crate) fn limit(&self, max: usize) -> Result<usize, ApiError> {
         match self.value("Limit").map(Value::as_i64) {
             None | Some(Some(0)) => Ok(max),
@@ -93,12 +97,59 @@ impl Fields {
                 let message = format!("The specified limit {limit} is outside the allowable range 0 to {max}.");
                 ApiError::new("InvalidLimitException", message)
             }),
-            Some(None) => Err(ApiError::new("SerializationException", "Limit is not a whole number")),
+            Some(None) => Err(ApiError::new("SerializationException", "Limit is not an integer of 64 bits")),
         }
     }
 
     /// The page token; absent and empty are the first page.
-    pub(crate) fn token(&self) -> Option<&str> {
-        self.value("NextToken").and_then(Value::as_str).filter(|token| !token.is_empty())
+    pub(crate) fn token(&self) -> Result<Option<String>, ApiError> {
+        Ok(self.text("NextToken", |_| true)?.filter(|token| !token.is_empty()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(value: Value) -> Fields {
+        Fields::parse(value.to_string().as_bytes()).expect("fields")
+    }
+
+    #[test]
+    fn a_limit_is_an_integer_from_0_to_the_maximum() {
+        let limit = |value: Value| fields(json!({ "Limit": value })).limit(100).map_err(|error| error.code);
+        for (value, expected) in [
+            (Value::Null, Ok(100)),
+            (json!(0), Ok(100)),
+            (json!(1), Ok(1)),
+            (json!(100), Ok(100)),
+            (json!(101), Err("InvalidLimitException")),
+            (json!(-1), Err("InvalidLimitException")),
+            (json!(i64::MAX), Err("InvalidLimitException")),
+            (json!(u64::MAX), Err("SerializationException")),
+            (json!(1.5), Err("SerializationException")),
+            (json!("1"), Err("SerializationException")),
+        ] {
+            assert_eq!(limit(value.clone()), expected, "{value}");
+        }
+        assert_eq!(fields(json!({})).limit(1_000), Ok(1_000));
+    }
+
+    #[test]
+    fn a_field_of_another_type_is_refused_and_not_ignored() {
+        let refused = |error: ApiError| error.code;
+        for value in [json!(1), json!("text"), json!([]), json!(true)] {
+            assert_eq!(
+                fields(json!({ "Filters": value })).inner("Filters").map(|_| ()).map_err(refused),
+                Err("SerializationException")
+            );
+        }
+        for value in [json!(1), json!({}), json!(["token"]), json!(false)] {
+            assert_eq!(fields(json!({ "NextToken": value })).token().map_err(refused), Err("SerializationException"));
+        }
+        for none in [json!({}), json!({ "NextToken": null }), json!({ "NextToken": "" })] {
+            assert_eq!(fields(none).token(), Ok(None));
+        }
+        assert_eq!(fields(json!({ "NextToken": " " })).token(), Ok(Some(" ".to_owned())));
     }
 }

@@ -29,9 +29,9 @@ pub(super) fn answer(context: &Context<'_>, fields: &Fields) -> Result<Value, Ap
     }
     let fingerprint = token::fingerprint(&("aggregators", context.region, &names));
     let list = List { name: "ConfigurationAggregators", max_limit: MAX_LIMIT };
-    let page = context.page(fields, fingerprint, found.len(), list, |range| {
-        found[range].iter().map(|aggregator| item(context, aggregator)).collect()
-    })?;
+    let paging = context.paging(fields, fingerprint, list)?;
+    let page = context
+        .page(paging, found.len(), |range| found[range].iter().map(|aggregator| item(context, aggregator)).collect());
     Ok(page.into())
 }
 

@@ -1,6 +1,6 @@
 //! What the operations have in common that list compliance by account, region and name.
 
-use super::{Context, List};
+use super::{Context, List, Paging};
 use crate::organization::Kind;
 use crate::request::{ApiError, Fields};
 use crate::rows::Query;
@@ -24,7 +24,7 @@ impl Listing {
     /// What a request asks for, and the positions of the accounts of its aggregator.
     pub(super) fn query(&self, context: &Context<'_>, fields: &Fields) -> Result<(Query, Range<u32>), ApiError> {
         let aggregator = context.aggregator(fields)?;
-        let filters = fields.inner("Filters");
+        let filters = fields.inner("Filters")?;
         let (account_id, region) = place(&filters)?;
         let kind = filters.text("ComplianceType", |text| self.kind(text).is_some())?;
         let name = filters.text(self.name, self.is_name)?;
@@ -33,17 +33,9 @@ impl Listing {
         Ok((query, context.organization.covered(aggregator)))
     }
 
-    /// One page of the `total` items that a query has; a token is good for this operation, query and day.
-    pub(super) fn page(
-        &self,
-        context: &Context<'_>,
-        fields: &Fields,
-        query: &Query,
-        total: usize,
-        items: impl FnOnce(Range<usize>) -> Vec<Value>,
-    ) -> Result<Value, ApiError> {
-        let fingerprint = token::fingerprint(&(self.list.name, context.date, query));
-        Ok(context.page(fields, fingerprint, total, self.list, items)?.into())
+    /// Which page of a query is asked for; a token is good for this operation, query and day.
+    pub(super) fn paging(&self, context: &Context<'_>, fields: &Fields, query: &Query) -> Result<Paging, ApiError> {
+        context.paging(fields, token::fingerprint(&(self.list.name, context.date, query)), self.list)
     }
 
     /// One item of the list.

@@ -17,11 +17,13 @@ const LISTING: Listing = Listing {
 
 pub(super) fn answer(context: &Context<'_>, fields: &Fields) -> Result<Value, ApiError> {
     let (query, covered) = LISTING.query(context, fields)?;
+    let paging = LISTING.paging(context, fields, &query)?;
     let cached = context.days.get(context.organization, context.date);
     let found = cached.packs(context.organization, &query, covered);
-    LISTING.page(context, fields, &query, found.len(), |range| {
+    let page = context.page(paging, found.len(), |range| {
         found[range].iter().map(|position| item(context, &cached.day.rows[*position as usize])).collect()
-    })
+    });
+    Ok(page.into())
 }
 
 fn item(context: &Context<'_>, row: &Row) -> Value {

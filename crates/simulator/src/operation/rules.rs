@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 const LISTING: Listing = Listing {
     list: List { name: "AggregateComplianceByConfigRules", max_limit: 1_000 },
     name: "ConfigRuleName",
-    is_name: |text| matches!(text.chars().count(), 1..=128) && !text.trim().is_empty(),
+    is_name,
     kinds: &[Kind::Compliant, Kind::NonCompliant],
 };
 
@@ -28,11 +28,19 @@ const MAX_CONTRIBUTORS: u16 = 25;
 
 pub(super) fn answer(context: &Context<'_>, fields: &Fields) -> Result<Value, ApiError> {
     let (query, covered) = LISTING.query(context, fields)?;
+    let paging = LISTING.paging(context, fields, &query)?;
     let cached = context.days.get(context.organization, context.date);
     let found = cached.rules(context.organization, &query, covered);
-    LISTING.page(context, fields, &query, found.len(), |range| {
+    let page = context.page(paging, found.len(), |range| {
         found.rows(context.organization, &cached.day, &query, range).into_iter().map(|row| item(context, row)).collect()
-    })
+    });
+    Ok(page.into())
+}
+
+/// The pattern `.*\S.*`, whose dot is no line terminator.
+fn is_name(text: &str) -> bool {
+    let ends_line = |character: char| matches!(character, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}');
+    matches!(text.chars().count(), 1..=128) && !text.trim().is_empty() && !text.contains(ends_line)
 }
 
 /// A rule without a result has no contributors, as in AWS's examples of `DescribeComplianceByConfigRule`.

@@ -11,6 +11,9 @@ const STATUSES: [&str; 3] = ["SUCCEEDED", "FAILED", "OUTDATED"];
 pub(super) fn answer(context: &Context<'_>, fields: &Fields) -> Result<Value, ApiError> {
     let aggregator = context.aggregator(fields)?;
     let wanted = wanted(fields)?;
+    let fingerprint = token::fingerprint(&("sources", context.date, aggregator.name, &wanted));
+    let list = List { name: "AggregatedSourceStatusList", max_limit: MAX_LIMIT };
+    let paging = context.paging(fields, fingerprint, list)?;
     let organization = context.organization;
     let mut found = Vec::new();
     for account in organization.covered(aggregator).filter(|account| organization.has_account(*account, context.date)) {
@@ -26,11 +29,8 @@ pub(super) fn answer(context: &Context<'_>, fields: &Fields) -> Result<Value, Ap
         context.faults.note("sources_named");
         found.truncate(named);
     }
-    let fingerprint = token::fingerprint(&("sources", context.date, aggregator.name, &wanted));
-    let list = List { name: "AggregatedSourceStatusList", max_limit: MAX_LIMIT };
-    let page = context.page(fields, fingerprint, found.len(), list, |range| {
-        found[range].iter().map(|source| item(context, *source)).collect()
-    })?;
+    let page =
+        context.page(paging, found.len(), |range| found[range].iter().map(|source| item(context, *source)).collect());
     Ok(page.into())
 }
 

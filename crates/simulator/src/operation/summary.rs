@@ -11,9 +11,12 @@ use std::collections::BTreeMap;
 
 pub(super) fn answer(context: &Context<'_>, fields: &Fields) -> Result<Value, ApiError> {
     let aggregator = context.aggregator(fields)?;
-    let (account_id, region) = place(&fields.inner("Filters"))?;
+    let (account_id, region) = place(&fields.inner("Filters")?)?;
     let group_by = fields.text("GroupByKey", |text| ["ACCOUNT_ID", "AWS_REGION"].contains(&text))?;
     let query = Query { aggregator: aggregator.name, account_id, region, name: None, kind: None };
+    let fingerprint = token::fingerprint(&(context.date, &query, &group_by));
+    let list = List { name: "AggregateConformancePackComplianceSummaries", max_limit: MAX_LIMIT };
+    let paging = context.paging(fields, fingerprint, list)?;
     let organization = context.organization;
     let cached = context.days.get(organization, context.date);
     let mut groups: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
@@ -35,10 +38,7 @@ pub(super) fn answer(context: &Context<'_>, fields: &Fields) -> Result<Value, Ap
         context.faults.note("summary_off_by");
     }
     let groups: Vec<_> = groups.into_iter().collect();
-    let fingerprint = token::fingerprint(&(context.date, &query, &group_by));
-    let list = List { name: "AggregateConformancePackComplianceSummaries", max_limit: MAX_LIMIT };
-    let mut page =
-        context.page(fields, fingerprint, groups.len(), list, |range| groups[range].iter().map(item).collect())?;
+    let mut page = context.page(paging, groups.len(), |range| groups[range].iter().map(item).collect());
     if let Some(key) = group_by {
         page.insert("GroupByKey".to_owned(), key.into());
     }

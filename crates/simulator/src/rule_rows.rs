@@ -108,7 +108,7 @@ fn wanted<'a>(
     query: &'a Query,
     source: &RuleSource,
 ) -> impl Iterator<Item = Rule> + use<'a> {
-    let here = query.name.as_ref().is_none_or(|name| organization.may_have(source, name));
+    let here = query.name.as_ref().is_none_or(|name| organization.may_have(source, name, day.date));
     let rules = if here { organization.rules(source, day.date) } else { Vec::new() };
     rules.into_iter().filter(|rule| {
         query.kind.is_none_or(|kind| kind == rule.kind) && query.name.as_ref().is_none_or(|name| *name == rule.name)

@@ -1,6 +1,6 @@
 //! The life of one pack in one account and region, day by day.
 
-use super::chance::chance;
+use super::chance::{chance, with_part};
 
 /// What a pack is on a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,9 +49,8 @@ impl Life {
 
     /// The state on a day, counted from 1970; nothing while the pack is not deployed.
     pub(super) fn on(self, day: u64) -> Option<PackState> {
-        // Three in a hundred are taken away for a while and come back.
-        let (round, day_of_round) = self.round(10, 60, day);
-        if self.number(11, round) % 100 < 3 && day_of_round < 3 + self.number(12, round) % 20 {
+        let (round, day_of_round) = self.removal_round(day);
+        if self.removals()(round) && day_of_round < 3 + self.number(12, round) % 20 {
             return None;
         }
         let kind = self.kind(day);
@@ -61,6 +60,22 @@ impl Life {
         let (round, _) = self.round(14, 70, day);
         let recreation = if self.number(15, 0).is_multiple_of(50) { round as u32 } else { 0 };
         Some(PackState { kind, compliant, non_compliant, total, recreation })
+    }
+
+    /// The round in which the pack was removed last, by a day.
+    pub(super) fn last_removal(self, day: u64) -> Option<u64> {
+        let is_removed = self.removals();
+        (0..=self.removal_round(day).0).rev().find(|round| is_removed(*round))
+    }
+
+    fn removal_round(self, day: u64) -> (u64, u64) {
+        self.round(10, 60, day)
+    }
+
+    /// In which rounds the pack is removed for the first days, and then comes back: three in a hundred.
+    fn removals(self) -> impl Fn(u64) -> bool {
+        let number = chance(&[self.seed, 11, self.account, self.region, self.pack]);
+        move |round| with_part(number, round) % 100 < 3
     }
 
     pub(super) fn kind(self, day: u64) -> Kind {

@@ -150,7 +150,7 @@ impl Organization {
     pub(crate) fn rules(&self, source: &RuleSource, date: SnapshotDate) -> Vec<Rule> {
         let Some(deployed @ (pack, state)) = source.pack else { return self.own_rules(source, date).collect() };
         let life = self.life(source.account, source.region.into(), pack.into());
-        let id = String::from_iter(self.pack_id(source, deployed));
+        let id = String::from_iter(self.pack_id(source, deployed, date));
         let names = &self.pack_rules.0[usize::from(pack)];
         let named = names.iter().zip(life.rule_kinds(&state)).enumerate();
         named
@@ -163,14 +163,15 @@ impl Organization {
     }
 
     /// Whether a rule of a source may have a name. The pack's id at its end tells, and no rule has to be made for that.
-    pub(crate) fn may_have(&self, source: &RuleSource, name: &str) -> bool {
+    pub(crate) fn may_have(&self, source: &RuleSource, name: &str, date: SnapshotDate) -> bool {
         let Some(deployed) = source.pack else { return true };
-        name.rsplit_once(BEFORE_PACK_ID).is_some_and(|(_, id)| id.chars().eq(self.pack_id(source, deployed)))
+        name.rsplit_once(BEFORE_PACK_ID).is_some_and(|(_, id)| id.chars().eq(self.pack_id(source, deployed, date)))
     }
 
-    /// What the names of a pack's rules end in: another one in each account and region and after each re-creation of the pack. It is
-    /// not in the pack's name: no answer joins the two.
-    fn pack_id(&self, source: &RuleSource, (pack, state): (u16, PackState)) -> [char; 9] {
+    /// What the names of a pack's rules end in: another one in each account and region, after each re-creation of the pack, and when it
+    /// comes back after a removal. It is not in the pack's name: no answer joins the two.
+    fn pack_id(&self, source: &RuleSource, (pack, state): (u16, PackState), date: SnapshotDate) -> [char; 9] {
+        let life = self.life(source.account, source.region.into(), pack.into());
         letters(&[
             self.spec.seed,
             61,
@@ -178,6 +179,7 @@ impl Organization {
             source.region.into(),
             pack.into(),
             state.recreation.into(),
+            life.last_removal(day(date)).unwrap_or_default(),
         ])
     }
 

@@ -128,15 +128,15 @@ fn a_rule_may_be_of_the_one_pack_whose_id_its_name_ends_in() {
     let packs = packs(&organization, 120);
     for place in [(0, 0, 0), (13, 2, 5), (24, 3, 7)] {
         let name = organization.rules(&packs[&place], date(120)).remove(0).name;
-        let of: Vec<_> = packs.iter().filter(|(_, source)| organization.may_have(source, &name)).collect();
+        let of: Vec<_> = packs.iter().filter(|(_, source)| organization.may_have(source, &name, date(120))).collect();
         assert_eq!(of.iter().map(|(of, _)| **of).collect::<Vec<_>>(), [place]);
         for other in
             [base(&name), &name[..name.len() - 1], &format!("{name}a"), &name.replace("-conformance-pack-", "-")]
         {
-            assert!(!packs.values().any(|source| organization.may_have(source, other)), "{other}");
+            assert!(!packs.values().any(|source| organization.may_have(source, other, date(120))), "{other}");
         }
         let own = RuleSource { pack: None, ..packs[&place] };
-        assert!(organization.may_have(&own, "required-tags"));
+        assert!(organization.may_have(&own, "required-tags", date(120)));
     }
 }
 
@@ -156,6 +156,27 @@ fn a_re_created_pack_has_another_id_and_the_same_rules() {
         found += 1;
     }
     assert!(found > 0);
+}
+
+#[test]
+fn a_pack_that_comes_back_after_a_removal_has_another_id() {
+    let organization = organization();
+    let mut last: BTreeMap<(u32, u16, u16), (u32, u32, [char; 9])> = BTreeMap::new();
+    let (mut returned, mut retained) = (0, 0);
+    for day in 0..=120 {
+        for (place, source) in packs(&organization, day) {
+            let deployed = source.pack.expect("a pack");
+            let (recreation, id) = (deployed.1.recreation, organization.pack_id(&source, deployed, date(day)));
+            if let Some((last_day, last_recreation, last_id)) = last.get(&place) {
+                let is_another = *last_day + 1 < day || *last_recreation != recreation;
+                assert_eq!(*last_id != id, is_another, "{place:?} on day {day}");
+                returned += usize::from(*last_day + 1 < day);
+                retained += usize::from(!is_another);
+            }
+            last.insert(place, (day, recreation, id));
+        }
+    }
+    assert!(returned > 10 && retained > 10_000, "{returned} {retained}");
 }
 
 #[test]

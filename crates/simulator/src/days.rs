@@ -96,7 +96,8 @@ mod tests {
     use std::time::Duration;
 
     fn query(name: &str) -> Query {
-        Query { aggregator: "org-aggregator", account_id: None, region: None, name: Some(name.to_owned()), kind: None }
+        let name = Some(name.to_owned());
+        Query { aggregator: "org-aggregator", account_id: None, region: None, name, kind: None, without_results: true }
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub struct Faults {
     pub repeated_token_every: u64,
     /// Compliant packs that the summary counts too many in every group.
     pub summary_off_by: u32,
+    /// Config rules without results are listed, as INSUFFICIENT_DATA. AWS documents that they are not.
+    pub rules_without_results: bool,
     /// Sources that the list of them names; the others are gathered from, and not told of.
     pub sources_named: u32,
     /// How long every answer takes to come.

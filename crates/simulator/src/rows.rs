@@ -21,6 +21,8 @@ pub(crate) struct Query {
     pub(crate) region: Option<String>,
     pub(crate) name: Option<String>,
     pub(crate) kind: Option<Kind>,
+    /// Whether what has no results is listed, unless a compliance type is asked for.
+    pub(crate) without_results: bool,
 }
 
 /// A day of the whole organization, sorted by account, region and pack.
@@ -54,7 +56,7 @@ impl Day {
         let wanted = |position: &u32| {
             let row = &self.rows[*position as usize];
             in_region(row.region)
-                && query.kind.is_none_or(|kind| kind == row.state.kind)
+                && query.wants(row.state.kind)
                 && query.name.as_ref().is_none_or(|name| *name == row.pack_name(organization))
         };
         positions.filter(wanted).collect()
@@ -80,6 +82,11 @@ impl Query {
                 None => 0..0,
             },
         }
+    }
+
+    /// Whether it is about a compliance type.
+    pub(crate) fn wants(&self, kind: Kind) -> bool {
+        self.kind.map_or(self.without_results || kind != Kind::InsufficientData, |wanted| wanted == kind)
     }
 
     /// Whether it is about the region of a position.

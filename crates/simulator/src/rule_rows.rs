@@ -49,7 +49,7 @@ impl RuleRows {
         for place in places(organization, day, query, covered) {
             let source = place.source(day);
             let count = match &query.name {
-                None => organization.rule_count(&source, query.kind, day.date),
+                None => organization.rule_count(&source, |kind| query.wants(kind), day.date),
                 Some(_) => wanted(organization, day, query, &source).count(),
             };
             if count > 0 {
@@ -110,9 +110,7 @@ fn wanted<'a>(
 ) -> impl Iterator<Item = Rule> + use<'a> {
     let here = query.name.as_ref().is_none_or(|name| organization.may_have(source, name, day.date));
     let rules = if here { organization.rules(source, day.date) } else { Vec::new() };
-    rules.into_iter().filter(|rule| {
-        query.kind.is_none_or(|kind| kind == rule.kind) && query.name.as_ref().is_none_or(|name| *name == rule.name)
-    })
+    rules.into_iter().filter(|rule| query.wants(rule.kind) && query.name.as_ref().is_none_or(|name| *name == rule.name))
 }
 
 #[cfg(test)]

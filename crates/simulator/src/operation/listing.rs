@@ -21,15 +21,21 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    /// What a request asks for, and the positions of the accounts of its aggregator.
-    pub(super) fn query(&self, context: &Context<'_>, fields: &Fields) -> Result<(Query, Range<u32>), ApiError> {
+    /// What a request asks for, and the positions of the accounts of its aggregator; `without_results` says whether what has no
+    /// results is listed.
+    pub(super) fn query(
+        &self,
+        context: &Context<'_>,
+        fields: &Fields,
+        without_results: bool,
+    ) -> Result<(Query, Range<u32>), ApiError> {
         let aggregator = context.aggregator(fields)?;
         let filters = fields.inner("Filters")?;
         let (account_id, region) = place(&filters)?;
         let kind = filters.text("ComplianceType", |text| self.kind(text).is_some())?;
         let name = filters.text(self.name, self.is_name)?;
         let kind = kind.and_then(|text| self.kind(&text));
-        let query = Query { aggregator: aggregator.name, account_id, region, name, kind };
+        let query = Query { aggregator: aggregator.name, account_id, region, name, kind, without_results };
         Ok((query, context.organization.covered(aggregator)))
     }
 

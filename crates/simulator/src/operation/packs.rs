@@ -12,11 +12,11 @@ const LISTING: Listing = Listing {
     list: List { name: "AggregateComplianceByConformancePacks", max_limit: MAX_LIMIT },
     name: "ConformancePackName",
     is_name: |text| text.parse::<PackName>().is_ok(),
-    kinds: &[Kind::Compliant, Kind::NonCompliant, Kind::InsufficientData],
+    kinds: &Kind::ALL,
 };
 
 pub(super) fn answer(context: &Context<'_>, fields: &Fields) -> Result<Value, ApiError> {
-    let (query, covered) = LISTING.query(context, fields)?;
+    let (query, covered) = LISTING.query(context, fields, true)?;
     let paging = LISTING.paging(context, fields, &query)?;
     let cached = context.days.get(context.organization, context.date);
     let found = cached.packs(context.organization, &query, covered);

@@ -13,7 +13,8 @@ pub(super) fn answer(context: &Context<'_>, fields: &Fields) -> Result<Value, Ap
     let aggregator = context.aggregator(fields)?;
     let (account_id, region) = place(&fields.inner("Filters")?)?;
     let group_by = fields.text("GroupByKey", |text| ["ACCOUNT_ID", "AWS_REGION"].contains(&text))?;
-    let query = Query { aggregator: aggregator.name, account_id, region, name: None, kind: None };
+    let query =
+        Query { aggregator: aggregator.name, account_id, region, name: None, kind: None, without_results: true };
     let fingerprint = token::fingerprint(&(context.date, &query, &group_by));
     let list = List { name: "AggregateConformancePackComplianceSummaries", max_limit: MAX_LIMIT };
     let paging = context.paging(fields, fingerprint, list)?;

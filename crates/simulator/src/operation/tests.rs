@@ -1,7 +1,7 @@
 use super::*;
-use crate::Faults;
-use crate::OrganizationSpec;
+use crate::{Faults, OrganizationSpec};
 use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
 
 const RULES: &str = "DescribeAggregateComplianceByConfigRules";
 const PACKS: &str = "DescribeAggregateComplianceByConformancePacks";
@@ -17,8 +17,12 @@ struct Asked {
 
 impl Asked {
     fn new(faults: &str) -> Self {
+        Self::of(OrganizationSpec { accounts: 40, ..OrganizationSpec::default() }, faults)
+    }
+
+    fn of(spec: OrganizationSpec, faults: &str) -> Self {
         Self {
-            organization: Organization::new(OrganizationSpec { accounts: 40, ..OrganizationSpec::default() }),
+            organization: Organization::new(spec),
             days: Days::default(),
             faults: FaultState::new(Faults::parse(faults).expect("faults")),
         }
@@ -42,6 +46,20 @@ impl Asked {
         };
         let fields = Fields::parse(fields.to_string().as_bytes()).expect("fields");
         answer(&context, operation, &fields).map_err(|error| error.code)
+    }
+
+    /// Every item of a list.
+    fn all(&self, operation: &str, list: &str) -> Vec<Value> {
+        let (mut items, mut further) = (Vec::new(), json!({}));
+        loop {
+            let mut page = self.ask(operation, further).expect("a page");
+            items.append(page[list].as_array_mut().expect("a list"));
+            let token = page["NextToken"].take();
+            if token.is_null() {
+                return items;
+            }
+            further = json!({ "NextToken": token });
+        }
     }
 
     /// The token of the second page.
@@ -101,6 +119,104 @@ fn a_name_with_a_line_terminator_is_refused() {
     for name in ["Root account has MFA", " a", "a\tb", "é"] {
         assert!(asked.ask(RULES, json!({ "Filters": { "ConfigRuleName": name } })).is_ok(), "{name:?}");
     }
+}
+
+/// How many packs of each account and region have how many compliant rules, noncompliant rules and rules without results.
+type Packs = BTreeMap<((String, String), (u64, u64, u64)), usize>;
+
+fn place(item: &Value) -> (String, String) {
+    let text = |name: &str| item[name].as_str().expect("a text").to_owned();
+    (text("AccountId"), text("AwsRegion"))
+}
+
+/// The packs, by their counts; those of no count are left out.
+fn counted_packs(asked: &Asked, with_results_only: bool) -> Packs {
+    let mut packs = Packs::new();
+    for item in asked.all(PACKS, "AggregateComplianceByConformancePacks") {
+        let count = |name: &str| item["Compliance"][name].as_u64().expect("a count");
+        let (compliant, non_compliant) = (count("CompliantRuleCount"), count("NonCompliantRuleCount"));
+        let without = count("TotalRuleCount") - compliant - non_compliant;
+        let counts = (compliant, non_compliant, if with_results_only { 0 } else { without });
+        if counts != (0, 0, 0) {
+            *packs.entry((place(&item), counts)).or_default() += 1;
+        }
+    }
+    packs
+}
+
+/// The packs, by the rules whose names end in the same id.
+fn packs_of_rules(asked: &Asked) -> Packs {
+    let mut ids: BTreeMap<((String, String), String), (u64, u64, u64)> = BTreeMap::new();
+    for item in asked.all(RULES, "AggregateComplianceByConfigRules") {
+        let name = item["ConfigRuleName"].as_str().expect("a name");
+        let Some((_, id)) = name.split_once("-conformance-pack-").filter(|(_, id)| id.len() == 9) else { continue };
+        let counts = ids.entry((place(&item), id.to_owned())).or_default();
+        match item["Compliance"]["ComplianceType"].as_str() {
+            Some("COMPLIANT") => counts.0 += 1,
+            Some("NON_COMPLIANT") => counts.1 += 1,
+            Some("INSUFFICIENT_DATA") => counts.2 += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    let mut packs = Packs::new();
+    for ((place, _), counts) in ids {
+        *packs.entry((place, counts)).or_default() += 1;
+    }
+    packs
+}
+
+#[test]
+fn rules_with_results_add_up_to_the_compliant_and_noncompliant_rules_of_the_packs() {
+    let asked = Asked::new("");
+    let packs = packs_of_rules(&asked);
+    assert!(packs.len() > 100 && packs == counted_packs(&asked, true));
+    assert_ne!(packs, counted_packs(&asked, false));
+    assert_eq!(asked.faults.fired().get("rules_without_results"), None);
+}
+
+#[test]
+fn rules_without_results_add_up_to_the_totals_of_the_packs() {
+    let asked = Asked::new("rules_without_results = true");
+    let packs = packs_of_rules(&asked);
+    assert!(packs.len() > 100 && packs == counted_packs(&asked, false));
+    assert!(asked.faults.fired().contains_key("rules_without_results"));
+}
+
+#[test]
+fn rules_of_no_pack_without_results_are_listed_on_demand_only() {
+    let own = |faults: &str| -> (usize, usize) {
+        let spec = OrganizationSpec { packs: 1, ..OrganizationSpec::default() };
+        let rules = Asked::of(spec, faults).all(RULES, "AggregateComplianceByConfigRules");
+        let of_no_pack =
+            |rule: &&Value| rule["ConfigRuleName"].as_str().is_some_and(|name| !name.contains("-conformance-pack-"));
+        let without = |rule: &&Value| rule["Compliance"] == json!({ "ComplianceType": "INSUFFICIENT_DATA" });
+        let own: Vec<&Value> = rules.iter().filter(of_no_pack).collect();
+        (own.len(), own.into_iter().filter(without).count())
+    };
+    let (by_default, without_by_default) = own("");
+    let (on_demand, without) = own("rules_without_results = true");
+    assert!(
+        without > 0 && without_by_default == 0 && on_demand == by_default + without,
+        "{by_default} {on_demand} {without}"
+    );
+}
+
+#[test]
+fn contributors_are_counted_up_to_100() {
+    let mut counts = BTreeSet::new();
+    for item in Asked::new("").all(RULES, "AggregateComplianceByConfigRules") {
+        let count = &item["Compliance"]["ComplianceContributorCount"];
+        let non_compliant = item["Compliance"]["ComplianceType"] == "NON_COMPLIANT";
+        if count.is_null() {
+            assert!(!non_compliant, "{item}");
+            continue;
+        }
+        let (capped, exceeded) =
+            (count["CappedCount"].as_u64().expect("a count"), count["CapExceeded"].as_bool().expect("a truth"));
+        assert!(capped <= 100 && (!exceeded || capped == 100) && (capped > 0 || !non_compliant), "{item}");
+        counts.insert((capped, exceeded));
+    }
+    assert!([(0, false), (1, false), (100, true)].iter().all(|count| counts.contains(count)), "{counts:?}");
 }
 
 #[test]

@@ -21,6 +21,11 @@ pub(crate) enum Kind {
     InsufficientData,
 }
 
+impl Kind {
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Compliant, Self::NonCompliant, Self::InsufficientData];
+}
+
 /// Which pack, where.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Life {

@@ -114,8 +114,8 @@ pub(crate) struct RuleSource {
 pub(crate) struct Rule {
     pub(crate) name: String,
     pub(crate) kind: Kind,
-    /// The resources that make it what it is; none while there is no result.
-    pub(crate) resources: u16,
+    /// How many resources are why it is compliant or noncompliant, where that is told.
+    pub(crate) contributors: Option<u16>,
 }
 
 /// The names of each pack's rules.
@@ -137,12 +137,13 @@ fn pack_rules(seed: u64, pack: u64) -> Vec<&'static str> {
 }
 
 impl Organization {
-    /// How many of [`Self::rules`] have a compliance type, or any; for a pack without making them.
-    pub(crate) fn rule_count(&self, source: &RuleSource, kind: Option<Kind>, date: SnapshotDate) -> usize {
-        match (source.pack, kind) {
-            (None, _) => self.own_rules(source, date).filter(|rule| kind.is_none_or(|kind| kind == rule.kind)).count(),
-            (Some((_, state)), None) => state.total.into(),
-            (Some((_, state)), Some(kind)) => state.rules(kind).into(),
+    /// How many of [`Self::rules`] have a compliance type that is wanted, without making them.
+    pub(crate) fn rule_count(&self, source: &RuleSource, wanted: impl Fn(Kind) -> bool, date: SnapshotDate) -> usize {
+        match source.pack {
+            None => self.own_lives(source, date).filter(|(_, _, kind)| wanted(*kind)).count(),
+            Some((_, state)) => {
+                Kind::ALL.into_iter().filter(|kind| wanted(*kind)).map(|kind| usize::from(state.rules(kind))).sum()
+            }
         }
     }
 
@@ -157,7 +158,7 @@ impl Organization {
             .map(|(rule, (name, kind))| Rule {
                 name: format!("{name}{BEFORE_PACK_ID}{id}"),
                 kind,
-                resources: life.resources(rule as u64, kind, day(date)),
+                contributors: life.contributors(rule as u64, kind, day(date)),
             })
             .collect()
     }
@@ -183,21 +184,20 @@ impl Organization {
         ])
     }
 
-    /// The rules of no pack, without those that have no result.
+    /// The rules of no pack.
     fn own_rules(&self, source: &RuleSource, date: SnapshotDate) -> impl Iterator<Item = Rule> {
-        let (account, region) = (source.account, u32::from(source.region));
-        OWN_RULES.iter().zip(0..).filter_map(move |(name, rule)| {
-            let life = self.life(account, region, OWN_LIVES + rule);
-            if !life.has_own_rule() {
-                return None;
-            }
-            let kind = life.kind(day(date));
-            (kind != Kind::InsufficientData).then(|| Rule {
-                name: (*name).to_owned(),
-                kind,
-                resources: life.resources(0, kind, day(date)),
-            })
+        self.own_lives(source, date).map(move |(name, life, kind)| Rule {
+            name: name.to_owned(),
+            kind,
+            contributors: life.contributors(0, kind, day(date)),
         })
+    }
+
+    /// The rules of no pack that an account and region has, without their names.
+    fn own_lives(&self, source: &RuleSource, date: SnapshotDate) -> impl Iterator<Item = (&'static str, Life, Kind)> {
+        let life = |rule: u64| self.life(source.account, source.region.into(), OWN_LIVES + rule);
+        let lives = OWN_RULES.iter().zip((0..).map(life));
+        lives.filter(|(_, life)| life.has_own_rule()).map(move |(name, life)| (*name, life, life.kind(day(date))))
     }
 }
 
@@ -239,13 +239,18 @@ impl Life {
         self.number(64, 0).is_multiple_of(2)
     }
 
-    /// The resources that make a rule what it is: one in eight rules has more than can be told.
-    fn resources(self, rule: u64, kind: Kind, day: u64) -> u16 {
-        let most = if self.number(65, rule).is_multiple_of(8) { 60 } else { 12 };
+    /// How many resources are why a rule is compliant or noncompliant: up to 240 for one rule in eight, and up to 12 for the others. Of
+    /// the compliant rules one third counts them, one third says 0, and one third says nothing.
+    fn contributors(self, rule: u64, kind: Kind, day: u64) -> Option<u16> {
+        let max = if self.number(65, rule).is_multiple_of(8) { 240 } else { 12 };
         match kind {
-            Kind::InsufficientData => 0,
-            Kind::Compliant => 1 + (self.number(66, rule) % most) as u16,
-            Kind::NonCompliant => 1 + (chance(&[self.number(67, rule), day / 9]) % most) as u16,
+            Kind::InsufficientData => None,
+            Kind::Compliant => match self.number(68, rule) % 3 {
+                0 => None,
+                1 => Some(0),
+                _ => Some(1 + (self.number(66, rule) % max) as u16),
+            },
+            Kind::NonCompliant => Some(1 + (chance(&[self.number(67, rule), day / 9]) % max) as u16),
         }
     }
 }

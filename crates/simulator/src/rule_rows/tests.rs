@@ -58,7 +58,14 @@ impl Asked {
 }
 
 fn everything() -> Query {
-    Query { aggregator: "org-aggregator", account_id: None, region: None, name: None, kind: None }
+    Query {
+        aggregator: "org-aggregator",
+        account_id: None,
+        region: None,
+        name: None,
+        kind: None,
+        without_results: true,
+    }
 }
 
 #[test]
@@ -107,6 +114,9 @@ fn a_query_has_the_rules_that_fit_it() {
             Query { account_id: Some(account.clone()), ..everything() },
             Query { region: Some(region.to_owned()), kind: Some(kind), ..everything() },
             Query { name: Some(name.clone()), ..everything() },
+            Query { without_results: false, ..everything() },
+            Query { account_id: Some(account.clone()), without_results: false, ..everything() },
+            Query { name: Some(name.clone()), without_results: false, ..everything() },
             Query { name: Some(name), account_id: Some(account), kind: Some(kind), ..everything() },
         ];
         for query in queries {
@@ -115,6 +125,7 @@ fn a_query_has_the_rules_that_fit_it() {
                     && query.region.as_ref().is_none_or(|region| region == row.1)
                     && query.name.as_ref().is_none_or(|name| *name == row.2)
                     && query.kind.is_none_or(|kind| kind == row.3)
+                    && (query.without_results || query.kind.is_some() || row.3 != Kind::InsufficientData)
             };
             let expected: Vec<_> = all.iter().filter(fits).cloned().collect();
             assert_eq!(asked.all(&query), expected, "{query:?}");

@@ -2,8 +2,6 @@ use super::*;
 use crate::OrganizationSpec;
 use std::collections::{BTreeMap, HashSet};
 
-const KINDS: [Kind; 3] = [Kind::Compliant, Kind::NonCompliant, Kind::InsufficientData];
-
 fn date(day: u32) -> SnapshotDate {
     "2026-11-30".parse::<SnapshotDate>().expect("a date").minus_days(120 - day)
 }
@@ -68,11 +66,11 @@ fn a_packs_rules_are_as_its_counts_say() {
             assert_eq!(count(Kind::Compliant), usize::from(state.compliant));
             assert_eq!(count(Kind::NonCompliant), usize::from(state.non_compliant));
             assert_eq!(rules.len(), usize::from(state.total));
-            assert!(KINDS.iter().all(|kind| organization.rule_count(source, Some(*kind), date(day)) == count(*kind)));
-            assert_eq!(organization.rule_count(source, None, date(day)), rules.len());
+            for kind in Kind::ALL {
+                assert_eq!(organization.rule_count(source, |of| of == kind, date(day)), count(kind));
+            }
+            assert_eq!(organization.rule_count(source, |_| true, date(day)), rules.len());
             seen.extend(rules.iter().map(|rule| rule.kind));
-            let capped = |rule: &Rule| (rule.resources == 0) == (rule.kind == Kind::InsufficientData);
-            assert!(rules.iter().all(capped), "{rules:?}");
         }
     }
     assert_eq!(seen.len(), 3);
@@ -180,18 +178,75 @@ fn a_pack_that_comes_back_after_a_removal_has_another_id() {
 }
 
 #[test]
-fn rules_of_no_pack_differ_by_place_and_change_over_time() {
+fn a_noncompliant_rule_counts_its_resources_and_a_compliant_one_may() {
     let organization = organization();
-    let rules = |account, day| -> Vec<(String, Kind)> {
-        let source = RuleSource { account, region: 0, pack: None };
-        let rules = organization.rules(&source, date(day));
-        assert_eq!(rules.len(), organization.rule_count(&source, None, date(day)));
-        rules.into_iter().map(|rule| (rule.name, rule.kind)).collect()
+    let mut compliant: BTreeMap<Option<bool>, usize> = BTreeMap::new();
+    let (mut capped, mut counted, mut without) = (0, 0, 0);
+    for source in packs(&organization, 120).values() {
+        for rule in organization.rules(source, date(120)) {
+            match (rule.kind, rule.contributors) {
+                (Kind::InsufficientData, contributors) => {
+                    assert_eq!(contributors, None);
+                    without += 1;
+                }
+                (Kind::Compliant, contributors) => {
+                    *compliant.entry(contributors.map(|contributors| contributors > 0)).or_default() += 1;
+                }
+                (Kind::NonCompliant, contributors) => {
+                    let contributors = contributors.expect("a count");
+                    assert!((1..=240).contains(&contributors));
+                    capped += usize::from(contributors > 100);
+                    counted += 1;
+                }
+            }
+        }
+        assert_eq!(organization.rules(source, date(120)), organization.rules(source, date(120)));
+    }
+    let all: usize = compliant.values().sum();
+    let third = all * 30 / 100..all * 37 / 100;
+    assert!(compliant.len() == 3 && compliant.values().all(|count| third.contains(count)), "{compliant:?}");
+    // One rule in eight has up to 240, of which 140 are above 100: 7 in 100.
+    assert!(
+        (counted * 4 / 100..counted * 10 / 100).contains(&capped) && without > 100,
+        "{capped} of {counted}, {without}"
+    );
+}
+
+fn own_rules(organization: &Organization, account: u32, region: u16, day: u32) -> Vec<(String, Kind)> {
+    let source = RuleSource { account, region, pack: None };
+    let rules = organization.rules(&source, date(day));
+    assert_eq!(rules.len(), organization.rule_count(&source, |_| true, date(day)));
+    for kind in Kind::ALL {
+        let count = rules.iter().filter(|rule| rule.kind == kind).count();
+        assert_eq!(organization.rule_count(&source, |of| of == kind, date(day)), count);
+    }
+    rules.into_iter().map(|rule| (rule.name, rule.kind)).collect()
+}
+
+#[test]
+fn rules_of_no_pack_differ_by_place() {
+    let organization = organization();
+    let places: Vec<(u32, u16)> = (0..60).flat_map(|account| [(account, 0), (account, 1)]).collect();
+    let positions = |(account, region): (u32, u16)| -> Vec<bool> {
+        let life = |rule: usize| organization.life(account, region.into(), OWN_LIVES + rule as u64);
+        (0..OWN_RULES.len()).map(|rule| life(rule).has_own_rule()).collect()
     };
-    let names: HashSet<String> = (0..60).flat_map(|account| rules(account, 0)).map(|(name, _)| name).collect();
-    assert_eq!(names.len(), OWN_RULES.len());
-    let kinds: HashSet<Kind> = (0..60).flat_map(|account| rules(account, 0)).map(|(_, kind)| kind).collect();
-    assert_eq!(kinds, HashSet::from([Kind::Compliant, Kind::NonCompliant]));
+    let sets: HashSet<Vec<bool>> = places.iter().map(|place| positions(*place)).collect();
+    assert!(sets.len() > 50, "{} sets in 120 places", sets.len());
+    let total: usize =
+        places.iter().map(|(account, region)| own_rules(&organization, *account, *region, 0).len()).sum();
+    let mean = total as f64 / places.len() as f64;
+    let half = OWN_RULES.len() as f64 / 2.0;
+    assert!((half - 0.7..half + 0.7).contains(&mean), "{mean}");
+}
+
+#[test]
+fn rules_of_no_pack_change_over_time() {
+    let organization = organization();
+    let kinds: HashSet<Kind> =
+        (0..60).flat_map(|account| own_rules(&organization, account, 0, 0)).map(|(_, kind)| kind).collect();
+    assert_eq!(kinds, HashSet::from(Kind::ALL));
+    let rules = |account, day| own_rules(&organization, account, 0, day);
     let changed = |account: &u32| (1..=120).filter(|day| rules(*account, *day) != rules(*account, day - 1)).count();
     let changes: usize = (0..60).map(|account| changed(&account)).sum();
     assert!((60..60 * 60).contains(&changes), "{changes}");

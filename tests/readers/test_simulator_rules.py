@@ -4,6 +4,7 @@ import collections
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -94,6 +95,16 @@ def test_the_answers_are_sound(everything):
     assert counts["NON_COMPLIANT", None] == counts["NON_COMPLIANT", False] == 0 < counts["NON_COMPLIANT", True]
     assert min(counts["COMPLIANT", has] for has in (None, False, True)) > 1000
     assert counts[True] > 100 and counts[False] > 1000
+
+
+def test_rules_of_no_pack_are_named_by_who_has_deployed_them(everything):
+    names = collections.Counter(item["ConfigRuleName"] for item in everything)
+    # Names that a reader of names could take for those of a pack, of an organization and of Security Hub.
+    assert {"audit-conformance-pack-changes", "OrgConfigRule-required-tags-prod", "securityhub-enabled"} <= set(names)
+    assert {"Root account has MFA", "ALB_HTTP_TO_HTTPS_REDIRECTION_CHECK"} <= set(names)
+    for pattern in ("OrgConfigRule-restricted-ssh-[a-z0-9]{8}", "securityhub-vpc-flow-logs-enabled-[0-9a-f]{8}"):
+        of_places = [count for name, count in names.items() if re.fullmatch(pattern, name)]
+        assert len(of_places) > 20 and set(of_places) == {1}
 
 
 @pytest.mark.parametrize("day", ["2026-03-01", "2026-02-01"])

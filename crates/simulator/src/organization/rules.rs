@@ -84,14 +84,32 @@ const MANAGED_RULES: [&str; 72] = [
     "vpc-flow-logs-enabled",
 ];
 
-/// Rules of no pack. A rule's name may have capitals, underscores and spaces, and one only looks like a rule of a pack.
-const OWN_RULES: [&str; 6] = [
-    "ALB_HTTP_TO_HTTPS_REDIRECTION_CHECK",
-    "Root account has MFA",
-    "approved-amis-by-id",
-    "audit-conformance-pack-changes",
-    "required-tags",
-    "s3-bucket-versioning-enabled",
+/// A rule of no pack, by who has deployed it.
+#[derive(Debug)]
+enum OwnRule {
+    /// The account itself.
+    Named(&'static str),
+    /// An organization: the name begins with `OrgConfigRule-` and ends in 8 of `[a-z0-9]`, as AWS Audit Manager documents it.
+    OfOrganization(&'static str),
+    /// Security Hub: the name begins with `securityhub-` and ends in an identifier, as Security Hub documents it; that this is 8
+    /// hexadecimal digits is assumed.
+    OfSecurityHub(&'static str),
+}
+
+/// Rules of no pack. A name may have capitals, underscores and spaces. Three only look as if they were of a pack, of an
+/// organization and of Security Hub.
+const OWN_RULES: [OwnRule; 11] = [
+    OwnRule::Named("ALB_HTTP_TO_HTTPS_REDIRECTION_CHECK"),
+    OwnRule::Named("OrgConfigRule-required-tags-prod"),
+    OwnRule::OfOrganization("restricted-ssh"),
+    OwnRule::OfOrganization("s3-bucket-versioning-enabled"),
+    OwnRule::Named("Root account has MFA"),
+    OwnRule::Named("approved-amis-by-id"),
+    OwnRule::Named("audit-conformance-pack-changes"),
+    OwnRule::Named("required-tags"),
+    OwnRule::Named("s3-bucket-versioning-enabled"),
+    OwnRule::Named("securityhub-enabled"),
+    OwnRule::OfSecurityHub("vpc-flow-logs-enabled"),
 ];
 
 /// What the names of a pack's rules have between the rule's own name and the pack's id: `<rule>-conformance-pack-<id>`.
@@ -186,18 +204,22 @@ impl Organization {
 
     /// The rules of no pack.
     fn own_rules(&self, source: &RuleSource, date: SnapshotDate) -> impl Iterator<Item = Rule> {
-        self.own_lives(source, date).map(move |(name, life, kind)| Rule {
-            name: name.to_owned(),
+        self.own_lives(source, date).map(move |(own, life, kind)| Rule {
+            name: life.own_name(own),
             kind,
             contributors: life.contributors(0, kind, day(date)),
         })
     }
 
     /// The rules of no pack that an account and region has, without their names.
-    fn own_lives(&self, source: &RuleSource, date: SnapshotDate) -> impl Iterator<Item = (&'static str, Life, Kind)> {
+    fn own_lives(
+        &self,
+        source: &RuleSource,
+        date: SnapshotDate,
+    ) -> impl Iterator<Item = (&'static OwnRule, Life, Kind)> {
         let life = |rule: u64| self.life(source.account, source.region.into(), OWN_LIVES + rule);
         let lives = OWN_RULES.iter().zip((0..).map(life));
-        lives.filter(|(_, life)| life.has_own_rule()).map(move |(name, life)| (*name, life, life.kind(day(date))))
+        lives.filter(|(_, life)| life.has_own_rule()).map(move |(own, life)| (own, life, life.kind(day(date))))
     }
 }
 
@@ -237,6 +259,18 @@ impl Life {
     /// Whether an account and region has a rule of no pack: each has about half of them.
     fn has_own_rule(self) -> bool {
         self.number(64, 0).is_multiple_of(2)
+    }
+
+    /// The name of a rule of no pack.
+    fn own_name(self, own: &OwnRule) -> String {
+        match own {
+            OwnRule::Named(name) => (*name).to_owned(),
+            OwnRule::OfOrganization(name) => {
+                let ending = letters::<8>(&[self.seed, 69, self.account, self.region, self.pack]);
+                format!("OrgConfigRule-{name}-{}", String::from_iter(ending))
+            }
+            OwnRule::OfSecurityHub(name) => format!("securityhub-{name}-{:08x}", self.number(70, 0) as u32),
+        }
     }
 
     /// How many resources are why a rule is compliant or noncompliant: up to 240 for one rule in eight, and up to 12 for the others. Of

@@ -159,7 +159,8 @@ fn a_re_created_pack_has_another_id_and_the_same_rules() {
 #[test]
 fn a_pack_that_comes_back_after_a_removal_has_another_id() {
     let organization = organization();
-    let mut last: BTreeMap<(u32, u16, u16), (u32, u32, [char; 9])> = BTreeMap::new();
+    // The day, re-creation and id of each pack when it was seen last.
+    let mut last = BTreeMap::<_, (u32, u32, _)>::new();
     let (mut returned, mut retained) = (0, 0);
     for day in 0..=120 {
         for (place, source) in packs(&organization, day) {
@@ -232,7 +233,7 @@ fn rules_of_no_pack_differ_by_place() {
         (0..OWN_RULES.len()).map(|rule| life(rule).has_own_rule()).collect()
     };
     let sets: HashSet<Vec<bool>> = places.iter().map(|place| positions(*place)).collect();
-    assert!(sets.len() > 50, "{} sets in 120 places", sets.len());
+    assert!(sets.len() > 80, "{} sets in 120 places", sets.len());
     let total: usize =
         places.iter().map(|(account, region)| own_rules(&organization, *account, *region, 0).len()).sum();
     let mean = total as f64 / places.len() as f64;
@@ -250,4 +251,39 @@ fn rules_of_no_pack_change_over_time() {
     let changed = |account: &u32| (1..=120).filter(|day| rules(*account, *day) != rules(*account, day - 1)).count();
     let changes: usize = (0..60).map(|account| changed(&account)).sum();
     assert!((60..60 * 60).contains(&changes), "{changes}");
+}
+
+#[test]
+fn rules_of_an_organization_and_of_security_hub_end_differently_in_each_place() {
+    let organization = organization();
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    for (account, region) in (0..60).flat_map(|account| [(account, 0), (account, 1)]) {
+        let (rules, later) =
+            (own_rules(&organization, account, region, 0), own_rules(&organization, account, region, 60));
+        assert!(rules.is_sorted_by(|(before, _), (after, _)| before < after), "{rules:?}");
+        assert!(rules.iter().zip(&later).all(|((name, _), (later, _))| name == later) && rules.len() == later.len());
+        for (name, _) in rules {
+            *places.entry(name).or_default() += 1;
+        }
+    }
+    let of = |start: &str, is_ending: fn(u8) -> bool| -> Vec<usize> {
+        let ending = |name: &str| {
+            name.strip_prefix(start).is_some_and(|ending| ending.len() == 8 && ending.bytes().all(is_ending))
+        };
+        places.iter().filter(|(name, _)| ending(name)).map(|(_, places)| *places).collect()
+    };
+    let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    for found in [
+        of("OrgConfigRule-restricted-ssh-", letter),
+        of("OrgConfigRule-s3-bucket-versioning-enabled-", letter),
+        of("securityhub-vpc-flow-logs-enabled-", digit),
+    ] {
+        assert!(found.len() > 40 && found.iter().all(|places| *places == 1), "{found:?}");
+    }
+    for same in
+        ["OrgConfigRule-required-tags-prod", "securityhub-enabled", "audit-conformance-pack-changes", "required-tags"]
+    {
+        assert!(places[same] > 40, "{same}: {places:?}");
+    }
 }

@@ -28,15 +28,15 @@ pub struct Faults {
     pub expired_token_every: u64,
     /// A page token that is refused, and once more when it is tried again, counted over calls that have one.
     pub lost_token_every: u64,
-    /// Calls that a key may make before it has ended, as the keys of a session do.
+    /// Calls that an access key may make before it expires.
     pub key_ends_after: u64,
     /// A page that gives the token it was asked with, counted over calls that have one.
     pub repeated_token_every: u64,
-    /// Compliant packs that the summary counts too many in every group.
+    /// By how many the summary's counts of compliant packs are too high, in every group.
     pub summary_off_by: u32,
     /// Config rules without results are listed, as INSUFFICIENT_DATA. AWS documents that they are not.
     pub rules_without_results: bool,
-    /// Sources that the list of them names; the others are gathered from, and not told of.
+    /// How many sources the list of sources has at most; packs and rules of the others are listed as before.
     pub sources_named: u32,
     /// How long every answer takes to come.
     pub latency_millis: u64,
@@ -52,7 +52,7 @@ pub struct Faults {
     pub error_code_in_header_only: bool,
 }
 
-/// Faults that cannot be had.
+/// Faults with an unknown name or an invalid value.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidFaults(String);

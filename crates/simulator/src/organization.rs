@@ -33,7 +33,7 @@ impl Default for OrganizationSpec {
     }
 }
 
-/// What is worth knowing of an aggregator to ask it.
+/// What a caller has to know of an aggregator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AggregatorFacts {
     /// Its name.

@@ -3,7 +3,7 @@
 //! Documented by AWS: the fields and their limits; that a page may be empty and carry a token; that rules without compliance
 //! results are not listed, so that a pack's rules add up to its counts of compliant and noncompliant rules, and not to its total;
 //! that the filter supports no other compliance types than COMPLIANT and NON_COMPLIANT, and an answer no NOT_APPLICABLE; that the
-//! fields of an item are optional. The fault `rules_without_results` lists the others too, as INSUFFICIENT_DATA.
+//! fields of an item are optional. The fault `rules_without_results` lists rules without results too, as INSUFFICIENT_DATA.
 //!
 //! Not documented for this operation, and assumed:
 //! - A pack's rules are named as in their account, `<rule>-conformance-pack-<id>`.

@@ -121,10 +121,16 @@ fn a_name_with_a_line_terminator_is_refused() {
     }
 }
 
-/// How many packs of each account and region have how many compliant rules, noncompliant rules and rules without results.
-type Packs = BTreeMap<((String, String), (u64, u64, u64)), usize>;
+/// An account and region.
+type Place = (String, String);
 
-fn place(item: &Value) -> (String, String) {
+/// How many rules are compliant, noncompliant and without results.
+type Counts = (u64, u64, u64);
+
+/// How many packs of each account and region have which counts.
+type Packs = BTreeMap<(Place, Counts), usize>;
+
+fn place(item: &Value) -> Place {
     let text = |name: &str| item[name].as_str().expect("a text").to_owned();
     (text("AccountId"), text("AwsRegion"))
 }
@@ -146,7 +152,7 @@ fn counted_packs(asked: &Asked, with_results_only: bool) -> Packs {
 
 /// The packs, by the rules whose names end in the same id.
 fn packs_of_rules(asked: &Asked) -> Packs {
-    let mut ids: BTreeMap<((String, String), String), (u64, u64, u64)> = BTreeMap::new();
+    let mut ids: BTreeMap<(Place, String), Counts> = BTreeMap::new();
     for item in asked.all(RULES, "AggregateComplianceByConfigRules") {
         let name = item["ConfigRuleName"].as_str().expect("a name");
         let Some((_, id)) = name.split_once("-conformance-pack-").filter(|(_, id)| id.len() == 9) else { continue };

@@ -41,12 +41,12 @@ pub(super) fn rules_in_pack(seed: u64, pack: u64) -> u16 {
 }
 
 impl Life {
-    /// A number of this pack's own, for a purpose and a round of it.
+    /// A number of this pack in its account and region, for a purpose and a round.
     pub(super) fn number(self, purpose: u64, round: u64) -> u64 {
         chance(&[self.seed, purpose, self.account, self.region, self.pack, round])
     }
 
-    /// Which round of a cycle of this pack's own a day is in, and which day of it.
+    /// The round of a cycle that a day is in, and the day of that round. Each pack begins its rounds on other days.
     fn round(self, purpose: u64, cycle: u64, day: u64) -> (u64, u64) {
         let shifted = day + self.number(purpose, 0) % cycle;
         (shifted / cycle, shifted % cycle)
@@ -67,17 +67,18 @@ impl Life {
         Some(PackState { kind, compliant, non_compliant, total, recreation })
     }
 
-    /// The round in which the pack was removed last, by a day.
+    /// The last round, up to that of a day, in which the pack was removed.
     pub(super) fn last_removal(self, day: u64) -> Option<u64> {
         let is_removed = self.removals();
         (0..=self.removal_round(day).0).rev().find(|round| is_removed(*round))
     }
 
+    /// The round of 60 days that a day is in, and the day of that round; a pack is removed once in a round at most.
     fn removal_round(self, day: u64) -> (u64, u64) {
         self.round(10, 60, day)
     }
 
-    /// In which rounds the pack is removed for the first days, and then comes back: three in a hundred.
+    /// Whether the pack is removed in a round, as in three of a hundred: it is missing on the round's first days, and then comes back.
     fn removals(self) -> impl Fn(u64) -> bool {
         let number = chance(&[self.seed, 11, self.account, self.region, self.pack]);
         move |round| with_part(number, round) % 100 < 3

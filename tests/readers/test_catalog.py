@@ -202,6 +202,9 @@ class Between(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         target = self.headers.get("X-Amz-Target", "").split(".")[-1]
+        self.server.asked.append((target, json.loads(body or b"{}")))
+        if target in self.server.refused:
+            return self.answer(400, json.dumps({"__type": "AccessDeniedException", "Message": "not this one"}).encode())
         if target == "UpdateTable":
             asked = json.loads(body)
             self.server.before_update(asked)
@@ -232,6 +235,7 @@ def between(scene, moto_server):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Between)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     server.moto, server.updates, server.before_update = moto_server, [], lambda asked: None
+    server.asked, server.refused = [], set()
     scene = scene()
     server.glue = scene.glue
     # Glue alone: S3 has a line of its own before it.
@@ -423,6 +427,74 @@ def test_registered_partitions_are_those_of_the_lake_and_each_night_adds_its_own
     assert scene.catalog("--dry-run") == [f"would add 1 partition to runs, {DAYS[0]}/org first"]
     scene.catalog()
     assert set(scene.partitions("runs")) == expected
+
+
+YEARS_AGO = "2024-03-01"
+
+
+def test_a_run_looks_at_the_last_days_alone_where_all_was_in_order_not_long_ago(scene):
+    scene = scene('partitions = "both"')
+    weeks_ago, today = "2026-02-10", "2026-03-01"
+    for day in (YEARS_AGO, weeks_ago):
+        scene.night(day)
+    everything = {table: set(scene.partitions(table)) for table in TABLES}
+    for day in (YEARS_AGO, weeks_ago):
+        scene.glue.delete_partition(DatabaseName=scene.name, TableName="runs", PartitionValues=[day, "org"])
+    scene.night(today)
+    of_today = {(today, "org"), (today, "security")}
+    # What happened in the weeks before is made good; what is older is left as it is, and nothing of it goes.
+    assert set(scene.partitions("runs")) == everything["runs"] - {(YEARS_AGO, "org")} | of_today
+    assert set(scene.partitions("pack_compliance")) == everything["pack_compliance"] | of_today
+    assert scene.first_days() == {f"{YEARS_AGO},NOW"}
+    assert scene.catalog("--dry-run") == [f"would add 1 partition to runs, {YEARS_AGO}/org first"]
+    # A table that is made again knows the whole lake.
+    scene.glue.delete_table(DatabaseName=scene.name, Name="runs")
+    scene.night(today)
+    assert set(scene.partitions("runs")) == everything["runs"] | of_today
+    assert scene.first_days() == {f"{YEARS_AGO},NOW"}
+    # And after a month all of it is looked at.
+    scene.glue.delete_partition(DatabaseName=scene.name, TableName="runs", PartitionValues=[YEARS_AGO, "org"])
+    scene.night("2026-03-29")
+    assert (YEARS_AGO, "org") not in scene.partitions("runs")
+    scene.night("2026-04-01")
+    assert (YEARS_AGO, "org") in scene.partitions("runs")
+
+
+def test_a_run_that_cannot_name_all_partitions_of_a_changed_table_has_the_next_one_look_at_everything(between):
+    server, scene = between
+    scene.rewrite(f'database = "{scene.name}"', f'database = "{scene.name}"\npartitions = "both"')
+    for day in (YEARS_AGO, DAYS[0]):
+        scene.night(day)
+    scene.glue.delete_table(DatabaseName=scene.name, Name="runs")
+    server.refused.add("BatchCreatePartition")
+    assert "cannot add partitions to" in scene.night(DAYS[1], code=3)
+    assert "runs" in scene.tables() and not scene.partitions("runs")
+    server.refused.clear()
+    scene.night(DAYS[2])
+    expected = {(day, aggregator) for day in (YEARS_AGO, *DAYS) for aggregator in ("org", "security")}
+    assert set(scene.partitions("runs")) == expected
+    # The night after that looks at the last days alone.
+    server.asked.clear()
+    scene.night("2026-03-02")
+    expressions = {asked.get("Expression") for target, asked in server.asked if target == "GetPartitions"}
+    assert expressions == {"snapshot_date >= '2025-09-03'"}
+
+
+def test_days_of_years_ago_whose_trends_a_run_computes_are_named(scene):
+    scene = scene('partitions = "registered"')
+    for day in (YEARS_AGO, *DAYS[:2]):
+        scene.night(day)
+    derived = ["pack_changes", "compliance_trends", "pack_status"]
+    keys = [f"compline/{table}/snapshot_date={YEARS_AGO}/aggregator=org/data.parquet" for table in derived]
+    for table, key in zip(derived, keys):
+        scene.s3.delete_object(Bucket=scene.name, Key=key)
+        scene.glue.delete_partition(DatabaseName=scene.name, TableName=table, PartitionValues=[YEARS_AGO, "org"])
+    marker = {"from": YEARS_AGO}
+    scene.s3.put_object(Bucket=scene.name, Key="compline/_compline/redo/aggregator=org.json", Body=json.dumps(marker).encode())
+    scene.night(DAYS[2])
+    for table, key in zip(derived, keys):
+        scene.s3.head_object(Bucket=scene.name, Key=key)
+        assert (YEARS_AGO, "org") in scene.partitions(table), table
 
 
 def test_a_run_names_every_day_that_another_mode_or_a_catalog_that_was_down_left_out(scene):

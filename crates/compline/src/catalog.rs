@@ -7,16 +7,24 @@ use crate::settings::{CatalogSettings, Settings, lake_name};
 use compline_aws::EnvironmentError;
 use compline_model::{AggregatorId, SnapshotDate, Table};
 use compline_sink::{
-    Catalog, Change, Inventory, Lake, LakeDays, Layout, Month, PartitionValues, Partitioning, Partitions, SinkError,
-    TableDefinition, ViewDefinition,
+    Catalog, CatalogLocation, Change, Inventory, Lake, LakeDays, Layout, Month, PartitionValues, Partitioning,
+    Partitions, SinkError, TableDefinition, ViewDefinition,
 };
 use futures::future::try_join_all;
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use tokio::sync::OnceCell;
 pub(crate) use views::{sql_of_views, views};
 
 /// The tables of a lake, by what they are of.
 pub(crate) type Tables = BTreeMap<(Table, Layout), TableDefinition>;
+
+/// How many days before its own a run looks at where the catalog was what the lake is not long ago: what a run could not name yesterday,
+/// or in the weeks before, it names.
+const RECENT_DAYS: u32 = 180;
+
+/// How long that is, in days: then a run looks at all of it again, and finds the days of years ago that came otherwise.
+const WHOLE_EVERY_DAYS: i64 = 30;
 
 /// The catalog of a pipeline, and what its tables must be.
 pub(crate) struct Cataloguing {
@@ -27,8 +35,10 @@ pub(crate) struct Cataloguing {
     /// The tables whose months have a table of their own.
     compacted: BTreeSet<Table>,
     views: Vec<ViewDefinition>,
-    /// The tables, once they are known to be up to date.
-    up_to_date: OnceCell<Tables>,
+    /// Where the lake notes that the catalog is what the lake is.
+    note: String,
+    /// The tables, once they are known to be up to date, and the day from which on the lake was looked at for that, if not all of it was.
+    up_to_date: OnceCell<(Tables, Option<SnapshotDate>)>,
 }
 
 impl Cataloguing {
@@ -38,11 +48,13 @@ impl Cataloguing {
     /// An environment that AWS cannot be asked from.
     pub(crate) async fn open(settings: &Settings) -> Result<Option<Self>, EnvironmentError> {
         let Some(CatalogSettings { location, partitioning }) = settings.catalog.as_ref() else { return Ok(None) };
+        let (lake, compacted) = (lake_name(&settings.lake), settings.keep.compact.clone());
         Ok(Some(Self {
             catalog: Catalog::open(location).await?,
             partitioning: partitioning.clone(),
-            lake: lake_name(&settings.lake),
-            compacted: settings.keep.compact.clone(),
+            note: note(location, &tables(&lake, &compacted, partitioning, &LakeDays::default())),
+            lake,
+            compacted,
             views: views(&location.database),
             up_to_date: OnceCell::new(),
         }))
@@ -61,7 +73,7 @@ impl Cataloguing {
         date: SnapshotDate,
         tables: &[Table],
     ) -> Result<(), SinkError> {
-        let definitions = self.up_to_date.get_or_try_init(|| self.bring_up_to_date(lake, id, date)).await?;
+        let (definitions, _) = self.up_to_date.get_or_try_init(|| self.bring_up_to_date(lake, id, date)).await?;
         for table in tables {
             let Some(definition) = definitions.get(&(*table, Layout::Daily)) else { continue };
             if definition.is_registered() {
@@ -72,46 +84,101 @@ impl Cataloguing {
         Ok(())
     }
 
-    /// The same for days that were completed for runs which were stopped: each table of theirs that the lake has by now.
+    /// The same for other days that a run changed, such as those that it completed for runs which were stopped: each table of theirs that
+    /// the lake has by now. To be called after [`Cataloguing::add_day`].
     ///
     /// # Errors
     /// Those of [`Cataloguing::add_day`].
-    pub(crate) async fn add_completed(
+    pub(crate) async fn add_others(
         &self,
         lake: &Lake,
         id: &AggregatorId,
         dates: &[SnapshotDate],
     ) -> Result<(), SinkError> {
-        if dates.is_empty() {
+        let (Some(first), Some((definitions, since))) = (dates.iter().min(), self.up_to_date.get()) else {
             return Ok(());
+        };
+        if since.is_some_and(|since| *first < since) {
+            return self.complete(lake).await.map(drop);
         }
-        let there = try_join_all(Table::ALL.map(|table| lake.partitions(table))).await?;
-        for date in dates {
-            let has_day =
-                |(_, partitions): &(Table, &Partitions)| partitions.get(id).is_some_and(|days| days.contains(date));
-            let tables: Vec<Table> =
-                Table::ALL.into_iter().zip(&there).filter(has_day).map(|(table, _)| table).collect();
-            self.add_day(lake, id, *date, &tables).await?;
+        for table in Table::ALL {
+            let registered = definitions.get(&(table, Layout::Daily)).filter(|definition| definition.is_registered());
+            let Some(definition) = registered else { continue };
+            let there = lake.partitions_since(table, *first).await?.remove(id).unwrap_or_default();
+            let of_lake = dates.iter().filter(|date| there.contains(date));
+            let values: Vec<PartitionValues> = of_lake.map(|date| vec![date.to_string(), id.to_string()]).collect();
+            if !values.is_empty() {
+                self.catalog.apply(&Change::AddPartitions(definition.clone(), values)).await?;
+            }
         }
         Ok(())
     }
 
     /// Everything, as `compline catalog` does it, with the day of a run whose ledger may be yet to be written: whatever an earlier
-    /// run could not name, another file named otherwise, or the lake's move left behind.
-    async fn bring_up_to_date(&self, lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> Result<Tables, SinkError> {
+    /// run could not name, another file named otherwise, or the lake's move left behind. Where all of it was so not long ago, and the
+    /// tables still are as they must be, only the last days are looked at: what a night costs does not grow with the history.
+    async fn bring_up_to_date(
+        &self,
+        lake: &Lake,
+        id: &AggregatorId,
+        date: SnapshotDate,
+    ) -> Result<(Tables, Option<SnapshotDate>), SinkError> {
+        let with_day = |there: &Listed| {
+            let mut days = there.days();
+            days.days.insert(date);
+            days.aggregators.insert(id.clone());
+            days
+        };
+        // Days that a set first day hides may be long ago.
+        if !self.has_first_day() && self.was_whole(lake, date).await? {
+            let there = Listed::of(lake, &self.compacted, Some(date.minus_days(RECENT_DAYS))).await?;
+            let tables = self.tables(&with_day(&there));
+            let changes = self.differences_of_definitions(&tables).await?;
+            if !changes.iter().any(Change::is_of_tables) {
+                let changes = self.with_partitions(lake, &there, &tables, changes).await?;
+                self.apply_all(&changes).await?;
+                return Ok((tables, there.since));
+            }
+        }
         let there = self.listed(lake).await?;
-        let mut days = there.days();
-        days.days.insert(date);
-        days.aggregators.insert(id.clone());
-        if let Some(hidden) = self.hidden_days(&days) {
+        if let Some(hidden) = self.hidden_days(&with_day(&there)) {
             tracing::warn!("catalog: {hidden}");
         }
-        let tables = self.tables(&days);
-        for change in self.differences_from(lake, &there, &tables).await? {
-            tracing::info!(%change, "catalog");
-            self.catalog.apply(&change).await?;
+        let tables = self.tables(&with_day(&there));
+        let changes = self.differences_of_definitions(&tables).await?;
+        let changes = self.with_partitions(lake, &there, &tables, changes).await?;
+        self.change_whole(lake, &changes).await?;
+        lake.note_cataloged(&self.note, date).await?;
+        Ok((tables, None))
+    }
+
+    /// Whether the whole catalog was what the lake is not long before or after a day: a machine whose clock was years ahead says nothing.
+    async fn was_whole(&self, lake: &Lake, date: SnapshotDate) -> Result<bool, SinkError> {
+        let noted = lake.cataloged(&self.note).await?;
+        Ok(noted.is_some_and(|noted| (date.day() - noted.day()).num_days().abs() < WHOLE_EVERY_DAYS))
+    }
+
+    /// Makes changes that a look at the whole lake found. The note that the catalog is what the lake is goes first: of tables that are
+    /// changed, partitions may be left that are not, and nothing of the tables would tell the next run.
+    ///
+    /// # Errors
+    /// A catalog that does not take them.
+    pub(crate) async fn change_whole(&self, lake: &Lake, changes: &[Change]) -> Result<(), SinkError> {
+        if changes.iter().any(Change::changes_the_catalog)
+            && let Err(error) = lake.forget_cataloged(&self.note).await
+        {
+            // Who may only read the lake may still bring the catalog up to date.
+            tracing::warn!(%error, "should this be stopped halfway, run `compline catalog` again");
         }
-        Ok(tables)
+        self.apply_all(changes).await
+    }
+
+    async fn apply_all(&self, changes: &[Change]) -> Result<(), SinkError> {
+        for change in changes {
+            tracing::info!(%change, "catalog");
+            self.catalog.apply(change).await?;
+        }
+        Ok(())
     }
 
     /// What is in a lake, as far as the catalog is told of it.
@@ -119,7 +186,7 @@ impl Cataloguing {
     /// # Errors
     /// A lake that does not answer.
     pub(crate) async fn listed(&self, lake: &Lake) -> Result<Listed, SinkError> {
-        Listed::of(lake, &self.compacted).await
+        Listed::of(lake, &self.compacted, None).await
     }
 
     /// Makes the catalog what the lake is. Gives what was changed.
@@ -128,9 +195,7 @@ impl Cataloguing {
     /// A lake or a catalog that does not answer, or a catalog that does not take it.
     pub(crate) async fn complete(&self, lake: &Lake) -> Result<Vec<Change>, SinkError> {
         let changes = self.differences(lake, &self.listed(lake).await?).await?;
-        for change in &changes {
-            self.catalog.apply(change).await?;
-        }
+        self.change_whole(lake, &changes).await?;
         Ok(changes)
     }
 
@@ -139,11 +204,19 @@ impl Cataloguing {
     /// # Errors
     /// A lake or a catalog that does not answer.
     pub(crate) async fn differences(&self, lake: &Lake, there: &Listed) -> Result<Vec<Change>, SinkError> {
-        self.differences_from(lake, there, &self.tables(&there.days())).await
+        let tables = self.tables(&there.days());
+        let changes = self.differences_of_definitions(&tables).await?;
+        self.with_partitions(lake, there, &tables, changes).await
     }
 
-    async fn differences_from(&self, lake: &Lake, there: &Listed, tables: &Tables) -> Result<Vec<Change>, SinkError> {
-        let mut changes = self.differences_of_definitions(tables).await?;
+    /// Adds what differs of the registered partitions of tables to what differs of the tables.
+    async fn with_partitions(
+        &self,
+        lake: &Lake,
+        there: &Listed,
+        tables: &Tables,
+        mut changes: Vec<Change>,
+    ) -> Result<Vec<Change>, SinkError> {
         let has_database = !changes.iter().any(|change| matches!(change, Change::CreateDatabase));
         for ((table, layout), definition) in tables.iter().filter(|(_, definition)| definition.is_registered()) {
             let of_lake = there.values(*table, *layout);
@@ -152,27 +225,19 @@ impl Cataloguing {
                 changes.extend((!all.is_empty()).then(|| Change::AddPartitions(definition.clone(), all)));
                 continue;
             }
-            let mut found = self.catalog.partition_differences(definition, of_lake).await?;
+            let mut found = self.catalog.partition_differences(definition, of_lake, there.since).await?;
             if !found.gone.is_empty() {
                 // A run names its ledger before it writes it.
                 if *table == Table::Runs {
                     found.gone = without_leased(lake, found.gone).await?;
                 }
                 // A run may have put and named them since the lake was listed: an object comes before its partition.
-                let now = self.listed(lake).await?.values(*table, *layout);
+                let now = Listed::of(lake, &self.compacted, there.since).await?.values(*table, *layout);
                 found.gone.retain(|values| !now.contains(values));
             }
             changes.extend(found.changes(definition));
         }
         Ok(changes)
-    }
-
-    /// Makes a change.
-    ///
-    /// # Errors
-    /// A catalog that does not take it.
-    pub(crate) async fn apply(&self, change: &Change) -> Result<(), SinkError> {
-        self.catalog.apply(change).await
     }
 
     /// Asks for the database; says whether it is there.
@@ -181,6 +246,11 @@ impl Cataloguing {
     /// A catalog that does not answer.
     pub(crate) async fn has_database(&self) -> Result<bool, SinkError> {
         self.catalog.has_database().await
+    }
+
+    /// Whether days may be hidden.
+    pub(crate) fn has_first_day(&self) -> bool {
+        self.partitioning.first_day().is_some()
     }
 
     /// What Athena does not show of a lake since `first_day` is set, in words.
@@ -215,9 +285,18 @@ pub(crate) async fn completed(session: &Session<'_>) -> Option<String> {
         Ok(cataloguing) => cataloguing?,
         Err(error) => return Some(words(&error)),
     };
-    let done = cataloguing.complete(&session.lake).await;
-    done.iter().flatten().for_each(|change| tracing::info!(%change, "catalog"));
-    done.err().map(|error| words(&error))
+    cataloguing.complete(&session.lake).await.err().map(|error| words(&error))
+}
+
+/// The name of a lake's note of a catalog: another one for another database, and for tables that are to be otherwise.
+fn note(location: &CatalogLocation, tables: &Tables) -> String {
+    let mut hasher = DefaultHasher::new();
+    format!("{location:?}").hash(&mut hasher);
+    for TableDefinition { name, comment, columns, partition_keys, location, .. } in tables.values() {
+        format!("{name} {comment} {columns:?} {partition_keys:?} {location}").hash(&mut hasher);
+    }
+    tables.values().map(TableDefinition::is_registered).collect::<Vec<_>>().hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
 }
 
 /// Of partitions, each by its day and aggregator, those of aggregators whose lease nobody holds.
@@ -249,19 +328,30 @@ pub(crate) fn tables(lake: &str, compacted: &BTreeSet<Table>, partitioning: &Par
 /// What is in a lake, as far as a catalog is told of it.
 #[derive(Debug)]
 pub(crate) struct Listed {
+    /// The day from which on days are listed, if not all of them are. Months are all listed.
+    since: Option<SnapshotDate>,
     partitions: BTreeMap<Table, Partitions>,
     months: BTreeSet<Month>,
 }
 
 impl Listed {
-    /// Lists the tables, and the months of those that have any.
+    /// Lists the tables, whole or from one day on, and the months of those that have any.
     ///
     /// # Errors
     /// A lake that does not answer.
-    pub(crate) async fn of(lake: &Lake, compacted: &BTreeSet<Table>) -> Result<Self, SinkError> {
-        let partitions = try_join_all(Table::ALL.map(|table| lake.partitions(table))).await?;
+    pub(crate) async fn of(
+        lake: &Lake,
+        compacted: &BTreeSet<Table>,
+        since: Option<SnapshotDate>,
+    ) -> Result<Self, SinkError> {
+        let list = async |table| match since {
+            Some(since) => lake.partitions_since(table, since).await,
+            None => lake.partitions(table).await,
+        };
+        let partitions = try_join_all(Table::ALL.map(list)).await?;
         let months = try_join_all(compacted.iter().map(|table| lake.months(*table))).await?;
         Ok(Self {
+            since,
             partitions: Table::ALL.into_iter().zip(partitions).collect(),
             months: months.into_iter().flatten().collect(),
         })

@@ -134,8 +134,8 @@ async fn catalog(settings: &Settings, lake: Option<&Lake>) -> Result<Vec<Tried>,
     let words =
         |is_there| if is_there { "it is there" } else { "it is not there yet; the first run makes it" }.to_owned();
     let mut all = vec![tried("catalog: the database".to_owned(), cataloguing.has_database().await, words)];
-    // A lake that cannot be listed has been told by then.
-    let days = match lake {
+    // A lake that cannot be listed has been told by then, and without a first day nothing is hidden.
+    let days = match lake.filter(|_| cataloguing.has_first_day()) {
         Some(lake) => cataloguing.listed(lake).await.ok(),
         None => None,
     };

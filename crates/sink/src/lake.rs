@@ -1,5 +1,6 @@
 //! The lake: where each partition is, how it is replaced, and which there are.
 
+mod cataloged;
 mod checkpoints;
 mod inventory;
 mod journal;

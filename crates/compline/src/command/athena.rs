@@ -100,7 +100,7 @@ fn check_database(option: &str, name: &str) -> Result<(), Failure> {
 async fn listed(settings: &Settings, clock: Clock) -> Result<Ended<LakeDays>, Failure> {
     let opening = Opening::to_read(settings, "athena", clock, log_to_stderr("error"));
     let ended = session(opening, async |session: &Session<'_>| {
-        let listed = Listed::of(&session.lake, &BTreeSet::new()).await.map(|there| there.days());
+        let listed = Listed::of(&session.lake, &BTreeSet::new(), None).await.map(|there| there.days());
         listed.context("the lake is listed for its first day and its aggregators; --offline leaves it out")
     });
     ended.await

@@ -53,9 +53,7 @@ pub(super) async fn catalog(arguments: &CatalogArguments, clock: Clock) -> Resul
         let there = cataloguing.listed(&session.lake).await?;
         let changes = cataloguing.differences(&session.lake, &there).await?;
         if !arguments.dry_run {
-            for change in &changes {
-                cataloguing.apply(change).await?;
-            }
+            cataloguing.change_whole(&session.lake, &changes).await?;
         }
         let (made, left): (Vec<&Change>, Vec<&Change>) =
             changes.iter().partition(|change| change.changes_the_catalog());

@@ -42,6 +42,8 @@ pub(super) struct Day {
     pub(super) undone: Vec<String>,
     /// Why the catalog does not know of the day, if it should.
     pub(super) not_in_catalog: Option<String>,
+    /// Other days whose trends were computed, which the catalog may not know of.
+    recomputed: Vec<SnapshotDate>,
     pub(super) seconds: f64,
     /// How long each stage took.
     pub(super) stage_seconds: BTreeMap<&'static str, f64>,
@@ -76,6 +78,7 @@ pub(super) async fn report(
         not_notified: Vec::new(),
         undone: Vec::new(),
         not_in_catalog: None,
+        recomputed: Vec::new(),
         seconds: 0.0,
         stage_seconds: BTreeMap::new(),
         is_recorded: true,
@@ -326,6 +329,7 @@ async fn trends(
             day.trends = computed.tonight.as_ref().map(TrendReport::of);
             day.news = computed.tonight.as_ref().map(news).unwrap_or_default();
             day.row.bytes += computed.bytes;
+            day.recomputed = computed.days.into_iter().filter(|date| *date != shared.request.date).collect();
             None
         }
         Err(error) => {
@@ -451,7 +455,7 @@ async fn catalog(shared: &Shared<'_>, id: &AggregatorId, completed: &[SnapshotDa
         .collect();
     let lake = &shared.session.lake;
     let added = match cataloguing.add_day(lake, id, shared.request.date, &tables).await {
-        Ok(()) => cataloguing.add_completed(lake, id, completed).await,
+        Ok(()) => cataloguing.add_others(lake, id, &[completed, &day.recomputed].concat()).await,
         failed => failed,
     };
     if let Err(error) = added {

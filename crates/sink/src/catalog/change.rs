@@ -49,6 +49,11 @@ pub enum Change {
 }
 
 impl Change {
+    /// Whether it makes tables, or changes what they say of themselves.
+    pub fn is_of_tables(&self) -> bool {
+        matches!(self, Self::CreateDatabase | Self::CreateTable(_) | Self::UpdateTable { .. })
+    }
+
     /// Whether applying it changes the catalog: what is left to others is only told.
     pub fn changes_the_catalog(&self) -> bool {
         !matches!(self, Self::LeaveView { .. })

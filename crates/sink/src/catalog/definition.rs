@@ -105,6 +105,11 @@ impl TableDefinition {
         self.location.clone() + &folders.collect::<String>()
     }
 
+    /// Whether each of its partitions is a day.
+    pub(super) fn is_of_days(&self) -> bool {
+        self.partition_keys.first() == Some(&SNAPSHOT_DATE)
+    }
+
     /// Whether each of its partitions is named in the catalog.
     pub fn is_registered(&self) -> bool {
         self.projection.as_ref().is_none_or(|projection| projection.is_registered_too)

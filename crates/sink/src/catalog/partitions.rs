@@ -7,6 +7,7 @@ use crate::SinkError;
 use aws_sdk_glue::types::{
     BatchUpdatePartitionRequestEntry, ErrorDetail, Partition, PartitionInput, PartitionValueList,
 };
+use compline_model::SnapshotDate;
 use std::collections::BTreeSet;
 
 /// What Glue takes in one request to create, update or read partitions.
@@ -46,7 +47,8 @@ impl PartitionDifferences {
 }
 
 impl Catalog {
-    /// How the partitions of a table differ from those that the lake has.
+    /// How the partitions of a table differ from those that the lake has; of a table of days, those of one day and later ones, if one
+    /// is given.
     ///
     /// # Errors
     /// A catalog that does not answer.
@@ -54,9 +56,12 @@ impl Catalog {
         &self,
         definition: &TableDefinition,
         mut of_lake: BTreeSet<PartitionValues>,
+        since: Option<SnapshotDate>,
     ) -> Result<PartitionDifferences, SinkError> {
         let mut found = PartitionDifferences::default();
+        let since = since.filter(|_| definition.is_of_days());
         let request = self.client.get_partitions().database_name(&self.database).table_name(&definition.name);
+        let request = request.set_expression(since.map(|day| format!("snapshot_date >= '{day}'")));
         let mut pages = request.into_paginator().send();
         while let Some(page) = pages.next().await {
             let page = match page {

@@ -84,7 +84,7 @@ enum Own {
     Checkpoint,
     /// An object that `check` put there to see whether it may.
     Probe,
-    /// Leases, markers of older versions, damaged files that were made again, recent days in one object, notes of what was dropped or verified.
+    /// Leases, markers of older versions, damaged files that were made again, recent days in one object, notes of what was dropped, verified or cataloged.
     InUse,
 }
 
@@ -275,7 +275,7 @@ fn own(key: &str) -> Option<Own> {
             let (aggregator, _) = rest.strip_prefix("aggregator=")?.split_once('/')?;
             Some(Own::Raw(aggregator.parse().ok()?, date.parse().ok()?))
         }
-        "lease" | "redo" | "damaged" | "recent" | "retention" | "verified" => Some(Own::InUse),
+        "cataloged" | "lease" | "redo" | "damaged" | "recent" | "retention" | "verified" => Some(Own::InUse),
         _ => None,
     }
 }

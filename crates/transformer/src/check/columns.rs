@@ -16,7 +16,8 @@ use std::sync::Arc;
 impl Kept {
     /// Columns of some of the rows, those of the schema. Each text is there once, and its rows point to it.
     pub(super) fn columns(&self, rows: Range<usize>, schema: SchemaRef) -> Result<RecordBatch, ArrowError> {
-        let of = Columns { kept: self, places: &self.places[rows] };
+        let places = &self.places[rows];
+        let of = Columns { kept: self, places, rows: places.iter().map(|place| *self.row(*place)).collect() };
         let columns = schema.fields().iter().map(|field| of.column(field.name())).collect::<Result<Vec<_>, _>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(of.places.len()));
         RecordBatch::try_new_with_options(schema, columns, &options)
@@ -27,6 +28,8 @@ impl Kept {
 struct Columns<'a> {
     kept: &'a Kept,
     places: &'a [Place],
+    /// The rows at these places, side by side: each column goes through them.
+    rows: Vec<Row>,
 }
 
 impl Columns<'_> {
@@ -44,7 +47,7 @@ impl Columns<'_> {
             "insufficient_data_rule_count" => Ok(self.counts(|row| row.counts().insufficient_data())),
             "total_rule_count" => Ok(self.counts(|row| row.counts().total)),
             "rule_compliance_rate" => {
-                Ok(Arc::new(self.rows().map(|row| row.counts().rate()).collect::<Float64Array>()))
+                Ok(Arc::new(self.rows.iter().map(|row| row.counts().rate()).collect::<Float64Array>()))
             }
             "source_status" => self.source_status(),
             "source_updated_at" => Ok(self.source_updated_at()),
@@ -54,14 +57,9 @@ impl Columns<'_> {
         }
     }
 
-    fn rows(&self) -> impl Iterator<Item = &Row> {
-        self.places.iter().map(|place| self.kept.row(*place))
-    }
-
     /// Of each row where its text comes in the order of all.
     fn numbers(&self, ranks: &Ranked, number: fn(&Row) -> Option<u32>) -> UInt32Array {
-        let rank = |place: &Place| number(self.kept.row(*place)).map(|number| ranks.rank(number));
-        self.places.iter().map(rank).collect()
+        self.rows.iter().map(|row| number(row).map(|number| ranks.rank(number))).collect()
     }
 
     /// Of each row what there is of its pack, by the order of their names.
@@ -76,7 +74,7 @@ impl Columns<'_> {
     }
 
     fn counts(&self, of: fn(&Row) -> Option<i32>) -> ArrayRef {
-        Arc::new(self.rows().map(of).collect::<Int32Array>())
+        Arc::new(self.rows.iter().map(of).collect::<Int32Array>())
     }
 
     fn times(&self, of: impl FnMut(Place) -> Option<i64>) -> ArrayRef {

@@ -1,0 +1,75 @@
+//! When a catalog was last found to be, or made, what the whole lake is: for some time after that a run need not look at all of it.
+
+use super::Lake;
+use crate::SinkError;
+use bytes::Bytes;
+use compline_model::SnapshotDate;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+struct Note {
+    /// The snapshot date of the run that looked at all of it.
+    snapshot_date: String,
+}
+
+fn key(catalog: &str) -> String {
+    format!("_compline/cataloged/{catalog}.json")
+}
+
+impl Lake {
+    /// The snapshot date of the run after which a catalog was what the lake is. The catalog has a name that may be one of a file. A
+    /// document that is damaged says nothing.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub async fn cataloged(&self, catalog: &str) -> Result<Option<SnapshotDate>, SinkError> {
+        let file = self.store.get(&key(catalog)).await?;
+        let note = file.and_then(|file| serde_json::from_slice::<Note>(&file).ok());
+        Ok(note.and_then(|note| note.snapshot_date.parse().ok()))
+    }
+
+    /// Notes that a catalog is what the lake is.
+    ///
+    /// # Errors
+    /// A store that does not take it.
+    pub async fn note_cataloged(&self, catalog: &str, date: SnapshotDate) -> Result<(), SinkError> {
+        let key = key(catalog);
+        let document = serde_json::to_vec_pretty(&Note { snapshot_date: date.to_string() })
+            .map_err(|error| SinkError::permanent(format!("write {key}"), error.to_string()))?;
+        self.put(&key, Bytes::from(document)).await.map(drop)
+    }
+
+    /// Takes the note back: whoever changes the catalog next may be stopped halfway.
+    ///
+    /// # Errors
+    /// A store that does not take it.
+    pub async fn forget_cataloged(&self, catalog: &str) -> Result<(), SinkError> {
+        self.store.delete(&[key(catalog)]).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Compression, LakeLocation};
+    use chrono::Utc;
+
+    #[tokio::test]
+    async fn a_note_is_read_back_until_it_is_taken_back_and_a_damaged_one_says_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let location = LakeLocation::Folder(folder.path().to_owned());
+        let lake = Lake::open(&location, Compression::Zstd).await.expect("a lake");
+        assert_eq!(lake.cataloged("a").await.expect("read"), None);
+        let date = "2026-03-01".parse().expect("a date");
+        lake.note_cataloged("a", date).await.expect("written");
+        assert_eq!(lake.cataloged("a").await.expect("read"), Some(date));
+        assert_eq!(lake.cataloged("b").await.expect("read"), None);
+        assert_eq!(lake.inventory(Utc::now()).await.expect("listed").unexpected, []);
+        for damaged in ["{\"snapshot_date\": 3", "{\"snapshot_date\": \"yesterday\"}"] {
+            lake.store.put(&key("a"), Bytes::from_static(damaged.as_bytes())).await.expect("put");
+            assert_eq!(lake.cataloged("a").await.expect("read"), None, "{damaged}");
+        }
+        lake.forget_cataloged("a").await.expect("removed");
+        lake.forget_cataloged("a").await.expect("gone already");
+    }
+}

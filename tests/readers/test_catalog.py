@@ -1,6 +1,7 @@
 """The lake in a Glue catalog that nobody here wrote (moto's), read with boto3."""
 
 import base64
+import datetime
 import hashlib
 import http.server
 import json
@@ -432,9 +433,14 @@ def test_registered_partitions_are_those_of_the_lake_and_each_night_adds_its_own
 YEARS_AGO = "2024-03-01"
 
 
+def ago(days):
+    """A day by this machine's clock: a run of a day that is longer ago than half a year looks at the whole catalog, and so does the next."""
+    return str(datetime.datetime.now(datetime.UTC).date() - datetime.timedelta(days))
+
+
 def test_a_run_looks_at_the_last_days_alone_where_all_was_in_order_not_long_ago(scene):
     scene = scene('partitions = "both"')
-    weeks_ago, today = "2026-02-10", "2026-03-01"
+    weeks_ago, today = ago(59), ago(40)
     for day in (YEARS_AGO, weeks_ago):
         scene.night(day)
     everything = {table: set(scene.partitions(table)) for table in TABLES}
@@ -454,35 +460,66 @@ def test_a_run_looks_at_the_last_days_alone_where_all_was_in_order_not_long_ago(
     assert scene.first_days() == {f"{YEARS_AGO},NOW"}
     # And after a month all of it is looked at.
     scene.glue.delete_partition(DatabaseName=scene.name, TableName="runs", PartitionValues=[YEARS_AGO, "org"])
-    scene.night("2026-03-29")
+    scene.night(ago(11))
     assert (YEARS_AGO, "org") not in scene.partitions("runs")
-    scene.night("2026-04-01")
+    scene.night(ago(10))
     assert (YEARS_AGO, "org") in scene.partitions("runs")
 
 
 def test_a_run_that_cannot_name_all_partitions_of_a_changed_table_has_the_next_one_look_at_everything(between):
     server, scene = between
     scene.rewrite(f'database = "{scene.name}"', f'database = "{scene.name}"\npartitions = "both"')
-    for day in (YEARS_AGO, DAYS[0]):
+    first, second, third, last = map(ago, (4, 3, 2, 1))
+    for day in (YEARS_AGO, first):
         scene.night(day)
     scene.glue.delete_table(DatabaseName=scene.name, Name="runs")
     server.refused.add("BatchCreatePartition")
-    assert "cannot add partitions to" in scene.night(DAYS[1], code=3)
+    assert "cannot add partitions to" in scene.night(second, code=3)
     assert "runs" in scene.tables() and not scene.partitions("runs")
     server.refused.clear()
-    scene.night(DAYS[2])
-    expected = {(day, aggregator) for day in (YEARS_AGO, *DAYS) for aggregator in ("org", "security")}
+    scene.night(third)
+    expected = {(day, aggregator) for day in (YEARS_AGO, first, second, third) for aggregator in ("org", "security")}
     assert set(scene.partitions("runs")) == expected
     # The night after that looks at the last days alone.
     server.asked.clear()
-    scene.night("2026-03-02")
+    scene.night(last)
     expressions = {asked.get("Expression") for target, asked in server.asked if target == "GetPartitions"}
-    assert expressions == {"snapshot_date >= '2025-09-03'"}
+    assert expressions == {f"snapshot_date >= '{ago(181)}'"}
+
+
+def test_a_catalog_that_was_down_on_a_day_of_years_ago_has_it_after_the_next_run(scene):
+    scene = scene('partitions = "both"')
+    scene.night(ago(3))
+    scene.catalog_is_down()
+    scene.night(YEARS_AGO, code=3)
+    scene.file.write_text(scene.text)
+    scene.night(ago(2))
+    assert scene.first_days() == {f"{YEARS_AGO},NOW"}
+    assert (YEARS_AGO, "org") in scene.partitions("pack_compliance")
+    # So has one that a file without a catalog collected.
+    before, _ = scene.text.split("[catalog]\n")
+    scene.file.write_text(before)
+    scene.night("2023-03-01")
+    scene.file.write_text(scene.text)
+    scene.night(ago(1))
+    assert scene.first_days() == {"2023-03-01,NOW"}
+    assert ("2023-03-01", "org") in scene.partitions("pack_compliance")
+
+
+def test_an_older_day_that_was_copied_into_the_lake_moves_the_first_day_of_a_projection(scene):
+    scene = scene()
+    scene.night(ago(3))
+    key = "compline/{}/snapshot_date={}/aggregator=org/data.parquet"
+    for table in TABLES:
+        source = {"Bucket": scene.name, "Key": key.format(table, ago(3))}
+        scene.s3.copy_object(Bucket=scene.name, Key=key.format(table, YEARS_AGO), CopySource=source)
+    scene.night(ago(2))
+    assert scene.first_days() == {f"{YEARS_AGO},NOW"}
 
 
 def test_days_of_years_ago_whose_trends_a_run_computes_are_named(scene):
     scene = scene('partitions = "registered"')
-    for day in (YEARS_AGO, *DAYS[:2]):
+    for day in (YEARS_AGO, ago(3), ago(2)):
         scene.night(day)
     derived = ["pack_changes", "compliance_trends", "pack_status"]
     keys = [f"compline/{table}/snapshot_date={YEARS_AGO}/aggregator=org/data.parquet" for table in derived]
@@ -491,7 +528,7 @@ def test_days_of_years_ago_whose_trends_a_run_computes_are_named(scene):
         scene.glue.delete_partition(DatabaseName=scene.name, TableName=table, PartitionValues=[YEARS_AGO, "org"])
     marker = {"from": YEARS_AGO}
     scene.s3.put_object(Bucket=scene.name, Key="compline/_compline/redo/aggregator=org.json", Body=json.dumps(marker).encode())
-    scene.night(DAYS[2])
+    scene.night(ago(1))
     for table, key in zip(derived, keys):
         scene.s3.head_object(Bucket=scene.name, Key=key)
         assert (YEARS_AGO, "org") in scene.partitions(table), table

@@ -7,8 +7,8 @@ use crate::settings::{CatalogSettings, Settings, lake_name};
 use compline_aws::EnvironmentError;
 use compline_model::{AggregatorId, SnapshotDate, Table};
 use compline_sink::{
-    Catalog, CatalogLocation, Change, Inventory, Lake, LakeDays, Layout, Month, PartitionValues, Partitioning,
-    Partitions, SinkError, TableDefinition, ViewDefinition,
+    Catalog, Change, Inventory, Lake, LakeDays, Layout, Month, PartitionValues, Partitioning, Partitions, SinkError,
+    TableDefinition, ViewDefinition,
 };
 use futures::future::try_join_all;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +21,7 @@ pub(crate) type Tables = BTreeMap<(Table, Layout), TableDefinition>;
 
 /// How many days before its own a run looks at where the catalog was what the lake is not long ago: what a run could not name yesterday,
 /// or in the weeks before, it names.
-const RECENT_DAYS: u32 = 180;
+pub(crate) const RECENT_DAYS: u32 = 180;
 
 /// How long that is, in days: then a run looks at all of it again, and finds the days of years ago that came otherwise.
 const WHOLE_EVERY_DAYS: i64 = 30;
@@ -49,10 +49,11 @@ impl Cataloguing {
     pub(crate) async fn open(settings: &Settings) -> Result<Option<Self>, EnvironmentError> {
         let Some(CatalogSettings { location, partitioning }) = settings.catalog.as_ref() else { return Ok(None) };
         let (lake, compacted) = (lake_name(&settings.lake), settings.keep.compact.clone());
+        let catalog = Catalog::open(location).await?;
         Ok(Some(Self {
-            catalog: Catalog::open(location).await?,
             partitioning: partitioning.clone(),
-            note: note(location, &tables(&lake, &compacted, partitioning, &LakeDays::default())),
+            note: note(&location.database, &catalog, &tables(&lake, &compacted, partitioning, &LakeDays::default())),
+            catalog,
             lake,
             compacted,
             views: views(&location.database),
@@ -93,23 +94,25 @@ impl Cataloguing {
         &self,
         lake: &Lake,
         id: &AggregatorId,
+        date: SnapshotDate,
         dates: &[SnapshotDate],
     ) -> Result<(), SinkError> {
         let (Some(first), Some((definitions, since))) = (dates.iter().min(), self.up_to_date.get()) else {
             return Ok(());
         };
         if since.is_some_and(|since| *first < since) {
-            return self.complete(lake).await.map(drop);
+            return self.complete(lake, date).await.map(drop);
         }
         for table in Table::ALL {
             let registered = definitions.get(&(table, Layout::Daily)).filter(|definition| definition.is_registered());
             let Some(definition) = registered else { continue };
             let there = lake.partitions_since(table, *first).await?.remove(id).unwrap_or_default();
             let of_lake = dates.iter().filter(|date| there.contains(date));
-            let values: Vec<PartitionValues> = of_lake.map(|date| vec![date.to_string(), id.to_string()]).collect();
-            if !values.is_empty() {
-                self.catalog.apply(&Change::AddPartitions(definition.clone(), values)).await?;
-            }
+            let of_lake = of_lake.map(|date| vec![date.to_string(), id.to_string()]).collect();
+            let mut found = self.catalog.partition_differences(definition, of_lake, Some(*first)).await?;
+            // Of this aggregator and these days alone, one after the other, which is no time to look at what others do.
+            found.gone.clear();
+            self.apply_all(&found.changes(definition).collect::<Vec<_>>()).await?;
         }
         Ok(())
     }
@@ -132,7 +135,10 @@ impl Cataloguing {
         // Days that a set first day hides may be long ago.
         if !self.has_first_day() && self.was_whole(lake, date).await? {
             let there = Listed::of(lake, &self.compacted, Some(date.minus_days(RECENT_DAYS))).await?;
-            let tables = self.tables(&with_day(&there));
+            let mut days = with_day(&there);
+            // An older one than the tables begin with, which another file's import made, makes them differ.
+            days.days.extend(try_join_all(Table::ALL.map(|table| lake.first_day(table))).await?.into_iter().flatten());
+            let tables = self.tables(&days);
             let changes = self.differences_of_definitions(&tables).await?;
             if !changes.iter().any(Change::is_of_tables) {
                 let changes = self.with_partitions(lake, &there, &tables, changes).await?;
@@ -140,6 +146,7 @@ impl Cataloguing {
                 return Ok((tables, there.since));
             }
         }
+        will_be_behind(lake, Some(&self.note)).await;
         let there = self.listed(lake).await?;
         if let Some(hidden) = self.hidden_days(&with_day(&there)) {
             tracing::warn!("catalog: {hidden}");
@@ -147,33 +154,35 @@ impl Cataloguing {
         let tables = self.tables(&with_day(&there));
         let changes = self.differences_of_definitions(&tables).await?;
         let changes = self.with_partitions(lake, &there, &tables, changes).await?;
-        self.change_whole(lake, &changes).await?;
-        lake.note_cataloged(&self.note, date).await?;
+        self.change_whole(lake, &changes, date).await?;
         Ok((tables, None))
     }
 
-    /// Whether the whole catalog was what the lake is not long before or after a day: a machine whose clock was years ahead says nothing.
-    async fn was_whole(&self, lake: &Lake, date: SnapshotDate) -> Result<bool, SinkError> {
-        let noted = lake.cataloged(&self.note).await?;
-        Ok(noted.is_some_and(|noted| (date.day() - noted.day()).num_days().abs() < WHOLE_EVERY_DAYS))
+    /// Makes the changes that a look at the whole lake found, and notes that.
+    async fn change_whole(&self, lake: &Lake, changes: &[Change], date: SnapshotDate) -> Result<(), SinkError> {
+        // Of tables that are changed, partitions may be left that are not, and nothing of the tables would tell another file's run.
+        if changes.iter().any(|change| change.is_of_tables() || matches!(change, Change::RemovePartitions(..))) {
+            will_be_behind(lake, None).await;
+        }
+        self.apply_all(changes).await?;
+        if let Err(error) = lake.note_cataloged(&self.note, date).await {
+            tracing::warn!(%error, "the next run looks at the whole catalog again");
+        }
+        Ok(())
     }
 
-    /// Makes changes that a look at the whole lake found. The note that the catalog is what the lake is goes first: of tables that are
-    /// changed, partitions may be left that are not, and nothing of the tables would tell the next run.
+    /// Whether the whole catalog was what the lake is not long before a day.
+    async fn was_whole(&self, lake: &Lake, date: SnapshotDate) -> Result<bool, SinkError> {
+        // One of a later day may be of a machine whose clock was years ahead.
+        let noted = lake.cataloged(&self.note).await?.filter(|noted| *noted <= date);
+        Ok(noted.is_some_and(|noted| (date.day() - noted.day()).num_days() < WHOLE_EVERY_DAYS))
+    }
+
+    /// Makes changes.
     ///
     /// # Errors
     /// A catalog that does not take them.
-    pub(crate) async fn change_whole(&self, lake: &Lake, changes: &[Change]) -> Result<(), SinkError> {
-        if changes.iter().any(Change::changes_the_catalog)
-            && let Err(error) = lake.forget_cataloged(&self.note).await
-        {
-            // Who may only read the lake may still bring the catalog up to date.
-            tracing::warn!(%error, "should this be stopped halfway, run `compline catalog` again");
-        }
-        self.apply_all(changes).await
-    }
-
-    async fn apply_all(&self, changes: &[Change]) -> Result<(), SinkError> {
+    pub(crate) async fn apply_all(&self, changes: &[Change]) -> Result<(), SinkError> {
         for change in changes {
             tracing::info!(%change, "catalog");
             self.catalog.apply(change).await?;
@@ -189,13 +198,14 @@ impl Cataloguing {
         Listed::of(lake, &self.compacted, None).await
     }
 
-    /// Makes the catalog what the lake is. Gives what was changed.
+    /// Makes the catalog what the lake is, on a day. Gives what was changed.
     ///
     /// # Errors
     /// A lake or a catalog that does not answer, or a catalog that does not take it.
-    pub(crate) async fn complete(&self, lake: &Lake) -> Result<Vec<Change>, SinkError> {
+    pub(crate) async fn complete(&self, lake: &Lake, today: SnapshotDate) -> Result<Vec<Change>, SinkError> {
+        will_be_behind(lake, Some(&self.note)).await;
         let changes = self.differences(lake, &self.listed(lake).await?).await?;
-        self.change_whole(lake, &changes).await?;
+        self.change_whole(lake, &changes, today).await?;
         Ok(changes)
     }
 
@@ -276,6 +286,16 @@ impl Cataloguing {
     }
 }
 
+/// Has the next run look at all of a catalog, or of every catalog of the lake: to be called before other days than those of the last weeks
+/// are made or removed, or tables of the catalog changed. Then whoever is stopped halfway, or whose catalog does not answer, leaves
+/// nothing hidden for longer.
+pub(crate) async fn will_be_behind(lake: &Lake, note: Option<&str>) {
+    if let Err(error) = lake.forget_cataloged(note).await {
+        // Who may only read the lake may still bring the catalog up to date.
+        tracing::warn!(%error, "should this be stopped halfway, run `compline catalog`");
+    }
+}
+
 /// Makes the catalog of a pipeline, if it has one, what the lake is by now. Gives why it could not, in words.
 pub(crate) async fn completed(session: &Session<'_>) -> Option<String> {
     let words = |error: &dyn std::fmt::Display| {
@@ -285,13 +305,13 @@ pub(crate) async fn completed(session: &Session<'_>) -> Option<String> {
         Ok(cataloguing) => cataloguing?,
         Err(error) => return Some(words(&error)),
     };
-    cataloguing.complete(&session.lake).await.err().map(|error| words(&error))
+    cataloguing.complete(&session.lake, session.today()).await.err().map(|error| words(&error))
 }
 
 /// The name of a lake's note of a catalog: another one for another database, and for tables that are to be otherwise.
-fn note(location: &CatalogLocation, tables: &Tables) -> String {
+fn note(database: &str, catalog: &Catalog, tables: &Tables) -> String {
     let mut hasher = DefaultHasher::new();
-    format!("{location:?}").hash(&mut hasher);
+    (database, catalog.endpoint()).hash(&mut hasher);
     for TableDefinition { name, comment, columns, partition_keys, location, .. } in tables.values() {
         format!("{name} {comment} {columns:?} {partition_keys:?} {location}").hash(&mut hasher);
     }

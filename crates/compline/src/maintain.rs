@@ -6,7 +6,7 @@
 mod own;
 mod plan;
 
-use crate::catalog::Cataloguing;
+use crate::catalog::{Cataloguing, will_be_behind};
 use crate::history::{History, Span};
 use crate::journal::Journal;
 use crate::ledger::Ledger;
@@ -86,6 +86,7 @@ pub(crate) async fn planned(session: &Session<'_>) -> anyhow::Result<Maintained>
 pub(crate) async fn applied(session: &Session<'_>) -> anyhow::Result<Maintained> {
     session.check_date(session.today(), "S3", session.clock_offset())?;
     let (mut lines, mut nothing, mut is_complete) = (Vec::new(), true, true);
+    will_be_behind(&session.lake, None).await;
     for aggregator in &session.settings.aggregators {
         let id = &aggregator.address.id;
         let (done, told) = session.guarded(id, applied_for(session, id)).await?;
@@ -102,7 +103,7 @@ pub(crate) async fn applied(session: &Session<'_>) -> anyhow::Result<Maintained>
         lines.push("nothing to do".to_owned());
     }
     if let Some(cataloguing) = Cataloguing::open(session.settings).await? {
-        match cataloguing.complete(&session.lake).await {
+        match cataloguing.complete(&session.lake, session.today()).await {
             Ok(changes) => lines.extend(changes.iter().map(|change| format!("catalog: {change}"))),
             // What was done to the lake is done, and said.
             Err(error) => {

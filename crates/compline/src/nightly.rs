@@ -10,7 +10,7 @@ mod import;
 mod notify;
 mod report;
 
-use crate::catalog::Cataloguing;
+use crate::catalog::{Cataloguing, RECENT_DAYS, will_be_behind};
 use crate::history::History;
 use crate::journal::Journal;
 use crate::session::Session;
@@ -119,6 +119,10 @@ async fn prepare<'a>(
 ) -> anyhow::Result<(Shared<'a>, Vec<Concerned<'a>>)> {
     let settings = session.settings;
     let dataset = &Dataset::PACKS;
+    // Whoever keeps a catalog of this lake, with this file or another, is to see days of long ago.
+    if matches!(request.source, Source::Files { .. }) || request.date < session.today().minus_days(RECENT_DAYS) {
+        will_be_behind(&session.lake, None).await;
+    }
     let deadline = tokio::time::Instant::now() + settings.run_deadline;
     // First what stopped runs left is completed: that may add a day.
     let journals = settings.aggregators.iter().map(|aggregator| session.journal(&aggregator.address.id));

@@ -101,6 +101,7 @@ impl Lines {
     /// The lines, compressed.
     pub(crate) fn finish(mut self) -> io::Result<Bytes> {
         self.compress()?;
+        self.frames.shrink_to_fit();
         Ok(Bytes::from(self.frames))
     }
 }
@@ -124,6 +125,31 @@ impl PageHead {
             page,
             collected_at: collected_at.to_rfc3339_opts(SecondsFormat::Millis, true),
             run_id: run_id.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_more_than_a_frame_are_read_back_as_they_were_and_one_that_fills_a_frame_as_well() {
+        let run_id = RunId::new(DateTime::UNIX_EPOCH);
+        let head = |page| PageHead::new("Operation", (1, page), DateTime::UNIX_EPOCH, run_id);
+        for bytes in [FRAME_BYTES / 3, FRAME_BYTES, 2 * FRAME_BYTES] {
+            let answers: Vec<String> = (0..5).map(|page| format!("\"{}\"", page.to_string().repeat(bytes))).collect();
+            let mut lines = Lines::new().expect("a compressor");
+            for (page, answer) in (1..).zip(&answers) {
+                lines.push(head(page), answer.as_bytes()).expect("pushed");
+            }
+            let read = zstd::decode_all(&lines.finish().expect("compressed")[..]).expect("read back");
+            let read = String::from_utf8(read).expect("a text");
+            let expected = (1..).zip(&answers).map(|(page, answer)| {
+                let head = serde_json::to_string(&Head::Page(head(page))).expect("a head");
+                format!("{{\"compline\":{head},\"answer\":{answer}}}\n")
+            });
+            assert!(read == expected.collect::<String>(), "{bytes}");
         }
     }
 }

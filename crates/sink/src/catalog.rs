@@ -64,6 +64,7 @@ pub struct CatalogLocation {
 pub struct Catalog {
     client: Client,
     database: String,
+    endpoint_url: Option<String>,
 }
 
 impl Catalog {
@@ -84,7 +85,15 @@ impl Catalog {
             // Variants of AWS's own endpoints, which would be an error beside another one.
             config = config.endpoint_url(url).use_fips(false).use_dual_stack(false);
         }
-        Ok(Self { client: Client::from_conf(config.build()), database: location.database.clone() })
+        let (database, endpoint_url) = (location.database.clone(), location.endpoint_url.clone());
+        Ok(Self { client: Client::from_conf(config.build()), database, endpoint_url })
+    }
+
+    /// Which Glue is asked, as far as the environment says it: the URL, or the region.
+    pub fn endpoint(&self) -> String {
+        let config = self.client.config();
+        let region = config.region().map(ToString::to_string);
+        format!("{:?} {:?}", region, self.endpoint_url)
     }
 
     /// What of the database, these tables and these views is out of date, in the order in which it must be changed.

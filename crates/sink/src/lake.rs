@@ -349,6 +349,15 @@ impl Lake {
         Ok(partitions)
     }
 
+    /// The first day that a table has, in one call to S3; nothing where another object comes before it.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub async fn first_day(&self, table: Table) -> Result<Option<SnapshotDate>, SinkError> {
+        let first = self.store.first(&format!("{}/", table.name())).await?;
+        Ok(first.and_then(|object| Partition::of_key(table, &object.key)).map(|partition| partition.date))
+    }
+
     /// The days of which something is held of a table.
     ///
     /// # Errors

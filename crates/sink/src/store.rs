@@ -127,6 +127,11 @@ pub(crate) trait Store: Debug + Send + Sync {
     /// The same, of the keys that come after one in the order of their bytes: what is before costs no call.
     async fn list_after(&self, prefix: &str, after: &str) -> Result<Vec<Listed>, SinkError>;
 
+    /// The first of the objects whose keys start with a prefix.
+    async fn first(&self, prefix: &str) -> Result<Option<Listed>, SinkError> {
+        Ok(self.list(prefix).await?.into_iter().next())
+    }
+
     /// Removes objects; that there is none is not an error.
     async fn delete(&self, keys: &[String]) -> Result<(), SinkError>;
 

@@ -73,6 +73,7 @@ impl CheckedSnapshot {
 /// A pack that was answered twice is kept once: an equal answer is dropped and counted; of answers that differ the one
 /// that arrived later is kept, and the pack is named.
 pub fn check(shards: Vec<ShardRows>) -> CheckedSnapshot {
+    debug_assert!(shards.iter().all(|shard| shard.is_beside(&shards[0])), "shards of two days");
     let mut findings = Findings::default();
     let (sources, names) = shards.first().map(ShardRows::take_names).unwrap_or_default();
     let [accounts, regions, packs, types] =

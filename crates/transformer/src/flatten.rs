@@ -118,14 +118,10 @@ impl ShardRows {
     pub fn push(&mut self, page: &Page) {
         let collected_at = page.collected_at.map(|time| time.timestamp_millis());
         self.pages.push(PageRows { first: self.rows.len(), collected_at, run_id: page.run_id });
+        let wanted: Vec<&PackAnswer> = page.packs.iter().filter(|pack| self.flattener.row_filter.wants(pack)).collect();
+        self.left_out += (page.packs.len() - wanted.len()) as u64;
         let mut names = self.flattener.names();
-        for pack in &page.packs {
-            if self.flattener.row_filter.wants(pack) {
-                self.rows.push(names.row(pack));
-            } else {
-                self.left_out += 1;
-            }
-        }
+        self.rows.extend(wanted.into_iter().map(|pack| names.row(pack)));
     }
 
     /// Drops every row: the shard begins again.
@@ -142,6 +138,11 @@ impl ShardRows {
     /// What is known of the sources, and the texts that the rows point to: those of every shard of the flattener, which has none left.
     pub(crate) fn take_names(&self) -> (Arc<SourceIndex>, Names) {
         (Arc::clone(&self.flattener.sources), mem::take(&mut *self.flattener.names()))
+    }
+
+    /// Whether another shard's numbers are of the same texts.
+    pub(crate) fn is_beside(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.flattener.names, &other.flattener.names)
     }
 
     /// The rows that are not wanted, so far.

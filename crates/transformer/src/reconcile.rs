@@ -49,7 +49,8 @@ fn count(rows: &RecordBatch) -> BTreeMap<&str, PackCounts> {
         }
     };
     let types = rows["compliance_type"].as_string_view().iter();
-    for (of_row, kind) in rows["account_id"].as_string_view().iter().flatten().zip(types) {
+    for (of_row, kind) in rows["account_id"].as_string_view().iter().zip(types) {
+        let Some(of_row) = of_row else { continue };
         if of_row != account {
             add(mem::replace(&mut account, of_row), &mut of_account);
         }

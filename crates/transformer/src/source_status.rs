@@ -91,3 +91,31 @@ fn once_each(answers: &[SourceAnswer]) -> Vec<&SourceAnswer> {
     rows.dedup_by(|a, b| key(a) == key(b));
     rows
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_source_that_is_listed_twice_the_later_listing_counts_and_rows_are_in_the_order_of_their_keys() {
+        let answer = |id: &str, region: &str, status: &str| SourceAnswer {
+            source_id: id.to_owned(),
+            source_type: "ACCOUNT".to_owned(),
+            aws_region: Some(region.to_owned()),
+            status: status.to_owned(),
+            last_update_time: None,
+            error_code: None,
+            error_message: None,
+        };
+        let answers = [
+            answer("2", "a", "FAILED"),
+            answer("1", "b", "FAILED"),
+            answer("1", "a", "OUTDATED"),
+            answer("2", "a", "SUCCEEDED"),
+        ];
+        let rows = source_status(&answers, DateTime::UNIX_EPOCH, RunId::new(DateTime::UNIX_EPOCH)).expect("rows");
+        let column = |name: &str| rows[name].as_string_view().iter().flatten().collect::<Vec<_>>();
+        assert_eq!((column("source_id"), column("aws_region")), (vec!["1", "1", "2"], vec!["a", "b", "a"]));
+        assert_eq!(column("status"), ["OUTDATED", "FAILED", "SUCCEEDED"]);
+    }
+}

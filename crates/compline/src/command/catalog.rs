@@ -1,7 +1,7 @@
 //! `compline catalog`: the tables and views of the lake in the Glue catalog.
 
 use crate::arguments::CatalogArguments;
-use crate::catalog::Cataloguing;
+use crate::catalog::{Cataloguing, will_be_behind};
 use crate::failure::{Ending, Failure};
 use crate::log::log_work;
 use crate::output;
@@ -50,10 +50,13 @@ pub(super) async fn catalog(arguments: &CatalogArguments, clock: Clock) -> Resul
     let opening =
         Opening { settings: &settings, command: "catalog", access, clock, progress, when_stopped, ends_itself: false };
     let ended = session(opening, async |session: &Session<'_>| {
+        if !arguments.dry_run {
+            will_be_behind(&session.lake, None).await;
+        }
         let there = cataloguing.listed(&session.lake).await?;
         let changes = cataloguing.differences(&session.lake, &there).await?;
         if !arguments.dry_run {
-            cataloguing.change_whole(&session.lake, &changes).await?;
+            cataloguing.apply_all(&changes).await?;
         }
         let (made, left): (Vec<&Change>, Vec<&Change>) =
             changes.iter().partition(|change| change.changes_the_catalog());

@@ -1,7 +1,7 @@
 //! `compline trends`.
 
 use crate::arguments::TrendsArguments;
-use crate::catalog::completed;
+use crate::catalog::{completed, will_be_behind};
 use crate::failure::{Ending, Failure};
 use crate::log::log_work;
 use crate::metrics;
@@ -55,6 +55,7 @@ pub(super) async fn trends(arguments: &TrendsArguments, clock: Clock) -> Result<
     let opening =
         Opening { settings: &settings, command: "trends", access, clock, progress, when_stopped, ends_itself: false };
     let ended = session(opening, async |session: &Session<'_>| {
+        will_be_behind(&session.lake, None).await;
         let mut aggregators = Vec::new();
         for aggregator in &session.settings.aggregators {
             let id = &aggregator.address.id;

@@ -228,8 +228,13 @@ async fn reconciled(
         Err(error) if settings.reconcile == Reconcile::Warn => return Ok((None, Some(error))),
         Err(error) => return Err(error.into()),
     };
-    let rows = snapshot.columns(0..snapshot.row_count(), RECONCILED_COLUMNS)?;
-    let differing = reconcile(&rows, &counted, settings.reconcile_tolerance);
+    let (snapshot, tolerance) = (snapshot.clone(), settings.reconcile_tolerance);
+    // Off the thread that renews the lease.
+    let compared = tokio::task::spawn_blocking(move || {
+        let rows = snapshot.columns(0..snapshot.row_count(), RECONCILED_COLUMNS)?;
+        anyhow::Ok(reconcile(&rows, &counted, tolerance))
+    });
+    let differing = compared.await.context("reconciling stopped")??;
     if settings.reconcile == Reconcile::Fail && differing.count > 0 {
         // What was read is not right, so the next run must not resume from it.
         shared.session.lake_of(client.id()).end_collection(client.id()).await?;

@@ -5,6 +5,7 @@ use super::import::import;
 use super::notify::{news, notify};
 use super::report::{AggregatorReport, DayFindings};
 use super::{Shared, Source, TrendReport};
+use crate::catalog::will_be_behind;
 use crate::failure::{NotRecorded, Stopped};
 use crate::history::Span;
 use crate::journal::{Journal, SnapshotFiles};
@@ -329,7 +330,8 @@ async fn trends(
             day.trends = computed.tonight.as_ref().map(TrendReport::of);
             day.news = computed.tonight.as_ref().map(news).unwrap_or_default();
             day.row.bytes += computed.bytes;
-            day.recomputed = computed.days.into_iter().filter(|date| *date != shared.request.date).collect();
+            let days = computed.days.into_iter().chain(computed.facts_only);
+            day.recomputed = days.filter(|date| *date != shared.request.date).collect();
             None
         }
         Err(error) => {
@@ -455,10 +457,11 @@ async fn catalog(shared: &Shared<'_>, id: &AggregatorId, completed: &[SnapshotDa
         .collect();
     let lake = &shared.session.lake;
     let added = match cataloguing.add_day(lake, id, shared.request.date, &tables).await {
-        Ok(()) => cataloguing.add_others(lake, id, &[completed, &day.recomputed].concat()).await,
+        Ok(()) => cataloguing.add_others(lake, id, shared.request.date, &[completed, &day.recomputed].concat()).await,
         failed => failed,
     };
     if let Err(error) = added {
+        will_be_behind(lake, None).await;
         day.undone.push(format!("the catalog does not know of the day: {error}; `compline catalog FILE` completes it"));
         day.not_in_catalog = Some(error.to_string());
     }

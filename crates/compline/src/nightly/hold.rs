@@ -86,8 +86,12 @@ impl Shared<'_> {
             format!("the snapshot before is damaged or gone, so that losses were compared with {compared}: {error}")
         });
         let Some((last, before)) = before else { return Ok((None, unread)) };
-        let rows = collected.snapshot.columns(0..collected.snapshot.row_count(), LOSS_COLUMNS)?;
-        let (loss, allowed) = (Loss::of(&before, &rows), self.session.settings.max_loss);
+        let snapshot = collected.snapshot.clone();
+        // Off the thread that renews the lease.
+        let compared = tokio::task::spawn_blocking(move || {
+            anyhow::Ok(Loss::of(&before, &snapshot.columns(0..snapshot.row_count(), LOSS_COLUMNS)?))
+        });
+        let (loss, allowed) = (compared.await.context("comparing stopped")??, self.session.settings.max_loss);
         if loss.largest() <= allowed {
             return Ok((None, unread));
         }

@@ -1,7 +1,7 @@
 //! Repairing what can be computed again, or made again from what is there.
 
 use super::{Found, Verified};
-use crate::catalog::completed;
+use crate::catalog::{completed, will_be_behind};
 use crate::failure::NeedsDropped;
 use crate::history::Span;
 use crate::journal::Journal;
@@ -17,6 +17,7 @@ use compline_model::{SnapshotDate, Table};
 /// A clock that is another day's, by which what is in use would seem orphaned; a lake that does not answer, or a snapshot that cannot be read.
 pub(crate) async fn repair(session: &Session<'_>, verified: &Verified) -> anyhow::Result<Option<String>> {
     session.check_date(session.today(), "S3", session.clock_offset())?;
+    will_be_behind(&session.lake, None).await;
     for found in verified.aggregators.iter().filter(|found| !found.problems.is_empty()) {
         let id = &found.aggregator;
         if !session.may_write(id) {

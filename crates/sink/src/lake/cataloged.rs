@@ -12,8 +12,11 @@ struct Note {
     snapshot_date: String,
 }
 
+/// Where the notes are.
+const FOLDER: &str = "_compline/cataloged/";
+
 fn key(catalog: &str) -> String {
-    format!("_compline/cataloged/{catalog}.json")
+    format!("{FOLDER}{catalog}.json")
 }
 
 impl Lake {
@@ -39,12 +42,16 @@ impl Lake {
         self.put(&key, Bytes::from(document)).await.map(drop)
     }
 
-    /// Takes the note back: whoever changes the catalog next may be stopped halfway.
+    /// Takes the note of a catalog back, or those of every catalog.
     ///
     /// # Errors
     /// A store that does not take it.
-    pub async fn forget_cataloged(&self, catalog: &str) -> Result<(), SinkError> {
-        self.store.delete(&[key(catalog)]).await
+    pub async fn forget_cataloged(&self, catalog: Option<&str>) -> Result<(), SinkError> {
+        let keys = match catalog {
+            Some(catalog) => vec![key(catalog)],
+            None => self.store.list(FOLDER).await?.into_iter().map(|note| note.key).collect(),
+        };
+        if keys.is_empty() { Ok(()) } else { self.store.delete(&keys).await }
     }
 }
 
@@ -69,7 +76,14 @@ mod tests {
             lake.store.put(&key("a"), Bytes::from_static(damaged.as_bytes())).await.expect("put");
             assert_eq!(lake.cataloged("a").await.expect("read"), None, "{damaged}");
         }
-        lake.forget_cataloged("a").await.expect("removed");
-        lake.forget_cataloged("a").await.expect("gone already");
+        for catalog in ["a", "b"] {
+            lake.note_cataloged(catalog, date).await.expect("written");
+        }
+        lake.forget_cataloged(Some("a")).await.expect("removed");
+        assert_eq!(lake.cataloged("a").await.expect("read"), None);
+        assert_eq!(lake.cataloged("b").await.expect("read"), Some(date));
+        lake.forget_cataloged(None).await.expect("removed");
+        assert_eq!(lake.cataloged("b").await.expect("read"), None);
+        lake.forget_cataloged(None).await.expect("gone already");
     }
 }

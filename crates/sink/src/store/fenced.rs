@@ -104,6 +104,10 @@ impl Store for Fenced {
         self.inner.list_after(prefix, after).await
     }
 
+    async fn first(&self, prefix: &str) -> Result<Option<Listed>, SinkError> {
+        self.inner.first(prefix).await
+    }
+
     async fn delete(&self, keys: &[String]) -> Result<(), SinkError> {
         for keys in keys.chunks(KEYS_PER_CONFIRMATION) {
             self.delete_some(keys).await?;

@@ -229,6 +229,10 @@ impl Store for S3 {
         self.objects(prefix, after).await
     }
 
+    async fn first(&self, prefix: &str) -> Result<Option<Listed>, SinkError> {
+        self.first_object(prefix).await
+    }
+
     async fn delete(&self, keys: &[String]) -> Result<(), SinkError> {
         self.remove(keys).await
     }

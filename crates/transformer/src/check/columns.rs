@@ -16,8 +16,7 @@ use std::sync::Arc;
 impl Kept {
     /// Columns of some of the rows, those of the schema. Each text is there once, and its rows point to it.
     pub(super) fn columns(&self, rows: Range<usize>, schema: SchemaRef) -> Result<RecordBatch, ArrowError> {
-        let places = &self.places[rows];
-        let of = Columns { kept: self, places, rows: places.iter().map(|place| *self.row(*place)).collect() };
+        let of = Columns { kept: self, places: &self.places[rows] };
         let columns = schema.fields().iter().map(|field| of.column(field.name())).collect::<Result<Vec<_>, _>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(of.places.len()));
         RecordBatch::try_new_with_options(schema, columns, &options)
@@ -28,8 +27,6 @@ impl Kept {
 struct Columns<'a> {
     kept: &'a Kept,
     places: &'a [Place],
-    /// The rows at these places, side by side: each column goes through them.
-    rows: Vec<Row>,
 }
 
 impl Columns<'_> {
@@ -40,14 +37,14 @@ impl Columns<'_> {
             "aws_region" => take(&regions.texts, &self.numbers(regions, |row| Some(row.region)), None),
             "conformance_pack_name" => self.of_packs(&packs.texts),
             "pack_group" => self.of_packs(groups),
-            "is_organization_pack" => self.of_packs(&self.is_of_organization()),
+            "is_organization_pack" => Ok(Arc::new(self.is_of_organization())),
             "compliance_type" => take(&types.texts, &self.numbers(types, Row::compliance_type), None),
             "compliant_rule_count" => Ok(self.counts(|row| row.counts().compliant)),
             "non_compliant_rule_count" => Ok(self.counts(|row| row.counts().non_compliant)),
             "insufficient_data_rule_count" => Ok(self.counts(|row| row.counts().insufficient_data())),
             "total_rule_count" => Ok(self.counts(|row| row.counts().total)),
             "rule_compliance_rate" => {
-                Ok(Arc::new(self.rows.iter().map(|row| row.counts().rate()).collect::<Float64Array>()))
+                Ok(Arc::new(self.rows().map(|row| row.counts().rate()).collect::<Float64Array>()))
             }
             "source_status" => self.source_status(),
             "source_updated_at" => Ok(self.source_updated_at()),
@@ -57,9 +54,13 @@ impl Columns<'_> {
         }
     }
 
+    fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.places.iter().map(|place| self.kept.row(*place))
+    }
+
     /// Of each row where its text comes in the order of all.
     fn numbers(&self, ranks: &Ranked, number: fn(&Row) -> Option<u32>) -> UInt32Array {
-        self.rows.iter().map(|row| number(row).map(|number| ranks.rank(number))).collect()
+        self.rows().map(|row| number(row).map(|number| ranks.rank(number))).collect()
     }
 
     /// Of each row what there is of its pack, by the order of their names.
@@ -67,14 +68,18 @@ impl Columns<'_> {
         take(values, &self.numbers(&self.kept.packs, |row| Some(row.name)), None)
     }
 
-    /// Of each pack whether its name is one that AWS gives to packs of an organization.
+    /// Of each row whether its pack's name is one that AWS gives to packs of an organization.
     fn is_of_organization(&self) -> BooleanArray {
         let Kept { packs, groups, .. } = self.kept;
-        packs.texts.iter().zip(groups).map(|(name, group)| Some(name?.len() != group?.len())).collect()
+        let is_longer = |row: &Row| {
+            let rank = packs.rank(row.name) as usize;
+            Some(packs.texts.value(rank).len() != groups.value(rank).len())
+        };
+        self.rows().map(is_longer).collect()
     }
 
     fn counts(&self, of: fn(&Row) -> Option<i32>) -> ArrayRef {
-        Arc::new(self.rows.iter().map(of).collect::<Int32Array>())
+        Arc::new(self.rows().map(of).collect::<Int32Array>())
     }
 
     fn times(&self, of: impl FnMut(Place) -> Option<i64>) -> ArrayRef {

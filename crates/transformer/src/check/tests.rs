@@ -84,6 +84,33 @@ fn b38_no_rows_at_all_are_a_snapshot_with_the_full_schema() {
     }
 }
 
+#[test]
+fn shards_whose_pages_come_in_turns_and_one_that_is_restarted_are_the_rows_that_they_were() {
+    let flattener = Flattener::new(SourceIndex::default(), RowFilter::default());
+    let mut shards = [flattener.shard(), flattener.shard()];
+    let page = |packs| Page { collected_at: Some(at(0)), run_id: RunId::new(at(0)), packs };
+    shards[1].push(&page(vec![pack(9, "gone", "OTHER", 9)]));
+    for account in (0..10_u32).flat_map(|account| [account, account + 10]) {
+        let shard = usize::from(account >= 10);
+        if account == 15 {
+            shards[1].clear();
+        }
+        // From both ends, so that each shard names what the other has not named yet.
+        let account = if account.is_multiple_of(2) { account } else { 19 - account };
+        shards[shard].push(&page(vec![pack(account, "a", "COMPLIANT", 1), pack(account, "b", "NON_COMPLIANT", 2)]));
+    }
+    let snapshot = check(shards.into());
+    let accounts: Vec<u32> = column(&snapshot, "account_id").iter().map(|id| id.parse().expect("a number")).collect();
+    let of_first = [0, 18, 2, 16, 4, 14, 6, 12, 8, 10];
+    let of_second = [4, 16, 2, 18, 0];
+    let mut expected: Vec<u32> = of_first.into_iter().chain(of_second).collect();
+    expected.sort_unstable();
+    expected.dedup();
+    assert_eq!(accounts, expected.iter().flat_map(|account| [*account; 2]).collect::<Vec<_>>());
+    assert_eq!(column(&snapshot, "conformance_pack_name").concat(), "ab".repeat(expected.len()));
+    assert_eq!(column(&snapshot, "compliant_rule_count").concat(), "12".repeat(expected.len()));
+}
+
 proptest! {
     #[test]
     fn a_snapshot_is_sorted_has_each_pack_once_and_loses_none(

@@ -46,7 +46,8 @@ fn ranges(accounts: &StringViewArray, bounds: &[&str]) -> Vec<Range<usize>> {
     starts.iter().copied().zip(ends).map(|(start, end)| start..end).collect()
 }
 
-/// The rows of these ranges, each with memory of its own, a column at a time: when a range is let go, its memory is.
+/// The rows of these ranges, each with values of its own, a column at a time: when a range is let go, its values are. Long texts stay where
+/// they are, shared.
 pub(super) fn split(rows: RecordBatch, ranges: &[Range<usize>]) -> Result<Vec<RecordBatch>, TransformError> {
     let doing = "split a day into parts";
     if ranges.len() < 2 {

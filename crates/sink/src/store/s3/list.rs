@@ -16,6 +16,16 @@ const ABANDONED_AFTER: TimeDelta = TimeDelta::hours(24);
 impl S3 {
     /// The objects below a prefix whose keys come after another, sorted by key.
     pub(super) async fn objects(&self, prefix: &str, after: &str) -> Result<Vec<Listed>, SinkError> {
+        self.some_objects(prefix, after, None).await
+    }
+
+    /// The first object below a prefix.
+    pub(super) async fn first_object(&self, prefix: &str) -> Result<Option<Listed>, SinkError> {
+        Ok(self.some_objects(prefix, "", Some(1)).await?.into_iter().next())
+    }
+
+    /// All objects, or so many of the first.
+    async fn some_objects(&self, prefix: &str, after: &str, most: Option<i32>) -> Result<Vec<Listed>, SinkError> {
         let mut objects = Vec::new();
         let mut tokens = Tokens::default();
         let start_after = (!after.is_empty()).then(|| self.full(after));
@@ -24,6 +34,7 @@ impl S3 {
             let request = request
                 .set_start_after(start_after.clone())
                 .set_continuation_token(tokens.last.clone())
+                .set_max_keys(most)
                 .set_expected_bucket_owner(self.location.expected_bucket_owner.clone());
             let send = |whole| request.clone().customize().interceptor(whole).send();
             let page = self.whole(|| self.doing("list", prefix), send).await?;
@@ -34,6 +45,9 @@ impl S3 {
             }
             for object in page.contents() {
                 objects.extend(self.listed(object).map_err(failed)?);
+            }
+            if most.is_some() {
+                break;
             }
             let next = page.next_continuation_token().filter(|token| !token.is_empty()).map(str::to_owned);
             match tokens.go_on(page.is_truncated(), next) {

@@ -17,7 +17,6 @@ use chrono::TimeDelta;
 use compline_model::{AggregatorId, PackAnswer, PackCounts, SourceAnswer};
 use std::error::Error;
 use std::sync::Arc;
-use tokio::task::spawn_blocking;
 
 /// Asks one aggregator. Cheap to clone; clones share connections, pace and counts.
 #[derive(Debug, Clone)]
@@ -170,7 +169,6 @@ impl AggregatorClient {
     ) -> Result<Asked<T>, FetchError>
     where
         E: ProvideErrorMetadata + Error + 'static,
-        T: Send + 'static,
     {
         let (mut renewed, mut cut) = (false, 0);
         loop {
@@ -179,11 +177,7 @@ impl AggregatorClient {
             let recorder = Recorder::new(&self.counters, self.connection.pace());
             let sent = send(client, recorder.clone()).await;
             let answer = recorder.answer();
-            let body = answer.body.clone();
-            // A page takes a quarter of a millisecond, in which the other shards ask for theirs.
-            let parsed = spawn_blocking(move || parse(&body)).await;
-            let parsed = parsed.unwrap_or_else(|stopped| Err(BodyError::of(&format!("parsing it stopped: {stopped}"))));
-            match (sent, parsed) {
+            match (sent, parse(&answer.body)) {
                 (Ok(_), Ok(page)) => return Ok(Asked::Answered(page, answer.body)),
                 // Whoever is in between says of such a body that it is whole.
                 (_, Err(error)) if error.is_cut && answer.status == 200 && cut < MAX_CUT_BODIES => {

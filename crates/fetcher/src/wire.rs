@@ -22,13 +22,6 @@ pub(crate) struct BodyError {
     pub(crate) is_cut: bool,
 }
 
-impl BodyError {
-    /// What is wrong with all of it.
-    pub(crate) fn of(reason: &str) -> Self {
-        Self { field: String::new(), reason: reason.to_owned(), is_cut: false }
-    }
-}
-
 /// One page of a list and the token of the next.
 #[derive(Debug)]
 pub(crate) struct ListPage<T> {
@@ -240,7 +233,7 @@ fn raw_with_places(body: &[u8]) -> Result<RawAnswer, BodyError> {
         // The names in it are of the body, too.
         BodyError { field: if path == "." { String::new() } else { excerpt(&path) }, reason, is_cut }
     })?;
-    json.end().map_err(|error| BodyError::of(&error.to_string()))?;
+    json.end().map_err(|error| BodyError { field: String::new(), reason: error.to_string(), is_cut: false })?;
     Ok(answer)
 }
 

@@ -35,8 +35,8 @@ pub(crate) struct Cataloguing {
     /// The tables whose months have a table of their own.
     compacted: BTreeSet<Table>,
     views: Vec<ViewDefinition>,
-    /// Where the lake notes that the catalog is what the lake is.
-    note: String,
+    /// The name by which the lake notes that the catalog is what the lake is, once the catalog has said whose it is.
+    note: OnceCell<String>,
     /// The tables, once they are known to be up to date, and the day from which on the lake was looked at for that, if not all of it was.
     up_to_date: OnceCell<(Tables, Option<SnapshotDate>)>,
 }
@@ -52,7 +52,7 @@ impl Cataloguing {
         let catalog = Catalog::open(location).await?;
         Ok(Some(Self {
             partitioning: partitioning.clone(),
-            note: note(&location.database, &catalog, &tables(&lake, &compacted, partitioning, &LakeDays::default())),
+            note: OnceCell::new(),
             catalog,
             lake,
             compacted,
@@ -146,7 +146,7 @@ impl Cataloguing {
                 return Ok((tables, there.since));
             }
         }
-        will_be_behind(lake, Some(&self.note)).await;
+        will_be_behind(lake, Some(self.note().await?)).await;
         let there = self.listed(lake).await?;
         if let Some(hidden) = self.hidden_days(&with_day(&there)) {
             tracing::warn!("catalog: {hidden}");
@@ -165,16 +165,31 @@ impl Cataloguing {
             will_be_behind(lake, None).await;
         }
         self.apply_all(changes).await?;
-        if let Err(error) = lake.note_cataloged(&self.note, date).await {
+        if let Err(error) = lake.note_cataloged(self.note().await?, date).await {
             tracing::warn!(%error, "the next run looks at the whole catalog again");
         }
         Ok(())
     }
 
+    /// The name of the lake's note of this catalog: another one for another account's, another database, and tables that are to be otherwise.
+    async fn note(&self) -> Result<&str, SinkError> {
+        let name = async || {
+            let mut hasher = DefaultHasher::new();
+            (self.catalog.name(), self.catalog.id().await?).hash(&mut hasher);
+            for definition in self.tables(&LakeDays::default()).values() {
+                let TableDefinition { name, comment, columns, partition_keys, location, .. } = definition;
+                format!("{name} {comment} {columns:?} {partition_keys:?} {location}").hash(&mut hasher);
+                definition.is_registered().hash(&mut hasher);
+            }
+            Ok(format!("{:016x}", hasher.finish()))
+        };
+        self.note.get_or_try_init(name).await.map(String::as_str)
+    }
+
     /// Whether the whole catalog was what the lake is not long before a day.
     async fn was_whole(&self, lake: &Lake, date: SnapshotDate) -> Result<bool, SinkError> {
         // One of a later day may be of a machine whose clock was years ahead.
-        let noted = lake.cataloged(&self.note).await?.filter(|noted| *noted <= date);
+        let noted = lake.cataloged(self.note().await?).await?.filter(|noted| *noted <= date);
         Ok(noted.is_some_and(|noted| (date.day() - noted.day()).num_days() < WHOLE_EVERY_DAYS))
     }
 
@@ -203,7 +218,7 @@ impl Cataloguing {
     /// # Errors
     /// A lake or a catalog that does not answer, or a catalog that does not take it.
     pub(crate) async fn complete(&self, lake: &Lake, today: SnapshotDate) -> Result<Vec<Change>, SinkError> {
-        will_be_behind(lake, Some(&self.note)).await;
+        will_be_behind(lake, Some(self.note().await?)).await;
         let changes = self.differences(lake, &self.listed(lake).await?).await?;
         self.change_whole(lake, &changes, today).await?;
         Ok(changes)
@@ -306,17 +321,6 @@ pub(crate) async fn completed(session: &Session<'_>) -> Option<String> {
         Err(error) => return Some(words(&error)),
     };
     cataloguing.complete(&session.lake, session.today()).await.err().map(|error| words(&error))
-}
-
-/// The name of a lake's note of a catalog: another one for another database, and for tables that are to be otherwise.
-fn note(database: &str, catalog: &Catalog, tables: &Tables) -> String {
-    let mut hasher = DefaultHasher::new();
-    (database, catalog.endpoint()).hash(&mut hasher);
-    for TableDefinition { name, comment, columns, partition_keys, location, .. } in tables.values() {
-        format!("{name} {comment} {columns:?} {partition_keys:?} {location}").hash(&mut hasher);
-    }
-    tables.values().map(TableDefinition::is_registered).collect::<Vec<_>>().hash(&mut hasher);
-    format!("{:016x}", hasher.finish())
 }
 
 /// Of partitions, each by its day and aggregator, those of aggregators whose lease nobody holds.

@@ -309,6 +309,7 @@ impl Discovery {
             statuses.extend(page.statuses);
             (collected_at, run_id) = (page.collected_at, page.run_id);
         }
+        file.is_of_shard(0)?;
         Ok(Self { statuses, collected_at, run_id, fan_out, shards, unnamed: Vec::new() })
     }
 }

@@ -127,17 +127,19 @@ impl DumpError {
     }
 }
 
-/// The pages of a shard, read back from what [`crate::ShardReader::lines`] gave. `name` is the file's, for the error.
+/// The pages of a shard, by its place in the plan, read back from what [`crate::ShardReader::lines`] gave. `name` is the file's, for the
+/// error.
 ///
 /// # Errors
-/// Lines that are not those, or not whole.
-pub fn read_shard(name: &str, lines: Bytes) -> Result<Vec<Page>, DumpError> {
+/// Lines that are not those of the shard, or not whole.
+pub fn read_shard(name: &str, index: usize, lines: Bytes) -> Result<Vec<Page>, DumpError> {
     let mut file = FileReader::of_checkpoint(name, lines)?;
     let mut pages = Vec::new();
     while let Some(dumped) = file.next_part()? {
         let Dumped::Packs(page) = dumped else { return Err(file.error("", "unexpected page: not one of packs")) };
         pages.push(page);
     }
+    file.is_of_shard(index + 1)?;
     if pages.is_empty() { Err(file.error("", "it has no page")) } else { Ok(pages) }
 }
 
@@ -182,6 +184,16 @@ impl FileReader {
         };
         let text = text_of(raw).map_err(failed)?;
         Ok(Self::of(name, text, run_id))
+    }
+
+    /// Whether every line was of one shard, 0 for the sources.
+    pub(crate) fn is_of_shard(&self, shard: usize) -> Result<(), DumpError> {
+        match self.lines.keys().find(|other| **other != shard) {
+            Some(other) => {
+                Err(self.error("compline.shard", &format!("it is of shard {other}, and not of shard {shard}")))
+            }
+            None => Ok(()),
+        }
     }
 
     /// The lines of a checkpoint.
@@ -320,6 +332,10 @@ impl FileReader {
 
     /// Takes a line of an archive or a checkpoint: each shard's pages one after the other, none left out.
     fn take_line(&mut self, head: &PageHead, answer: RawAnswer) -> Result<(), DumpError> {
+        if self.shards.is_none() && !self.checkpoint {
+            let reason = "the first line of the archive, which says of what it is, is not there: nobody knows whether the rest is whole";
+            return Err(self.error("compline", reason));
+        }
         let collected_at = DateTime::parse_from_rfc3339(&head.collected_at)
             .map_err(|_| self.error("compline.collected_at", "invalid time"))?
             .to_utc();

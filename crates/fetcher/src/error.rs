@@ -109,7 +109,7 @@ impl fmt::Display for FetchError {
                 "AWS Config gave the same page token twice, so rows would be lost or doubled; run again, and tell AWS support if it stays",
             ),
             Cause::RefusedTooOften => f.write_str(
-                "AWS Config refused its own page token twice, also after each of 20 restarts of the shard; run again, with a finer fan_out so that shards have fewer pages",
+                "AWS Config refused its own page token twice, also after each of 20 restarts of the list; run again, with a larger fetch.page_size or a finer fan_out so that lists have fewer pages",
             ),
             Cause::NotRecorded(reason) => write!(f, "the page cannot be compressed: {reason}"),
             Cause::UnknownNames { what, names, count } => {

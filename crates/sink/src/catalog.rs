@@ -19,7 +19,7 @@ use aws_sdk_glue::config::retry::RetryConfig;
 use aws_sdk_glue::config::timeout::TimeoutConfig;
 use aws_sdk_glue::error::{BuildError, ProvideErrorMetadata, SdkError};
 use aws_sdk_glue::operation::RequestId;
-use aws_sdk_glue::types::{DatabaseInput, Table as GlueTable, TableInput};
+use aws_sdk_glue::types::{Database, DatabaseInput, Table as GlueTable, TableInput};
 pub use change::Change;
 use compline_aws::{Environment, EnvironmentError, FailedAttempts, Identity, unexplained};
 use compline_model::causes;
@@ -89,11 +89,10 @@ impl Catalog {
         Ok(Self { client: Client::from_conf(config.build()), database, endpoint_url })
     }
 
-    /// Which Glue is asked, as far as the environment says it: the URL, or the region.
-    pub fn endpoint(&self) -> String {
-        let config = self.client.config();
-        let region = config.region().map(ToString::to_string);
-        format!("{:?} {:?}", region, self.endpoint_url)
+    /// The database, where it is asked for: the region of the settings or the environment, and the URL of the settings.
+    pub fn name(&self) -> String {
+        let region = self.client.config().region();
+        format!("{} in {region:?} at {:?}", self.database, self.endpoint_url)
     }
 
     /// What of the database, these tables and these views is out of date, in the order in which it must be changed.
@@ -157,10 +156,23 @@ impl Catalog {
     /// # Errors
     /// A catalog that does not answer.
     pub async fn has_database(&self) -> Result<bool, SinkError> {
+        Ok(self.database().await?.is_some())
+    }
+
+    /// The id of the catalog that has the database, that of its account, as Glue says it; nothing where it does not, or there is no
+    /// database.
+    ///
+    /// # Errors
+    /// A catalog that does not answer.
+    pub async fn id(&self) -> Result<Option<String>, SinkError> {
+        Ok(self.database().await?.and_then(|database| database.catalog_id))
+    }
+
+    async fn database(&self) -> Result<Option<Database>, SinkError> {
         match self.client.get_database().name(&self.database).send().await {
-            Ok(answer) if answer.database.is_some() => Ok(true),
+            Ok(answer) if answer.database.is_some() => Ok(answer.database),
             Ok(_) => Err(self.says_nothing("read the database", "")),
-            Err(error) if code_of(&error) == Some("EntityNotFoundException") => Ok(false),
+            Err(error) if code_of(&error) == Some("EntityNotFoundException") => Ok(None),
             Err(error) => Err(self.failed("read the database", "", &error)),
         }
     }

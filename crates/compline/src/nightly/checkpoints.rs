@@ -80,9 +80,9 @@ impl<'a> Checkpoints<'a> {
     pub(super) async fn shard(&self, shard: &Shard) -> anyhow::Result<Option<(Vec<Page>, Bytes)>> {
         let name = shard_name(shard);
         let Some(lines) = self.stored(&name).await? else { return Ok(None) };
-        let of_pages = lines.clone();
+        let (index, of_pages) = (shard.index, lines.clone());
         let pages =
-            tokio::task::spawn_blocking(move || read_shard(&name, of_pages)).await.context("reading stopped")?;
+            tokio::task::spawn_blocking(move || read_shard(&name, index, of_pages)).await.context("reading stopped")?;
         match pages {
             Ok(pages) => Ok(Some((pages, lines))),
             Err(error) => {

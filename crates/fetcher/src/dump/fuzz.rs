@@ -103,6 +103,28 @@ proptest! {
             prop_assert!(error.starts_with(&format!("cannot read {}", path.display())), "{error:?}");
             prop_assert!(error.len() < 4_000 && !error.contains(char::is_control), "{error:?}");
         }
-        let _ = ends(|| read_shard("shard", Bytes::from(damaged)).map(|pages| pages.len()))?;
+        let _ = ends(|| read_shard("shard", 0, Bytes::from(damaged)).map(|pages| pages.len()))?;
     }
+}
+
+#[test]
+fn lines_of_another_shard_are_no_checkpoint_and_lines_without_the_first_of_their_archive_are_no_day() {
+    let page = |operation, place| PageHead::new(operation, place, DateTime::UNIX_EPOCH, run_id());
+    let mut lines = Lines::new().expect("lines");
+    lines.push(page(crate::client::PACKS, (2, 1)), answer().as_bytes()).expect("a line");
+    let lines = lines.finish().expect("lines");
+    assert_eq!(read_shard("shard", 1, lines.clone()).expect("its own").len(), 1);
+    let error = read_shard("shard", 0, lines.clone()).expect_err("another's").to_string();
+    assert!(error.contains("it is of shard 2, and not of shard 1"), "{error}");
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("archive.jsonl.zst");
+    let read = |content: &[u8]| {
+        std::fs::write(&path, content).expect("written");
+        let mut dump = Dump::new(vec![path.clone()], FilesAre::Whole, run_id());
+        std::iter::from_fn(|| dump.next_part().transpose()).collect::<Result<Vec<_>, _>>()
+    };
+    assert_eq!(read(&archive()).expect("whole").len(), 3);
+    let error = read(&lines).expect_err("no first line").to_string();
+    assert!(error.contains("the first line of the archive"), "{error}");
 }

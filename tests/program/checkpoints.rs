@@ -230,5 +230,5 @@ fn a_checkpoint_with_a_bit_that_flipped_or_in_the_place_of_another_is_read_again
     assert!(ended.stdout.contains(&format!("org: {} of ", done.len() - 2)), "{ended:?}");
     assert_eq!(ended.stderr.matches("a checkpoint is damaged: reading its shard again").count(), 2, "{ended:?}");
     let found = texts(&scene.read(&scene.lake_at("lake"), FACT, "org", DAY).expect("rows"));
-    assert_eq!(found.len(), rows.len());
+    assert_eq!(found, rows);
 }

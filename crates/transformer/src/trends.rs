@@ -144,8 +144,7 @@ fn in_parts(
     drop(snapshot);
     // Collected as well: the joins of the windows read it seven times, and would compute it each time.
     let totals = totals::totals(parts, day).and_then(LazyFrame::collect).map_err(TransformError::polars(doing))?;
-    let trends =
-        windows::with_windows(totals.lazy(), recent, date)?.collect().map_err(TransformError::polars(doing))?;
+    let trends = windows::with_windows(totals, recent, date)?.collect().map_err(TransformError::polars(doing))?;
     Ok(Trends {
         pack_changes: parts::one_batch(&Table::PackChanges.schema(), changes)?,
         compliance_trends: to_batch(&Table::ComplianceTrends.schema(), trends)?,

@@ -46,14 +46,14 @@ fn baseline(date: SnapshotDate, window: u32, snapshots: &[SnapshotDate]) -> Opti
 
 /// Adds the columns of every window to the day's totals, and puts the columns and rows in the table's order.
 pub(super) fn with_windows(
-    totals: LazyFrame,
+    totals: DataFrame,
     recent: &[Recent],
     date: SnapshotDate,
 ) -> Result<LazyFrame, TransformError> {
     let failed = || TransformError::polars("compute the windows of the trends");
-    let history = history(&totals, recent, date)?;
+    let history = history(&totals, recent, date)?.lazy();
     let dates: Vec<SnapshotDate> = recent.iter().map(|day| day.date).collect();
-    let mut rows = totals;
+    let mut rows = totals.lazy();
     for window in WINDOWS {
         let within = history.clone().filter(col("day").gt(lit(date.minus_days(window).days_since_epoch())));
         rows = left_join(rows, within.group_by(VALUE.map(col)).agg(means(window)));
@@ -77,20 +77,33 @@ pub(super) fn with_windows(
     sorted.collect().map(IntoLazy::lazy).map_err(failed())
 }
 
-/// The recent days and this one, each row with its day as days since 1970.
-fn history(totals: &LazyFrame, recent: &[Recent], date: SnapshotDate) -> Result<LazyFrame, TransformError> {
-    let columns: Vec<Expr> = RECENT_COLUMNS.iter().map(|name| col(*name)).collect();
-    let dated = |rows: LazyFrame, day: SnapshotDate| {
-        rows.select(&columns).with_columns([lit(day.days_since_epoch()).alias("day")])
+/// The recent days and this one, each row with its day as days since 1970: one frame, since every window looks at it, and a plan that has each
+/// day six times takes longer to make than to run.
+fn history(totals: &DataFrame, recent: &[Recent], date: SnapshotDate) -> Result<DataFrame, TransformError> {
+    let failed = |error| TransformError::polars("put the recent days together")(error);
+    let dated = |rows: &DataFrame, day: SnapshotDate| -> PolarsResult<DataFrame> {
+        let mut rows = rows.select(RECENT_COLUMNS.iter().copied())?;
+        let day = Scalar::from(day.days_since_epoch());
+        rows.with_column(Column::new_scalar("day".into(), day, rows.height()))?;
+        Ok(rows)
     };
-    let mut days = Vec::with_capacity(recent.len() + 1);
+    let mut days: Option<DataFrame> = None;
+    let mut add = |rows: &DataFrame, day: SnapshotDate| -> PolarsResult<()> {
+        let rows = dated(rows, day)?;
+        match &mut days {
+            Some(days) => days.vstack_mut(&rows).map(drop),
+            None => {
+                days = Some(rows);
+                Ok(())
+            }
+        }
+    };
     for day in recent {
         let batch = &day.compliance_trends;
-        let frame = to_frame(&batch.schema(), std::slice::from_ref(batch))?;
-        days.push(dated(frame.lazy(), day.date));
+        add(&to_frame(&batch.schema(), std::slice::from_ref(batch))?, day.date).map_err(failed)?;
     }
-    days.push(dated(totals.clone(), date));
-    concat(days, UnionArgs::default()).map_err(TransformError::polars("put the recent days together"))
+    add(totals, date).map_err(failed)?;
+    Ok(days.unwrap_or_default())
 }
 
 fn means(window: u32) -> Vec<Expr> {

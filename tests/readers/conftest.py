@@ -13,6 +13,7 @@ import duckdb_extension_httpfs
 import pyspark
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from pyspark.sql import SparkSession
 
 COMPLINE = os.environ["COMPLINE"]
@@ -64,6 +65,41 @@ class Simulator:
     def stop(self):
         self.process.terminate()
         self.process.wait(timeout=10)
+
+
+def listed(client, operation, name="org-aggregator", **arguments):
+    """Every item of an aggregator's list, by boto3's own paginator of the operation: what it lists is the first of its results."""
+    paginator = client.get_paginator(operation)
+    pages = paginator.paginate(ConfigurationAggregatorName=name, **arguments)
+    return [item for page in pages for item in page[paginator.result_keys[0].expression]]
+
+
+def every_filter_gives_what_it_says(everything, examples, names, filtered):
+    """Whether the items that fit a filter of an example's values are those that are given for it."""
+    def value(item, name):
+        return item["Compliance"]["ComplianceType"] if name == "ComplianceType" else item[name]
+
+    for example in examples:
+        filters = {name: value(example, name) for name in names}
+        expected = [item for item in everything if all(value(item, name) == filters[name] for name in names)]
+        assert filtered(filters) == expected != []
+
+
+def overlap_and_agree(everything, other, key):
+    """Whether two aggregators have some items in common, and say the same of them."""
+    ours = {key(item): item for item in everything}
+    both = [item for item in other if key(item) in ours]
+    assert 0 < len(both) < len(other)
+    assert all(ours[key(item)] == item for item in both)
+
+
+def comes_with_its_code_in_both_places(call, code):
+    """Whether a call is refused with a code in the body and in the header."""
+    with pytest.raises(ClientError) as raised:
+        call()
+    metadata = raised.value.response["ResponseMetadata"]
+    assert raised.value.response["Error"]["Code"] == code == metadata["HTTPHeaders"]["x-amzn-errortype"]
+    assert metadata["HTTPStatusCode"] == 400
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,8 @@ import collections
 import pytest
 from botocore.exceptions import ClientError
 
+from conftest import comes_with_its_code_in_both_places, every_filter_gives_what_it_says, listed, overlap_and_agree
+
 ORG = "org-aggregator"
 
 
@@ -13,10 +15,7 @@ def key(item):
 
 
 def packs(client, **arguments):
-    pages = client.get_paginator("describe_aggregate_compliance_by_conformance_packs").paginate(
-        ConfigurationAggregatorName=arguments.pop("name", ORG), **arguments
-    )
-    return [item for page in pages for item in page["AggregateComplianceByConformancePacks"]]
+    return listed(client, "describe_aggregate_compliance_by_conformance_packs", **arguments)
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +40,8 @@ def test_all_pages_have_every_pack_once(client, everything):
                                    ("AccountId", "AwsRegion"), ("AwsRegion", "ComplianceType"),
                                    ("AccountId", "AwsRegion", "ConformancePackName", "ComplianceType")])
 def test_every_filter_gives_what_it_says(client, everything, names):
-    def value(item, name):
-        return item["Compliance"]["ComplianceType"] if name == "ComplianceType" else item[name]
-
-    for example in (everything[0], everything[len(everything) // 2], everything[-1]):
-        filters = {name: value(example, name) for name in names}
-        expected = [key(item) for item in everything if all(value(item, name) == filters[name] for name in names)]
-        assert [key(item) for item in packs(client, Filters=filters)] == expected != []
+    examples = (everything[0], everything[len(everything) // 2], everything[-1])
+    every_filter_gives_what_it_says(everything, examples, names, lambda filters: packs(client, Filters=filters))
 
 
 def test_a_filter_that_nothing_fits_gives_an_empty_list(client):
@@ -114,11 +108,7 @@ def test_aggregators_are_listed_in_their_own_region_with_one_kind_of_source(simu
 
 
 def test_two_aggregators_overlap_and_agree(simulator, everything):
-    other = packs(simulator.client("us-east-1"), name="security-aggregator")
-    ours = {key(item): item for item in everything}
-    both = [item for item in other if key(item) in ours]
-    assert 0 < len(both) < len(other)
-    assert all(ours[key(item)] == item for item in both)
+    overlap_and_agree(everything, packs(simulator.client("us-east-1"), name="security-aggregator"), key)
 
 
 @pytest.mark.parametrize("code, arguments", [
@@ -131,11 +121,8 @@ def test_two_aggregators_overlap_and_agree(simulator, everything):
     ("ValidationException", {"ConfigurationAggregatorName": "a b"}),
 ])
 def test_the_four_exceptions_come_with_their_code_in_both_places(client, code, arguments):
-    with pytest.raises(ClientError) as raised:
-        client.describe_aggregate_compliance_by_conformance_packs(**{"ConfigurationAggregatorName": ORG, **arguments})
-    metadata = raised.value.response["ResponseMetadata"]
-    assert raised.value.response["Error"]["Code"] == code == metadata["HTTPHeaders"]["x-amzn-errortype"]
-    assert metadata["HTTPStatusCode"] == 400
+    arguments = {"ConfigurationAggregatorName": ORG, **arguments}
+    comes_with_its_code_in_both_places(lambda: client.describe_aggregate_compliance_by_conformance_packs(**arguments), code)
 
 
 def test_a_token_is_good_for_its_own_query_only(client):

@@ -12,6 +12,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError, HTTPClientError
 
+from conftest import comes_with_its_code_in_both_places, every_filter_gives_what_it_says, listed, overlap_and_agree
+
 ORG = "org-aggregator"
 ENDING = "-conformance-pack-"
 
@@ -25,15 +27,11 @@ def kind(item):
 
 
 def rules(client, **arguments):
-    pages = client.get_paginator("describe_aggregate_compliance_by_config_rules").paginate(
-        ConfigurationAggregatorName=arguments.pop("name", ORG), **arguments
-    )
-    return [item for page in pages for item in page["AggregateComplianceByConfigRules"]]
+    return listed(client, "describe_aggregate_compliance_by_config_rules", **arguments)
 
 
 def packs(client):
-    pages = client.get_paginator("describe_aggregate_compliance_by_conformance_packs").paginate(ConfigurationAggregatorName=ORG)
-    return [item for page in pages for item in page["AggregateComplianceByConformancePacks"]]
+    return listed(client, "describe_aggregate_compliance_by_conformance_packs")
 
 
 @pytest.fixture(scope="module")
@@ -65,14 +63,9 @@ def test_a_page_has_as_many_rules_as_the_limit_says(client, everything, limit, r
                                    ("AccountId", "AwsRegion"), ("AwsRegion", "ComplianceType"),
                                    ("AccountId", "AwsRegion", "ConfigRuleName", "ComplianceType")])
 def test_every_filter_gives_what_it_says(client, everything, names):
-    def value(item, name):
-        return kind(item) if name == "ComplianceType" else item[name]
-
     ours = next(item for item in everything if item["ConfigRuleName"] == "required-tags")
-    for example in (everything[0], everything[len(everything) // 2], everything[-1], ours):
-        filters = {name: value(example, name) for name in names}
-        expected = [item for item in everything if all(value(item, name) == filters[name] for name in names)]
-        assert rules(client, Filters=filters) == expected != []
+    examples = (everything[0], everything[len(everything) // 2], everything[-1], ours)
+    every_filter_gives_what_it_says(everything, examples, names, lambda filters: rules(client, Filters=filters))
 
 
 def test_a_filter_that_nothing_fits_gives_an_empty_list(client):
@@ -140,11 +133,7 @@ def test_the_rules_of_a_place_are_those_of_its_packs(faulty_simulator, faults, d
 
 
 def test_two_aggregators_overlap_and_agree(simulator, everything):
-    other = rules(simulator.client("us-east-1"), name="security-aggregator")
-    ours = {key(item): item for item in everything}
-    both = [item for item in other if key(item) in ours]
-    assert 0 < len(both) < len(other)
-    assert all(ours[key(item)] == item for item in both)
+    overlap_and_agree(everything, rules(simulator.client("us-east-1"), name="security-aggregator"), key)
 
 
 @pytest.mark.parametrize("code, arguments", [
@@ -161,11 +150,8 @@ def test_two_aggregators_overlap_and_agree(simulator, everything):
     ("ValidationException", {"ConfigurationAggregatorName": "a b"}),
 ])
 def test_the_four_exceptions_come_with_their_code_in_both_places(client, code, arguments):
-    with pytest.raises(ClientError) as raised:
-        client.describe_aggregate_compliance_by_config_rules(**{"ConfigurationAggregatorName": ORG, **arguments})
-    metadata = raised.value.response["ResponseMetadata"]
-    assert raised.value.response["Error"]["Code"] == code == metadata["HTTPHeaders"]["x-amzn-errortype"]
-    assert metadata["HTTPStatusCode"] == 400
+    arguments = {"ConfigurationAggregatorName": ORG, **arguments}
+    comes_with_its_code_in_both_places(lambda: client.describe_aggregate_compliance_by_config_rules(**arguments), code)
 
 
 def test_a_token_is_good_for_its_own_operation_query_and_day_only(simulator, client):

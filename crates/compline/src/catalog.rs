@@ -48,15 +48,13 @@ impl Cataloguing {
     /// An environment that AWS cannot be asked from.
     pub(crate) async fn open(settings: &Settings) -> Result<Option<Self>, EnvironmentError> {
         let Some(CatalogSettings { location, partitioning }) = settings.catalog.as_ref() else { return Ok(None) };
-        let (lake, compacted) = (lake_name(&settings.lake), settings.keep.compact.clone());
-        let catalog = Catalog::open(location).await?;
         Ok(Some(Self {
+            catalog: Catalog::open(location).await?,
             partitioning: partitioning.clone(),
-            note: OnceCell::new(),
-            catalog,
-            lake,
-            compacted,
+            lake: lake_name(&settings.lake),
+            compacted: settings.keep.compact.clone(),
             views: views(&location.database),
+            note: OnceCell::new(),
             up_to_date: OnceCell::new(),
         }))
     }
@@ -148,12 +146,12 @@ impl Cataloguing {
         }
         will_be_behind(lake, Some(self.note().await?)).await;
         let there = self.listed(lake).await?;
-        if let Some(hidden) = self.hidden_days(&with_day(&there)) {
+        let days = with_day(&there);
+        if let Some(hidden) = self.hidden_days(&days) {
             tracing::warn!("catalog: {hidden}");
         }
-        let tables = self.tables(&with_day(&there));
-        let changes = self.differences_of_definitions(&tables).await?;
-        let changes = self.with_partitions(lake, &there, &tables, changes).await?;
+        let tables = self.tables(&days);
+        let changes = self.differences_from(lake, &there, &tables).await?;
         self.change_whole(lake, &changes, date).await?;
         Ok((tables, None))
     }
@@ -229,9 +227,12 @@ impl Cataloguing {
     /// # Errors
     /// A lake or a catalog that does not answer.
     pub(crate) async fn differences(&self, lake: &Lake, there: &Listed) -> Result<Vec<Change>, SinkError> {
-        let tables = self.tables(&there.days());
-        let changes = self.differences_of_definitions(&tables).await?;
-        self.with_partitions(lake, there, &tables, changes).await
+        self.differences_from(lake, there, &self.tables(&there.days())).await
+    }
+
+    async fn differences_from(&self, lake: &Lake, there: &Listed, tables: &Tables) -> Result<Vec<Change>, SinkError> {
+        let changes = self.differences_of_definitions(tables).await?;
+        self.with_partitions(lake, there, tables, changes).await
     }
 
     /// Adds what differs of the registered partitions of tables to what differs of the tables.

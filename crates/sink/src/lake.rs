@@ -28,6 +28,8 @@ use arrow::array::RecordBatch;
 use bytes::Bytes;
 use chrono::TimeDelta;
 use compline_model::{AggregatorId, SnapshotDate, SnapshotMonth, Table};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -277,6 +279,18 @@ impl Lake {
         Ok(committed)
     }
 
+    /// What a small document notes, for whoever looks later. One that is damaged says nothing.
+    async fn note<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, SinkError> {
+        let file = self.store.get(key).await?;
+        Ok(file.and_then(|file| serde_json::from_slice(&file).ok()))
+    }
+
+    async fn put_note(&self, key: &str, note: &impl Serialize) -> Result<(), SinkError> {
+        let document = serde_json::to_vec_pretty(note)
+            .map_err(|error| SinkError::permanent(format!("write {key}"), error.to_string()))?;
+        self.put(key, Bytes::from(document)).await.map(drop)
+    }
+
     async fn read_key(
         &self,
         table: Table,
@@ -434,6 +448,11 @@ async fn blocking<T: Send + 'static>(
 
 #[cfg(test)]
 impl Lake {
+    /// A lake in a folder of a test.
+    pub(crate) async fn in_folder(folder: &std::path::Path) -> Self {
+        Self::open(&LakeLocation::Folder(folder.to_owned()), Compression::Zstd).await.expect("a lake")
+    }
+
     /// A lake on a store of a test.
     pub(crate) fn on(store: Arc<dyn Store>) -> Self {
         Self { store, compression: Compression::Zstd }
@@ -457,8 +476,7 @@ mod tests {
     }
 
     async fn lake(folder: &tempfile::TempDir) -> Lake {
-        let location = LakeLocation::Folder(folder.path().join("lake"));
-        Lake::open(&location, Compression::Zstd).await.expect("a lake")
+        Lake::in_folder(&folder.path().join("lake")).await
     }
 
     #[tokio::test]

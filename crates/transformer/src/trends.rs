@@ -124,8 +124,8 @@ fn in_parts(
     let day = Day { date, previous: previous.as_ref().map(|state| state.date), population_since };
     let before = previous.map_or_else(|| RecordBatch::new_empty(Table::PackStatus.schema()), |state| state.pack_status);
     let (mut changes, mut statuses, mut parts) = (Vec::new(), Vec::new(), Vec::new());
-    let ranges = parts::parts(&snapshot.accounts()?, before["account_id"].as_string_view(), part_rows);
-    let (now_ranges, before_ranges): (Vec<_>, Vec<_>) = ranges.into_iter().unzip();
+    let [now_ranges, before_ranges] =
+        parts::parts(&snapshot.accounts()?, before["account_id"].as_string_view(), part_rows);
     // Each part is let go when it is done: the new state grows as the one before it shrinks.
     for (now, before) in now_ranges.into_iter().zip(parts::split(before, &before_ranges)?) {
         let now = snapshot.columns(now)?;
@@ -144,7 +144,7 @@ fn in_parts(
     drop(snapshot);
     // Collected as well: the joins of the windows read it seven times, and would compute it each time.
     let totals = totals::totals(parts, day).and_then(LazyFrame::collect).map_err(TransformError::polars(doing))?;
-    let trends = windows::with_windows(totals, recent, date)?.collect().map_err(TransformError::polars(doing))?;
+    let trends = windows::with_windows(totals, recent, date)?;
     Ok(Trends {
         pack_changes: parts::one_batch(&Table::PackChanges.schema(), changes)?,
         compliance_trends: to_batch(&Table::ComplianceTrends.schema(), trends)?,

@@ -2,7 +2,6 @@
 
 use super::Lake;
 use crate::SinkError;
-use bytes::Bytes;
 use compline_model::SnapshotDate;
 use serde::{Deserialize, Serialize};
 
@@ -26,8 +25,7 @@ impl Lake {
     /// # Errors
     /// A store that does not answer.
     pub async fn cataloged(&self, catalog: &str) -> Result<Option<SnapshotDate>, SinkError> {
-        let file = self.store.get(&key(catalog)).await?;
-        let note = file.and_then(|file| serde_json::from_slice::<Note>(&file).ok());
+        let note: Option<Note> = self.note(&key(catalog)).await?;
         Ok(note.and_then(|note| note.snapshot_date.parse().ok()))
     }
 
@@ -36,10 +34,7 @@ impl Lake {
     /// # Errors
     /// A store that does not take it.
     pub async fn note_cataloged(&self, catalog: &str, date: SnapshotDate) -> Result<(), SinkError> {
-        let key = key(catalog);
-        let document = serde_json::to_vec_pretty(&Note { snapshot_date: date.to_string() })
-            .map_err(|error| SinkError::permanent(format!("write {key}"), error.to_string()))?;
-        self.put(&key, Bytes::from(document)).await.map(drop)
+        self.put_note(&key(catalog), &Note { snapshot_date: date.to_string() }).await
     }
 
     /// Takes the note of a catalog back, or those of every catalog.
@@ -51,21 +46,20 @@ impl Lake {
             Some(catalog) => vec![key(catalog)],
             None => self.store.list(FOLDER).await?.into_iter().map(|note| note.key).collect(),
         };
-        if keys.is_empty() { Ok(()) } else { self.store.delete(&keys).await }
+        self.store.delete(&keys).await
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Compression, LakeLocation};
+    use bytes::Bytes;
     use chrono::Utc;
 
     #[tokio::test]
     async fn a_note_is_read_back_until_it_is_taken_back_and_a_damaged_one_says_nothing() {
         let folder = tempfile::tempdir().expect("a folder");
-        let location = LakeLocation::Folder(folder.path().to_owned());
-        let lake = Lake::open(&location, Compression::Zstd).await.expect("a lake");
+        let lake = Lake::in_folder(folder.path()).await;
         assert_eq!(lake.cataloged("a").await.expect("read"), None);
         let date = "2026-03-01".parse().expect("a date");
         lake.note_cataloged("a", date).await.expect("written");

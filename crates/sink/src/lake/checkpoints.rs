@@ -135,13 +135,11 @@ impl Lake {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Compression, LakeLocation};
 
     #[tokio::test]
     async fn checkpoints_are_of_one_collection_and_gone_with_it() {
         let folder = tempfile::tempdir().expect("a folder");
-        let lake =
-            Lake::open(&LakeLocation::Folder(folder.path().to_owned()), Compression::Zstd).await.expect("a lake");
+        let lake = Lake::in_folder(folder.path()).await;
         let aggregator: AggregatorId = "org".parse().expect("an id");
         assert_eq!(lake.collection(&aggregator).await.expect("read"), None);
         let collection = |run_id: &str, date: &str| Collection {

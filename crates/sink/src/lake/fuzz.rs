@@ -2,7 +2,6 @@
 
 use super::{Collection, Lake};
 use crate::mutate::{edited, edits_of_json, ends};
-use crate::{Compression, LakeLocation};
 use bytes::Bytes;
 use compline_model::{AggregatorId, Table};
 use proptest::prelude::*;
@@ -15,8 +14,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let read = async {
             let folder = tempfile::tempdir().expect("a folder");
-            let location = LakeLocation::Folder(folder.path().to_owned());
-            let lake = Lake::open(&location, Compression::Zstd).await.expect("a lake");
+            let lake = Lake::in_folder(folder.path()).await;
             let id: AggregatorId = "org".parse().expect("an id");
             let date = "2026-01-02".parse().expect("a date");
             let collection = Collection {

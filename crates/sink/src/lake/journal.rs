@@ -168,14 +168,12 @@ impl Lake {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Compression, LakeLocation};
     use compline_model::Table;
 
     #[tokio::test]
     async fn entries_come_in_order_of_their_runs_and_go_with_what_is_staged_beside_them() {
         let folder = tempfile::tempdir().expect("a folder");
-        let location = LakeLocation::Folder(folder.path().to_owned());
-        let lake = Lake::open(&location, Compression::Zstd).await.expect("a lake");
+        let lake = Lake::in_folder(folder.path()).await;
         let aggregator: AggregatorId = "org".parse().expect("an id");
         let run =
             |number: u8| -> RunId { format!("01900000-0000-7000-8000-00000000000{number}").parse().expect("an id") };
@@ -202,8 +200,7 @@ mod tests {
     #[tokio::test]
     async fn the_marker_of_an_older_version_is_read_and_one_that_is_damaged_stands_for_every_day() {
         let folder = tempfile::tempdir().expect("a folder");
-        let location = LakeLocation::Folder(folder.path().to_owned());
-        let lake = Lake::open(&location, Compression::Zstd).await.expect("a lake");
+        let lake = Lake::in_folder(folder.path()).await;
         let aggregator: AggregatorId = "org".parse().expect("an id");
         assert_eq!(lake.old_marker(&aggregator).await.expect("read"), None);
         let key = marker(&aggregator);

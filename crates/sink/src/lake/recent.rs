@@ -165,8 +165,8 @@ fn decode(object: &Bytes, schema: &SchemaRef) -> Result<RecentDays, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Partition;
     use crate::parquet_file::tests::rows;
-    use crate::{Compression, LakeLocation, Partition};
 
     const TABLE: Table = Table::ComplianceTrends;
     const COLUMNS: &[&str] = &["dimension", "dimension_value", "packs_total", "pack_compliance_rate"];
@@ -176,7 +176,7 @@ mod tests {
     }
 
     async fn lake(folder: &tempfile::TempDir) -> Lake {
-        Lake::open(&LakeLocation::Folder(folder.path().to_owned()), Compression::Zstd).await.expect("a lake")
+        Lake::in_folder(folder.path()).await
     }
 
     /// Days of which each has another number of rows, one of them none.

@@ -60,13 +60,11 @@ impl Lake {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Compression, LakeLocation};
 
     #[tokio::test]
     async fn a_report_that_another_run_replaced_meanwhile_is_left_as_it_is() {
         let folder = tempfile::tempdir().expect("a folder");
-        let location = LakeLocation::Folder(folder.path().to_owned());
-        let lake = Lake::open(&location, Compression::Zstd).await.expect("a lake");
+        let lake = Lake::in_folder(folder.path()).await;
         let file = ReportFile::Of("2026-01-02".parse().expect("a date"));
         let (mine, theirs) =
             (lake.seen_report(file).await.expect("asked"), lake.seen_report(file).await.expect("asked"));
@@ -81,8 +79,7 @@ mod tests {
     #[tokio::test]
     async fn reports_are_expected_and_what_else_is_beside_them_is_not() {
         let folder = tempfile::tempdir().expect("a folder");
-        let location = LakeLocation::Folder(folder.path().to_owned());
-        let lake = Lake::open(&location, Compression::Zstd).await.expect("a lake");
+        let lake = Lake::in_folder(folder.path()).await;
         for key in ["reports/2026-01-02.html", "reports/latest.html", "reports/mine.html"] {
             lake.store.put(key, Bytes::from_static(b"x")).await.expect("put");
         }

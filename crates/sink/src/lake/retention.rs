@@ -3,7 +3,6 @@
 
 use super::Lake;
 use crate::SinkError;
-use bytes::Bytes;
 use compline_model::{AggregatorId, SnapshotDate, Table};
 use std::collections::BTreeMap;
 
@@ -38,34 +37,29 @@ impl Lake {
         table: Table,
         from: SnapshotDate,
     ) -> Result<(), SinkError> {
-        let key = key(aggregator);
         let mut document = self.retention(aggregator).await?;
         let before = document.get(table.name()).and_then(|from| from.parse::<SnapshotDate>().ok());
         if before >= Some(from) {
             return Ok(());
         }
         document.insert(table.name().to_owned(), from.to_string());
-        let document = serde_json::to_vec_pretty(&document)
-            .map_err(|error| SinkError::permanent(format!("write {key}"), error.to_string()))?;
-        self.put(&key, Bytes::from(document)).await.map(drop)
+        self.put_note(&key(aggregator), &document).await
     }
 
     async fn retention(&self, aggregator: &AggregatorId) -> Result<Document, SinkError> {
-        let file = self.store.get(&key(aggregator)).await?;
-        Ok(file.and_then(|file| serde_json::from_slice(&file).ok()).unwrap_or_default())
+        Ok(self.note(&key(aggregator)).await?.unwrap_or_default())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Compression, LakeLocation};
+    use bytes::Bytes;
 
     #[tokio::test]
     async fn what_was_dropped_stays_noted_by_table_and_a_damaged_note_says_nothing() {
         let folder = tempfile::tempdir().expect("a folder");
-        let location = LakeLocation::Folder(folder.path().to_owned());
-        let lake = Lake::open(&location, Compression::Zstd).await.expect("a lake");
+        let lake = Lake::in_folder(folder.path()).await;
         let id: AggregatorId = "org".parse().expect("an id");
         let day = |day: &str| -> SnapshotDate { day.parse().expect("a date") };
         let (statuses, trends) = (Table::PackStatus, Table::ComplianceTrends);

@@ -2,7 +2,6 @@
 
 use super::Lake;
 use crate::SinkError;
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use compline_model::AggregatorId;
 use serde::{Deserialize, Serialize};
@@ -26,8 +25,7 @@ impl Lake {
     /// # Errors
     /// A store that does not answer.
     pub async fn last_verification(&self, aggregator: &AggregatorId) -> Result<Option<Verification>, SinkError> {
-        let file = self.store.get(&key(aggregator)).await?;
-        Ok(file.and_then(|file| serde_json::from_slice(&file).ok()))
+        self.note(&key(aggregator)).await
     }
 
     /// Notes a verification. Whoever is done last is right.
@@ -39,23 +37,19 @@ impl Lake {
         aggregator: &AggregatorId,
         verification: Verification,
     ) -> Result<(), SinkError> {
-        let key = key(aggregator);
-        let document = serde_json::to_vec_pretty(&verification)
-            .map_err(|error| SinkError::permanent(format!("write {key}"), error.to_string()))?;
-        self.put(&key, Bytes::from(document)).await.map(drop)
+        self.put_note(&key(aggregator), &verification).await
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Compression, LakeLocation};
+    use bytes::Bytes;
 
     #[tokio::test]
     async fn the_last_verification_is_read_back_and_a_damaged_note_says_nothing() {
         let folder = tempfile::tempdir().expect("a folder");
-        let location = LakeLocation::Folder(folder.path().to_owned());
-        let lake = Lake::open(&location, Compression::Zstd).await.expect("a lake");
+        let lake = Lake::in_folder(folder.path()).await;
         let id: AggregatorId = "org".parse().expect("an id");
         assert_eq!(lake.last_verification(&id).await.expect("read"), None);
         let verification = Verification { verified_at: DateTime::UNIX_EPOCH, problems: 3 };

@@ -10,12 +10,8 @@ use std::ops::Range;
 /// Rows of a part, about: its joins then work on a few megabytes, and there are few enough that starting each costs nothing.
 pub(super) const PART_ROWS: usize = 64 * 1024;
 
-/// Which rows of a snapshot and of the state before it, by the account of each, are a part: the same accounts, in their order.
-pub(super) fn parts(
-    now: &StringViewArray,
-    before: &StringViewArray,
-    part_rows: usize,
-) -> Vec<(Range<usize>, Range<usize>)> {
+/// Which rows of a snapshot, and which of the state before it, by the account of each, are a part: the same accounts, in their order.
+pub(super) fn parts(now: &StringViewArray, before: &StringViewArray, part_rows: usize) -> [Vec<Range<usize>>; 2] {
     let longer = if now.len() >= before.len() { now } else { before };
     let mut bounds: Vec<&str> =
         (1..longer.len().div_ceil(part_rows)).map(|part| longer.value(part * part_rows)).collect();
@@ -24,7 +20,7 @@ pub(super) fn parts(
     if !(is_sorted(now) && is_sorted(before)) {
         bounds.clear();
     }
-    ranges(now, &bounds).into_iter().zip(ranges(before, &bounds)).collect()
+    [now, before].map(|accounts| ranges(accounts, &bounds))
 }
 
 fn is_sorted(texts: &StringViewArray) -> bool {
@@ -108,12 +104,13 @@ mod tests {
             now.sort_unstable();
             before.sort_unstable();
             let sides = [rows(&now), rows(&before)];
-            let parts = parts(&sides[0], &sides[1], part_rows);
-            prop_assert!(!parts.is_empty());
-            let (of_now, of_before): (Vec<_>, Vec<_>) = parts.iter().cloned().unzip();
-            let ranges = [of_now, of_before];
-            let parts: Vec<[RecordBatch; 2]> =
-                parts.iter().map(|(now, before)| [batch(&sides[0], now), batch(&sides[1], before)]).collect();
+            let ranges = parts(&sides[0], &sides[1], part_rows);
+            prop_assert!(!ranges[0].is_empty() && ranges[0].len() == ranges[1].len());
+            let parts: Vec<[RecordBatch; 2]> = ranges[0]
+                .iter()
+                .zip(&ranges[1])
+                .map(|(now, before)| [batch(&sides[0], now), batch(&sides[1], before)])
+                .collect();
             let accounts = |rows: &RecordBatch| -> Vec<String> {
                 rows["account_id"].as_string_view().iter().flatten().map(str::to_owned).collect()
             };
@@ -135,7 +132,7 @@ mod tests {
     #[test]
     fn rows_that_are_not_sorted_are_one_part() {
         let (sorted, not) = (rows(&[1, 2, 3, 4]), rows(&[1, 3, 2, 4]));
-        assert_eq!(parts(&sorted, &sorted, 1).len(), 4);
-        assert_eq!(parts(&sorted, &not, 1), [(0..4, 0..4)]);
+        assert_eq!(parts(&sorted, &sorted, 1).map(|ranges| ranges.len()), [4, 4]);
+        assert_eq!(parts(&sorted, &not, 1).map(|ranges| (ranges.len(), ranges[0].clone())), [(1, 0..4), (1, 0..4)]);
     }
 }

@@ -49,8 +49,7 @@ pub(super) fn with_windows(
     totals: DataFrame,
     recent: &[Recent],
     date: SnapshotDate,
-) -> Result<LazyFrame, TransformError> {
-    let failed = || TransformError::polars("compute the windows of the trends");
+) -> Result<DataFrame, TransformError> {
     let history = history(&totals, recent, date)?.lazy();
     let dates: Vec<SnapshotDate> = recent.iter().map(|day| day.date).collect();
     let mut rows = totals.lazy();
@@ -73,37 +72,26 @@ pub(super) fn with_windows(
     }
     let columns: Vec<Expr> = Table::ComplianceTrends.columns().iter().map(|column| col(column.name)).collect();
     let sorted = rows.sort(sort_key(Table::ComplianceTrends), SortMultipleOptions::default()).select(columns);
-    // The plan of the joins is deep; run here, so that a mistake in it is reported as one of the windows.
-    sorted.collect().map(IntoLazy::lazy).map_err(failed())
+    sorted.collect().map_err(TransformError::polars("compute the windows of the trends"))
 }
 
 /// The recent days and this one, each row with its day as days since 1970: one frame, since every window looks at it, and a plan that has each
 /// day six times takes longer to make than to run.
 fn history(totals: &DataFrame, recent: &[Recent], date: SnapshotDate) -> Result<DataFrame, TransformError> {
-    let failed = |error| TransformError::polars("put the recent days together")(error);
-    let dated = |rows: &DataFrame, day: SnapshotDate| -> PolarsResult<DataFrame> {
+    let add = |days: &mut DataFrame, rows: &DataFrame, day: SnapshotDate| -> PolarsResult<()> {
         let mut rows = rows.select(RECENT_COLUMNS.iter().copied())?;
         let day = Scalar::from(day.days_since_epoch());
         rows.with_column(Column::new_scalar("day".into(), day, rows.height()))?;
-        Ok(rows)
+        days.vstack_mut_owned(rows).map(drop)
     };
-    let mut days: Option<DataFrame> = None;
-    let mut add = |rows: &DataFrame, day: SnapshotDate| -> PolarsResult<()> {
-        let rows = dated(rows, day)?;
-        match &mut days {
-            Some(days) => days.vstack_mut(&rows).map(drop),
-            None => {
-                days = Some(rows);
-                Ok(())
-            }
-        }
-    };
-    for day in recent {
-        let batch = &day.compliance_trends;
-        add(&to_frame(&batch.schema(), std::slice::from_ref(batch))?, day.date).map_err(failed)?;
+    let failed = || TransformError::polars("put the recent days together");
+    let mut days = DataFrame::empty();
+    for Recent { date, compliance_trends: rows } in recent {
+        let rows = to_frame(&rows.schema(), std::slice::from_ref(rows))?;
+        add(&mut days, &rows, *date).map_err(failed())?;
     }
-    add(totals, date).map_err(failed)?;
-    Ok(days.unwrap_or_default())
+    add(&mut days, totals, date).map_err(failed())?;
+    Ok(days)
 }
 
 fn means(window: u32) -> Vec<Expr> {

@@ -1,7 +1,7 @@
 //! The parts of a night that are ours to make fast: flatten and check, trends. `cargo bench` runs it as a release build.
 
 use chrono::DateTime;
-use compline_model::{Compliance, PackAnswer, Page, RunId, SnapshotDate};
+use compline_model::{Answers, Compliance, Dataset, PackAnswer, Page, RunId, SnapshotDate};
 use compline_transformer::{
     CheckedSnapshot, Flattener, RowFilter, SnapshotRows, SourceIndex, State, TrendDay, advance, check,
 };
@@ -56,14 +56,18 @@ fn pages(moved: u32) -> Vec<Page> {
     }
     packs
         .chunks(100)
-        .map(|packs| Page { collected_at: Some(collected_at), run_id: RunId::new(collected_at), packs: packs.to_vec() })
+        .map(|packs| Page {
+            collected_at: Some(collected_at),
+            run_id: RunId::new(collected_at),
+            answers: Answers::Packs(packs.to_vec()),
+        })
         .collect()
 }
 
 fn flattened(pages: &[Page]) -> CheckedSnapshot {
-    let mut rows = Flattener::new(SourceIndex::default(), RowFilter::default()).shard();
+    let mut rows = Flattener::new(&Dataset::PACKS, SourceIndex::default(), RowFilter::default()).shard();
     pages.iter().for_each(|page| rows.push(page));
-    check(vec![rows])
+    check(&Dataset::PACKS, vec![rows])
 }
 
 fn one_night(criterion: &mut Criterion) {
@@ -76,14 +80,21 @@ fn one_night(criterion: &mut Criterion) {
     let aggregator = "org".parse().expect("an id");
     let date: SnapshotDate = "2026-01-02".parse().expect("a date");
     let day = |date| TrendDay { date, population_since: date };
-    let first = advance(&aggregator, day(date.minus_days(1)), None, SnapshotRows::Checked(flattened(&today)), &[])
-        .expect("trends");
-    let state = State { date: date.minus_days(1), pack_status: first.pack_status };
+    let first = advance(
+        &Dataset::PACKS,
+        &aggregator,
+        day(date.minus_days(1)),
+        None,
+        SnapshotRows::Checked(flattened(&today)),
+        &[],
+    )
+    .expect("trends");
+    let state = State { date: date.minus_days(1), status: first.status };
     let snapshot = flattened(&tomorrow);
     group.bench_function("trends", |bench| {
         bench.iter(|| {
             let snapshot = SnapshotRows::Checked(black_box(snapshot.clone()));
-            advance(&aggregator, day(date), Some(state.clone()), snapshot, &[]).expect("trends")
+            advance(&Dataset::PACKS, &aggregator, day(date), Some(state.clone()), snapshot, &[]).expect("trends")
         })
     });
     group.finish();

@@ -6,7 +6,7 @@
 use compline_aws::{Environment, Identity};
 use compline_fetcher::FanOut;
 use compline_fetcher::{AggregatorAddress, Connector, FetchOptions, Shard, ShardReader, ShardStep, plan_shards};
-use compline_model::{RunId, SnapshotDate};
+use compline_model::{Dataset, RunId, SnapshotDate};
 use compline_simulator::{Faults, Organization, OrganizationSpec, Simulator};
 use futures::future::{join_all, try_join_all};
 use std::collections::BTreeSet;
@@ -63,7 +63,7 @@ async fn measure(limit: &Limit) -> bool {
         .map(|name| name.parse().expect("a region"))
         .collect();
     let started = Instant::now();
-    let shards = plan_shards(&[], FanOut::Region, &regions, &BTreeSet::new());
+    let shards = plan_shards(&Dataset::PACKS, &[], FanOut::Region, &regions, &BTreeSet::new());
     let tallies = try_join_all(shards.into_iter().map(|shard| read(shard, &client))).await.expect("every page");
     let seconds = started.elapsed().as_secs_f64();
 
@@ -87,11 +87,11 @@ async fn read(
     shard: Shard,
     client: &compline_fetcher::AggregatorClient,
 ) -> Result<(u64, usize), compline_fetcher::FetchError> {
-    let mut reader = ShardReader::new(client.clone(), shard, RunId::new(chrono::DateTime::UNIX_EPOCH));
+    let mut reader = ShardReader::new(client.clone(), &Dataset::PACKS, shard, RunId::new(chrono::DateTime::UNIX_EPOCH));
     let mut rows = 0;
     while let Some(step) = reader.next().await? {
         if let ShardStep::Page(page) = step {
-            rows += page.packs.len();
+            rows += page.answers.len();
         }
     }
     Ok((reader.tally().pages, rows))

@@ -30,7 +30,11 @@ fn a_file_that_is_made_to_take_all_memory_is_refused_with_what_is_wrong_with_it(
     for (begin, part, why) in [
         ("{\"NextToken\":\"", "a", too_long),
         ("{\"Count\":", "1", too_long),
-        ("[", "{},", "neither an answer of describe-aggregate-compliance-by-conformance-packs nor an item"),
+        (
+            "[",
+            "{},",
+            "neither an answer of describe-aggregate-compliance-by-conformance-packs or -by-config-rules nor an",
+        ),
         ("", " ", "it unpacks to more than 400 times its size"),
         (packs, "{},", "it unpacks to more than 400 times its size"),
         ("", "[", "recursion limit exceeded"),

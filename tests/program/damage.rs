@@ -1,7 +1,7 @@
 //! Files of a lake that are damaged one at a time, and what the next runs do: a damaged file costs its own day, not the next.
 
 use crate::support::reading::{column, files, of_trends};
-use crate::support::{Ended, Scene, run};
+use crate::support::{Ended, Scene, pack_tables, run};
 use crate::verify::is_sound;
 use compline_model::Table;
 use std::path::PathBuf;
@@ -44,7 +44,7 @@ fn damages(whole: &[u8], of_other_table: &[u8], of_other_day: &[u8]) -> [(&'stat
 fn f05_whatever_table_of_yesterday_is_damaged_the_next_two_days_are_committed_and_what_waits_is_said() {
     let (scene, pipeline) = three_days();
     let sound = files(&scene.path("lake"));
-    for table in Table::ALL {
+    for table in pack_tables() {
         let path = file(&scene, table, DAYS[2]);
         let whole = std::fs::read(&path).expect("read");
         let other =

@@ -1,10 +1,11 @@
 //! Runs that are ended by force, at any moment.
 
-use crate::support::reading::{files, of_trends};
+use crate::support::reading::{files, of_trends, texts};
 use crate::support::{Scene, finish, run, signal, start, wait_until};
 use crate::verify::is_sound;
 use compline_model::Table;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -39,16 +40,25 @@ fn every_partition_is_whole(scene: &Scene) {
 
 #[test]
 fn killed_at_any_moment_a_rerun_gives_the_right_lake_and_no_reader_sees_half_a_day() {
+    killed_at_any_moment(Scene::pipeline);
+}
+
+#[test]
+fn killed_at_any_moment_with_rules_beside_packs_a_rerun_gives_the_right_lake() {
+    killed_at_any_moment(Scene::pipeline_with_rules);
+}
+
+fn killed_at_any_moment(pipeline_of: fn(&Scene, &str) -> PathBuf) {
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").subsec_nanos();
     eprintln!("seed {seed}");
     let right = Scene::new("");
-    let pipeline = right.pipeline("");
+    let pipeline = pipeline_of(&right, "");
     let started = Instant::now();
     DAYS.iter().for_each(|day| drop(right.night(&pipeline, day)));
     let night = started.elapsed() / 2;
 
     let scene = Scene::new("");
-    let pipeline = scene.pipeline("");
+    let pipeline = pipeline_of(&scene, "");
     scene.night(&pipeline, DAYS[0]);
     let mut moment = u64::from(seed);
     for day in [DAYS[1], DAYS[0]].into_iter().cycle().take(16) {
@@ -79,8 +89,10 @@ fn killed_at_any_moment_a_rerun_gives_the_right_lake_and_no_reader_sees_half_a_d
     assert_eq!(of_trends(files(&scene.path("lake"))), of_trends(files(&right.path("lake"))));
     for day in DAYS {
         for aggregator in ["org", "security"] {
-            let rows = |scene: &Scene| scene.rows(Table::PackCompliance, aggregator, day);
-            assert_eq!(rows(&scene), rows(&right));
+            for table in [Table::PackCompliance, Table::RuleCompliance] {
+                let rows = |scene: &Scene| scene.read(&scene.lake(), table, aggregator, day).map(|rows| texts(&rows));
+                assert_eq!(rows(&scene), rows(&right));
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::damage::{DAYS, file, night, three_days};
 use crate::support::reading::{column, files};
-use crate::support::{Scene, run};
+use crate::support::{Scene, pack_tables, run};
 use crate::verify::is_sound;
 use compline_model::Table;
 use std::path::{Path, PathBuf};
@@ -189,7 +189,7 @@ fn ledger_after(scene: &Scene, pipeline: &str) -> Vec<String> {
 fn a_day_all_of_whose_objects_are_gone_is_told_by_the_documents_of_its_runs() {
     for older in [false, true] {
         let (scene, pipeline) = three_days();
-        for table in Table::ALL {
+        for table in pack_tables() {
             std::fs::remove_file(file(&scene, table, DAYS[2])).expect("removed");
         }
         if older {

@@ -27,6 +27,7 @@ mod policy;
 mod populations;
 mod report;
 mod retention;
+mod rules;
 mod run;
 mod s3;
 mod s3_calls;

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// The calls of the SDKs that the code makes, and the right that each takes.
-const RIGHTS: [(&str, Option<&str>); 30] = [
+const RIGHTS: [(&str, Option<&str>); 31] = [
     (
         "describe_aggregate_compliance_by_conformance_packs",
         Some("config:DescribeAggregateComplianceByConformancePacks"),
     ),
+    // Of an aggregator with `datasets = ["packs", "rules"]`.
+    ("describe_aggregate_compliance_by_config_rules", Some("config:DescribeAggregateComplianceByConfigRules")),
     ("describe_configuration_aggregators", Some("config:DescribeConfigurationAggregators")),
     ("describe_configuration_aggregator_sources_status", Some("config:DescribeConfigurationAggregatorSourcesStatus")),
     ("get_aggregate_conformance_pack_compliance_summary", Some("config:GetAggregateConformancePackComplianceSummary")),

@@ -2,7 +2,7 @@
 //! be removed.
 
 use crate::support::reading::{column, files, texts};
-use crate::support::{Ended, Scene, finish, run, signal, start, wait_until};
+use crate::support::{Ended, Scene, finish, pack_tables, run, signal, start, wait_until};
 use compline_model::Table;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -221,7 +221,7 @@ impl Night {
     /// The rows of every table of the second day.
     fn rows(&self, name: &str) -> BTreeMap<&'static str, Vec<String>> {
         let lake = self.scene.lake_at(&format!("{name}/bucket/lake"));
-        let tables = Table::ALL.into_iter().filter(|table| *table != Table::Runs);
+        let tables = pack_tables().into_iter().filter(|table| *table != Table::Runs);
         tables
             .map(|table| {
                 (

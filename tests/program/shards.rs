@@ -1,7 +1,7 @@
 //! `run --shard`: the aggregators of a file dealt to several runs at once.
 
 use crate::support::reading::{files, texts};
-use crate::support::{Scene, finish, run, start};
+use crate::support::{Scene, finish, pack_tables, run, start};
 use crate::verify::is_sound;
 use compline_model::Table;
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ fn pipeline(scene: &Scene, lake: &str) -> PathBuf {
 fn rows(scene: &Scene, lake: &str) -> BTreeMap<String, Vec<String>> {
     let opened = scene.lake_at(lake);
     let mut rows = BTreeMap::new();
-    for table in Table::ALL.into_iter().filter(|table| *table != Table::Runs) {
+    for table in pack_tables().into_iter().filter(|table| *table != Table::Runs) {
         for id in IDS {
             // Who read the rows, and when, is another each time.
             let read = scene.read(&opened, table, id, DAY).expect("a partition");

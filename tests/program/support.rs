@@ -5,7 +5,7 @@ pub(crate) mod moto;
 pub(crate) mod reading;
 pub(crate) mod receiver;
 
-use compline_model::SnapshotDate;
+use compline_model::{Dataset, SnapshotDate, Table};
 use compline_simulator::{Faults, Organization, OrganizationSpec, Simulator};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -16,6 +16,11 @@ use tokio::runtime::Runtime;
 /// How many rounds a test of races or kills has: a few in every run, and as many as one likes with `COMPLINE_ROUNDS`.
 pub(crate) fn rounds(few: u32) -> u32 {
     std::env::var("COMPLINE_ROUNDS").map_or(few, |rounds| rounds.parse().expect("a number"))
+}
+
+/// The tables of an aggregator of which packs alone are collected.
+pub(crate) fn pack_tables() -> Vec<Table> {
+    Dataset::PACKS.tables().into_iter().chain([Table::Runs]).collect()
 }
 
 /// No run of a test takes this long unless it hangs.
@@ -81,6 +86,16 @@ impl Scene {
             self.url
         );
         let path = self.path("pipeline.toml");
+        std::fs::write(&path, text).expect("written");
+        path
+    }
+
+    /// The same, with rules of the first aggregator.
+    pub(crate) fn pipeline_with_rules(&self, fetch: &str) -> PathBuf {
+        let path = self.pipeline(fetch);
+        let text = std::fs::read_to_string(&path).expect("read");
+        let of_org = "fan_out = \"region\"\n";
+        let text = text.replacen(of_org, &format!("{of_org}datasets = [\"packs\", \"rules\"]\n"), 1);
         std::fs::write(&path, text).expect("written");
         path
     }

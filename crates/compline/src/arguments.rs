@@ -8,8 +8,9 @@ use crate::settings::{NamesSource, Settings};
 use anyhow::anyhow;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use compline_model::{AggregatorId, Region, SnapshotDate};
+use compline_model::{AggregatorId, Dataset, Region, SnapshotDate};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// Version, commit and UTC day of the build: `0.1.0 (0123456789ab 2026-11-27)`.
@@ -379,6 +380,19 @@ pub(crate) struct PlanArguments {
     pub(crate) json: bool,
 }
 
+/// A dataset, by its name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DatasetName(pub(crate) &'static Dataset);
+
+impl FromStr for DatasetName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = || format!("allowed is {}", Dataset::ALL.map(|dataset| dataset.name).join(", "));
+        Dataset::named(text).map(Self).ok_or_else(known)
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ImportArguments {
     /// The pipeline file.
@@ -390,6 +404,9 @@ pub(crate) struct ImportArguments {
     /// The day (UTC) that the files are of.
     #[arg(long, value_name = "YYYY-MM-DD")]
     pub(crate) date: SnapshotDate,
+    /// What the files are answers of: packs, or rules.
+    #[arg(long, value_name = "DATASET", default_value = Dataset::PACKS.name)]
+    pub(crate) dataset: DatasetName,
     /// The files, - for stdin.
     #[arg(value_name = "PATH", required = true)]
     pub(crate) paths: Vec<PathBuf>,

@@ -9,7 +9,7 @@ use crate::summary::counted;
 use chrono::{DateTime, TimeDelta, Utc};
 use compline_aws::{EnvironmentError, Identity};
 use compline_fetcher::{Connector, FetchError, FetchOptions, Probe};
-use compline_model::{RunId, SnapshotDate};
+use compline_model::{Dataset, RunId, SnapshotDate};
 use compline_notifier::Notifier;
 use compline_sink::Lake;
 use futures::future::join_all;
@@ -96,7 +96,8 @@ async fn aggregator(aggregator: &AggregatorSettings, settings: &Settings, connec
     }
     let client = connector.connect(aggregator.address.clone()).await;
     let counted = settings.reconciles(aggregator).then_some(Probe::PackCounts);
-    for probe in [Probe::Aggregator, Probe::Sources, Probe::Packs].into_iter().chain(counted) {
+    let rules = aggregator.datasets.contains(&&Dataset::RULES).then_some(Probe::Rules);
+    for probe in [Probe::Aggregator, Probe::Sources, Probe::Packs].into_iter().chain(rules).chain(counted) {
         let found = client.try_page(probe).await;
         let words = |items: usize| match (probe, items) {
             (Probe::Aggregator, _) => "it is there".to_owned(),

@@ -1,7 +1,7 @@
 //! What is held of a day: collected whole, and set aside until a person accepts or rejects it.
 
 use crate::ledger::{Ledger, LedgerRow};
-use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
+use compline_model::{AggregatorId, SnapshotDate, Table};
 use compline_sink::{Lake, Partition, Place, SinkError, Stored};
 
 /// A day that is held, as the ledger says that a run held it.
@@ -9,7 +9,8 @@ pub(crate) struct Held {
     /// The run that held it.
     pub(crate) row: LedgerRow,
     pub(crate) facts: Stored,
-    pub(crate) sources: Stored,
+    /// Nothing of a dataset that has none.
+    pub(crate) sources: Option<Stored>,
 }
 
 /// Whether something is held of a day, and can be accepted.
@@ -20,13 +21,12 @@ pub(crate) enum Holding {
     Unsound(String),
 }
 
-/// What is held of a day.
+/// What is held of a day of the lake's dataset.
 ///
 /// # Errors
 /// A store that does not answer.
 pub(crate) async fn held(
     lake: &Lake,
-    dataset: &Dataset,
     id: &AggregatorId,
     date: SnapshotDate,
     ledger: &Ledger,
@@ -35,11 +35,16 @@ pub(crate) async fn held(
         Err(error) if error.kind != compline_sink::SinkErrorKind::Transient => Ok(Err(error.what())),
         read => read.map(Ok),
     };
-    let (facts, sources) = (file(dataset.facts).await?, file(dataset.sources).await?);
+    let dataset = lake.dataset();
+    let facts = file(dataset.facts).await?;
+    let sources = match dataset.sources {
+        Some(table) => file(table).await?,
+        None => Ok(None),
+    };
     let row = ledger.held();
     let (facts, sources) = match (facts, sources) {
         (Ok(None), Ok(None)) if row.is_none() => return Ok(Holding::Nothing),
-        (Ok(Some(facts)), Ok(Some(sources))) => (facts, sources),
+        (Ok(Some(facts)), Ok(sources)) if sources.is_some() == dataset.sources.is_some() => (facts, sources),
         (Ok(None), Ok(None)) => return Ok(unsound("its files are gone")),
         (Err(error), _) | (_, Err(error)) => return Ok(unsound(&error)),
         _ => return Ok(unsound("one of its two files is gone")),
@@ -49,7 +54,8 @@ pub(crate) async fn held(
     };
     // Ledgers of older versions have no checksums of what was held.
     let is_other = |own: &Option<String>, there: &str| own.as_ref().is_some_and(|own| own != there);
-    if is_other(&row.snapshot_sha256, &facts.sha256) || is_other(&row.source_status_sha256, &sources.sha256) {
+    let has_other_sources = sources.as_ref().is_some_and(|there| is_other(&row.source_status_sha256, &there.sha256));
+    if is_other(&row.snapshot_sha256, &facts.sha256) || has_other_sources {
         return Ok(unsound(&format!("it is not what run {} held, by the checksums in the ledger", row.run_id)));
     }
     Ok(Holding::It(Box::new(Held { row: row.clone(), facts, sources })))

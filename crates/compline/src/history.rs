@@ -59,10 +59,10 @@ impl History {
     /// A store that does not answer.
     pub(crate) async fn read(
         lake: &Lake,
-        dataset: &Dataset,
         statuses_from: Option<SnapshotDate>,
         ids: &[&AggregatorId],
     ) -> anyhow::Result<Self> {
+        let dataset = lake.dataset();
         let listed = Self {
             snapshots: lake.partitions(dataset.facts).await?,
             trends: lake.partitions(dataset.trends).await?,
@@ -71,7 +71,7 @@ impl History {
             statuses_from,
             ..Self::default()
         };
-        listed.completed(lake, dataset, ids).await
+        listed.completed(lake, ids).await
     }
 
     /// Those that a day's trends are computed from, and all later ones: as many lists as they take, however long the history is.
@@ -81,11 +81,11 @@ impl History {
     /// A store that does not answer.
     pub(crate) async fn for_day(
         lake: &Lake,
-        dataset: &Dataset,
         statuses_from: Option<SnapshotDate>,
         ids: &[&AggregatorId],
         date: SnapshotDate,
     ) -> anyhow::Result<Self> {
+        let dataset = lake.dataset();
         let from = date.minus_days(TRENDS_REACH_DAYS);
         let (trends, versions) = lake.versions_since(dataset.trends, from).await?;
         let listed = Self {
@@ -101,24 +101,25 @@ impl History {
         let has_one_before =
             |id: &AggregatorId| listed.snapshots.get(id).and_then(BTreeSet::first).is_some_and(|first| *first < date);
         if ids.iter().all(|id| has_one_before(id)) {
-            return listed.completed(lake, dataset, ids).await;
+            return listed.completed(lake, ids).await;
         }
-        let all = Self::read(lake, dataset, statuses_from, ids).await?;
+        let all = Self::read(lake, statuses_from, ids).await?;
         Ok(Self { versions: listed.versions, ..all })
     }
 
     /// Looks into the lake for what the lists alone do not say.
-    async fn completed(self, lake: &Lake, dataset: &Dataset, ids: &[&AggregatorId]) -> anyhow::Result<Self> {
-        let mut listed = self.with_dropped_statuses(lake, dataset).await?.with_restored(lake, dataset).await?;
+    async fn completed(self, lake: &Lake, ids: &[&AggregatorId]) -> anyhow::Result<Self> {
+        let mut listed = self.with_dropped_statuses(lake).await?.with_restored(lake).await?;
         for id in ids {
-            listed = listed.with_dropped_of(lake, dataset, id).await?;
+            listed = listed.with_dropped_of(lake, id).await?;
         }
         Ok(listed)
     }
 
     /// Looks for dropped days of an aggregator whose trends are gone, as far back as its first snapshot may look at them: runs that
     /// failed and days that are facts only have none either, and the ledger tells them apart. One that cannot be read says nothing.
-    async fn with_dropped_of(mut self, lake: &Lake, dataset: &Dataset, id: &AggregatorId) -> anyhow::Result<Self> {
+    async fn with_dropped_of(mut self, lake: &Lake, id: &AggregatorId) -> anyhow::Result<Self> {
+        let dataset = lake.dataset();
         let first = self.snapshots.get(id).and_then(BTreeSet::first).copied();
         let (Some(first), Some(ledgers)) = (first, self.ledgers.get(id)) else { return Ok(self) };
         let none = BTreeSet::new();
@@ -146,7 +147,8 @@ impl History {
     }
 
     /// Looks for what is noted of states that were dropped, where one is missing.
-    async fn with_dropped_statuses(mut self, lake: &Lake, dataset: &Dataset) -> anyhow::Result<Self> {
+    async fn with_dropped_statuses(mut self, lake: &Lake) -> anyhow::Result<Self> {
+        let dataset = lake.dataset();
         let none = BTreeSet::new();
         let lacks = |id: &AggregatorId| !self.trends[id].is_subset(self.statuses.get(id).unwrap_or(&none));
         let lacking: Vec<AggregatorId> = self.trends.keys().filter(|id| lacks(id)).cloned().collect();
@@ -181,20 +183,21 @@ impl History {
     }
 
     /// Whether there is a file of the month that may have the state of a day.
-    pub(crate) fn has_month_of_status(&self, dataset: &Dataset, id: &AggregatorId, date: SnapshotDate) -> bool {
-        let month = Month { table: dataset.status, month: date.into(), aggregator: id.clone() };
+    pub(crate) fn has_month_of_status(&self, table: Table, id: &AggregatorId, date: SnapshotDate) -> bool {
+        let month = Month { table, month: date.into(), aggregator: id.clone() };
         self.months_of_statuses.contains(&month)
     }
 
     /// Looks for days that have trends, come after a snapshot and have none: they were dropped before that was restored, or their
     /// snapshot is gone. There are none as long as nobody changes the lake by hand.
-    async fn with_restored(mut self, lake: &Lake, dataset: &Dataset) -> anyhow::Result<Self> {
+    async fn with_restored(mut self, lake: &Lake) -> anyhow::Result<Self> {
+        let dataset = lake.dataset();
         let none = BTreeSet::new();
         for (id, snapshots) in &self.snapshots {
             let Some(first) = snapshots.first() else { continue };
             let trends = self.trends.get(id).unwrap_or(&none);
             for date in trends.range(first..).rev().filter(|date| !snapshots.contains(date)) {
-                let ledger = Ledger::sound(lake, id, *date).await?.unwrap_or_default();
+                let ledger = Ledger::sound(lake, id, *date).await?.unwrap_or_else(|| Ledger::none(dataset));
                 if ledger.is_dropped() {
                     self.dropped_to.insert(id.clone(), *date);
                     break;
@@ -224,10 +227,10 @@ impl History {
     pub(crate) async fn of(
         lake: &Lake,
         inventory: &Inventory,
-        dataset: &Dataset,
         statuses_from: Option<SnapshotDate>,
         ids: &[&AggregatorId],
     ) -> anyhow::Result<Self> {
+        let dataset = lake.dataset();
         let of = |table: Table| {
             let mut partitions = Partitions::new();
             for partition in inventory.partitions.keys().filter(|partition| partition.table == table) {
@@ -243,7 +246,7 @@ impl History {
             statuses_from,
             ..Self::default()
         };
-        listed.completed(lake, dataset, ids).await
+        listed.completed(lake, ids).await
     }
 
     /// The days of an aggregator's snapshots, from one to another, in order.
@@ -275,8 +278,12 @@ impl History {
     }
 
     /// The days that have a table that is computed.
-    pub(super) fn computed(&self, table: Table, dataset: &Dataset, id: &AggregatorId) -> BTreeSet<SnapshotDate> {
-        let of = if table == dataset.status { &self.statuses } else { &self.trends };
+    pub(super) fn computed(&self, table: Table, id: &AggregatorId) -> BTreeSet<SnapshotDate> {
+        let of = if Dataset::of(table).is_some_and(|dataset| dataset.status == table) {
+            &self.statuses
+        } else {
+            &self.trends
+        };
         of.get(id).cloned().unwrap_or_default()
     }
 

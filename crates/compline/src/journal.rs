@@ -63,24 +63,29 @@ fn packs() -> String {
     Dataset::PACKS.name.to_owned()
 }
 
-/// The dataset of an entry.
+/// Whether what an entry names is the journal's own dataset.
 ///
 /// # Errors
-/// One of a newer version: nothing may be changed.
-fn dataset(name: &str) -> anyhow::Result<&'static Dataset> {
-    let newer =
-        || NotRecorded(format!("the journal names the dataset {name:?}, of a newer compline: use that version"));
-    Ok(Dataset::named(name).ok_or_else(newer)?)
+/// It is another's, as one of a newer version's: nothing may be changed.
+fn is_of(own: &Dataset, name: &str) -> anyhow::Result<()> {
+    let other = || {
+        NotRecorded(format!(
+            "the journal of {} names the dataset {name:?}, of a newer compline: use that version",
+            own.name
+        ))
+    };
+    (own.name == name).then_some(()).ok_or_else(other).map_err(Into::into)
 }
 
-/// The two files of a snapshot.
+/// The files of a snapshot.
 #[derive(Debug, Clone)]
 pub(crate) struct SnapshotFiles {
     pub(crate) facts: Bytes,
-    pub(crate) sources: Bytes,
+    /// Nothing where another dataset has what was said of the sources.
+    pub(crate) sources: Option<Bytes>,
 }
 
-/// The journal of one aggregator, as a session has it.
+/// The journal of one aggregator's dataset, as a session has it.
 pub(crate) struct Journal {
     lake: Lake,
     id: AggregatorId,
@@ -110,7 +115,7 @@ struct Blocked {
 }
 
 impl Journal {
-    /// Opens the journal and rolls forward what earlier runs left in it.
+    /// Opens the journal of the lake's dataset and rolls forward what earlier runs left in it.
     ///
     /// # Errors
     /// A store that does not answer, or an entry of a newer version.
@@ -213,14 +218,13 @@ impl Journal {
     /// A store that does not take it. If the entry was written, the error says that the next session completes it.
     pub(crate) async fn commit_snapshot(
         &mut self,
-        dataset: &Dataset,
         date: SnapshotDate,
         files: SnapshotFiles,
         row: &mut LedgerRow,
     ) -> anyhow::Result<()> {
         row.outcome = Outcome::Succeeded;
         self.add_trends(date);
-        self.put_snapshot(dataset, date, files, row).await
+        self.put_snapshot(date, files, row).await
     }
 
     /// The same for a day that is set aside until a person accepts or rejects it: the tables are as they were.
@@ -229,28 +233,22 @@ impl Journal {
     /// Those of [`Journal::commit_snapshot`].
     pub(crate) async fn hold_snapshot(
         &mut self,
-        dataset: &Dataset,
         date: SnapshotDate,
         files: SnapshotFiles,
         row: &mut LedgerRow,
     ) -> anyhow::Result<()> {
         row.outcome = Outcome::Held;
-        self.put_snapshot(dataset, date, files, row).await
+        self.put_snapshot(date, files, row).await
     }
 
     /// Notes that this run is about to remove what is held of a day, and removes it.
     ///
     /// # Errors
     /// Those of [`Journal::commit_snapshot`].
-    pub(crate) async fn reject(
-        &mut self,
-        dataset: &Dataset,
-        date: SnapshotDate,
-        row: &mut LedgerRow,
-    ) -> anyhow::Result<()> {
+    pub(crate) async fn reject(&mut self, date: SnapshotDate, row: &mut LedgerRow) -> anyhow::Result<()> {
         row.outcome = Outcome::Rejected;
-        self.intend(dataset, date, [String::new(), String::new()], row).await?;
-        let removed = self.lake.remove_held(&self.snapshot_of(dataset, date)).await;
+        self.intend(date, [String::new(), String::new()], row).await?;
+        let removed = self.lake.remove_held(&self.snapshot_of(date)).await;
         removed.context("it is in the journal that what is held is removed; the next session on this lake does it")
     }
 
@@ -261,25 +259,31 @@ impl Journal {
 
     async fn put_snapshot(
         &mut self,
-        dataset: &Dataset,
         date: SnapshotDate,
         files: SnapshotFiles,
         row: &mut LedgerRow,
     ) -> anyhow::Result<()> {
-        let SnapshotFiles { facts, sources } = files;
+        let dataset = self.lake.dataset();
         let place = row.outcome.place().unwrap_or(Place::Table);
-        let (of_facts, of_sources) = (self.partition(dataset.facts, date), self.partition(dataset.sources, date));
-        let staged_facts = self.lake.stage(self.run_id, &of_facts, place, facts.clone()).await?;
-        let staged_sources = self.lake.stage(self.run_id, &of_sources, place, sources.clone()).await?;
+        let of_facts = self.partition(dataset.facts, date);
+        let of_sources = dataset.sources.map(|table| self.partition(table, date)).zip(files.sources);
+        let staged_facts = self.lake.stage(self.run_id, &of_facts, place, files.facts.clone()).await?;
         row.snapshot_sha256 = Some(staged_facts.sha256.clone());
-        row.source_status_sha256 = Some(staged_sources.sha256.clone());
-        row.bytes = staged_facts.bytes + staged_sources.bytes;
-        self.intend(dataset, date, [staged_facts.sha256, staged_sources.sha256], row).await?;
+        row.bytes = staged_facts.bytes;
+        if let Some((partition, file)) = &of_sources {
+            let staged = self.lake.stage(self.run_id, partition, place, file.clone()).await?;
+            row.source_status_sha256 = Some(staged.sha256);
+            row.bytes += staged.bytes;
+        }
+        let sources_sha256 = row.source_status_sha256.clone().unwrap_or_default();
+        self.intend(date, [staged_facts.sha256, sources_sha256], row).await?;
 
         // The facts last: where they are, the sources are.
         let put = async {
-            self.lake.commit_file(&of_sources, place, sources).await?;
-            self.lake.commit_file(&of_facts, place, facts).await?;
+            if let Some((partition, file)) = of_sources {
+                self.lake.commit_file(&partition, place, file).await?;
+            }
+            self.lake.commit_file(&of_facts, place, files.facts).await?;
             anyhow::Ok(())
         };
         put.await
@@ -289,13 +293,12 @@ impl Journal {
     /// Writes the entry that says what is about to become of a day.
     async fn intend(
         &mut self,
-        dataset: &Dataset,
         date: SnapshotDate,
         [facts_sha256, sources_sha256]: [String; 2],
         row: &mut LedgerRow,
     ) -> anyhow::Result<()> {
         row.commit_number = self.next_number(date).await?;
-        let (dataset, snapshot_date, row) = (dataset.name.to_owned(), date.to_string(), row.clone());
+        let (dataset, snapshot_date, row) = (self.lake.dataset().name.to_owned(), date.to_string(), row.clone());
         let outcome = row.outcome;
         self.document.snapshot = Some(Intent { dataset, snapshot_date, facts_sha256, sources_sha256, row });
         self.write().await?;
@@ -349,7 +352,6 @@ impl Journal {
     /// A store that does not take it.
     pub(crate) async fn drop_days(
         &mut self,
-        dataset: &Dataset,
         dates: &[SnapshotDate],
         row: &LedgerRow,
     ) -> anyhow::Result<Vec<SnapshotDate>> {
@@ -357,7 +359,8 @@ impl Journal {
         for date in dates {
             let Some(number) = self.next_number(*date).await? else { return Ok(Vec::new()) };
             let row = LedgerRow { commit_number: Some(number), outcome: Outcome::Dropped, ..row.clone() };
-            drops.push(Drop { dataset: dataset.name.to_owned(), snapshot_date: date.to_string(), row });
+            let dataset = self.lake.dataset().name.to_owned();
+            drops.push(Drop { dataset, snapshot_date: date.to_string(), row });
             dropped.push(*date);
         }
         self.document.drops.clone_from(&drops);
@@ -370,13 +373,13 @@ impl Journal {
     }
 
     async fn drop_day(&self, drop: &Drop) -> anyhow::Result<()> {
-        let (dataset, date) = (dataset(&drop.dataset)?, drop.snapshot_date.parse()?);
+        let date = drop.snapshot_date.parse()?;
         Ledger::write(&self.lake, &self.id, date, drop.row.clone()).await?;
-        Ok(self.lake.remove(&self.snapshot_of(dataset, date)).await?)
+        Ok(self.lake.remove(&self.snapshot_of(date)).await?)
     }
 
-    fn snapshot_of(&self, dataset: &Dataset, date: SnapshotDate) -> Vec<Partition> {
-        Partition::of_tables(&dataset.snapshot(), date, &self.id)
+    fn snapshot_of(&self, date: SnapshotDate) -> Vec<Partition> {
+        Partition::of_tables(&self.lake.dataset().snapshot(), date, &self.id)
     }
 
     /// The number of the next change to a day's snapshot.

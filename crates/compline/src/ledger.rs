@@ -65,6 +65,8 @@ pub(crate) struct LedgerRow {
     pub(crate) population: Option<String>,
     pub(crate) facts_only: Option<bool>,
     pub(crate) caller: Option<String>,
+    /// Nothing in rows of versions that knew packs alone.
+    pub(crate) dataset: Option<String>,
 }
 
 /// A time in a document, in milliseconds since 1970 as the table has it.
@@ -82,11 +84,21 @@ mod millis {
     }
 }
 
-/// The ledger of one aggregator's day.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Ledger(Vec<LedgerRow>);
+/// The ledger of one aggregator's day, as it is of one dataset.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Ledger {
+    dataset: &'static Dataset,
+    rows: Vec<LedgerRow>,
+    /// Those of other datasets, which share the file.
+    others: Vec<LedgerRow>,
+}
 
 impl LedgerRow {
+    /// Whether it is of a dataset.
+    pub(crate) fn is_of(&self, dataset: &Dataset) -> bool {
+        self.dataset.as_deref().unwrap_or(Dataset::PACKS.name) == dataset.name
+    }
+
     /// Whether the run replaced the day's snapshot. Rows of versions before `commit_number` say so by what they wrote.
     fn is_commit(&self) -> bool {
         match self.outcome {
@@ -113,7 +125,18 @@ impl Ledger {
         Partition { table: Table::Runs, date, aggregator: id.clone() }
     }
 
-    /// The ledger of a day, without rows where there is none. Where its file is gone it is what the documents of its runs say.
+    /// One without rows.
+    pub(crate) fn none(dataset: &'static Dataset) -> Self {
+        Self { dataset, rows: Vec::new(), others: Vec::new() }
+    }
+
+    /// Of all rows of a day those of a dataset, with the others beside them.
+    pub(crate) fn new(dataset: &'static Dataset, rows: Vec<LedgerRow>) -> Self {
+        let (rows, others) = rows.into_iter().partition(|row| row.is_of(dataset));
+        Self { dataset, rows, others }
+    }
+
+    /// The ledger of a day, of the lake's dataset, without rows where there is none. Where its file is gone it is what the documents of its runs say.
     ///
     /// # Errors
     /// A store that does not answer, or a file that is damaged.
@@ -129,12 +152,12 @@ impl Ledger {
     /// # Errors
     /// A store that does not answer, or a file that is damaged.
     pub(crate) async fn in_file(lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> anyhow::Result<Option<Self>> {
-        Ok(lake.read(&Self::partition(id, date), None).await?.map(|rows| Self::of(&rows)))
+        Ok(lake.read(&Self::partition(id, date), None).await?.map(|rows| Self::of(lake.dataset(), &rows)))
     }
 
     /// The same without the row of a run.
     pub(crate) fn without(mut self, run_id: &str) -> Self {
-        self.0.retain(|row| row.run_id != run_id);
+        self.rows.retain(|row| row.run_id != run_id);
         self
     }
 
@@ -146,7 +169,7 @@ impl Ledger {
         match lake.read(&Self::partition(id, date), None).await {
             Err(error) if error.is_damage() => Ok(None),
             rows => match rows? {
-                Some(rows) => Ok(Some(Self::of(&rows))),
+                Some(rows) => Ok(Some(Self::of(lake.dataset(), &rows))),
                 None => Ok(Some(Self::of_documents(lake, id, date).await?.ledger)),
             },
         }
@@ -163,18 +186,18 @@ impl Ledger {
         row: LedgerRow,
     ) -> anyhow::Result<()> {
         let partition = Self::partition(id, date);
-        let mut ledger = Self::read(lake, id, date).await?;
-        ledger.0.retain(|own| own.run_id != row.run_id);
-        let mut row = row;
+        let ledger = Self::read(lake, id, date).await?;
+        let mut ledger = ledger.without(&row.run_id);
+        let mut row = LedgerRow { dataset: Some(ledger.dataset.name.to_owned()), ..row };
         if row.commit_number.is_none() && row.outcome != Outcome::Failed {
             // It was not known while the ledger could not be read.
             row.commit_number = Some(ledger.next_number());
         }
-        ledger.0.push(row);
+        ledger.rows.push(row);
         // First, so that a ledger that is made again from these lacks none: also none of versions that did not write them down.
         let noted = lake.noted_rows(id, date).await?;
-        let own = ledger.0.len() - 1;
-        for (at, row) in ledger.0.iter().enumerate() {
+        let own = ledger.rows.len() - 1;
+        for (at, row) in ledger.rows.iter().enumerate() {
             if let Ok(run_id) = row.run_id.parse::<RunId>()
                 && (at == own || !noted.contains(&run_id))
             {
@@ -185,34 +208,57 @@ impl Ledger {
         Ok(())
     }
 
+    /// Whether there is no row, of any dataset.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.others.is_empty()
+    }
+
+    /// The dataset that it is of.
+    pub(crate) fn dataset(&self) -> &'static Dataset {
+        self.dataset
+    }
+
+    /// Those of the dataset.
     pub(crate) fn rows(&self) -> &[LedgerRow] {
-        &self.0
+        &self.rows
     }
 
     /// The run that changed the day's snapshot last, if one did: it committed it, or dropped it.
     pub(crate) fn last_change(&self) -> Option<&LedgerRow> {
-        let changes = self.0.iter().filter(|row| row.is_commit() || row.outcome == Outcome::Dropped);
+        let changes = self.rows.iter().filter(|row| row.is_commit() || row.outcome == Outcome::Dropped);
         changes.max_by_key(|row| row.change_order())
     }
 
     /// The run that committed the day last, in order of commits.
     pub(crate) fn last_commit(&self) -> Option<&LedgerRow> {
-        self.0.iter().filter(|row| row.is_commit()).max_by_key(|row| row.change_order())
+        self.rows.iter().filter(|row| row.is_commit()).max_by_key(|row| row.change_order())
     }
 
     /// The run that set the day aside last, if one did and no later one committed, dropped or rejected it.
     pub(crate) fn held(&self) -> Option<&LedgerRow> {
         let is_of_day = |row: &&LedgerRow| row.outcome != Outcome::Failed || row.is_commit();
-        let last = self.0.iter().filter(is_of_day).max_by_key(|row| row.change_order());
+        let last = self.rows.iter().filter(is_of_day).max_by_key(|row| row.change_order());
         last.filter(|row| row.outcome == Outcome::Held)
+    }
+
+    /// The same for each dataset that has a row.
+    pub(crate) fn of_each(&self) -> Vec<Self> {
+        let all = || self.rows.iter().chain(&self.others).cloned().collect();
+        let of = Dataset::ALL.into_iter().map(|dataset| Self::new(dataset, all()));
+        of.filter(|ledger| !ledger.rows.is_empty()).collect()
+    }
+
+    /// Whether a run of any dataset set the day aside, and no later one of it decided.
+    pub(crate) fn is_held_of_any(&self) -> bool {
+        self.of_each().iter().any(|ledger| ledger.held().is_some())
     }
 
     /// SHA-256 of the file of a table that was committed last, as far as the ledger says it.
     pub(crate) fn committed_sha256(&self, table: Table) -> Option<&String> {
-        let (dataset, last) = (&Dataset::PACKS, self.last_commit()?);
-        if table == dataset.facts {
+        let last = self.last_commit()?;
+        if table == self.dataset.facts {
             last.snapshot_sha256.as_ref()
-        } else if table == dataset.sources {
+        } else if Some(table) == self.dataset.sources {
             last.source_status_sha256.as_ref()
         } else {
             None
@@ -236,8 +282,8 @@ impl Ledger {
 
     /// The number of the last change to the day's snapshot, 0 before the first. Rows of older versions count as one each.
     pub(crate) fn last_number(&self) -> u64 {
-        let numbered = self.0.iter().filter_map(|row| row.commit_number).max();
-        numbered.unwrap_or_else(|| self.0.iter().filter(|row| row.is_commit()).count() as u64)
+        let numbered = self.rows.iter().filter_map(|row| row.commit_number).max();
+        numbered.unwrap_or_else(|| self.rows.iter().filter(|row| row.is_commit()).count() as u64)
     }
 
     /// The number of the next change. What a damaged document says is the last that there can be stays the last.
@@ -293,9 +339,13 @@ mod tests {
         }
     }
 
+    fn of(rows: Vec<LedgerRow>) -> Ledger {
+        Ledger::new(&Dataset::PACKS, rows)
+    }
+
     #[test]
     fn f08b_the_last_commit_is_the_last_that_committed_whenever_the_runs_began() {
-        let ledger = Ledger(vec![
+        let ledger = of(vec![
             row("waited", 10, Some(3), Outcome::Succeeded),
             row("fast clock", 90_000, Some(1), Outcome::Succeeded),
             row("second", 20, Some(2), Outcome::Succeeded),
@@ -309,10 +359,10 @@ mod tests {
     fn rows_of_older_versions_come_before_numbered_ones_and_in_order_of_their_ends() {
         let mut slow = row("slow", 10, None, Outcome::Succeeded);
         slow.finished_at = DateTime::from_timestamp(900, 0).expect("a time");
-        let ledger = Ledger(vec![slow.clone(), row("quick", 20, None, Outcome::Succeeded)]);
+        let ledger = of(vec![slow.clone(), row("quick", 20, None, Outcome::Succeeded)]);
         assert_eq!(ledger.last_commit().map(|row| row.run_id.as_str()), Some("slow"));
         assert_eq!(ledger.last_number(), 2, "so that the next is not taken for one of them");
-        let ledger = Ledger(vec![row("new", 1, Some(3), Outcome::Succeeded), slow]);
+        let ledger = of(vec![row("new", 1, Some(3), Outcome::Succeeded), slow]);
         assert_eq!(ledger.last_commit().map(|row| row.run_id.as_str()), Some("new"));
     }
 
@@ -320,9 +370,9 @@ mod tests {
     fn a_day_that_was_dropped_is_so_until_it_is_committed_again() {
         let (committed, dropped) = (row("a", 1, Some(1), Outcome::Succeeded), row("b", 2, Some(2), Outcome::Dropped));
         let again = row("c", 3, Some(3), Outcome::Succeeded);
-        assert!(Ledger(vec![committed.clone(), dropped.clone()]).is_dropped());
-        assert!(!Ledger(vec![committed, dropped, again]).is_dropped());
-        assert!(!Ledger::default().is_dropped());
+        assert!(of(vec![committed.clone(), dropped.clone()]).is_dropped());
+        assert!(!of(vec![committed, dropped, again]).is_dropped());
+        assert!(!of(Vec::new()).is_dropped());
     }
 
     fn any_row() -> impl Strategy<Value = LedgerRow> {
@@ -373,6 +423,7 @@ mod tests {
                     population: texts.3,
                     facts_only: texts.4,
                     caller: texts.5,
+                    dataset: None,
                 }
             })
     }
@@ -380,8 +431,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_row_reads_back_from_the_table_and_from_the_journal_as_it_was_written(row in any_row()) {
-            let batch = Ledger(vec![row.clone()]).batch().expect("rows");
-            prop_assert_eq!(Ledger::of(&batch), Ledger(vec![row.clone()]));
+            let batch = of(vec![row.clone()]).batch().expect("rows");
+            prop_assert_eq!(Ledger::of(&Dataset::PACKS, &batch), of(vec![row.clone()]));
             let document = serde_json::to_vec(&row).expect("JSON");
             prop_assert_eq!(serde_json::from_slice::<LedgerRow>(&document).expect("a row"), row);
         }

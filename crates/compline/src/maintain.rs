@@ -43,12 +43,12 @@ enum Progress {
 pub(crate) async fn planned(session: &Session<'_>) -> anyhow::Result<Maintained> {
     let inventory = session.lake.inventory(session.started_at).await?;
     let (mut lines, mut nothing, mut is_complete) = (Vec::new(), true, true);
-    for aggregator in &session.settings.aggregators {
-        let id = &aggregator.address.id;
-        let pending = Journal::peek(&session.lake, id).await?;
+    for (id, dataset) in passes(session, &inventory) {
+        let lake = session.lake.of(dataset);
+        let pending = Journal::peek(&lake, id).await?;
         let plan = match pending.trends_from {
             Some(from) => Plan::none(out_of_date(from)),
-            None => plan(session, &inventory, id).await?,
+            None => plan(session, &lake, &inventory, id).await?,
         };
         nothing &= plan.is_empty();
         is_complete &= !plan.is_damaged && pending.trends_from.is_none();
@@ -59,11 +59,11 @@ pub(crate) async fn planned(session: &Session<'_>) -> anyhow::Result<Maintained>
                 format!("{id}: would compact {} into {}", counted(one.all().count(), "day"), one.month.key())
             }),
         );
-        if let Some(date) = lacking_state(&inventory, id, &plan.drop) {
-            lines.push(format!("{id}: would compute {}", state_of(date)));
+        if let Some(date) = lacking_state(&inventory, dataset, id, &plan.drop) {
+            lines.push(format!("{id}: would compute {}", state_of(dataset, date)));
         }
-        lines.extend(drops(id, &plan, &plan.drop, &inventory, "would drop"));
-        let old = Old::of(session, &inventory, Some(id)).await?;
+        lines.extend(drops(dataset, id, &plan, &plan.drop, &inventory, "would drop"));
+        let old = Old::of(session, &inventory, Some((dataset, id))).await?;
         nothing &= old.is_empty();
         lines.extend(old.lines("would remove").into_iter().map(|line| format!("{id}: {line}")));
     }
@@ -79,6 +79,16 @@ pub(crate) async fn planned(session: &Session<'_>) -> anyhow::Result<Maintained>
     Ok(Maintained { lines, is_complete })
 }
 
+/// The aggregators of the settings, each with those of its datasets that there is something of. The ledger is maintained with packs, and
+/// after what is dropped of others, which gives it rows.
+fn passes<'a>(session: &'a Session<'_>, inventory: &Inventory) -> Vec<(&'a AggregatorId, &'static Dataset)> {
+    let of = |id: &'a AggregatorId| {
+        let is_there = |dataset: &&'static Dataset| *dataset == &Dataset::PACKS || inventory.has(dataset, id);
+        Dataset::ALL.into_iter().rev().filter(is_there).map(move |dataset| (id, dataset)).collect::<Vec<_>>()
+    };
+    session.settings.ids().flat_map(of).collect()
+}
+
 /// Does it: first what adds, then what drops.
 ///
 /// # Errors
@@ -87,9 +97,9 @@ pub(crate) async fn applied(session: &Session<'_>) -> anyhow::Result<Maintained>
     session.check_date(session.today(), "S3", session.clock_offset())?;
     let (mut lines, mut nothing, mut is_complete) = (Vec::new(), true, true);
     will_be_behind(&session.lake, None).await;
-    for aggregator in &session.settings.aggregators {
-        let id = &aggregator.address.id;
-        let (done, told) = session.guarded(id, applied_for(session, id)).await?;
+    let inventory = session.lake.inventory(session.started_at).await?;
+    for (id, dataset) in passes(session, &inventory) {
+        let (done, told) = session.guarded(id, applied_for(session, dataset, id)).await?;
         nothing &= done == Progress::Nothing;
         is_complete &= done != Progress::Part;
         lines.extend(told);
@@ -115,22 +125,26 @@ pub(crate) async fn applied(session: &Session<'_>) -> anyhow::Result<Maintained>
     Ok(Maintained { lines, is_complete })
 }
 
-/// Does it for an aggregator. Gives how far it came, and what was done.
-async fn applied_for(session: &Session<'_>, id: &AggregatorId) -> anyhow::Result<(Progress, Vec<String>)> {
-    let mut journal = session.journal(id).await?;
+/// Does it for a dataset of an aggregator. Gives how far it came, and what was done.
+async fn applied_for(
+    session: &Session<'_>,
+    dataset: &'static Dataset,
+    id: &AggregatorId,
+) -> anyhow::Result<(Progress, Vec<String>)> {
+    let mut journal = session.journal(dataset, id).await?;
     if let Some(from) = journal.trends_from() {
         journal.finish(Some(from)).await?;
         return Ok((Progress::Part, vec![format!("{id}: {}", out_of_date(from))]));
     }
-    let lake = session.lake_of(id);
+    let lake = session.lake_of(id).of(dataset);
     // After the journal is completed, which may change what there is.
     let inventory = lake.inventory(session.started_at).await?;
-    let plan = plan(session, &inventory, id).await?;
+    let plan = plan(session, &lake, &inventory, id).await?;
     let undone = journal.undone();
     let is_damaged = plan.is_damaged || !undone.is_empty();
-    let mut applying = Applying { is_damaged, ..Applying::of(session, id) };
+    let mut applying = Applying { is_damaged, ..Applying::of(session, lake, id) };
     plan.notes.iter().chain(&undone).for_each(|what| applying.tell(what));
-    let old = Old::of(session, &inventory, Some(id)).await?;
+    let old = Old::of(session, &inventory, Some((dataset, id))).await?;
     old.reject(&mut journal, &applying.lake, &own::row(session), id).await?;
     old.remove(&applying.lake).await?;
     old.lines("removed").into_iter().for_each(|line| applying.tell(line));
@@ -152,7 +166,7 @@ async fn applied_for(session: &Session<'_>, id: &AggregatorId) -> anyhow::Result
     applying.compact(&behind).await?;
     let drop_statuses = applying.drop_statuses(&inventory, &dropped).await?;
     let plan = Plan { drop_statuses, ..plan };
-    applying.lines.extend(drops(id, &plan, &dropped, &inventory, "dropped"));
+    applying.lines.extend(drops(dataset, id, &plan, &dropped, &inventory, "dropped"));
     journal.finish(None).await?;
     let done = match (applying.is_damaged, plan.is_empty() && old.is_empty()) {
         (true, _) => Progress::Part,
@@ -165,8 +179,8 @@ async fn applied_for(session: &Session<'_>, id: &AggregatorId) -> anyhow::Result
 /// The months that are out of date for what was dropped or computed since they were looked at: those of the ledger and of states.
 async fn months_behind(session: &Session<'_>, lake: &Lake, id: &AggregatorId) -> anyhow::Result<Vec<MonthPlan>> {
     let inventory = lake.inventory(session.started_at).await?;
-    let mut plan = plan(session, &inventory, id).await?;
-    plan.compact.retain(|one| one.month.table == Table::Runs || one.month.table == Dataset::PACKS.status);
+    let mut plan = plan(session, lake, &inventory, id).await?;
+    plan.compact.retain(|one| one.month.table == Table::Runs || one.month.table == lake.dataset().status);
     Ok(plan.compact)
 }
 
@@ -176,13 +190,14 @@ async fn months_behind(session: &Session<'_>, lake: &Lake, id: &AggregatorId) ->
 /// A lake that does not answer.
 pub(crate) async fn make_again(
     session: &Session<'_>,
+    dataset: &'static Dataset,
     id: &AggregatorId,
     months: &BTreeSet<Month>,
 ) -> anyhow::Result<Vec<String>> {
-    let lake = session.lake_of(id);
+    let lake = session.lake_of(id).of(dataset);
     let inventory = lake.inventory(session.started_at).await?;
     let plan = plan::again(&lake, &inventory, id, months).await?;
-    let mut applying = Applying::of(session, id);
+    let mut applying = Applying::of(session, lake, id);
     plan.notes.iter().for_each(|note| applying.tell(note));
     applying.compact(&plan.compact).await?;
     Ok(applying.lines)
@@ -202,8 +217,8 @@ struct Applying<'a> {
 }
 
 impl<'a> Applying<'a> {
-    fn of(session: &'a Session<'a>, id: &'a AggregatorId) -> Self {
-        Self { session, id, lake: session.lake_of(id), lines: Vec::new(), is_damaged: false, stored_state: None }
+    fn of(session: &'a Session<'a>, lake: Lake, id: &'a AggregatorId) -> Self {
+        Self { session, id, lake, lines: Vec::new(), is_damaged: false, stored_state: None }
     }
 
     fn tell(&mut self, what: impl std::fmt::Display) {
@@ -246,16 +261,18 @@ impl<'a> Applying<'a> {
         inventory: Inventory,
         dropped: &[SnapshotDate],
     ) -> anyhow::Result<Option<Inventory>> {
-        let Some(date) = lacking_state(&inventory, self.id, dropped) else { return Ok(Some(inventory)) };
+        let Some(date) = lacking_state(&inventory, self.lake.dataset(), self.id, dropped) else {
+            return Ok(Some(inventory));
+        };
         if let Err(why) = store_state(self.session, &self.lake, &inventory, self.id, date).await? {
             self.tell(format_args!("snapshots up to {date} are retained: {why}"));
             return Ok(None);
         }
         let inventory = self.lake.inventory(self.session.started_at).await?;
         // A day that is facts only has none.
-        if lacking_state(&inventory, self.id, dropped).is_none() {
+        if lacking_state(&inventory, self.lake.dataset(), self.id, dropped).is_none() {
             self.stored_state = Some(date);
-            self.tell(format_args!("computed {}", state_of(date)));
+            self.tell(format_args!("computed {}", state_of(self.lake.dataset(), date)));
         }
         Ok(Some(inventory))
     }
@@ -265,14 +282,15 @@ impl<'a> Applying<'a> {
             return Ok(Vec::new());
         }
         let session = self.session;
-        let dropped = journal.drop_days(&Dataset::PACKS, dates, &own::row(session)).await?;
+        let dropped = journal.drop_days(dates, &own::row(session)).await?;
         self.is_damaged |= dropped.len() < dates.len();
         Ok(dropped)
     }
 
     /// Whether objects of tables may be removed, before anything says that they are: tried on one that is not there.
     async fn may_remove(&mut self) -> bool {
-        let none = Partition { table: Dataset::PACKS.facts, date: SnapshotDate::FIRST, aggregator: self.id.clone() };
+        let none =
+            Partition { table: self.lake.dataset().facts, date: SnapshotDate::FIRST, aggregator: self.id.clone() };
         match self.session.lake.remove(&[none]).await {
             Ok(()) => true,
             Err(error) => {
@@ -291,7 +309,8 @@ impl<'a> Applying<'a> {
         dropped: &[SnapshotDate],
     ) -> anyhow::Result<Vec<(Partition, Object)>> {
         let session = self.session;
-        let old = old_statuses(inventory, &session.settings.keep, self.id, session.today(), dropped);
+        let old =
+            old_statuses(inventory, &session.settings.keep, (self.lake.dataset(), self.id), session.today(), dropped);
         let statuses = self.proven_statuses(inventory, old).await?;
         if statuses.is_empty() || !self.may_remove().await {
             return Ok(Vec::new());
@@ -318,7 +337,7 @@ impl<'a> Applying<'a> {
             aggregator: partition.aggregator.clone(),
         };
         let months: BTreeSet<Month> = statuses.iter().map(|(partition, _)| month_of(partition)).collect();
-        let there = self.lake.months(Dataset::PACKS.status).await?;
+        let there = self.lake.months(self.lake.dataset().status).await?;
         let mut wrong = BTreeSet::new();
         for month in months.intersection(&there) {
             match self.lake.verify_month(month, &inventory.days_of(month)).await {
@@ -334,15 +353,20 @@ impl<'a> Applying<'a> {
     }
 }
 
-/// The last of the days to be dropped, if its `pack_status` is not there: it was dropped before, as old enough by itself, and
+/// The last of the days to be dropped, if its state is not there: it was dropped before, as old enough by itself, and
 /// the first snapshot that is left goes on from it.
-fn lacking_state(inventory: &Inventory, id: &AggregatorId, dropped: &[SnapshotDate]) -> Option<SnapshotDate> {
-    let statuses = inventory.days(Dataset::PACKS.status, id);
+fn lacking_state(
+    inventory: &Inventory,
+    dataset: &Dataset,
+    id: &AggregatorId,
+    dropped: &[SnapshotDate],
+) -> Option<SnapshotDate> {
+    let statuses = inventory.days(dataset.status, id);
     dropped.last().copied().filter(|last| !statuses.contains(last))
 }
 
-fn state_of(date: SnapshotDate) -> String {
-    format!("{} of {date}, which the first snapshot that is left goes on from", Dataset::PACKS.status.name())
+fn state_of(dataset: &Dataset, date: SnapshotDate) -> String {
+    format!("{} of {date}, which the first snapshot that is left goes on from", dataset.status.name())
 }
 
 /// Computes the state of a day from the snapshots up to it, and stores it. Nothing else is changed. Gives why it cannot be told.
@@ -353,11 +377,11 @@ async fn store_state(
     id: &AggregatorId,
     date: SnapshotDate,
 ) -> anyhow::Result<Result<(), String>> {
-    let dataset = &Dataset::PACKS;
-    let statuses_from = session.settings.keep.statuses_from(session.today());
-    let history = History::of(lake, inventory, dataset, statuses_from, &[id]).await?;
+    let dataset = lake.dataset();
+    let statuses_from = session.settings.keep.statuses_from(dataset, session.today());
+    let history = History::of(lake, inventory, statuses_from, &[id]).await?;
     let span = Span { from: Some(date), to: Some(date) };
-    let computing = Computing { lake, dataset, history: &history, id, span, state_of: Some(date), on_day: &|_| {} };
+    let computing = Computing { lake, history: &history, id, span, state_of: Some(date), on_day: &|_| {} };
     let computed = match computing.compute(None, None).await {
         Err(error) if crate::journal::is_damage(&error) => return Ok(Err(format!("{error:#}"))),
         computed => computed?,
@@ -384,10 +408,10 @@ async fn proven(
     if dates.is_empty() {
         return Ok((proven, None));
     }
-    let mut proof = Proof::open(lake, &Dataset::PACKS, id).await?;
+    let mut proof = Proof::open(lake, id).await?;
     for date in dates {
         // The row of a ledger that cannot be read could not say that the day was dropped.
-        let ledger = Ledger::sound(lake, id, *date).await?.unwrap_or_default();
+        let ledger = Ledger::sound(lake, id, *date).await?.unwrap_or_else(|| Ledger::none(lake.dataset()));
         if !proof.holds(*date, &ledger, false).await? {
             return Ok((proven, Some(*date)));
         }
@@ -401,14 +425,21 @@ fn out_of_date(from: SnapshotDate) -> String {
 }
 
 /// Lines of what is dropped.
-fn drops(id: &AggregatorId, plan: &Plan, days: &[SnapshotDate], inventory: &Inventory, verb: &str) -> Vec<String> {
+fn drops(
+    dataset: &Dataset,
+    id: &AggregatorId,
+    plan: &Plan,
+    days: &[SnapshotDate],
+    inventory: &Inventory,
+    verb: &str,
+) -> Vec<String> {
     let of_snapshot = |table: Table| {
         let partitions = days.iter().map(|date| Partition { table, date: *date, aggregator: id.clone() });
         partitions.filter_map(|day| inventory.partitions.get(&day).map(|object| (day.clone(), *object))).collect()
     };
     let mut tables: Vec<(Table, Vec<(Partition, Object)>)> =
-        Dataset::PACKS.snapshot().into_iter().map(|table| (table, of_snapshot(table))).collect();
-    tables.push((Dataset::PACKS.status, plan.drop_statuses.clone()));
+        dataset.snapshot().into_iter().map(|table| (table, of_snapshot(table))).collect();
+    tables.push((dataset.status, plan.drop_statuses.clone()));
     let line = |(table, partitions): &(Table, Vec<(Partition, Object)>)| {
         let ((first, _), (last, _)) = partitions.first().zip(partitions.last())?;
         let bytes = HumanBytes(partitions.iter().map(|(_, object)| object.bytes).sum());

@@ -63,19 +63,24 @@ async fn published(
     // A file has those of the whole pipeline file, or `--only` would take the others out of it.
     let is_whole = settings.metrics.textfile.is_some();
     let is_wanted = |id: &AggregatorId| settings.ids().any(|wanted| wanted == id);
-    let ids: Vec<&AggregatorId> = settings.all_ids.iter().filter(|id| is_whole || is_wanted(id)).collect();
+    let ids: Vec<&AggregatorId> =
+        settings.all.iter().map(|(id, _)| id).filter(|id| is_whole || is_wanted(id)).collect();
     let now = (session.clock)();
     let (mut all, mut own, mut failures) = (Vec::new(), Vec::new(), Vec::new());
-    let statuses = match status(session, ids.iter().copied(), Duration::MAX).await {
-        Ok(statuses) => statuses.into_iter().map(Some).collect(),
+    let mut statuses = match status(session, ids.iter().copied(), Duration::MAX).await {
+        Ok(statuses) => statuses,
         Err(error) => {
             // What the run itself knows is published all the same.
             failures.push(format!("not known how the lake stands: {error:#}"));
-            ids.iter().map(|_| None).collect::<Vec<_>>()
+            Vec::new()
         }
     };
-    for (id, status) in ids.into_iter().zip(statuses) {
-        let samples = of_aggregator(session, id, status, report, now).await;
+    let of_each =
+        |id| Dataset::ALL.into_iter().filter(move |dataset| settings.collects(id, dataset)).map(move |of| (id, of));
+    for (id, dataset) in ids.into_iter().flat_map(of_each) {
+        let is_it = |status: &Status| status.aggregator == id.as_str() && status.dataset == dataset.name;
+        let status = statuses.iter().position(is_it).map(|at| statuses.swap_remove(at));
+        let samples = of_aggregator(session, (id, dataset), status, report, now).await;
         if is_wanted(id) {
             own.extend(samples.iter().filter(|sample| is_told_by(sample.metric, report)).cloned());
         }
@@ -118,7 +123,7 @@ fn write(file: &Path, samples: &[Sample]) -> anyhow::Result<()> {
     replace(file, prometheus(samples).with_context(doing)?.as_bytes()).with_context(doing)
 }
 
-/// Collects the samples of one aggregator.
+/// Collects the samples of a dataset of one aggregator.
 struct Samples {
     labels: Vec<(&'static str, String)>,
     all: Vec<Sample>,
@@ -141,15 +146,19 @@ impl Samples {
 
 async fn of_aggregator(
     session: &Session<'_>,
-    id: &AggregatorId,
+    (id, dataset): (&AggregatorId, &'static Dataset),
     status: Option<Status>,
     report: Option<&Report>,
     now: DateTime<Utc>,
 ) -> Vec<Sample> {
-    let labels = vec![("lake", lake_name(&session.settings.lake)), ("aggregator", id.to_string())];
+    let mut labels = vec![("lake", lake_name(&session.settings.lake)), ("aggregator", id.to_string())];
+    // Packs were the first: their series stay what they are.
+    labels.extend((dataset != &Dataset::PACKS).then(|| ("dataset", dataset.name.to_owned())));
     let mut samples = Samples { labels, all: Vec::new() };
     let report = report.filter(|report| is_of_run_command(report));
-    let own = report.and_then(|report| report.aggregators.iter().find(|one| one.aggregator == id.as_str()));
+    let own = report.and_then(|report| {
+        report.aggregators.iter().find(|one| one.aggregator == id.as_str() && one.dataset == dataset.name)
+    });
     match (own, status.as_ref().and_then(|status| status.last_run.as_ref())) {
         (Some(own), _) => of_report(&mut samples, own, now),
         (None, Some(row)) => of_row(&mut samples, row),
@@ -158,7 +167,8 @@ async fn of_aggregator(
     if let Some(status) = &status {
         of_status(&mut samples, status, now);
     }
-    if let Some(date) = status.and_then(|status| status.snapshot_date) {
+    let is_of_packs = dataset == &Dataset::PACKS;
+    if let Some(date) = status.and_then(|status| status.snapshot_date).filter(|_| is_of_packs) {
         let partition = Partition { table: Dataset::PACKS.trends, date, aggregator: id.clone() };
         match session.lake.read(&partition, Some(TREND_COLUMNS)).await {
             Ok(Some(trends)) => of_trends(&mut samples, &trends),

@@ -1,6 +1,7 @@
 //! One run: session -> plan -> fetch -> flatten -> check -> journal -> commit snapshot -> trend -> commit trends -> catalog -> notify -> ledger.
 //!
-//! Aggregators go side by side and do not depend on each other: one that fails leaves its day as it was.
+//! Aggregators go side by side and do not depend on each other: one that fails leaves its day as it was. The datasets of one go one after
+//! the other, packs first, each with a day of its own: what fails of one costs no day of another.
 
 mod checkpoints;
 mod collect;
@@ -9,6 +10,7 @@ mod hold;
 mod import;
 mod notify;
 mod report;
+mod why;
 
 use crate::catalog::{Cataloguing, RECENT_DAYS, will_be_behind};
 use crate::history::History;
@@ -18,19 +20,23 @@ use crate::settings::{AggregatorSettings, lake_name};
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use compline_aws::{Environment, Identity};
-use compline_fetcher::{Connector, FilesAre};
-use compline_model::{Dataset, SnapshotDate};
+use compline_fetcher::{Connector, Discovery, FilesAre};
+use compline_model::{AggregatorId, Dataset, SnapshotDate};
+use compline_sink::Lake;
 use futures::future::join_all;
+use std::ops::Deref;
 use std::path::PathBuf;
 use tokio::sync::Semaphore;
 
 pub(crate) use notify::Notifying;
-pub(crate) use report::{AggregatorReport, Found, Report, TrendReport};
+pub(crate) use report::{AggregatorReport, Found, RegressedPack, RegressedReport, Report, TrendReport};
 
 /// What a run is to do.
 #[derive(Debug)]
 pub(crate) struct RunRequest {
     pub(crate) date: SnapshotDate,
+    /// The only dataset, where it is not those that the settings name.
+    pub(crate) dataset: Option<&'static Dataset>,
     /// Where the day comes from.
     pub(crate) source: Source,
     /// Whether a day is committed however much it lost.
@@ -61,20 +67,35 @@ impl Source {
     }
 }
 
-/// What every aggregator of a run shares.
-struct Shared<'a> {
+/// What a run has once.
+struct Run<'a> {
     session: &'a Session<'a>,
     request: &'a RunRequest,
-    dataset: &'static Dataset,
     /// When reading must be done.
     deadline: tokio::time::Instant,
     cataloguing: Option<Cataloguing>,
-    history: History,
     connector: Connector,
     /// One permit per request in flight, over all aggregators.
     permits: Semaphore,
     /// One permit: an aggregator's day is many times its size while it is checked and its trends are computed.
     computing: Semaphore,
+}
+
+/// What every aggregator of a run shares for a dataset.
+struct Shared<'a> {
+    run: &'a Run<'a>,
+    dataset: &'static Dataset,
+    /// The lake as it is of the dataset, without a lease.
+    lake: Lake,
+    history: History,
+}
+
+impl<'a> Deref for Shared<'a> {
+    type Target = Run<'a>;
+
+    fn deref(&self) -> &Run<'a> {
+        self.run
+    }
 }
 
 /// Does the run. What fails for one aggregator is in its report.
@@ -83,12 +104,13 @@ struct Shared<'a> {
 /// The lake does not answer, or this machine's clock is wrong, so nothing was asked of AWS Config.
 pub(crate) async fn nightly(session: &Session<'_>, request: &RunRequest) -> anyhow::Result<Report> {
     let settings = session.settings;
-    let (shared, concerned) = session.until_stopped(Box::pin(prepare(session, request))).await?;
-    if concerned.is_empty() {
+    let run = session.until_stopped(Box::pin(open(session, request))).await?;
+    let (shared, concerned) = session.until_stopped(Box::pin(run.prepare())).await?;
+    if concerned.iter().all(|(_, days)| days.is_empty()) {
         bail!("nothing is held of {}; `compline history FILE` says what became of the day", request.date);
     }
-    let each = concerned.into_iter().map(|(aggregator, journal)| shared.report(aggregator, journal));
-    let aggregators = join_all(each).await;
+    let each = concerned.into_iter().map(|(aggregator, days)| run.reports(&shared, aggregator, days));
+    let aggregators = join_all(each).await.into_iter().flatten().collect();
     let mut report = Report {
         run_id: session.run_id.to_string(),
         command: session.command,
@@ -109,49 +131,29 @@ pub(crate) async fn nightly(session: &Session<'_>, request: &RunRequest) -> anyh
     Ok(report)
 }
 
-/// An aggregator of the settings, with its journal if that can be opened.
-type Concerned<'a> = (&'a AggregatorSettings, anyhow::Result<Journal>);
+/// The days of an aggregator that a run concerns: of each its dataset, and its journal if that can be opened.
+type Days = Vec<(&'static Dataset, anyhow::Result<Journal>)>;
 
-/// What the aggregators of a run share, and those that it concerns.
-async fn prepare<'a>(
-    session: &'a Session<'a>,
-    request: &'a RunRequest,
-) -> anyhow::Result<(Shared<'a>, Vec<Concerned<'a>>)> {
+/// What a run has once.
+async fn open<'a>(session: &'a Session<'a>, request: &'a RunRequest) -> anyhow::Result<Run<'a>> {
     let settings = session.settings;
-    let dataset = &Dataset::PACKS;
     // Whoever keeps a catalog of this lake, with this file or another, is to see days of long ago.
     if matches!(request.source, Source::Files { .. }) || request.date < session.today().minus_days(RECENT_DAYS) {
         will_be_behind(&session.lake, None).await;
     }
     let deadline = tokio::time::Instant::now() + settings.run_deadline;
-    // First what stopped runs left is completed: that may add a day.
-    let journals = settings.aggregators.iter().map(|aggregator| session.journal(&aggregator.address.id));
-    let journals = join_all(journals).await;
-    let ids: Vec<_> = settings.aggregators.iter().map(|aggregator| &aggregator.address.id).collect();
-    let statuses_from = settings.keep.statuses_from(session.today());
-    let history = History::for_day(&session.lake, dataset, statuses_from, &ids, request.date).await?;
     // Files and what is held need nobody's credentials.
     let identity = if request.source == Source::AwsConfig { settings.identity() } else { Identity::Simulated };
     let environment = Environment::load(identity).await?;
-    let shared = Shared {
+    Ok(Run {
         session,
         request,
-        dataset,
         deadline,
         cataloguing: Cataloguing::open(settings).await?,
-        history,
         connector: Connector::new(environment, settings.fetch_options(request.date)),
         permits: Semaphore::new(settings.max_in_flight),
         computing: Semaphore::new(1),
-    };
-    let mut concerned = Vec::new();
-    for (aggregator, journal) in settings.aggregators.iter().zip(journals) {
-        if request.source.is_of_held() && !shared.has_held(&aggregator.address.id, &journal).await? {
-            continue;
-        }
-        concerned.push((aggregator, journal));
-    }
-    Ok((shared, concerned))
+    })
 }
 
 /// Writes a run's report into the lake, beside the ledger.
@@ -160,14 +162,78 @@ async fn store(report: &Report, session: &Session<'_>, date: SnapshotDate) -> an
     Ok(session.lake.note_run(date, session.run_id, Bytes::from(document)).await?)
 }
 
+impl<'a> Run<'a> {
+    /// What the aggregators share for each dataset, and those that the run concerns, each with its days.
+    async fn prepare(&'a self) -> anyhow::Result<(Vec<Shared<'a>>, Vec<(&'a AggregatorSettings, Days)>)> {
+        let Self { session, request, .. } = *self;
+        let aggregators = &session.settings.aggregators;
+        let (mut all, mut concerned) =
+            (Vec::new(), aggregators.iter().map(|one| (one, Days::new())).collect::<Vec<_>>());
+        for dataset in Dataset::ALL {
+            let ids: Vec<&AggregatorId> =
+                aggregators.iter().filter(|one| request.is_of(one, dataset)).map(|one| &one.address.id).collect();
+            if ids.is_empty() {
+                continue;
+            }
+            // First what stopped runs left is completed: that may add a day.
+            let journals = join_all(ids.iter().map(|id| session.journal(dataset, id))).await;
+            let statuses_from = session.settings.keep.statuses_from(dataset, session.today());
+            let lake = session.lake.of(dataset);
+            let history = History::for_day(&lake, statuses_from, &ids, request.date).await?;
+            let shared = Shared { run: self, dataset, lake, history };
+            for (id, journal) in ids.into_iter().zip(journals) {
+                if request.source.is_of_held() && !shared.has_held(id, &journal).await? {
+                    continue;
+                }
+                if let Some((_, days)) = concerned.iter_mut().find(|(one, _)| one.address.id == *id) {
+                    days.push((dataset, journal));
+                }
+            }
+            all.push(shared);
+        }
+        concerned.retain(|(_, days)| !days.is_empty());
+        Ok((all, concerned))
+    }
+
+    /// An aggregator's days, one dataset after the other.
+    async fn reports(&self, all: &[Shared<'_>], aggregator: &AggregatorSettings, days: Days) -> Vec<AggregatorReport> {
+        let (mut reports, mut discovered) = (Vec::new(), None);
+        for (dataset, journal) in days {
+            let Some(shared) = all.iter().find(|shared| shared.dataset == dataset) else { continue };
+            reports.push(shared.report(aggregator, journal, &mut discovered).await);
+        }
+        reports
+    }
+}
+
+impl RunRequest {
+    /// Whether an aggregator's dataset is concerned. What is held is, also of one that the settings no longer name.
+    fn is_of(&self, aggregator: &AggregatorSettings, dataset: &'static Dataset) -> bool {
+        match self.dataset {
+            Some(only) => only == dataset,
+            None => self.source.is_of_held() || aggregator.datasets.contains(&dataset),
+        }
+    }
+}
+
 impl Shared<'_> {
-    /// One aggregator's day, its failure included, and its row in the ledger.
-    #[tracing::instrument(name = "aggregator", skip_all, fields(id = %aggregator.address.id))]
-    async fn report(&self, aggregator: &AggregatorSettings, journal: anyhow::Result<Journal>) -> AggregatorReport {
-        let bar = self.session.progress.aggregator(&aggregator.address.id);
-        let report = Box::pin(day::report(self, aggregator, journal, &bar)).await;
+    /// One aggregator's day of the dataset, its failure included, and its row in the ledger. Its sources are asked for once for all datasets.
+    #[tracing::instrument(name = "aggregator", skip_all, fields(id = %aggregator.address.id, dataset = self.dataset.name))]
+    async fn report(
+        &self,
+        aggregator: &AggregatorSettings,
+        journal: anyhow::Result<Journal>,
+        discovered: &mut Option<Discovery>,
+    ) -> AggregatorReport {
+        let bar = self.session.progress.aggregator(&aggregator.address.id, self.dataset);
+        let report = Box::pin(day::report(self, aggregator, journal, &bar, discovered)).await;
         bar.finish();
         report.log();
         report
+    }
+
+    /// The lake as it is of the dataset, for the holder of an aggregator's lease.
+    fn lake_of(&self, id: &AggregatorId) -> Lake {
+        self.session.lake_of(id).of(self.dataset)
     }
 }

@@ -3,7 +3,7 @@
 use crate::journal::is_damage;
 use crate::ledger::{Ledger, LedgerRow, Outcome};
 use crate::session::Session;
-use compline_model::{AggregatorId, SnapshotDate, Table};
+use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
 use serde::Serialize;
 
 /// A run of an aggregator, as the ledger has it.
@@ -12,6 +12,8 @@ use serde::Serialize;
 pub(crate) struct Run {
     pub(crate) snapshot_date: String,
     pub(crate) aggregator: String,
+    /// What was collected: packs or rules.
+    pub(crate) dataset: &'static str,
     pub(crate) run_id: String,
     /// RFC 3339.
     pub(crate) started_at: String,
@@ -52,20 +54,29 @@ pub(crate) async fn last_runs(session: &Session<'_>, nights: u32) -> anyhow::Res
                 }
                 ledger => ledger?,
             };
-            let held = ledger.held();
-            let is_decided = |row: &LedgerRow| row.outcome == Outcome::Held && held != Some(row);
-            runs.extend(ledger.rows().iter().map(|row| Run::of(aggregator, *date, row, is_decided(row))));
+            for ledger in ledger.of_each() {
+                let (held, dataset) = (ledger.held(), ledger.dataset());
+                let is_decided = |row: &LedgerRow| row.outcome == Outcome::Held && held != Some(row);
+                let of_row = |row: &LedgerRow| Run::of(aggregator, (dataset, *date), row, is_decided(row));
+                runs.extend(ledger.rows().iter().map(of_row));
+            }
         }
     }
     Ok(runs)
 }
 
 impl Run {
-    fn of(aggregator: &AggregatorId, date: SnapshotDate, row: &LedgerRow, is_decided: bool) -> Self {
+    fn of(
+        aggregator: &AggregatorId,
+        (dataset, date): (&'static Dataset, SnapshotDate),
+        row: &LedgerRow,
+        is_decided: bool,
+    ) -> Self {
         let row = row.clone();
         Self {
             snapshot_date: date.to_string(),
             aggregator: aggregator.to_string(),
+            dataset: dataset.name,
             run_id: row.run_id,
             started_at: row.started_at.to_rfc3339(),
             command: row.command,

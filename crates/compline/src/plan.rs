@@ -2,8 +2,8 @@
 
 use crate::population::Population;
 use crate::settings::{AggregatorSettings, Settings, lake_name};
-use compline_fetcher::{Connector, FanOut, Shard, Split, Wanted, plan_shards, split_needed};
-use compline_model::{RunId, SnapshotDate, Table};
+use compline_fetcher::{Connector, FanOut, FilterLists, Shard, Split, Wanted, plan_shards, split_needed};
+use compline_model::{Dataset, RunId, SnapshotDate, Table};
 use compline_sink::Partition;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -18,12 +18,14 @@ pub(crate) struct Plan {
     pub(crate) aggregators: Vec<AggregatorPlan>,
 }
 
-/// What it would read and write of an aggregator.
+/// What it would read and write of a dataset of an aggregator.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct AggregatorPlan {
     /// Its id in the pipeline file.
     pub(crate) aggregator: String,
+    /// What is collected: packs or rules.
+    pub(crate) dataset: &'static str,
     /// Its name in AWS Config.
     pub(crate) name: String,
     pub(crate) region: String,
@@ -33,7 +35,7 @@ pub(crate) struct AggregatorPlan {
     pub(crate) reading: Option<Reading>,
     /// Why the aggregator could not be asked.
     pub(crate) error: Option<String>,
-    /// Whether which packs are asked for depends on their compliance type, so that there are no trends.
+    /// Whether which packs or rules are asked for depends on their compliance type, so that there are no trends.
     pub(crate) facts_only: bool,
     /// The partitions that are written, as keys in the lake.
     pub(crate) writes: Vec<String>,
@@ -68,21 +70,26 @@ pub(crate) async fn plan(
     connector: Option<&Connector>,
 ) -> Plan {
     let mut aggregators = Vec::new();
-    for aggregator in &settings.aggregators {
+    let of = |aggregator: &'_ AggregatorSettings| aggregator.datasets.clone();
+    for (aggregator, dataset) in
+        settings.aggregators.iter().flat_map(|one| of(one).into_iter().map(move |dataset| (one, dataset)))
+    {
         let address = &aggregator.address;
         let reading = match connector {
-            None => Ok(planned(aggregator, settings)),
-            Some(connector) => discovered(aggregator, settings, connector, run_id, date).await,
+            None => Ok(planned(aggregator, dataset, settings)),
+            Some(connector) => discovered(aggregator, dataset, settings, (connector, run_id, date)).await,
         };
         let (reading, error) = match reading {
             Ok(reading) => (Some(reading), None),
             Err(error) => (None, Some(error.to_string())),
         };
-        let facts_only = Population::of(aggregator).facts_only;
-        let tables = Table::ALL.into_iter().filter(|table| !facts_only || !table.is_derived());
+        let facts_only = Population::of(aggregator.of(dataset)).facts_only;
+        let tables =
+            dataset.tables().into_iter().chain([Table::Runs]).filter(|table| !facts_only || !table.is_derived());
         let partition = |table| Partition { table, date, aggregator: address.id.clone() };
         aggregators.push(AggregatorPlan {
             aggregator: address.id.to_string(),
+            dataset: dataset.name,
             name: address.name.to_string(),
             region: address.region.to_string(),
             role: address.role.as_ref().map(|role| role.arn.clone()),
@@ -96,18 +103,23 @@ pub(crate) async fn plan(
 }
 
 /// What a run would read, as far as the file says it.
-fn planned(aggregator: &AggregatorSettings, settings: &Settings) -> Reading {
-    let open_split = split_needed(&aggregator.filters, aggregator.fan_out);
+fn planned(aggregator: &AggregatorSettings, dataset: &'static Dataset, settings: &Settings) -> Reading {
+    let filters = &aggregator.of(dataset).filters;
+    let open_split = split_needed(filters, aggregator.fan_out);
     // Where the file leaves the split open, one shard stands for each of what the aggregator will name.
-    let shards = plan_shards(&aggregator.filters, aggregator.fan_out, &BTreeSet::new(), &BTreeSet::new());
-    let shards = if open_split.is_some() && shards.is_empty() { open_shards(aggregator) } else { shards };
-    let reconciles = settings.reconciles(aggregator);
+    let shards = plan_shards(dataset, filters, aggregator.fan_out, &BTreeSet::new(), &BTreeSet::new());
+    let shards = if open_split.is_some() && shards.is_empty() { open_shards(dataset, filters) } else { shards };
+    let asks_sources = dataset == &Dataset::PACKS;
+    let reconciles = reconciles(aggregator, dataset, settings);
     Reading {
-        min_calls: Some(shards.len() + 1 + usize::from(reconciles) + usize::from(open_split.is_some())),
-        shards: filters(&shards),
+        // The sources are asked for once for all datasets.
+        min_calls: Some(
+            shards.len() + usize::from(asks_sources) + usize::from(reconciles) + usize::from(open_split.is_some()),
+        ),
+        shards: shown(&shards),
         split_by: None,
         sources: None,
-        page_size: page_size(settings),
+        page_size: page_size(dataset, settings),
         reconciles,
         open_split,
     }
@@ -116,35 +128,40 @@ fn planned(aggregator: &AggregatorSettings, settings: &Settings) -> Reading {
 /// What a run would read now, as the aggregator says.
 async fn discovered(
     aggregator: &AggregatorSettings,
+    dataset: &'static Dataset,
     settings: &Settings,
-    connector: &Connector,
-    run_id: RunId,
-    date: SnapshotDate,
+    (connector, run_id, date): (&Connector, RunId, SnapshotDate),
 ) -> Result<Reading, compline_fetcher::FetchError> {
     let client = connector.connect(aggregator.address.clone()).await;
-    let (filters_wanted, at_once) = (&aggregator.filters, settings.max_in_flight);
-    let wanted = Wanted { filters: filters_wanted, fan_out: aggregator.fan_out, at_once, date, run_id };
+    let (filters, fan_out, at_once) = (&aggregator.of(dataset).filters, aggregator.fan_out, settings.max_in_flight);
+    let wanted = Wanted { dataset, known: None, filters, fan_out, at_once, date, run_id };
     let (discovery, _) = client.discover(wanted).await?;
     Ok(Reading {
-        shards: filters(&discovery.shards),
+        shards: shown(&discovery.shards),
         split_by: Some(discovery.fan_out.to_string()),
         sources: Some(discovery.statuses.len()),
         min_calls: None,
-        page_size: page_size(settings),
-        reconciles: settings.reconciles(aggregator),
+        page_size: page_size(dataset, settings),
+        reconciles: reconciles(aggregator, dataset, settings),
         open_split: None,
     })
 }
 
-fn page_size(settings: &Settings) -> u32 {
-    settings.fetch.page_size.and_then(|size| u32::try_from(size).ok()).unwrap_or(100)
+fn page_size(dataset: &Dataset, settings: &Settings) -> u32 {
+    let of_packs = settings.fetch.page_size.and_then(|size| u32::try_from(size).ok()).unwrap_or(100);
+    if dataset == &Dataset::RULES { 10 * of_packs } else { of_packs }
 }
 
-fn filters(shards: &[Shard]) -> Vec<String> {
+/// AWS Config counts packs alone.
+fn reconciles(aggregator: &AggregatorSettings, dataset: &Dataset, settings: &Settings) -> bool {
+    dataset == &Dataset::PACKS && settings.reconciles(aggregator)
+}
+
+fn shown(shards: &[Shard]) -> Vec<String> {
     shards.iter().map(|shard| shard.filter.to_string()).collect()
 }
 
 /// The shards before they are split.
-fn open_shards(aggregator: &AggregatorSettings) -> Vec<Shard> {
-    plan_shards(&aggregator.filters, FanOut::None, &BTreeSet::new(), &BTreeSet::new())
+fn open_shards(dataset: &Dataset, filters: &[FilterLists]) -> Vec<Shard> {
+    plan_shards(dataset, filters, FanOut::None, &BTreeSet::new(), &BTreeSet::new())
 }

@@ -1,13 +1,13 @@
-//! The population of a snapshot: which packs were asked for. Two snapshots are only compared if it is the same, and a
+//! The population of a snapshot: which packs or rules were asked for. Two snapshots are only compared if it is the same, and a
 //! population that depends on the answer, as one by compliance type does, is compared with nothing: a pack that was fixed
 //! would look removed.
 
 use crate::ledger::{Ledger, LedgerRow};
-use crate::settings::AggregatorSettings;
+use crate::settings::DatasetSettings;
 use compline_model::{AggregatorId, SnapshotDate};
 use compline_sink::Lake;
 
-/// Which packs a snapshot was asked for.
+/// Which packs or rules a snapshot was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Population {
     /// The filters, include and exclude, in one spelling.
@@ -17,10 +17,10 @@ pub(crate) struct Population {
 }
 
 impl Population {
-    /// That of an aggregator, as the settings say it.
-    pub(crate) fn of(aggregator: &AggregatorSettings) -> Self {
-        let asked = compline_fetcher::Population::of(&aggregator.filters);
-        let rows = aggregator.row_filter.shown();
+    /// That of an aggregator's dataset, as the settings say it.
+    pub(crate) fn of(settings: &DatasetSettings) -> Self {
+        let asked = compline_fetcher::Population::of(settings.dataset, &settings.filters);
+        let rows = settings.row_filter.shown();
         let parts: Vec<String> = [asked.shown(), rows.to_owned()].into_iter().filter(|part| !part.is_empty()).collect();
         let text = if parts.is_empty() { "everything".to_owned() } else { parts.join("; ") };
         Self { text, facts_only: asked.depends_on_answer() }

@@ -1,8 +1,9 @@
 //! How far a run is: a bar per aggregator on a terminal, plain lines otherwise.
 
 use compline_fetcher::CallCounts;
-use compline_model::AggregatorId;
+use compline_model::{AggregatorId, Dataset};
 use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::fmt::Display;
 use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -59,15 +60,20 @@ impl Progress {
         bar
     }
 
-    /// The progress of an aggregator.
-    pub(crate) fn aggregator(&self, id: &AggregatorId) -> Bar {
+    /// The progress of an aggregator's dataset.
+    pub(crate) fn aggregator(&self, id: &AggregatorId, dataset: &Dataset) -> Bar {
         let bar = self.bars.add(ProgressBar::new(0));
         // Cut where a terminal ends.
         bar.set_style(style("{prefix} {wide_msg}"));
-        bar.set_prefix(id.to_string());
+        bar.set_prefix(named(id, dataset));
         bar.enable_steady_tick(Duration::from_millis(200));
         Bar { bar, plain: self.plain, rows: AtomicU64::new(0), pages: AtomicU64::new(0), began: Instant::now() }
     }
+}
+
+/// An aggregator's dataset, as people call it: packs were the first, and go without saying.
+pub(crate) fn named(id: &impl Display, dataset: &Dataset) -> String {
+    if dataset == &Dataset::PACKS { id.to_string() } else { format!("{id} ({})", dataset.name) }
 }
 
 fn style(template: &str) -> ProgressStyle {

@@ -1,14 +1,13 @@
 //! Proof that a day's own snapshot files may go: its months have these very rows.
 
 use crate::ledger::Ledger;
-use compline_model::{AggregatorId, Dataset, SnapshotDate, SnapshotMonth};
+use compline_model::{AggregatorId, SnapshotDate, SnapshotMonth};
 use compline_sink::{Inventory, Lake, Month, MonthDays, Partition, Place};
 use std::collections::BTreeMap;
 
-/// The months of an aggregator, each verified once.
+/// The months of an aggregator's dataset, each verified once.
 pub(crate) struct Proof<'a> {
     lake: &'a Lake,
-    dataset: &'a Dataset,
     id: &'a AggregatorId,
     inventory: Inventory,
     /// Nothing for one that is not there, or not as its days are.
@@ -20,9 +19,9 @@ impl<'a> Proof<'a> {
     ///
     /// # Errors
     /// A store that does not answer.
-    pub(crate) async fn open(lake: &'a Lake, dataset: &'a Dataset, id: &'a AggregatorId) -> anyhow::Result<Self> {
+    pub(crate) async fn open(lake: &'a Lake, id: &'a AggregatorId) -> anyhow::Result<Self> {
         let inventory = lake.inventory(chrono::DateTime::UNIX_EPOCH).await?;
-        Ok(Self { lake, dataset, id, inventory, months: BTreeMap::new() })
+        Ok(Self { lake, id, inventory, months: BTreeMap::new() })
     }
 
     /// Whether the day's snapshot files are byte for byte the ones that were committed last, and verified months were made from
@@ -40,7 +39,7 @@ impl<'a> Proof<'a> {
         if ledger.last_commit().is_none() {
             return Ok(false);
         }
-        for table in self.dataset.snapshot() {
+        for table in self.lake.dataset().snapshot() {
             let partition = Partition { table, date, aggregator: self.id.clone() };
             let Some(own) = self.lake.sha256_of(&partition, Place::Table).await? else {
                 if was_stopped {

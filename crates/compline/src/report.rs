@@ -242,10 +242,11 @@ async fn of_aggregator(
             reader.unread.push(missing_computed(dataset.status, last));
         }
         let unread = reader.unread.len();
-        let sources = reader.rows(dataset.sources, last, rows::SOURCE_COLUMNS).await?;
+        let table = Table::SourceStatus;
+        let sources = reader.rows(table, last, rows::SOURCE_COLUMNS).await?;
         let is_dropped = ledger.as_ref().is_some_and(Ledger::is_dropped);
         if sources.is_none() && reader.unread.len() == unread && !is_dropped {
-            reader.unread.push(missing_table(dataset.sources, last));
+            reader.unread.push(missing_table(table, last));
         }
         // An imported day has none: of whom it is not known nothing is said.
         figures.sources =

@@ -13,7 +13,7 @@ use crate::signals;
 use anyhow::bail;
 use chrono::{DateTime, TimeDelta, Utc};
 use compline_aws::{Environment, EnvironmentError, Identity};
-use compline_model::{AggregatorId, RunId, SnapshotDate};
+use compline_model::{AggregatorId, Dataset, RunId, SnapshotDate};
 use compline_sink::{Holder, Lake, LakeLocation};
 use futures::FutureExt;
 use serde::Serialize;
@@ -298,12 +298,12 @@ impl Session<'_> {
         Ok(self.lake.lease_holder(id).await?)
     }
 
-    /// The journal of an aggregator, in which what stopped runs left is finished by now.
+    /// The journal of an aggregator's dataset, in which what stopped runs left is finished by now.
     ///
     /// # Errors
     /// A store that does not answer.
-    pub(crate) async fn journal(&self, id: &AggregatorId) -> anyhow::Result<Journal> {
-        Journal::open(self.lake_of(id), id.clone(), self.run_id, self.command, (self.clock)()).await
+    pub(crate) async fn journal(&self, dataset: &'static Dataset, id: &AggregatorId) -> anyhow::Result<Journal> {
+        Journal::open(self.lake_of(id).of(dataset), id.clone(), self.run_id, self.command, (self.clock)()).await
     }
 
     /// Does work on an aggregator's days for as long as its lease is held.

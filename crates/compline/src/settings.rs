@@ -18,7 +18,7 @@ use crate::deal::Deal;
 use anyhow::{Context, bail, ensure};
 use compline_aws::Identity;
 use compline_fetcher::{AggregatorAddress, FanOut, FetchOptions, FilterLists};
-use compline_model::{AccountId, AggregatorId, SnapshotDate, Table};
+use compline_model::{AccountId, AggregatorId, Dataset, SnapshotDate, Table};
 use compline_sink::{CatalogLocation, Compression, LakeLocation, Partitioning};
 use compline_transformer::RowFilter;
 use document::Document;
@@ -59,8 +59,8 @@ pub(crate) struct Settings {
     pub(crate) catalog: Option<CatalogSettings>,
     pub(crate) keep: KeepSettings,
     pub(crate) metrics: MetricsSettings,
-    /// The aggregators of the file, also those that are not wanted now.
-    pub(crate) all_ids: Vec<AggregatorId>,
+    /// The aggregators of the file, also those that are not wanted now, each with the datasets that are collected.
+    pub(crate) all: Vec<(AggregatorId, Vec<&'static Dataset>)>,
     /// Who is told what became of a day, if anybody.
     pub(crate) notify: Option<NotifySettings>,
     /// The report that each run writes beside the tables, if it is wanted.
@@ -128,6 +128,9 @@ pub(crate) struct KeepSettings {
     /// After how many days `pack_status` is dropped, if at all.
     #[serde(deserialize_with = "catalog::days")]
     pub(crate) pack_status_days: Option<u32>,
+    /// After how many days `rule_status` is dropped, if at all.
+    #[serde(deserialize_with = "catalog::days")]
+    pub(crate) rule_status_days: Option<u32>,
     /// After how many days snapshots are dropped, if at all.
     #[serde(deserialize_with = "catalog::days")]
     pub(crate) snapshot_days: Option<u32>,
@@ -146,9 +149,10 @@ pub(crate) struct KeepSettings {
 }
 
 impl KeepSettings {
-    /// The first day whose `pack_status` is retained, if earlier ones are dropped.
-    pub(crate) fn statuses_from(&self, today: SnapshotDate) -> Option<SnapshotDate> {
-        self.pack_status_days.map(|days| today.minus_days(days))
+    /// The first day whose state of a dataset is retained, if earlier ones are dropped.
+    pub(crate) fn statuses_from(&self, dataset: &Dataset, today: SnapshotDate) -> Option<SnapshotDate> {
+        let days = if dataset == &Dataset::RULES { self.rule_status_days } else { self.pack_status_days };
+        days.map(|days| today.minus_days(days))
     }
 
     /// The first day whose snapshot is retained, if earlier ones are dropped.
@@ -175,13 +179,36 @@ pub(crate) struct AggregatorSettings {
     pub(crate) address: AggregatorAddress,
     /// The account whose identity asks; another one is nobody's that was meant.
     pub(crate) expected_account: Option<AccountId>,
-    pub(crate) filters: Vec<FilterLists>,
     pub(crate) fan_out: FanOut,
+    /// What is collected, in this order.
+    pub(crate) datasets: Vec<&'static Dataset>,
+    /// What is asked for of each dataset that there is.
+    of_datasets: [DatasetSettings; 2],
+}
+
+/// What is asked for of a dataset.
+#[derive(Debug, Clone)]
+pub(crate) struct DatasetSettings {
+    pub(crate) dataset: &'static Dataset,
+    pub(crate) filters: Vec<FilterLists>,
     /// Which rows are wanted of those that come.
     pub(crate) row_filter: RowFilter,
 }
 
+impl DatasetSettings {
+    /// Whether everything is asked for and wanted.
+    pub(crate) fn is_everything(&self) -> bool {
+        self.filters.is_empty() && self.row_filter.is_everything()
+    }
+}
+
 impl AggregatorSettings {
+    /// What is asked for of a dataset, collected or not.
+    pub(crate) fn of(&self, dataset: &Dataset) -> &DatasetSettings {
+        let [packs, rules] = &self.of_datasets;
+        if dataset == rules.dataset { rules } else { packs }
+    }
+
     /// Compares the ARN of the caller identity with the account that it must be of.
     ///
     /// # Errors
@@ -250,6 +277,11 @@ impl Settings {
         self.aggregators.iter().map(|aggregator| &aggregator.address.id)
     }
 
+    /// Whether a dataset of an aggregator of the file is collected.
+    pub(crate) fn collects(&self, id: &AggregatorId, dataset: &'static Dataset) -> bool {
+        self.all.iter().any(|(of, datasets)| of == id && datasets.contains(&dataset))
+    }
+
     /// Keeps the aggregators that fall to one of several runs: none may.
     pub(crate) fn keep_dealt(&mut self, deal: Deal) {
         self.aggregators.retain(|aggregator| deal.has(&aggregator.address.id));
@@ -257,8 +289,7 @@ impl Settings {
 
     /// Whether a day of the aggregator is held against AWS Config's own count: of a part of it there is no such count.
     pub(crate) fn reconciles(&self, aggregator: &AggregatorSettings) -> bool {
-        let whole = aggregator.filters.is_empty() && aggregator.row_filter.is_everything();
-        self.reconcile != Reconcile::Off && whole
+        self.reconcile != Reconcile::Off && aggregator.of(&Dataset::PACKS).is_everything()
     }
 
     /// Whether the source answers for any date, as the simulator does; AWS Config only knows now.

@@ -41,11 +41,13 @@ fn end_of(date: SnapshotDate) -> DateTime<Utc> {
     date.next().day().and_time(chrono::NaiveTime::MIN).and_utc()
 }
 
-/// How an aggregator stands.
+/// How a dataset of an aggregator stands.
 #[derive(Debug, Default, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Status {
     pub(crate) aggregator: String,
+    /// What is collected: packs or rules.
+    pub(crate) dataset: &'static str,
     /// Whether its last snapshot is older than allowed, or there is none.
     pub(crate) is_too_old: bool,
     /// The last day that has a snapshot.
@@ -125,7 +127,28 @@ pub(crate) async fn status<'a>(
     ids: impl Iterator<Item = &'a AggregatorId>,
     max_age: Duration,
 ) -> anyhow::Result<Vec<Status>> {
-    let (lake, today, dataset) = (&session.lake, session.today(), &Dataset::PACKS);
+    let ids: Vec<&AggregatorId> = ids.collect();
+    let mut all = Vec::new();
+    for dataset in Dataset::ALL {
+        let is_collected = |id: &&&AggregatorId| session.settings.collects(id, dataset);
+        let ids: Vec<&AggregatorId> = ids.iter().filter(is_collected).copied().collect();
+        if !ids.is_empty() {
+            all.extend(of_dataset(session, &session.lake.of(dataset), &ids, max_age).await?);
+        }
+    }
+    // Those of an aggregator together, in the order in which these were given.
+    all.sort_by_key(|status| ids.iter().position(|id| id.as_str() == status.aggregator));
+    Ok(all)
+}
+
+/// How each of these aggregators stands, of the lake's dataset.
+async fn of_dataset(
+    session: &Session<'_>,
+    lake: &Lake,
+    ids: &[&AggregatorId],
+    max_age: Duration,
+) -> anyhow::Result<Vec<Status>> {
+    let (today, dataset) = (session.today(), lake.dataset());
     let from = today.minus_days(GAPS_DAYS);
     let days = Days {
         facts: lake.partitions_from(dataset.facts, from, today).await?,
@@ -137,18 +160,18 @@ pub(crate) async fn status<'a>(
     };
     let mut all = Vec::new();
     for id in ids {
-        all.push(of_aggregator(session, &days, id, max_age).await?);
+        all.push(of_aggregator(session, (lake, &days), id, max_age).await?);
     }
     Ok(all)
 }
 
 async fn of_aggregator(
     session: &Session<'_>,
-    days: &Days,
+    (lake, days): (&Lake, &Days),
     id: &AggregatorId,
     max_age: Duration,
 ) -> anyhow::Result<Status> {
-    let (lake, today, dataset) = (&session.lake, session.today(), &Dataset::PACKS);
+    let (today, dataset) = (session.today(), lake.dataset());
     let none = BTreeSet::new();
     let mut facts = days.facts.get(id).unwrap_or(&none).clone();
     let mut ledgers = days.ledgers.get(id).unwrap_or(&none).clone();
@@ -162,6 +185,7 @@ async fn of_aggregator(
     let pending = Journal::peek(lake, id).await?;
     let mut status = Status {
         aggregator: id.to_string(),
+        dataset: dataset.name,
         is_too_old: true,
         gaps: gaps(&facts, days.from, today),
         trends_from: pending.trends_from,
@@ -254,7 +278,8 @@ impl Status {
 
     /// How many sources a day has, and how many of them have each status but SUCCEEDED.
     async fn note_sources(&mut self, lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> anyhow::Result<()> {
-        let partition = Partition { table: Dataset::PACKS.sources, date, aggregator: id.clone() };
+        let Some(table) = lake.dataset().sources else { return Ok(()) };
+        let partition = Partition { table, date, aggregator: id.clone() };
         let rows = match lake.read(&partition, Some(&["status"])).await {
             Err(error) if error.is_damage() => {
                 self.unread.push(error.to_string());

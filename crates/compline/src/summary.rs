@@ -1,9 +1,11 @@
 //! What a run did, as a person reads it.
 
 use crate::ledger::Outcome;
-use crate::nightly::{AggregatorReport, Found, Report};
+use crate::nightly::{AggregatorReport, Found, RegressedPack, RegressedReport, Report};
+use crate::progress::named;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
+use compline_model::Dataset;
 use indicatif::{HumanBytes, HumanCount};
 use std::fmt::Write;
 
@@ -61,8 +63,18 @@ pub(crate) fn points(change: Option<f64>) -> String {
     change.map_or_else(|| "-".to_owned(), |change| compline_report::points(Some(change)).replace('\u{2212}', "-"))
 }
 
+/// An aggregator's dataset, as people call it.
+fn name(report: &AggregatorReport) -> String {
+    let dataset = Dataset::named(report.dataset).unwrap_or(&Dataset::PACKS);
+    named(&report.aggregator, dataset)
+}
+
 fn row(report: &AggregatorReport) -> Vec<String> {
     let trends = report.trends.clone().unwrap_or_default();
+    let (rate, change) = match report.dataset == Dataset::RULES.name {
+        true => (trends.rule_compliance_rate, trends.rule_compliance_rate_change_7d),
+        false => (trends.pack_compliance_rate, trends.pack_compliance_rate_change_7d),
+    };
     let outcome = match report.outcome {
         Outcome::Succeeded => "committed",
         Outcome::Rejected => "rejected",
@@ -72,24 +84,58 @@ fn row(report: &AggregatorReport) -> Vec<String> {
         Outcome::Failed => "FAILED",
     };
     vec![
-        report.aggregator.clone(),
+        name(report),
         outcome.to_owned(),
         HumanCount(report.rows).to_string(),
-        percent(trends.pack_compliance_rate),
-        points(trends.pack_compliance_rate_change_7d),
+        percent(rate),
+        points(change),
         HumanCount(trends.changes.values().sum()).to_string(),
         HumanCount(report.calls).to_string(),
         format!("{:.1}", report.seconds),
     ]
 }
 
+/// How many packs and rules of each are named that are why.
+const MAX_WORST: usize = 5;
+
+/// Why packs regressed: the worst of them, and of how many it could not be told.
+fn why(name: &str, regressed: &RegressedReport) -> String {
+    let mut text = String::new();
+    let RegressedReport { packs, not_told, worst } = regressed;
+    let _ = writeln!(text, "{name}: why {} regressed", counted(*packs, "pack"));
+    let told = worst.iter().filter_map(|pack| Some((pack, pack.rule_groups.as_ref()?)));
+    let told: Vec<_> = told.take(MAX_WORST).collect();
+    for (RegressedPack { account_id, aws_region, conformance_pack_name, .. }, rules) in &told {
+        let named: Vec<String> = rules.iter().take(MAX_WORST).map(|rule| rule.escape_debug().to_string()).collect();
+        let more = rules.len() - named.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let [region, pack] = [aws_region, conformance_pack_name].map(|text| text.escape_debug());
+        let _ = writeln!(text, "  {account_id} {region} {pack}: {}{more}", named.join(", "));
+    }
+    let more = packs - not_told - told.len();
+    if more > 0 {
+        let _ = writeln!(text, "  and {more} more, see the view why_regressed");
+    }
+    if *not_told > 0 {
+        let _ = writeln!(
+            text,
+            "  of {} it could not be told: more than one pack or id in its account and region has the same counts, or none has",
+            counted(*not_told, "pack")
+        );
+    }
+    text
+}
+
 /// What an auditor must know of the day beside its rows.
 fn findings(report: &AggregatorReport) -> String {
     let mut text = String::new();
-    let name = &report.aggregator;
+    let name = name(report);
     if let Some(trends) = report.trends.as_ref().filter(|trends| !trends.changes.is_empty()) {
         let changes: Vec<String> = trends.changes.iter().map(|(change, count)| format!("{count} {change}")).collect();
         let _ = writeln!(text, "{name}: {}", changes.join(", "));
+    }
+    if let Some(regressed) = &report.regressed {
+        text.push_str(&why(&name, regressed));
     }
     if report.facts_only {
         let _ = writeln!(

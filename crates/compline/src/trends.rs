@@ -20,8 +20,8 @@ use std::collections::BTreeSet;
 
 /// Which days are computed, and what becomes of them.
 pub(crate) struct Computing<'a> {
+    /// Whose dataset's days they are.
     pub(crate) lake: &'a Lake,
-    pub(crate) dataset: &'a Dataset,
     pub(crate) history: &'a History,
     pub(crate) id: &'a AggregatorId,
     /// The days that have a snapshot, and earlier ones without which they cannot be computed.
@@ -63,23 +63,24 @@ pub(crate) struct Computed {
     pub(crate) bytes: u64,
 }
 
-/// Computes the trends of an aggregator's days from the snapshots and writes what differs, under the journal: for as long as
+/// Computes the trends of the days of an aggregator's dataset from the snapshots and writes what differs, under the journal: for as long as
 /// later days may be out of date, that is noted in the lake.
 ///
 /// # Errors
 /// A lake that does not answer, or a snapshot that cannot be read.
 pub(crate) async fn recompute(
     session: &Session<'_>,
+    dataset: &'static Dataset,
     id: &AggregatorId,
     span: Span,
     on_day: &(dyn Fn(SnapshotDate) + Sync),
 ) -> anyhow::Result<Computed> {
-    let dataset = &Dataset::PACKS;
-    let mut journal = session.journal(id).await?;
+    let mut journal = session.journal(dataset, id).await?;
     let undone = journal.undone();
     // After the journal is completed, which may add a day.
-    let statuses_from = session.settings.keep.statuses_from(session.today());
-    let history = History::read(&session.lake, dataset, statuses_from, &[id]).await?;
+    let statuses_from = session.settings.keep.statuses_from(dataset, session.today());
+    let lake = &session.lake_of(id).of(dataset);
+    let history = History::read(lake, statuses_from, &[id]).await?;
     let was_pending = journal.trends_from();
     let Some(first) = history.days(id, span).next() else {
         // Of no snapshot there are no trends that could be out of date.
@@ -89,9 +90,8 @@ pub(crate) async fn recompute(
     };
     let from = was_pending.map_or(first, |pending| pending.min(first));
     let after = history.days(id, Span::default()).find(|date| span.to.is_some_and(|to| *date > to));
-    let lake = &session.lake_of(id);
     let span = Span { from: Some(from), to: span.to };
-    let computing = Computing { lake, dataset, history: &history, id, span, state_of: None, on_day };
+    let computing = Computing { lake, history: &history, id, span, state_of: None, on_day };
     let computed = computing.compute(None, Some(&mut journal)).await?;
     // Later days were computed from what is now otherwise, or were out of date before.
     let is_behind = was_pending.is_some() || !computed.differed.is_empty() || !computed.facts_only.is_empty();
@@ -118,7 +118,7 @@ impl Computing<'_> {
             match self.days(&mut chain, &mut tonight, journal.as_deref_mut()).await {
                 Err(error) if error.is::<NeedsAllDays>() => {
                     let ids = [self.id];
-                    let history = History::read(self.lake, self.dataset, self.history.statuses_from(), &ids).await?;
+                    let history = History::read(self.lake, self.history.statuses_from(), &ids).await?;
                     return Box::pin(Computing { history: &history, ..*self }.compute(tonight, journal)).await;
                 }
                 Err(error) => match chain.damaged.take() {
@@ -165,7 +165,7 @@ impl Computing<'_> {
                 computed.bytes += chain.commit(date, &trends).await?;
             }
             if self.state_of == Some(date) {
-                computed.state = Some(trends.pack_status.clone());
+                computed.state = Some(trends.status.clone());
             }
             computed.days.push(date);
             (self.on_day)(date);

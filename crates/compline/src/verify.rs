@@ -15,7 +15,7 @@ use crate::session::Session;
 use crate::trends::Computing;
 use chrono::{DateTime, Utc};
 use compline_model::{AggregatorId, Dataset, RunId, SnapshotDate, Table};
-use compline_sink::{Inventory, Lake, Month, Object, READ_CONCURRENCY};
+use compline_sink::{Inventory, Lake, Month, Object, Partition, READ_CONCURRENCY};
 use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
@@ -44,10 +44,11 @@ pub(crate) struct Problem {
     pub(crate) what: String,
 }
 
-/// What was found of an aggregator.
+/// What was found of a dataset of an aggregator.
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) aggregator: AggregatorId,
+    pub(crate) dataset: &'static Dataset,
     /// Its days, in order.
     pub(crate) days: Vec<SnapshotDate>,
     pub(crate) files: u64,
@@ -99,15 +100,21 @@ pub(crate) async fn verify(
     only: Option<&BTreeSet<AggregatorId>>,
     span: Span,
 ) -> anyhow::Result<Verified> {
-    let inventory = session.lake.inventory((session.clock)()).await?;
+    let first = session.lake.inventory((session.clock)()).await?;
+    let inventory = &first;
     let known = inventory.aggregators();
     let ids: Vec<&AggregatorId> = known.iter().filter(|id| only.is_none_or(|only| only.contains(id))).collect();
-    let weights: BTreeMap<&AggregatorId, u32> = ids.iter().map(|id| (*id, weight(&inventory, id))).collect();
-    let room = weights.values().max().copied().unwrap_or_default();
+    let datasets = |id| {
+        let is_there = move |dataset: &&'static Dataset| *dataset == &Dataset::PACKS || inventory.has(dataset, id);
+        Dataset::ALL.into_iter().filter(is_there).map(move |dataset| (id, dataset))
+    };
+    let passes = ids.into_iter().flat_map(datasets).map(|(id, dataset)| (id, dataset, weight(inventory, dataset, id)));
+    let passes: Vec<(&AggregatorId, &Dataset, u32)> = passes.collect();
+    let room = passes.iter().map(|(_, _, weight)| *weight).max().unwrap_or_default();
     let memory = Semaphore::new(room as usize);
-    let each = ids.into_iter().map(async |id| {
-        let _permit = memory.acquire_many(weights[id]).await?;
-        Box::pin(aggregator(session, &inventory, id, span)).await
+    let each = passes.into_iter().map(async |(id, dataset, weight)| {
+        let _permit = memory.acquire_many(weight).await?;
+        Box::pin(aggregator(session, inventory, (dataset, id), span)).await
     });
     let (mut aggregators, mut latest) = (Vec::new(), None::<Listed>);
     let mut each = Box::pin(stream::iter(each).buffered(workers()));
@@ -116,7 +123,7 @@ pub(crate) async fn verify(
         latest = latest.into_iter().chain(later).max_by_key(|listed| listed.at);
     }
     drop(each);
-    Ok(Verified { aggregators, inventory: latest.map_or(inventory, |latest| latest.inventory) })
+    Ok(Verified { aggregators, inventory: latest.map_or(first, |latest| latest.inventory) })
 }
 
 /// Aggregators verified at once, which depend on nothing of each other.
@@ -126,11 +133,11 @@ fn workers() -> usize {
 
 /// What an aggregator takes of the memory, in KiB of its largest snapshot's file: together those that are verified at once take no
 /// more than the largest one alone.
-fn weight(inventory: &Inventory, id: &AggregatorId) -> u32 {
+fn weight(inventory: &Inventory, dataset: &Dataset, id: &AggregatorId) -> u32 {
     let facts = inventory
         .partitions
         .iter()
-        .filter(|(partition, _)| partition.aggregator == *id && partition.table == Dataset::PACKS.facts);
+        .filter(|(partition, _)| partition.aggregator == *id && partition.table == dataset.facts);
     let largest = facts.map(|(_, object)| object.bytes / 1024).max().unwrap_or_default();
     u32::try_from(largest).unwrap_or(u32::MAX).clamp(MIN_WEIGHT, MAX_WEIGHT)
 }
@@ -147,23 +154,23 @@ struct Listed {
     inventory: Inventory,
 }
 
-/// Verifies an aggregator; gives the inventory as well that was made since, if another was.
+/// Verifies a dataset of an aggregator; gives the inventory as well that was made since, if another was.
 async fn aggregator(
     session: &Session<'_>,
     inventory: &Inventory,
-    id: &AggregatorId,
+    (dataset, id): (&'static Dataset, &AggregatorId),
     span: Span,
 ) -> anyhow::Result<(Found, Option<Listed>)> {
-    let (keep, today, lake) = (&session.settings.keep, session.today(), &session.lake);
+    let (keep, today, lake) = (&session.settings.keep, session.today(), &session.lake.of(dataset));
     let (mut later, mut attempt): (Option<Listed>, u32) = (None, 0);
     loop {
         attempt += 1;
         let inventory = later.as_ref().map_or(inventory, |later| &later.inventory);
         let pending = Journal::peek(lake, id).await?;
-        let history = History::of(lake, inventory, &Dataset::PACKS, keep.statuses_from(today), &[id]).await?;
+        let history = History::of(lake, inventory, keep.statuses_from(dataset, today), &[id]).await?;
         let verifying = Verifying {
             lake,
-            dataset: &Dataset::PACKS,
+            dataset,
             inventory,
             history: &history,
             id,
@@ -210,7 +217,7 @@ fn objects_of(inventory: &Inventory, id: &AggregatorId) -> BTreeMap<String, Obje
 async fn set_apart(session: &Session<'_>, found: &mut Found, before: &Pending) -> anyhow::Result<()> {
     let id = &found.aggregator;
     let Some(holder) = session.other_holder(id).await? else { return Ok(()) };
-    let after = Journal::peek(&session.lake, id).await?;
+    let after = Journal::peek(&session.lake.of(found.dataset), id).await?;
     // What another run than the holder's left is not being written.
     let is_holder = |run_id: &RunId| run_id.to_string() == holder.run_id;
     let is_written = |pending: &Pending, date: SnapshotDate| {
@@ -283,6 +290,10 @@ impl Verifying<'_> {
     /// Days of which there are documents of runs and no ledger, each with whether it can be made again.
     async fn ledgers_that_are_gone(&self) -> anyhow::Result<BTreeMap<SnapshotDate, bool>> {
         let Self { lake, inventory, history, id, span, .. } = *self;
+        if self.dataset != &Dataset::PACKS {
+            // Datasets share the ledger: it is told with that of packs.
+            return Ok(BTreeMap::new());
+        }
         let there = inventory.days(Table::Runs, id);
         let of_rows = inventory.ledgers.iter().filter(|(of, _)| of == id).map(|(_, date)| *date);
         // Versions before these wrote a report of each run alone, of all its aggregators.
@@ -324,7 +335,8 @@ impl Verifying<'_> {
     fn tables(&self) -> BTreeMap<SnapshotDate, BTreeMap<Table, u64>> {
         let mut tables: BTreeMap<SnapshotDate, BTreeMap<Table, u64>> = BTreeMap::new();
         for (partition, object) in &self.inventory.partitions {
-            if partition.aggregator == *self.id && self.span.has(partition.date) {
+            let is_of = partition.table == Table::Runs || Dataset::of(partition.table) == Some(self.dataset);
+            if partition.aggregator == *self.id && self.span.has(partition.date) && is_of {
                 tables.entry(partition.date).or_default().insert(partition.table, object.bytes);
             }
         }
@@ -334,14 +346,18 @@ impl Verifying<'_> {
     /// What the inventory alone says.
     fn listed(&self, tables: &BTreeMap<SnapshotDate, BTreeMap<Table, u64>>) -> Found {
         let Self { inventory, history, id, span, .. } = *self;
-        let held = inventory.held.keys().filter(|held| held.aggregator == *id && span.has(held.date));
+        let is_of = |held: &&Partition| held.aggregator == *id && Dataset::of(held.table) == Some(self.dataset);
+        let held = inventory.held.keys().filter(is_of).filter(|held| span.has(held.date));
         let held: BTreeSet<SnapshotDate> = held.map(|held| held.date).collect();
+        // The ledger is counted once.
+        let counts = |table: &Table| *table != Table::Runs || self.dataset == &Dataset::PACKS;
         Found {
             aggregator: id.clone(),
+            dataset: self.dataset,
             days: history.days(id, span).collect(),
-            files: tables.values().map(|tables| tables.len() as u64).sum(),
+            files: tables.values().map(|tables| tables.keys().filter(|table| counts(table)).count() as u64).sum(),
             rows: 0,
-            bytes: tables.values().flat_map(BTreeMap::values).sum(),
+            bytes: tables.values().flatten().filter(|(table, _)| counts(table)).map(|(_, bytes)| bytes).sum(),
             problems: Vec::new(),
             in_progress: Vec::new(),
             gaps: Vec::new(),
@@ -385,7 +401,7 @@ impl Verifying<'_> {
 
     /// What is wrong with what is held of a day: it is both files that the ledger says, or nobody can accept it.
     async fn held(&self, date: SnapshotDate, ledger: &Ledger) -> Option<Problem> {
-        let why = match held(self.lake, self.dataset, self.id, date, ledger).await {
+        let why = match held(self.lake, self.id, date, ledger).await {
             Ok(Holding::Nothing | Holding::It(_)) => return None,
             Ok(Holding::Unsound(why)) => why,
             Err(error) => error.to_string(),
@@ -395,7 +411,7 @@ impl Verifying<'_> {
 
     /// What of the trend tables is not what the snapshots say.
     async fn trends(&self) -> Vec<Problem> {
-        let Self { lake, dataset, history, id, span, pending, .. } = *self;
+        let Self { lake, history, id, span, pending, .. } = *self;
         let mut problems = Vec::new();
         let next = "the next run, `compline trends`, or for an aggregator that the file no longer has `compline verify --repair` completes it";
         // Of no snapshot there are no trends.
@@ -413,7 +429,7 @@ impl Verifying<'_> {
         let bar = self.progress.steps(history.days(id, span).count() as u64, "days recomputed");
         bar.set_message(id.to_string());
         let on_day = |_| bar.inc(1);
-        let computing = Computing { lake, dataset, history, id, span, state_of: None, on_day: &on_day };
+        let computing = Computing { lake, history, id, span, state_of: None, on_day: &on_day };
         match computing.compute(None, None).await {
             Ok(computed) => {
                 let differ = |date: &SnapshotDate| {

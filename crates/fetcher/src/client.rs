@@ -3,18 +3,20 @@
 use crate::connect::Connection;
 use crate::error::{CallContext, FetchError, from_sdk};
 use crate::recorder::{Answer, CallCounts, Counters, Recorder};
-use crate::wire::{BodyError, Gathered, ListPage, parse_aggregators, parse_counts, parse_packs, parse_sources};
+use crate::wire::{
+    BodyError, Gathered, ListPage, parse_aggregators, parse_counts, parse_packs, parse_rules, parse_sources,
+};
 use crate::{AggregatorAddress, Filter};
 use aws_sdk_config::Client;
 use aws_sdk_config::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_config::types::{
     AggregateConformancePackComplianceFilters, AggregateConformancePackComplianceSummaryGroupKey,
-    ConformancePackComplianceType,
+    ComplianceType as SdkComplianceType, ConfigRuleComplianceFilters, ConformancePackComplianceType,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use bytes::Bytes;
 use chrono::TimeDelta;
-use compline_model::{AggregatorId, PackAnswer, PackCounts, SourceAnswer};
+use compline_model::{AggregatorId, Dataset, PackAnswer, PackCounts, RuleAnswer, SourceAnswer};
 use std::error::Error;
 use std::sync::Arc;
 
@@ -28,7 +30,13 @@ pub struct AggregatorClient {
 }
 
 /// The operation that lists packs.
-pub(crate) const PACKS: &str = "DescribeAggregateComplianceByConformancePacks";
+pub(crate) const PACKS: &str = Dataset::PACKS.operation;
+
+/// The operation that lists rules.
+pub(crate) const RULES: &str = Dataset::RULES.operation;
+
+/// How many times as many rows a page of rules has as one of any other list: AWS Config allows 1,000 in place of 100.
+const RULES_PAGE: i32 = 10;
 
 /// The operation that lists sources.
 pub(crate) const SOURCES: &str = "DescribeConfigurationAggregatorSourcesStatus";
@@ -81,9 +89,10 @@ impl AggregatorClient {
         &self.address.id
     }
 
-    /// Rows of a page.
-    pub(crate) fn page_rows(&self) -> u64 {
-        self.page_size.and_then(|size| u64::try_from(size).ok()).unwrap_or(100)
+    /// Rows of a page of a dataset.
+    pub(crate) fn page_rows(&self, dataset: &Dataset) -> u64 {
+        let rows = self.page_size.unwrap_or(100) * if dataset.operation == RULES { RULES_PAGE } else { 1 };
+        u64::try_from(rows).unwrap_or(100)
     }
 
     /// The aggregator.
@@ -97,7 +106,7 @@ impl AggregatorClient {
             let request = client.describe_aggregate_compliance_by_conformance_packs();
             request
                 .configuration_aggregator_name(self.address.name.as_str())
-                .set_filters(filters(filter))
+                .set_filters(pack_filters(filter))
                 .set_limit(self.page_size)
                 .set_next_token(call.token.map(str::to_owned))
                 .customize()
@@ -106,6 +115,23 @@ impl AggregatorClient {
                 .await
         };
         self.ask(call, send, parse_packs).await
+    }
+
+    /// One page of `DescribeAggregateComplianceByConfigRules`.
+    pub(crate) async fn rules_page(&self, filter: &Filter, call: Call<'_>) -> Result<Asked<RuleAnswer>, FetchError> {
+        let send = async |client: Client, recorder| {
+            let request = client.describe_aggregate_compliance_by_config_rules();
+            request
+                .configuration_aggregator_name(self.address.name.as_str())
+                .set_filters(rule_filters(filter))
+                .set_limit(self.page_size.map(|size| size * RULES_PAGE))
+                .set_next_token(call.token.map(str::to_owned))
+                .customize()
+                .interceptor(recorder)
+                .send()
+                .await
+        };
+        self.ask(call, send, parse_rules).await
     }
 
     /// One page of `DescribeConfigurationAggregatorSourcesStatus`.
@@ -230,12 +256,11 @@ fn credentials_ended<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>)
     matches!(error.code(), Some("ExpiredTokenException" | "ExpiredToken"))
 }
 
-fn filters(filter: &Filter) -> Option<AggregateConformancePackComplianceFilters> {
-    let Filter { account_id, aws_region, conformance_pack_name, compliance_type } = filter;
+fn pack_filters(filter: &Filter) -> Option<AggregateConformancePackComplianceFilters> {
+    let Filter { account_id, aws_region, conformance_pack_name, compliance_type, .. } = filter;
     if filter == &Filter::default() {
         return None; // an empty block is not the same as none to every server
     }
-    let text = |value: Option<&str>| value.map(str::to_owned);
     Some(
         AggregateConformancePackComplianceFilters::builder()
             .set_account_id(text(account_id.as_ref().map(|id| id.as_str())))
@@ -244,4 +269,23 @@ fn filters(filter: &Filter) -> Option<AggregateConformancePackComplianceFilters>
             .set_compliance_type(compliance_type.map(|kind| ConformancePackComplianceType::from(kind.as_str())))
             .build(),
     )
+}
+
+fn rule_filters(filter: &Filter) -> Option<ConfigRuleComplianceFilters> {
+    let Filter { account_id, aws_region, config_rule_name, compliance_type, .. } = filter;
+    if filter == &Filter::default() {
+        return None;
+    }
+    Some(
+        ConfigRuleComplianceFilters::builder()
+            .set_account_id(text(account_id.as_ref().map(|id| id.as_str())))
+            .set_aws_region(text(aws_region.as_ref().map(|region| region.as_str())))
+            .set_config_rule_name(text(config_rule_name.as_ref().map(|name| name.as_str())))
+            .set_compliance_type(compliance_type.map(|kind| SdkComplianceType::from(kind.as_str())))
+            .build(),
+    )
+}
+
+fn text(value: Option<&str>) -> Option<String> {
+    value.map(str::to_owned)
 }

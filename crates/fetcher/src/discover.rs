@@ -10,13 +10,17 @@ use crate::wire::excerpt;
 use crate::{AggregatorClient, FanOut, FilterLists, Shard};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use compline_model::{AccountId, InvalidName, Region, RunId, SnapshotDate, SourceAnswer};
+use compline_model::{AccountId, Dataset, InvalidName, Region, RunId, SnapshotDate, SourceAnswer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 /// What is to be planned.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
+    /// What is to be collected.
+    pub dataset: &'static Dataset,
+    /// The sources, where they have been asked for: those of the aggregator's other dataset of the same day.
+    pub known: Option<&'a Discovery>,
     /// The requests; none for everything.
     pub filters: &'a [FilterLists],
     /// How they are split.
@@ -45,6 +49,8 @@ pub struct Discovery {
     /// Accounts or regions that AWS Config counts packs in and that none of its sources names; nothing where it was not asked
     /// for that count, or a stopped run had.
     pub unnamed: Vec<String>,
+    /// The lines of the statuses.
+    source_lines: Bytes,
 }
 
 /// The accounts and regions that AWS Config names in any of its answers.
@@ -135,8 +141,14 @@ impl AggregatorClient {
     /// Whatever keeps a list from being whole, or a list that has nothing of what is needed.
     pub async fn discover(&self, wanted: Wanted<'_>) -> Result<(Discovery, Bytes), FetchError> {
         let run_id = wanted.run_id;
-        let mut list = PagedList::new(self.clone(), SOURCES, run_id);
-        let (statuses, collected_at) = list.every_item(async |call| self.sources_page(call).await).await?;
+        let (statuses, collected_at, source_lines) = match wanted.known {
+            Some(known) => (known.statuses.clone(), known.collected_at, known.source_lines.clone()),
+            None => {
+                let mut list = PagedList::new(self.clone(), SOURCES, run_id);
+                let (statuses, collected_at) = list.every_item(async |call| self.sources_page(call).await).await?;
+                (statuses, collected_at, list.lines()?)
+            }
+        };
         let mut places = Places::default();
         for status in &statuses {
             places.add(status);
@@ -160,10 +172,11 @@ impl AggregatorClient {
         if let Some(cause) = split.and_then(|split| places.lack(split)) {
             return Err(FetchError::permanent(self.doing(SOURCES, ""), cause));
         }
-        let shards = plan_shards(wanted.filters, fan_out, &places.regions, &places.accounts);
+        let shards = plan_shards(wanted.dataset, wanted.filters, fan_out, &places.regions, &places.accounts);
         let unnamed = std::mem::take(&mut places.unnamed);
-        let lines = self.lines(wanted, fan_out, &shards, places, list)?;
-        Ok((Discovery { statuses, collected_at, run_id, fan_out, shards, unnamed }, lines))
+        let lines = self.lines(wanted, fan_out, &shards, places, &source_lines)?;
+        let run_id = wanted.known.map_or(run_id, |known| known.run_id);
+        Ok((Discovery { statuses, collected_at, run_id, fan_out, shards, unnamed, source_lines }, lines))
     }
 
     /// Adds what the aggregator is set up to gather from: a source that was never heard of yet is in no status.
@@ -212,7 +225,8 @@ impl AggregatorClient {
             Ok(counts) => {
                 places.add_counted(Split::Regions, counts.keys());
                 places.regions_are_counted = true;
-                let packs = |count: i64| u64::try_from(count).unwrap_or_default();
+                let of_pack = rows_of_pack(wanted.dataset);
+                let packs = |count: i64| u64::try_from(count).unwrap_or_default().saturating_mul(of_pack);
                 by_region.extend(
                     counts
                         .into_iter()
@@ -222,15 +236,15 @@ impl AggregatorClient {
             Err(error) => {
                 tracing::info!(%error, "planning by the number of sources alone");
                 for region in statuses.iter().filter_map(|status| status.aws_region.clone()) {
-                    *by_region.entry(region).or_default() += TYPICAL_PACKS;
+                    *by_region.entry(region).or_default() += TYPICAL_PACKS * rows_of_pack(wanted.dataset);
                 }
             }
         }
         let sizes = Sizes {
-            packs_by_region: by_region.into_values().collect(),
+            rows_by_region: by_region.into_values().collect(),
             regions: places.regions.len() as u64,
             accounts: places.accounts.len() as u64,
-            page: self.page_rows(),
+            page: self.page_rows(wanted.dataset),
             by_region: places.unknown_regions.is_empty(),
             by_account: places.unknown_accounts.is_empty(),
         };
@@ -250,7 +264,7 @@ impl AggregatorClient {
         fan_out: FanOut,
         shards: &[Shard],
         places: Places,
-        list: PagedList,
+        source_lines: &[u8],
     ) -> Result<Bytes, FetchError> {
         let failed = |error: std::io::Error| {
             FetchError::transient(self.doing(SOURCES, ""), Cause::NotRecorded(error.to_string()))
@@ -260,6 +274,7 @@ impl AggregatorClient {
             aggregator: self.address().id.to_string(),
             snapshot_date: wanted.date.to_string(),
             run_id: wanted.run_id.to_string(),
+            dataset: (wanted.dataset != &Dataset::PACKS).then(|| wanted.dataset.name.to_owned()),
             fan_out: fan_out.to_string(),
             shards: shards.len(),
             regions: places.regions.iter().map(ToString::to_string).collect(),
@@ -271,22 +286,37 @@ impl AggregatorClient {
         let mut lines = Lines::new().map_err(failed)?;
         lines.push_head(head).map_err(failed)?;
         let head = lines.finish().map_err(failed)?;
-        Ok(Bytes::from([head, list.lines()?].concat()))
+        Ok(Bytes::from([&head, source_lines].concat()))
     }
 }
 
 /// Packs in an account and region, where nothing says how many.
 const TYPICAL_PACKS: u64 = 5;
 
+/// Rows of a dataset for each pack, about: nothing counts the rules of an aggregator.
+fn rows_of_pack(dataset: &Dataset) -> u64 {
+    if dataset == &Dataset::RULES { 10 } else { 1 }
+}
+
 impl Discovery {
     /// Reads back what [`AggregatorClient::discover`] gave, with the same filters. `name` is the file's, for the error.
     ///
     /// # Errors
     /// Lines that are not those.
-    pub fn read(name: &str, lines: Bytes, filters: &[FilterLists]) -> Result<Self, DumpError> {
+    pub fn read(
+        name: &str,
+        lines: Bytes,
+        dataset: &'static Dataset,
+        filters: &[FilterLists],
+    ) -> Result<Self, DumpError> {
+        let source_lines = after_first_frame(&lines);
         let mut file = FileReader::of_checkpoint(name, lines)?;
-        let Some(Dumped::Archive(archive)) = file.next_part()? else {
-            return Err(file.error("", "unexpected line: the first one of a plan says what it is of"));
+        let archive = match file.next_part()? {
+            Some(Dumped::Archive(archive)) if archive.dataset == dataset => archive,
+            Some(Dumped::Archive(_)) => {
+                return Err(file.error("compline.dataset", &format!("it is not of {}", dataset.name)));
+            }
+            _ => return Err(file.error("", "unexpected line: the first one of a plan says what it is of")),
         };
         let fan_out = archive
             .fan_out
@@ -294,7 +324,7 @@ impl Discovery {
             .map_err(|error: UnknownFanOut| file.error("compline.fan_out", &error.to_string()))?;
         let regions = names(&archive.regions).map_err(|error| file.error("compline.regions", &error.to_string()))?;
         let accounts = names(&archive.accounts).map_err(|error| file.error("compline.accounts", &error.to_string()))?;
-        let shards = plan_shards(filters, fan_out, &regions, &accounts);
+        let shards = plan_shards(dataset, filters, fan_out, &regions, &accounts);
         if shards.len() != archive.shards {
             // The checkpoints of its shards would be taken for those of others.
             let reason =
@@ -310,8 +340,14 @@ impl Discovery {
             (collected_at, run_id) = (page.collected_at, page.run_id);
         }
         file.is_of_shard(0)?;
-        Ok(Self { statuses, collected_at, run_id, fan_out, shards, unnamed: Vec::new() })
+        Ok(Self { statuses, collected_at, run_id, fan_out, shards, unnamed: Vec::new(), source_lines })
     }
+}
+
+/// The lines after those of the plan, which are a zstd frame of their own.
+fn after_first_frame(lines: &Bytes) -> Bytes {
+    let frame = zstd::zstd_safe::find_frame_compressed_size(lines).unwrap_or(lines.len());
+    lines.slice(frame.min(lines.len())..)
 }
 
 /// Names as they were written; one that cannot be read must not be left out.

@@ -1,8 +1,8 @@
 //! Pages that were stored as files: by Compline, by the AWS CLI, or by a script.
 //!
 //! A file is one JSON document or several, one after the other: an answer of
-//! `describe-aggregate-compliance-by-conformance-packs`, a list of answers, an item of one, a list of items, or a line of
-//! Compline's own archive. gzip and zstd are undone. Everything is parsed as strictly as an answer that has just come.
+//! `describe-aggregate-compliance-by-conformance-packs` or of `describe-aggregate-compliance-by-config-rules`, a list of answers, an
+//! item of one, a list of items, or a line of Compline's own archive. gzip and zstd are undone. Everything is parsed as strictly as an answer that has just come.
 //!
 //! Nothing in two pages says that they are of one list. So a file must be whole by itself, its last page without a
 //! `NextToken`, unless whoever gives the files says that they are the pages of one list.
@@ -11,10 +11,10 @@ mod document;
 mod pages;
 
 use crate::lines::{ArchiveHead, Head, PageHead, VERSION};
-use crate::wire::{BodyError, Object, RawAnswer, RawPack, excerpt};
+use crate::wire::{BodyError, Object, RawAnswer, RawPack, RawRule, excerpt};
 use bytes::{Buf, Bytes};
 use chrono::{DateTime, Utc};
-use compline_model::{AggregatorId, PackAnswer, Page, RunId, SnapshotDate, SourceAnswer};
+use compline_model::{AggregatorId, Answers, Dataset, Page, RunId, SnapshotDate, SourceAnswer};
 use document::{Documents, RawDocument, Text, text_of};
 pub use pages::FilesAre;
 use pages::{OneList, Pages};
@@ -43,8 +43,8 @@ pub enum Dumped {
     Archive(Archive),
     /// A page of sources, of an archive.
     Sources(SourcesPage),
-    /// A page of packs.
-    Packs(Page),
+    /// A page of a dataset.
+    Page(Page),
 }
 
 /// What an archive says of itself.
@@ -56,6 +56,8 @@ pub struct Archive {
     pub snapshot_date: SnapshotDate,
     /// The run that collected it.
     pub run_id: RunId,
+    /// What was collected.
+    pub dataset: &'static Dataset,
     pub(crate) fan_out: String,
     pub(crate) shards: usize,
     pub(crate) regions: Vec<String>,
@@ -127,17 +129,19 @@ impl DumpError {
     }
 }
 
-/// The pages of a shard, by its place in the plan, read back from what [`crate::ShardReader::lines`] gave. `name` is the file's, for the
+/// The pages of a shard of a dataset, by its place in the plan, read back from what [`crate::ShardReader::lines`] gave. `name` is the file's, for the
 /// error.
 ///
 /// # Errors
 /// Lines that are not those of the shard, or not whole.
-pub fn read_shard(name: &str, index: usize, lines: Bytes) -> Result<Vec<Page>, DumpError> {
+pub fn read_shard(name: &str, dataset: &'static Dataset, index: usize, lines: Bytes) -> Result<Vec<Page>, DumpError> {
     let mut file = FileReader::of_checkpoint(name, lines)?;
     let mut pages = Vec::new();
     while let Some(dumped) = file.next_part()? {
-        let Dumped::Packs(page) = dumped else { return Err(file.error("", "unexpected page: not one of packs")) };
-        pages.push(page);
+        match dumped {
+            Dumped::Page(page) if page.answers.dataset() == dataset => pages.push(page),
+            _ => return Err(file.error("", &format!("unexpected page: not one of {}", dataset.name))),
+        }
     }
     file.is_of_shard(index + 1)?;
     if pages.is_empty() { Err(file.error("", "it has no page")) } else { Ok(pages) }
@@ -271,19 +275,33 @@ impl FileReader {
                 let packs = list.into_iter().enumerate().map(each).collect::<Result<_, _>>();
                 let packs = packs.map_err(|error| self.wrong(error))?;
                 self.pages.push(next_token);
-                self.push(None, self.run_id, packs);
+                self.push(None, self.run_id, Answers::Packs(packs));
+                Ok(())
+            }
+            RawDocument { rules: Some(list), next_token, .. } => {
+                let each = |(position, Object(rule)): (usize, Object<RawRule>)| {
+                    rule.checked(|| format!("{at}{}[{position}].", crate::wire::RULES))
+                };
+                let rules = list.into_iter().enumerate().map(each).collect::<Result<_, _>>();
+                let rules = rules.map_err(|error| self.wrong(error))?;
+                self.pages.push(next_token);
+                self.push(None, self.run_id, Answers::Rules(rules));
+                Ok(())
+            }
+            RawDocument { config_rule_name: config_rule_name @ Some(_), account_id, aws_region, compliance, .. } => {
+                self.is_item(at)?;
+                let rule = RawRule { config_rule_name, account_id, aws_region, compliance };
+                let rule = rule.checked(|| at.to_owned()).map_err(|error| self.wrong(error))?;
+                self.push(None, self.run_id, Answers::Rules(vec![rule]));
                 Ok(())
             }
             RawDocument { conformance_pack_name, account_id, aws_region, compliance, .. }
                 if account_id.is_some() || conformance_pack_name.is_some() =>
             {
-                if self.is_page {
-                    return Err(self
-                        .error(at.trim_end_matches('.'), "an item is no page of a list; give items without --pages"));
-                }
+                self.is_item(at)?;
                 let pack = RawPack { conformance_pack_name, account_id, aws_region, compliance };
                 let pack = pack.checked(|| at.to_owned()).map_err(|error| self.wrong(error))?;
-                self.push(None, self.run_id, vec![pack]);
+                self.push(None, self.run_id, Answers::Packs(vec![pack]));
                 Ok(())
             }
             RawDocument { value: Some(documents), count, .. } => {
@@ -298,9 +316,15 @@ impl FileReader {
             }
             _ => Err(self.error(
                 &format!("{at}{}", crate::wire::PACKS),
-                "the list is missing; this is no answer of describe-aggregate-compliance-by-conformance-packs",
+                "the list is missing; this is no answer of describe-aggregate-compliance-by-conformance-packs or -by-config-rules",
             )),
         }
+    }
+
+    /// Whether an item may be in this file.
+    fn is_item(&self, at: &str) -> Result<(), DumpError> {
+        let reason = "an item is no page of a list; give items without --pages";
+        if self.is_page { Err(self.error(at.trim_end_matches('.'), reason)) } else { Ok(()) }
     }
 
     fn take_archive(&mut self, head: ArchiveHead) -> Result<(), DumpError> {
@@ -320,6 +344,10 @@ impl FileReader {
                 .parse()
                 .map_err(|_| self.error("compline.snapshot_date", "invalid date"))?,
             run_id: self.parsed_run_id(&head.run_id)?,
+            dataset: match head.dataset.as_deref() {
+                None => &Dataset::PACKS,
+                Some(name) => Dataset::named(name).ok_or_else(|| self.error("compline.dataset", "unknown value"))?,
+            },
             fan_out: head.fan_out,
             shards: head.shards,
             regions: head.regions,
@@ -346,7 +374,12 @@ impl FileReader {
         let next_token = match head.operation.as_str() {
             crate::client::PACKS => {
                 let page = answer.packs().map_err(|error| self.wrong(error))?;
-                self.push(Some(collected_at), run_id, page.items);
+                self.push(Some(collected_at), run_id, Answers::Packs(page.items));
+                page.next_token
+            }
+            crate::client::RULES => {
+                let page = answer.rules().map_err(|error| self.wrong(error))?;
+                self.push(Some(collected_at), run_id, Answers::Rules(page.items));
                 page.next_token
             }
             crate::client::SOURCES => {
@@ -360,8 +393,8 @@ impl FileReader {
         if follows { Ok(()) } else { Err(self.error("compline.page", "it does not follow the page before")) }
     }
 
-    fn push(&mut self, collected_at: Option<DateTime<Utc>>, run_id: RunId, packs: Vec<PackAnswer>) {
-        self.waiting.push_back(Dumped::Packs(Page { collected_at, run_id, packs }));
+    fn push(&mut self, collected_at: Option<DateTime<Utc>>, run_id: RunId, answers: Answers) {
+        self.waiting.push_back(Dumped::Page(Page { collected_at, run_id, answers }));
     }
 
     fn parsed_run_id(&self, text: &str) -> Result<RunId, DumpError> {

@@ -34,6 +34,9 @@ pub(crate) struct ArchiveHead {
     pub(crate) aggregator: String,
     pub(crate) snapshot_date: String,
     pub(crate) run_id: String,
+    /// Nothing for packs, which were the only one when archives began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) dataset: Option<String>,
     pub(crate) fan_out: String,
     pub(crate) shards: usize,
     pub(crate) regions: Vec<String>,

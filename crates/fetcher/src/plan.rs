@@ -1,6 +1,6 @@
 //! The plan: which requests are made, and how each is split so that its parts can be read in parallel.
 
-use compline_model::{AccountId, ComplianceType, PackName, Region};
+use compline_model::{AccountId, ComplianceType, ConfigRuleName, Dataset, PackName, Region};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
@@ -12,8 +12,10 @@ pub struct FilterLists {
     pub account_id: Vec<AccountId>,
     /// Regions wanted.
     pub aws_region: Vec<Region>,
-    /// Packs wanted, by exact name: the API knows no patterns.
+    /// Packs wanted, by exact name: the API knows no patterns. Of packs only.
     pub conformance_pack_name: Vec<PackName>,
+    /// Rules wanted, by exact name. Of rules only.
+    pub config_rule_name: Vec<ConfigRuleName>,
     /// Compliance types wanted.
     pub compliance_type: Vec<ComplianceType>,
 }
@@ -27,6 +29,8 @@ pub struct Filter {
     pub aws_region: Option<Region>,
     /// Exact pack name.
     pub conformance_pack_name: Option<PackName>,
+    /// Exact rule name.
+    pub config_rule_name: Option<ConfigRuleName>,
     /// Exact compliance type.
     pub compliance_type: Option<ComplianceType>,
 }
@@ -59,8 +63,8 @@ pub enum Split {
 /// How large an aggregator is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sizes {
-    /// Packs of each region that has some.
-    pub(crate) packs_by_region: Vec<u64>,
+    /// Rows of each region that has some.
+    pub(crate) rows_by_region: Vec<u64>,
     pub(crate) regions: u64,
     pub(crate) accounts: u64,
     /// Rows of a page.
@@ -87,6 +91,7 @@ impl fmt::Display for Filter {
             self.account_id.as_ref().map(|value| format!("account_id={value}")),
             self.aws_region.as_ref().map(|value| format!("aws_region={value}")),
             self.conformance_pack_name.as_ref().map(|value| format!("conformance_pack_name={value}")),
+            self.config_rule_name.as_ref().map(|value| format!("config_rule_name={value}")),
             self.compliance_type.map(|value| format!("compliance_type={value}")),
         ]
         .into_iter()
@@ -142,22 +147,24 @@ pub fn split_needed(filters: &[FilterLists], fan_out: FanOut) -> Option<Split> {
     }
 }
 
-/// The shards of one aggregator: the cross product of each filter's lists, split by `fan_out`, each request once. A place
-/// that is asked for all three compliance types is asked for without a type.
+/// The shards of one aggregator and dataset: the cross product of each filter's lists, split by `fan_out`, each request once. A place
+/// that is asked for every compliance type that the operation filters by is asked for without a type.
 ///
 /// No filter at all asks for everything. `regions` and `accounts` are those of the aggregator's sources; they are used
 /// only where [`split_needed`] says so, and may be empty otherwise.
 ///
 /// ```
 /// use compline_fetcher::{FanOut, plan_shards};
+/// use compline_model::Dataset;
 /// use std::collections::BTreeSet;
 ///
 /// let regions = BTreeSet::from(["eu-west-1".parse()?, "us-east-1".parse()?]);
-/// let shards = plan_shards(&[], FanOut::Region, &regions, &BTreeSet::new());
+/// let shards = plan_shards(&Dataset::PACKS, &[], FanOut::Region, &regions, &BTreeSet::new());
 /// assert_eq!(shards.len(), 2, "one a region, and no filter asks for everything");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn plan_shards(
+    dataset: &Dataset,
     filters: &[FilterLists],
     fan_out: FanOut,
     regions: &BTreeSet<Region>,
@@ -167,19 +174,23 @@ pub fn plan_shards(
     let filters = if filters.is_empty() { &everything[..] } else { filters };
     let requests: BTreeSet<Filter> =
         filters.iter().flat_map(|lists| cross_product(&split(lists.clone(), fan_out, regions, accounts))).collect();
-    without_needless_types(requests).into_iter().enumerate().map(|(index, filter)| Shard { index, filter }).collect()
+    without_needless_types(dataset, requests)
+        .into_iter()
+        .enumerate()
+        .map(|(index, filter)| Shard { index, filter })
+        .collect()
 }
 
-/// One request without a type in place of three of one type each, or beside which one of a type asks for nothing more. A pack
+/// One request without a type in place of those of one type each, or beside which one of a type asks for nothing more. A pack
 /// whose type changes while the night reads would be in two of three shards, or in none, and a type that AWS adds in none.
-fn without_needless_types(requests: BTreeSet<Filter>) -> BTreeSet<Filter> {
+fn without_needless_types(dataset: &Dataset, requests: BTreeSet<Filter>) -> BTreeSet<Filter> {
     let mut types: BTreeMap<Filter, BTreeSet<Option<ComplianceType>>> = BTreeMap::new();
     for request in requests {
         let kind = request.compliance_type;
         types.entry(Filter { compliance_type: None, ..request }).or_default().insert(kind);
     }
     let every = |types: &BTreeSet<Option<ComplianceType>>| {
-        types.contains(&None) || ComplianceType::ALL.iter().all(|kind| types.contains(&Some(*kind)))
+        types.contains(&None) || dataset.filter_types.iter().all(|kind| types.contains(&Some(*kind)))
     };
     let requests = types.into_iter().flat_map(|(place, types)| {
         let types = if every(&types) { BTreeSet::from([None]) } else { types };
@@ -194,13 +205,13 @@ fn without_needless_types(requests: BTreeSet<Filter>) -> BTreeSet<Filter> {
 pub(crate) fn choose(sizes: &Sizes, at_once: usize) -> FanOut {
     let page = sizes.page.max(1);
     // A shard that is empty is a call as well.
-    let pages = |packs: u64| packs.div_ceil(page).max(1);
-    let packs: u64 = sizes.packs_by_region.iter().sum();
-    let whole = pages(packs);
-    let empty_regions = sizes.regions.saturating_sub(sizes.packs_by_region.len() as u64);
-    let by_region: u64 = sizes.packs_by_region.iter().copied().map(pages).sum::<u64>() + empty_regions;
-    let largest_region = sizes.packs_by_region.iter().copied().max().map_or(1, pages);
-    let of_account = pages(packs.checked_div(sizes.accounts).unwrap_or_default());
+    let pages = |rows: u64| rows.div_ceil(page).max(1);
+    let rows: u64 = sizes.rows_by_region.iter().sum();
+    let whole = pages(rows);
+    let empty_regions = sizes.regions.saturating_sub(sizes.rows_by_region.len() as u64);
+    let by_region: u64 = sizes.rows_by_region.iter().copied().map(pages).sum::<u64>() + empty_regions;
+    let largest_region = sizes.rows_by_region.iter().copied().max().map_or(1, pages);
+    let of_account = pages(rows.checked_div(sizes.accounts).unwrap_or_default());
     let candidates = [
         (true, (FanOut::None, whole, whole)),
         (sizes.by_region, (FanOut::Region, by_region, largest_region)),
@@ -232,14 +243,16 @@ fn cross_product(lists: &FilterLists) -> Vec<Filter> {
     let mut filters = Vec::new();
     for account_id in any_of(&lists.account_id) {
         for aws_region in any_of(&lists.aws_region) {
+            let places =
+                Filter { account_id: account_id.cloned(), aws_region: aws_region.cloned(), ..Filter::default() };
             for conformance_pack_name in any_of(&lists.conformance_pack_name) {
-                for compliance_type in any_of(&lists.compliance_type) {
-                    filters.push(Filter {
-                        account_id: account_id.cloned(),
-                        aws_region: aws_region.cloned(),
+                for config_rule_name in any_of(&lists.config_rule_name) {
+                    filters.extend(any_of(&lists.compliance_type).into_iter().map(|compliance_type| Filter {
                         conformance_pack_name: conformance_pack_name.cloned(),
+                        config_rule_name: config_rule_name.cloned(),
                         compliance_type: compliance_type.copied(),
-                    });
+                        ..places.clone()
+                    }));
                 }
             }
         }

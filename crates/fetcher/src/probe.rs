@@ -1,6 +1,6 @@
 //! Probing a configuration before the first run: the caller identity, and one page of every list that a run reads.
 
-use crate::client::{AGGREGATORS, Asked, Call, PACK_COUNTS, PACKS, SOURCES};
+use crate::client::{AGGREGATORS, Asked, Call, PACK_COUNTS, PACKS, RULES, SOURCES};
 use crate::connect::Connector;
 use crate::error::{CallContext, FetchError, from_sdk};
 use crate::recorder::Answer;
@@ -17,6 +17,8 @@ pub enum Probe {
     Sources,
     /// Its packs.
     Packs,
+    /// Its rules.
+    Rules,
     /// AWS Config's own count of packs.
     PackCounts,
 }
@@ -28,6 +30,7 @@ impl Probe {
             Self::Aggregator => AGGREGATORS,
             Self::Sources => SOURCES,
             Self::Packs => PACKS,
+            Self::Rules => RULES,
             Self::PackCounts => PACK_COUNTS,
         }
     }
@@ -44,6 +47,7 @@ impl AggregatorClient {
             Probe::Aggregator => items(self.gathered_page(call).await?),
             Probe::Sources => items(self.sources_page(call).await?),
             Probe::Packs => items(self.packs_page(&Filter::default(), call).await?),
+            Probe::Rules => items(self.rules_page(&Filter::default(), call).await?),
             Probe::PackCounts => items(self.pack_counts_page(&GroupKey::AccountId, call).await?),
         })
     }

@@ -5,7 +5,9 @@
 
 use chrono::{DateTime, Utc};
 use compact_str::CompactString;
-use compline_model::{AccountId, Compliance, InvalidName, PackAnswer, PackCounts, SourceAnswer};
+use compline_model::{
+    AccountId, Compliance, InvalidName, PackAnswer, PackCounts, RuleAnswer, RuleCompliance, SourceAnswer,
+};
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use std::fmt;
@@ -37,6 +39,7 @@ pub(crate) struct Gathered {
 }
 
 pub(crate) const PACKS: &str = "AggregateComplianceByConformancePacks";
+pub(crate) const RULES: &str = "AggregateComplianceByConfigRules";
 pub(crate) const SOURCES: &str = "AggregatedSourceStatusList";
 const COUNTS: &str = "AggregateConformancePackComplianceSummaries";
 const AGGREGATORS: &str = "ConfigurationAggregators";
@@ -91,11 +94,12 @@ impl AsRef<str> for ShortText {
     }
 }
 
-/// The answer of any of the four operations: each has one of the lists.
+/// The answer of any of the five operations: each has one of the lists.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct RawAnswer {
     aggregate_compliance_by_conformance_packs: Option<Vec<Object<RawPack>>>,
+    aggregate_compliance_by_config_rules: Option<Vec<Object<RawRule>>>,
     aggregated_source_status_list: Option<Vec<Object<RawSource>>>,
     aggregate_conformance_pack_compliance_summaries: Option<Vec<Object<RawCounts>>>,
     configuration_aggregators: Option<Vec<Object<RawAggregator>>>,
@@ -111,6 +115,16 @@ pub(crate) struct RawPack {
     pub(crate) compliance: Option<Object<RawCompliance>>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct RawRule {
+    pub(crate) config_rule_name: Option<ShortText>,
+    pub(crate) account_id: Option<ShortText>,
+    pub(crate) aws_region: Option<ShortText>,
+    pub(crate) compliance: Option<Object<RawCompliance>>,
+}
+
+/// That of a pack or of a rule: they have no field in common but the type.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct RawCompliance {
@@ -118,6 +132,14 @@ pub(crate) struct RawCompliance {
     compliant_rule_count: Option<i32>,
     non_compliant_rule_count: Option<i32>,
     total_rule_count: Option<i32>,
+    compliance_contributor_count: Option<Object<RawContributors>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawContributors {
+    capped_count: Option<i32>,
+    cap_exceeded: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -171,6 +193,11 @@ struct RawOrganization {
 /// Parses a page of packs; a list that is missing or null is an error, since it is not an empty list.
 pub(crate) fn parse_packs(body: &[u8]) -> Result<ListPage<PackAnswer>, BodyError> {
     raw(body)?.packs()
+}
+
+/// Parses a page of rules; a list that is missing or null is an error as well.
+pub(crate) fn parse_rules(body: &[u8]) -> Result<ListPage<RuleAnswer>, BodyError> {
+    raw(body)?.rules()
 }
 
 /// Parses a page of sources.
@@ -249,6 +276,13 @@ impl RawAnswer {
         Ok(ListPage { items, next_token: self.next_token })
     }
 
+    pub(crate) fn rules(self) -> Result<ListPage<RuleAnswer>, BodyError> {
+        let list = self.aggregate_compliance_by_config_rules.ok_or_else(|| missing_list(RULES))?;
+        let at = |(position, Object(raw)): (usize, Object<RawRule>)| raw.checked(|| format!("{RULES}[{position}]."));
+        let items = list.into_iter().enumerate().map(at).collect::<Result<_, _>>()?;
+        Ok(ListPage { items, next_token: self.next_token })
+    }
+
     pub(crate) fn sources(self) -> Result<ListPage<SourceAnswer>, BodyError> {
         let list = self.aggregated_source_status_list.ok_or_else(|| missing_list(SOURCES))?;
         let at = |(position, Object(raw)): (usize, Object<RawSource>)| raw.checked(&format!("{SOURCES}[{position}]."));
@@ -260,17 +294,10 @@ impl RawAnswer {
 impl RawPack {
     /// The pack, if its keys are there. `at` is where it is, for the error.
     pub(crate) fn checked(self, at: impl Fn() -> String) -> Result<PackAnswer, BodyError> {
-        let key = |value: Option<ShortText>, field: &str| required(value, || at() + field);
-        let invalid = |error: InvalidName| BodyError {
-            field: at() + "AccountId",
-            reason: excerpt(&error.to_string()),
-            is_cut: false,
-        };
-        let account_id: AccountId = key(self.account_id, "AccountId")?.0.parse().map_err(invalid)?;
         Ok(PackAnswer {
-            account_id,
-            aws_region: key(self.aws_region, "AwsRegion")?.0,
-            conformance_pack_name: key(self.conformance_pack_name, "ConformancePackName")?.0,
+            account_id: account_id(self.account_id, &at)?,
+            aws_region: required(self.aws_region, || at() + "AwsRegion")?.0,
+            conformance_pack_name: required(self.conformance_pack_name, || at() + "ConformancePackName")?.0,
             compliance: self.compliance.map(|Object(raw)| Compliance {
                 compliance_type: raw.compliance_type.map(|ShortText(text)| text),
                 compliant_rule_count: raw.compliant_rule_count,
@@ -279,6 +306,35 @@ impl RawPack {
             }),
         })
     }
+}
+
+impl RawRule {
+    /// The rule, if its keys are there. `at` is where it is, for the error.
+    pub(crate) fn checked(self, at: impl Fn() -> String) -> Result<RuleAnswer, BodyError> {
+        Ok(RuleAnswer {
+            account_id: account_id(self.account_id, &at)?,
+            aws_region: required(self.aws_region, || at() + "AwsRegion")?.0,
+            config_rule_name: required(self.config_rule_name, || at() + "ConfigRuleName")?.0,
+            compliance: self.compliance.map(|Object(raw)| {
+                let contributors = raw.compliance_contributor_count.map(|Object(contributors)| contributors);
+                RuleCompliance {
+                    compliance_type: raw.compliance_type.map(|ShortText(text)| text),
+                    contributor_count: contributors.as_ref().and_then(|contributors| contributors.capped_count),
+                    contributor_count_capped: contributors.and_then(|contributors| contributors.cap_exceeded),
+                }
+            }),
+        })
+    }
+}
+
+/// An account id that must be there. `at` is where its item is, for the error.
+fn account_id(value: Option<ShortText>, at: &impl Fn() -> String) -> Result<AccountId, BodyError> {
+    let invalid = |error: InvalidName| BodyError {
+        field: at() + "AccountId",
+        reason: excerpt(&error.to_string()),
+        is_cut: false,
+    };
+    required(value, || at() + "AccountId")?.0.parse().map_err(invalid)
 }
 
 impl RawSource {

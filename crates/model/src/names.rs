@@ -72,6 +72,15 @@ name! {
 }
 
 name! {
+    /// A Config rule's full name: 1 to 128 characters, not blank alone (the Config service model: `.*\S.*`).
+    ConfigRuleName, "a Config rule name", "1 to 128 characters in one line, not spaces alone",
+    |text| {
+        let ends_line = |letter: char| matches!(letter, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}');
+        matches!(text.chars().count(), 1..=128) && !text.trim().is_empty() && !text.contains(ends_line)
+    }
+}
+
+name! {
     /// The partition value of an aggregator, given in the pipeline file: `[a-z0-9][a-z0-9_-]*`, at most 64, so that
     /// it needs no escaping in a path, a key or a query.
     AggregatorId, "an aggregator id", "a-z, 0-9, '_' and '-', starting with a letter or digit, at most 64",

@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 
 /// The version of the tables. Every file says which it was written by; a file of an older one lacks the columns that came
 /// since, which are null then. A column is never taken away, and never gets another type.
-pub const SCHEMA_VERSION: u32 = 4;
+pub const SCHEMA_VERSION: u32 = 5;
 
 /// The windows of the trends, in calendar days that end on the snapshot date.
 pub const WINDOWS: [u32; 3] = [7, 30, 90];
@@ -25,7 +25,15 @@ pub enum Table {
     ComplianceTrends,
     /// Every pack ever seen, as of that day; also the state the next day starts from.
     PackStatus,
-    /// The ledger: one row per run and aggregator.
+    /// One row per Config rule, account and region, as the API said it.
+    RuleCompliance,
+    /// The events of the day, of rules.
+    RuleChanges,
+    /// One row per dimension and value, of rules.
+    RuleTrends,
+    /// Every rule ever seen, as of that day.
+    RuleStatus,
+    /// The ledger: one row per run, aggregator and dataset.
     Runs,
 }
 
@@ -80,12 +88,16 @@ impl ColumnType {
 
 impl Table {
     /// Every table, in the order a night writes them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 10] = [
         Self::PackCompliance,
         Self::SourceStatus,
         Self::PackChanges,
         Self::ComplianceTrends,
         Self::PackStatus,
+        Self::RuleCompliance,
+        Self::RuleChanges,
+        Self::RuleTrends,
+        Self::RuleStatus,
         Self::Runs,
     ];
 
@@ -97,6 +109,10 @@ impl Table {
             Self::PackChanges => "pack_changes",
             Self::ComplianceTrends => "compliance_trends",
             Self::PackStatus => "pack_status",
+            Self::RuleCompliance => "rule_compliance",
+            Self::RuleChanges => "rule_changes",
+            Self::RuleTrends => "rule_trends",
+            Self::RuleStatus => "rule_status",
             Self::Runs => "runs",
         }
     }
@@ -111,6 +127,14 @@ impl Table {
                 "one row per dimension and value: totals, rates, and how they moved in 7, 30 and 90 days (a gap is not filled)"
             }
             Self::PackStatus => "one row per pack ever seen, as of that day (a pack that is gone stays for 400 days)",
+            Self::RuleCompliance => {
+                "one row per Config rule, account and region in the snapshot, as AWS Config said it"
+            }
+            Self::RuleChanges => "one row per event of a rule: what changed since the snapshot before",
+            Self::RuleTrends => {
+                "one row per dimension and value, of rules: totals, rates, and how they moved in 7, 30 and 90 days"
+            }
+            Self::RuleStatus => "one row per rule ever seen, as of that day (a rule that is gone stays for 400 days)",
             Self::Runs => {
                 "one row per run, of those that failed too (commit_number is the order of what became of the day)"
             }
@@ -125,6 +149,10 @@ impl Table {
             Self::PackChanges => columns::PACK_CHANGES,
             Self::ComplianceTrends => columns::COMPLIANCE_TRENDS,
             Self::PackStatus => columns::PACK_STATUS,
+            Self::RuleCompliance => columns::RULE_COMPLIANCE,
+            Self::RuleChanges => columns::RULE_CHANGES,
+            Self::RuleTrends => columns::RULE_TRENDS,
+            Self::RuleStatus => columns::RULE_STATUS,
             Self::Runs => columns::RUNS,
         }
     }
@@ -136,8 +164,11 @@ impl Table {
                 &["account_id", "aws_region", "conformance_pack_name"]
             }
             Self::SourceStatus => &["source_id", "aws_region", "source_type"],
-            Self::ComplianceTrends => &["dimension", "dimension_value"],
-            Self::Runs => &["started_at", "run_id"],
+            Self::RuleCompliance | Self::RuleChanges | Self::RuleStatus => {
+                &["account_id", "aws_region", "config_rule_name"]
+            }
+            Self::ComplianceTrends | Self::RuleTrends => &["dimension", "dimension_value"],
+            Self::Runs => &["started_at", "run_id", "dataset"],
         }
     }
 
@@ -157,7 +188,8 @@ impl Table {
     pub const fn is_derived(self) -> bool {
         match self {
             Self::PackChanges | Self::ComplianceTrends | Self::PackStatus => true,
-            Self::PackCompliance | Self::SourceStatus | Self::Runs => false,
+            Self::RuleChanges | Self::RuleTrends | Self::RuleStatus => true,
+            Self::PackCompliance | Self::SourceStatus | Self::RuleCompliance | Self::Runs => false,
         }
     }
 

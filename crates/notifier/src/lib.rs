@@ -15,7 +15,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use std::time::Duration;
 
-pub use message::{Kind, Message, Pack, Packs};
+pub use message::{Kind, Message, Pack, Packs, Rules};
 pub use webhook::WebhookFormat;
 
 /// Who is told, and how long each may take.

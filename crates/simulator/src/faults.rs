@@ -36,6 +36,8 @@ pub struct Faults {
     pub summary_off_by: u32,
     /// Config rules without results are listed, as INSUFFICIENT_DATA. AWS documents that they are not.
     pub rules_without_results: bool,
+    /// An operation that the caller is not allowed, as by a policy without it: AccessDeniedException.
+    pub denied_operation: String,
     /// How many sources the list of sources has at most; packs and rules of the others are listed as before.
     pub sources_named: u32,
     /// How long every answer takes to come.

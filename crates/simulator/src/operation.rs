@@ -52,6 +52,11 @@ pub(crate) struct Context<'a> {
 }
 
 pub(crate) fn answer(context: &Context<'_>, operation: &str, fields: &Fields) -> Result<Value, ApiError> {
+    if !operation.is_empty() && operation == context.faults.faults.denied_operation {
+        context.faults.note("denied_operation");
+        let message = format!("User is not authorized to perform: config:{operation}");
+        return Err(ApiError { code: "AccessDeniedException", status: 400, message });
+    }
     match operation {
         "DescribeAggregateComplianceByConfigRules" => rules::answer(context, fields),
         "DescribeAggregateComplianceByConformancePacks" => packs::answer(context, fields),

@@ -13,7 +13,7 @@ mod snapshot;
 mod verified;
 
 use crate::parquet_file::decode;
-use crate::store::{self, Condition, Fenced, Store};
+use crate::store::{self, Condition, Fenced, OWN, Store};
 use crate::{Compression, Holder, LakeLocation, Lease, LeaseOutcome, SinkError, SinkErrorKind, Version};
 pub use checkpoints::Collection;
 pub use inventory::{Inventory, Object, OfDay, Unexpected};
@@ -27,7 +27,7 @@ pub use verified::Verification;
 use arrow::array::RecordBatch;
 use bytes::Bytes;
 use chrono::TimeDelta;
-use compline_model::{AggregatorId, SnapshotDate, SnapshotMonth, Table};
+use compline_model::{AggregatorId, Dataset, SnapshotDate, SnapshotMonth, Table};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
@@ -72,12 +72,17 @@ pub type Partitions = BTreeMap<AggregatorId, BTreeSet<SnapshotDate>>;
 /// The days that a table has, per aggregator, and which object each of them is, as far as the store says it.
 pub type Versions = BTreeMap<AggregatorId, BTreeMap<SnapshotDate, Version>>;
 
-/// The tables, on S3 or in a folder. Cheap to clone.
+/// The tables, on S3 or in a folder, and beside them what is noted of one dataset: its journal, its checkpoints, its rows of the ledger.
+/// Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Lake {
     store: Arc<dyn Store>,
+    dataset: &'static Dataset,
     compression: Compression,
 }
+
+/// What the folder of a dataset's notes begins with. Packs have none: they were the first, and what is noted of them is where it was.
+const OF_DATASET: &str = "dataset=";
 
 impl Partition {
     /// Its path below the lake, in Hive's form, which Athena, Spark and DuckDB all know.
@@ -119,7 +124,25 @@ impl Lake {
     /// # Errors
     /// A file is in the way of the folder; S3 cannot be asked from this environment.
     pub async fn open(location: &LakeLocation, compression: Compression) -> Result<Self, SinkError> {
-        Ok(Self { store: store::open(location).await?, compression })
+        Ok(Self { store: store::open(location).await?, dataset: &Dataset::PACKS, compression })
+    }
+
+    /// The same lake with what is noted of another dataset. It opens with that of packs, which were the first.
+    pub fn of(&self, dataset: &'static Dataset) -> Self {
+        Self { dataset, ..self.clone() }
+    }
+
+    /// The dataset whose notes are read and written.
+    pub fn dataset(&self) -> &'static Dataset {
+        self.dataset
+    }
+
+    /// The folder of what is noted of the dataset, of one kind.
+    fn notes(&self, kind: &str) -> String {
+        match self.dataset == &Dataset::PACKS {
+            true => format!("{OWN}{kind}/"),
+            false => format!("{OWN}{kind}/{OF_DATASET}{}/", self.dataset.name),
+        }
     }
 
     /// Acquires the lease that one run at a time has on an aggregator's days, unless another has it. That also proves, before
@@ -363,6 +386,15 @@ impl Lake {
         Ok(partitions)
     }
 
+    /// Whether there is a day of the dataset of an aggregator, or an entry in its journal.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub async fn has_some(&self, aggregator: &AggregatorId) -> Result<bool, SinkError> {
+        Ok(!self.journal(aggregator).await?.is_empty()
+            || self.partitions(self.dataset.facts).await?.contains_key(aggregator))
+    }
+
     /// The first day that a table has, in one call to S3; nothing where another object comes before it.
     ///
     /// # Errors
@@ -455,7 +487,7 @@ impl Lake {
 
     /// A lake on a store of a test.
     pub(crate) fn on(store: Arc<dyn Store>) -> Self {
-        Self { store, compression: Compression::Zstd }
+        Self { store, dataset: &Dataset::PACKS, compression: Compression::Zstd }
     }
 }
 

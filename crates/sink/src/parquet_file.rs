@@ -302,16 +302,16 @@ pub(crate) fn guarded<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, 
 /// What to do about a damaged file: never to remove the only copy of what cannot be computed again.
 pub(crate) const fn restore_hint(table: Table) -> &'static str {
     match table {
-        Table::PackChanges | Table::ComplianceTrends | Table::PackStatus => {
+        table if table.is_derived() => {
             "the file is damaged or not of Compline: `compline verify FILE --repair` computes it again from the snapshots"
-        }
-        Table::PackCompliance | Table::SourceStatus => {
-            "the file is damaged or not of Compline: restore an earlier version of the object, or `compline import --replace` \
-             the day's pages from _compline/raw, or take its rows from the month's file; until then leave it where it is"
         }
         Table::Runs => {
             "the file is damaged or not of Compline: restore an earlier version of the object, or `compline verify FILE --repair` \
              makes it again from _compline/runs"
+        }
+        _ => {
+            "the file is damaged or not of Compline: restore an earlier version of the object, or `compline import --replace` \
+             the day's pages from _compline/raw, or take its rows from the month's file; until then leave it where it is"
         }
     }
 }

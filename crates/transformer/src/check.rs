@@ -1,12 +1,14 @@
-//! The shards of an aggregator's day to one snapshot: sorted, each pack once, contradictions named.
+//! The shards of an aggregator's day to one snapshot: sorted, each pack or rule once, contradictions named.
 
 mod columns;
 mod contradiction;
 
-use crate::flatten::{Counts, Row, Texts};
+use crate::flatten::{Contributors, Counts, Row, Texts};
 use crate::{Findings, ShardRows, SourceIndex, TransformError};
-use arrow::array::{RecordBatch, StringViewArray};
-use compline_model::{Table, pack_group};
+use arrow::array::{Array, RecordBatch, StringViewArray};
+use compline_model::{Dataset, RuleName, pack_group};
+use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -14,6 +16,7 @@ use std::sync::Arc;
 /// where they are asked for. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct CheckedSnapshot {
+    dataset: &'static Dataset,
     rows: Rows,
     findings: Findings,
 }
@@ -35,7 +38,7 @@ impl CheckedSnapshot {
         }
     }
 
-    /// Some of the rows, all columns of `pack_compliance`.
+    /// Some of the rows, all columns of the dataset's facts.
     ///
     /// # Errors
     /// None that an input can cause.
@@ -52,14 +55,14 @@ impl CheckedSnapshot {
     }
 
     fn batch_of(&self, rows: Range<usize>, names: Option<&[&str]>) -> Result<RecordBatch, TransformError> {
-        let schema = Table::PackCompliance.schema();
+        let schema = self.dataset.facts.schema();
         let is_wanted = |name: &str| names.is_none_or(|names| names.contains(&name));
         let wanted: Vec<usize> = (0..schema.fields().len()).filter(|at| is_wanted(schema.field(*at).name())).collect();
         let batch = match &self.rows {
             Rows::Kept(kept) => schema.project(&wanted).and_then(|schema| kept.columns(rows, Arc::new(schema))),
             Rows::Stored(stored) => stored.slice(rows.start, rows.len()).project(&wanted),
         };
-        batch.map_err(TransformError::arrow("make the rows of pack_compliance"))
+        batch.map_err(TransformError::arrow("make the rows of a snapshot"))
     }
 
     /// What was found.
@@ -68,40 +71,58 @@ impl CheckedSnapshot {
     }
 }
 
-/// Makes one snapshot of the shards' rows, in the order of the plan. All are of one flattener.
+/// Makes one snapshot of the shards' rows, in the order of the plan. All are of one flattener, of the dataset.
 ///
-/// A pack that was answered twice is kept once: an equal answer is dropped and counted; of answers that differ the one
-/// that arrived later is kept, and the pack is named.
-pub fn check(shards: Vec<ShardRows>) -> CheckedSnapshot {
+/// A pack or rule that was answered twice is kept once: an equal answer is dropped and counted; of answers that differ the one
+/// that arrived later is kept, and it is named.
+pub fn check(dataset: &'static Dataset, shards: Vec<ShardRows>) -> CheckedSnapshot {
+    debug_assert!(shards.iter().all(|shard| shard.dataset() == dataset), "shards of another dataset");
     debug_assert!(shards.iter().all(|shard| shard.is_beside(&shards[0])), "shards of two days");
     let mut findings = Findings::default();
     let (sources, names) = shards.first().map(ShardRows::take_names).unwrap_or_default();
-    let [accounts, regions, packs, types] =
-        [names.accounts, names.regions, names.packs, names.types].map(|texts| Ranked::of(&texts));
-    let groups = packs.texts.iter().map(|name| name.map(pack_group)).collect();
-    let mut kept = Kept { shards, sources, accounts, regions, packs, groups, types, places: Vec::new() };
+    let [accounts, regions, names, pack_ids, types] =
+        [names.accounts, names.regions, names.names, names.pack_ids, names.types].map(|texts| Ranked::of(&texts));
+    let groups = groups(dataset, &names.texts);
+    let places = Vec::new();
+    let mut kept = Kept { dataset, shards, sources, accounts, regions, names, groups, pack_ids, types, places };
     kept.places = kept.once_each(&mut findings);
     contradiction::find(kept.answers(), &mut findings.warnings);
-    CheckedSnapshot { rows: Rows::Kept(Arc::new(kept)), findings }
+    CheckedSnapshot { dataset, rows: Rows::Kept(Arc::new(kept)), findings }
 }
 
-/// A snapshot that was checked before, and whose rows are as they were then.
-pub fn checked_before(rows: RecordBatch) -> CheckedSnapshot {
+/// A snapshot of a dataset that was checked before, and whose rows are as they were then.
+pub fn checked_before(dataset: &'static Dataset, rows: RecordBatch) -> CheckedSnapshot {
     let mut findings = Findings::default();
-    contradiction::find(contradiction::answers(&rows), &mut findings.warnings);
-    CheckedSnapshot { rows: Rows::Stored(rows), findings }
+    contradiction::find(contradiction::answers(dataset, &rows), &mut findings.warnings);
+    CheckedSnapshot { dataset, rows: Rows::Stored(rows), findings }
+}
+
+/// The group of each name, in their order; and once more where the name has the id of a pack behind it.
+fn groups(dataset: &Dataset, names: &StringViewArray) -> StringViewArray {
+    if dataset == &Dataset::PACKS {
+        return names.iter().map(|name| name.map(pack_group)).collect();
+    }
+    let alone = names.iter().map(|name| name.map(|name| Cow::Borrowed(RuleName::of(name).group)));
+    let with_id = names.iter().map(|name| {
+        // Any id does.
+        name.map(|name| Cow::Owned(RuleName::of(&format!("{name}{}", "0".repeat(9))).group.to_owned()))
+    });
+    alone.chain(with_id).collect()
 }
 
 /// The rows of the shards that are kept, in the order of the keys.
 #[derive(Debug)]
 struct Kept {
+    dataset: &'static Dataset,
     shards: Vec<ShardRows>,
     sources: Arc<SourceIndex>,
     accounts: Ranked,
     regions: Ranked,
-    packs: Ranked,
-    /// The group of each pack, in the order of their names.
+    /// Names of packs, or of rules without the id of a pack at their end.
+    names: Ranked,
+    /// The group of each, in the order of their names; of rules followed by those of the same names before the id of a pack.
     groups: StringViewArray,
+    pack_ids: Ranked,
     types: Ranked,
     places: Vec<Place>,
 }
@@ -117,34 +138,73 @@ impl Kept {
 
     /// What AWS Config said of each row.
     fn answers(&self) -> impl Iterator<Item = (Answer<'_>, impl FnOnce() -> String)> {
-        self.places.iter().map(|place| (self.answer(*place), || self.pack_name(*place)))
+        self.places.iter().map(|place| (self.answer(*place), || self.shown(*place)))
     }
 
     fn answer(&self, place: Place) -> Answer<'_> {
         let row = self.row(place);
-        Answer { compliance_type: row.compliance_type().map(|number| self.types.get(number)), counts: row.counts() }
+        let said = match self.dataset == &Dataset::PACKS {
+            true => Said::Pack(row.counts()),
+            false => Said::Rule(row.contributors()),
+        };
+        Answer { compliance_type: row.compliance_type().map(|number| self.types.get(number)), said }
     }
 
-    /// The pack of a row, as it is named to people.
-    fn pack_name(&self, place: Place) -> String {
+    /// The name of a row: what it has of its own, and the id of a pack behind it.
+    fn name(&self, row: &Row) -> [&str; 2] {
+        [self.names.get(row.name), row.pack_id().map_or("", |id| self.pack_ids.get(id))]
+    }
+
+    /// The pack or rule of a row, as it is named to people.
+    fn shown(&self, place: Place) -> String {
         let row = self.row(place);
+        let name = self.name(row).concat();
         let [account, region, name] =
-            [self.accounts.get(row.account), self.regions.get(row.region), self.packs.get(row.name)]
-                .map(str::escape_debug);
+            [self.accounts.get(row.account), self.regions.get(row.region), &name].map(str::escape_debug);
         format!("{account} {region} {name}")
+    }
+
+    /// Where the key of a row comes in the order of all.
+    fn key(&self, row: &Row) -> [u32; 4] {
+        let id = row.pack_id().map_or(0, |id| self.pack_ids.rank(id).saturating_add(1));
+        [self.accounts.rank(row.account), self.regions.rank(row.region), self.names.rank(row.name), id]
+    }
+
+    /// Whether names come in the order of what they have of their own, and then in that of the ids behind it. They do unless one that has
+    /// an id behind it is the beginning of another, which then comes between its ids.
+    fn is_ordered_by_parts(&self, rows: &[Keyed]) -> bool {
+        let texts = &self.names.texts;
+        let begins_next =
+            (0..texts.len()).map(|at| at + 1 < texts.len() && texts.value(at + 1).starts_with(texts.value(at)));
+        let begins_next: Vec<bool> = begins_next.collect();
+        !rows.iter().any(|Keyed { key: [_, _, name, id], .. }| *id > 0 && begins_next[*name as usize])
+    }
+
+    /// The order of two rows by their keys as texts.
+    fn by_text(&self, a: &Keyed, b: &Keyed) -> Ordering {
+        let places = a.key[..2].cmp(&b.key[..2]);
+        let names = || {
+            let [a, b] = [a, b].map(|keyed| self.name(self.row(keyed.place)).map(str::bytes).into_iter().flatten());
+            a.cmp(b)
+        };
+        places.then_with(names).then(a.place.cmp(&b.place))
     }
 
     /// The places of the rows to keep, in the order of the keys.
     fn once_each(&self, findings: &mut Findings) -> Vec<Place> {
         let mut rows = Vec::with_capacity(self.shards.iter().map(|shard| shard.rows.len()).sum());
         for (number, shard) in (0..).zip(&self.shards) {
-            rows.extend((0..).zip(&shard.rows).map(|(row, of)| Keyed {
-                key: [self.accounts.rank(of.account), self.regions.rank(of.region), self.packs.rank(of.name)],
-                place: Place { shard: number, row },
-            }));
+            rows.extend(
+                (0..)
+                    .zip(&shard.rows)
+                    .map(|(row, of)| Keyed { key: self.key(of), place: Place { shard: number, row } }),
+            );
         }
         // Shards come sorted or nearly so, and this sort goes by such runs.
-        rows.sort();
+        match self.is_ordered_by_parts(&rows) {
+            true => rows.sort(),
+            false => rows.sort_by(|a, b| self.by_text(a, b)),
+        }
         let mut kept: Vec<Place> = Vec::with_capacity(rows.len());
         let mut last = None;
         for Keyed { key, place } in rows {
@@ -157,7 +217,7 @@ impl Kept {
         kept
     }
 
-    /// Which of two answers for one pack is kept: the later one, and of two at once the one later in the plan.
+    /// Which of two answers for one pack or rule is kept: the later one, and of two at once the one later in the plan.
     fn later(&self, before: Place, place: Place, findings: &mut Findings) -> Place {
         let (a, b) = (self.answer(before), self.answer(place));
         let collected_at = |place: Place| self.shard(place).page(place.row as usize).collected_at;
@@ -168,7 +228,7 @@ impl Kept {
             let (kept, dropped) = if b_is_later { (&b, &a) } else { (&a, &b) };
             findings
                 .conflicts
-                .add(|| format!("{}: retained {}, dropped {}", self.pack_name(place), kept.words(), dropped.words()));
+                .add(|| format!("{}: retained {}, dropped {}", self.shown(place), kept.words(), dropped.words()));
         }
         if b_is_later { place } else { before }
     }
@@ -184,7 +244,7 @@ struct Place {
 /// A row's key, each text by where it comes in the order of all texts of its column, and its place in the order of the plan.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Keyed {
-    key: [u32; 3],
+    key: [u32; 4],
     place: Place,
 }
 
@@ -216,20 +276,34 @@ impl Ranked {
     }
 }
 
-/// What AWS Config said of a pack.
+/// What AWS Config said of a pack or rule.
 #[derive(PartialEq)]
 struct Answer<'a> {
     compliance_type: Option<&'a str>,
-    counts: Counts,
+    said: Said,
+}
+
+/// What it said beside the type.
+#[derive(PartialEq)]
+enum Said {
+    Pack(Counts),
+    Rule(Contributors),
 }
 
 impl Answer<'_> {
     fn words(&self) -> String {
         let kind = self.compliance_type.unwrap_or("no type").escape_debug();
-        let Counts { compliant, non_compliant, total } = self.counts;
-        let [compliant, non_compliant, total] = [compliant, non_compliant, total]
-            .map(|count| count.map_or_else(|| "?".to_owned(), |count| count.to_string()));
-        format!("{kind} ({compliant} compliant, {non_compliant} non-compliant, {total} rules)")
+        let number = |count: Option<i32>| count.map_or_else(|| "?".to_owned(), |count| count.to_string());
+        match self.said {
+            Said::Pack(Counts { compliant, non_compliant, total }) => {
+                let [compliant, non_compliant, total] = [compliant, non_compliant, total].map(number);
+                format!("{kind} ({compliant} compliant, {non_compliant} non-compliant, {total} rules)")
+            }
+            Said::Rule(Contributors { count, is_capped }) => {
+                let more = if is_capped == Some(true) { " or more" } else { "" };
+                format!("{kind} ({}{more} contributors)", number(count))
+            }
+        }
     }
 }
 

@@ -1,7 +1,7 @@
-//! Pages to rows of `pack_compliance`, held as small as they can be until all of a day are there.
+//! Pages to rows of a dataset's facts, held as small as they can be until all of a day are there.
 
 use crate::{RowFilter, SourceIndex};
-use compline_model::{PackAnswer, Page, RunId};
+use compline_model::{Answers, Dataset, PackAnswer, Page, RuleAnswer, RuleName, RunId};
 use std::collections::HashMap;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// What every row of one aggregator's day shares.
 #[derive(Debug, Clone)]
 pub struct Flattener {
+    dataset: &'static Dataset,
     sources: Arc<SourceIndex>,
     row_filter: Arc<RowFilter>,
     names: Arc<Mutex<Names>>,
@@ -19,14 +20,18 @@ pub struct Flattener {
 pub(crate) struct Names {
     pub(crate) accounts: Texts,
     pub(crate) regions: Texts,
-    pub(crate) packs: Texts,
+    /// Of packs, and of rules without the id of a pack at their end.
+    pub(crate) names: Texts,
+    /// The ids of packs at the ends of rules' names. There are a million of them in an organization with ten million rules, which all have
+    /// names of their own.
+    pub(crate) pack_ids: Texts,
     pub(crate) types: Texts,
 }
 
 impl Flattener {
     /// Rows are marked with the status of their source; those that are not wanted are left out and counted.
-    pub fn new(sources: SourceIndex, row_filter: RowFilter) -> Self {
-        Self { sources: Arc::new(sources), row_filter: Arc::new(row_filter), names: Arc::default() }
+    pub fn new(dataset: &'static Dataset, sources: SourceIndex, row_filter: RowFilter) -> Self {
+        Self { dataset, sources: Arc::new(sources), row_filter: Arc::new(row_filter), names: Arc::default() }
     }
 
     /// The rows of one shard, none yet.
@@ -39,7 +44,7 @@ impl Flattener {
     }
 }
 
-/// The rows of one shard, in the order they came: 32 bytes each, since the same few thousand names come a million times and each is
+/// The rows of one shard, in the order they came: 36 bytes each, since the same few thousand names come a million times and each is
 /// held once.
 #[derive(Debug)]
 pub struct ShardRows {
@@ -55,9 +60,11 @@ pub(crate) struct Row {
     pub(crate) account: u32,
     pub(crate) region: u32,
     pub(crate) name: u32,
+    /// The number of the pack id at the end of its name, from 1; 0 if there is none.
+    pack_id: u32,
     /// The number of its compliance type, from 1; 0 if it has none.
     compliance_type: u32,
-    /// Compliant, non-compliant and total.
+    /// Of a pack compliant, non-compliant and total; of a rule its contributors, and 1 if there are more of them.
     counts: [i32; 3],
     /// Which of them are there.
     has: [bool; 3],
@@ -118,10 +125,20 @@ impl ShardRows {
     pub fn push(&mut self, page: &Page) {
         let collected_at = page.collected_at.map(|time| time.timestamp_millis());
         self.pages.push(PageRows { first: self.rows.len(), collected_at, run_id: page.run_id });
-        let wanted: Vec<&PackAnswer> = page.packs.iter().filter(|pack| self.flattener.row_filter.wants(pack)).collect();
-        self.left_out += (page.packs.len() - wanted.len()) as u64;
-        let mut names = self.flattener.names();
-        self.rows.extend(wanted.into_iter().map(|pack| names.row(pack)));
+        let (before, filter) = (self.rows.len(), &self.flattener.row_filter);
+        match &page.answers {
+            Answers::Packs(packs) => {
+                let wanted: Vec<&PackAnswer> = packs.iter().filter(|pack| filter.wants_pack(pack)).collect();
+                let mut names = self.flattener.names();
+                self.rows.extend(wanted.into_iter().map(|pack| names.row_of_pack(pack)));
+            }
+            Answers::Rules(rules) => {
+                let wanted: Vec<&RuleAnswer> = rules.iter().filter(|rule| filter.wants_rule(rule)).collect();
+                let mut names = self.flattener.names();
+                self.rows.extend(wanted.into_iter().map(|rule| names.row_of_rule(rule)));
+            }
+        }
+        self.left_out += (page.answers.len() - (self.rows.len() - before)) as u64;
     }
 
     /// Drops every row: the shard begins again.
@@ -133,6 +150,11 @@ impl ShardRows {
     pub fn finish(mut self) -> Self {
         self.rows.shrink_to_fit();
         self
+    }
+
+    /// The dataset that they are of.
+    pub(crate) fn dataset(&self) -> &'static Dataset {
+        self.flattener.dataset
     }
 
     /// What is known of the sources, and the texts that the rows point to: those of every shard of the flattener, which has none left.
@@ -157,7 +179,7 @@ impl ShardRows {
 }
 
 impl Names {
-    fn row(&mut self, pack: &PackAnswer) -> Row {
+    fn row_of_pack(&mut self, pack: &PackAnswer) -> Row {
         let compliance = pack.compliance.as_ref();
         let counts = compliance.map_or([None; 3], |compliance| {
             [compliance.compliant_rule_count, compliance.non_compliant_rule_count, compliance.total_rule_count]
@@ -166,7 +188,26 @@ impl Names {
         Row {
             account: self.accounts.number(pack.account_id.as_str()),
             region: self.regions.number(&pack.aws_region),
-            name: self.packs.number(&pack.conformance_pack_name),
+            name: self.names.number(&pack.conformance_pack_name),
+            pack_id: 0,
+            compliance_type: compliance_type.map_or(0, |text| self.types.number(text).saturating_add(1)),
+            counts: counts.map(Option::unwrap_or_default),
+            has: counts.map(|count| count.is_some()),
+        }
+    }
+
+    fn row_of_rule(&mut self, rule: &RuleAnswer) -> Row {
+        let compliance = rule.compliance.as_ref();
+        let capped = compliance.and_then(|compliance| compliance.contributor_count_capped).map(i32::from);
+        let counts = [compliance.and_then(|compliance| compliance.contributor_count), capped, None];
+        let compliance_type = compliance.and_then(|compliance| compliance.compliance_type.as_deref());
+        let pack_id = RuleName::of(&rule.config_rule_name).conformance_pack_id;
+        let before_id = rule.config_rule_name.len() - pack_id.map_or(0, str::len);
+        Row {
+            account: self.accounts.number(rule.account_id.as_str()),
+            region: self.regions.number(&rule.aws_region),
+            name: self.names.number(&rule.config_rule_name[..before_id]),
+            pack_id: pack_id.map_or(0, |id| self.pack_ids.number(id).saturating_add(1)),
             compliance_type: compliance_type.map_or(0, |text| self.types.number(text).saturating_add(1)),
             counts: counts.map(Option::unwrap_or_default),
             has: counts.map(|count| count.is_some()),
@@ -180,10 +221,34 @@ impl Row {
         self.compliance_type.checked_sub(1)
     }
 
+    /// The number of the pack id at the end of its name, if there is one.
+    pub(crate) fn pack_id(&self) -> Option<u32> {
+        self.pack_id.checked_sub(1)
+    }
+
+    /// Those of a pack.
     pub(crate) fn counts(&self) -> Counts {
-        let [compliant, non_compliant, total] = std::array::from_fn(|at| self.has[at].then_some(self.counts[at]));
+        let [compliant, non_compliant, total] = self.numbers();
         Counts { compliant, non_compliant, total }
     }
+
+    /// Those of a rule.
+    pub(crate) fn contributors(&self) -> Contributors {
+        let [count, capped, _] = self.numbers();
+        Contributors { count, is_capped: capped.map(|capped| capped != 0) }
+    }
+
+    fn numbers(&self) -> [Option<i32>; 3] {
+        std::array::from_fn(|at| self.has[at].then_some(self.counts[at]))
+    }
+}
+
+/// How many resources are why a rule is compliant or not, as far as AWS Config says it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Contributors {
+    pub(crate) count: Option<i32>,
+    /// Whether there are more of them than counted.
+    pub(crate) is_capped: Option<bool>,
 }
 
 /// The three counts that AWS Config gives, each of which may be missing.

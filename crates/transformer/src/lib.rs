@@ -1,6 +1,6 @@
 //! Pages to Arrow record batches, checks, and the trend tables, computed with Polars. No I/O, no clock.
 //!
-//! [`Flattener`] turns the pages of a shard into rows of `pack_compliance`; [`check()`] makes one [`CheckedSnapshot`] of the
+//! [`Flattener`] turns the pages of a shard into rows of a dataset's facts; [`check()`] makes one [`CheckedSnapshot`] of the
 //! shards of an aggregator; [`advance`] goes from one day's state to the next.
 
 mod bridge;
@@ -12,6 +12,7 @@ mod reconcile;
 mod row_filter;
 mod source_status;
 mod trends;
+mod why;
 
 pub use check::{CheckedSnapshot, check, checked_before};
 pub use findings::{Findings, Named};
@@ -21,8 +22,10 @@ pub use reconcile::{RECONCILED_COLUMNS, reconcile};
 pub use row_filter::{InvalidPattern, Patterns, RowFilter};
 pub use source_status::{SourceIndex, source_status, sources_by_status};
 pub use trends::{
-    RECENT_COLUMNS, Recent, SNAPSHOT_COLUMNS, SnapshotRows, State, TrendDay, Trends, advance, recent_needed,
+    Recent, SnapshotRows, State, TrendDay, Trends, advance, recent_columns, recent_needed, snapshot_columns,
 };
+
+pub use why::{Regressed, WHY_PACK_COLUMNS, WHY_RULE_COLUMNS, Why};
 
 /// A step over columns that failed. Every input has the exact schema of its table, so this is a defect of Compline or a
 /// machine without memory.

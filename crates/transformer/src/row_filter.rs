@@ -1,16 +1,16 @@
 //! Which rows are wanted, where the exact-match filters of the API cannot say it.
 
-use compline_model::{PackAnswer, pack_group};
+use compline_model::{Dataset, PackAnswer, RuleAnswer, RuleName, pack_group};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use std::collections::BTreeSet;
 
 /// Patterns of what is included, or of what is excluded: a list that is empty says nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Patterns {
-    /// Of full pack names.
-    pub conformance_pack_name: Vec<String>,
-    /// Of pack groups.
-    pub pack_group: Vec<String>,
+    /// Of full names, of packs or of rules.
+    pub name: Vec<String>,
+    /// Of their groups.
+    pub group: Vec<String>,
     /// Of account ids.
     pub account_id: Vec<String>,
     /// Of regions.
@@ -27,8 +27,8 @@ pub struct RowFilter {
 
 #[derive(Debug, Clone, Default)]
 struct Sets {
-    conformance_pack_name: GlobSet,
-    pack_group: GlobSet,
+    name: GlobSet,
+    group: GlobSet,
     account_id: GlobSet,
     aws_region: GlobSet,
 }
@@ -39,15 +39,15 @@ struct Sets {
 pub struct InvalidPattern(String);
 
 impl RowFilter {
-    /// The filter that these patterns make. `*` is any text, `?` any character, `[ab]` one of them, `{a,b}` either.
+    /// The filter of a dataset that these patterns make. `*` is any text, `?` any character, `[ab]` one of them, `{a,b}` either.
     ///
     /// # Errors
     /// A text that is no pattern.
-    pub fn new(include: &Patterns, exclude: &Patterns) -> Result<Self, InvalidPattern> {
+    pub fn new(dataset: &Dataset, include: &Patterns, exclude: &Patterns) -> Result<Self, InvalidPattern> {
         // The order of patterns makes no difference, so it must not make another text.
         let (include, exclude) = (include.sorted(), exclude.sorted());
         let include = include.without_any();
-        let shown = [("include", include.shown()), ("exclude", exclude.shown())];
+        let shown = [("include", include.shown(dataset)), ("exclude", exclude.shown(dataset))];
         let shown =
             shown.iter().filter(|(_, fields)| !fields.is_empty()).map(|(name, fields)| format!("{name} {fields}"));
         let shown = shown.collect::<Vec<_>>().join("; ");
@@ -73,12 +73,18 @@ impl RowFilter {
         &self.shown
     }
 
-    pub(crate) fn wants(&self, pack: &PackAnswer) -> bool {
-        if self.is_everything() {
-            return true;
-        }
+    pub(crate) fn wants_pack(&self, pack: &PackAnswer) -> bool {
         let name = pack.conformance_pack_name.as_str();
-        let values = [name, pack_group(name), pack.account_id.as_str(), &pack.aws_region];
+        self.is_everything() || self.wants([name, pack_group(name), pack.account_id.as_str(), &pack.aws_region])
+    }
+
+    pub(crate) fn wants_rule(&self, rule: &RuleAnswer) -> bool {
+        let name = rule.config_rule_name.as_str();
+        let group = RuleName::of(name).group;
+        self.is_everything() || self.wants([name, group, rule.account_id.as_str(), &rule.aws_region])
+    }
+
+    fn wants(&self, values: [&str; 4]) -> bool {
         let included = |(set, value): (&GlobSet, &str)| set.is_empty() || set.is_match(value);
         let excluded = |(set, value): (&GlobSet, &str)| set.is_match(value);
         self.include.all().into_iter().zip(values).all(included)
@@ -91,8 +97,8 @@ impl Patterns {
     fn sorted(&self) -> Self {
         let sorted = |patterns: &[String]| patterns.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
         Self {
-            conformance_pack_name: sorted(&self.conformance_pack_name),
-            pack_group: sorted(&self.pack_group),
+            name: sorted(&self.name),
+            group: sorted(&self.group),
             account_id: sorted(&self.account_id),
             aws_region: sorted(&self.aws_region),
         }
@@ -100,19 +106,19 @@ impl Patterns {
 }
 
 impl Patterns {
-    fn fields(&self) -> [(&'static str, &Vec<String>); 4] {
+    fn fields(&self, dataset: &Dataset) -> [(&'static str, &Vec<String>); 4] {
         [
             ("account_id", &self.account_id),
             ("aws_region", &self.aws_region),
-            ("conformance_pack_name", &self.conformance_pack_name),
-            ("pack_group", &self.pack_group),
+            (dataset.key, &self.name),
+            (dataset.group, &self.group),
         ]
     }
 
     /// The same, where a field that includes any text says nothing.
     fn without_any(mut self) -> Self {
-        let Self { conformance_pack_name, pack_group, account_id, aws_region } = &mut self;
-        for patterns in [conformance_pack_name, pack_group, account_id, aws_region] {
+        let Self { name, group, account_id, aws_region } = &mut self;
+        for patterns in [name, group, account_id, aws_region] {
             if patterns.iter().any(|pattern| pattern.chars().all(|letter| letter == '*')) {
                 patterns.clear();
             }
@@ -122,12 +128,12 @@ impl Patterns {
 
     /// The fields that have patterns, as `aws_region=eu-*,us-east-1`. A pattern that has more in it than names and wildcards is
     /// quoted, so that two filters never have the same text.
-    fn shown(&self) -> String {
+    fn shown(&self, dataset: &Dataset) -> String {
         let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.*?".contains(letter);
         let quoted =
             |pattern: &String| if pattern.chars().all(is_plain) { pattern.clone() } else { format!("{pattern:?}") };
         let list = |patterns: &Vec<String>| patterns.iter().map(quoted).collect::<Vec<_>>().join(",");
-        let named = self.fields().into_iter().filter(|(_, patterns)| !patterns.is_empty());
+        let named = self.fields(dataset).into_iter().filter(|(_, patterns)| !patterns.is_empty());
         named.map(|(name, patterns)| format!("{name}={}", list(patterns))).collect::<Vec<_>>().join(" ")
     }
 }
@@ -135,15 +141,15 @@ impl Patterns {
 impl Sets {
     fn new(patterns: &Patterns) -> Result<Self, InvalidPattern> {
         Ok(Self {
-            conformance_pack_name: globs(&patterns.conformance_pack_name)?,
-            pack_group: globs(&patterns.pack_group)?,
+            name: globs(&patterns.name)?,
+            group: globs(&patterns.group)?,
             account_id: globs(&patterns.account_id)?,
             aws_region: globs(&patterns.aws_region)?,
         })
     }
 
     fn all(&self) -> [&GlobSet; 4] {
-        [&self.conformance_pack_name, &self.pack_group, &self.account_id, &self.aws_region]
+        [&self.name, &self.group, &self.account_id, &self.aws_region]
     }
 }
 
@@ -181,7 +187,7 @@ mod tests {
         ) {
             let shown = |include: &[String], exclude: &[String]| {
                 let of = |patterns: &[String]| Patterns { aws_region: patterns.to_vec(), ..Patterns::default() };
-                RowFilter::new(&of(include), &of(exclude)).expect("patterns").shown().to_owned()
+                RowFilter::new(&Dataset::PACKS, &of(include), &of(exclude)).expect("patterns").shown().to_owned()
             };
             let reversed: Vec<String> = patterns.iter().rev().chain(patterns.first()).cloned().collect();
             proptest::prop_assert_eq!(shown(&patterns, &others), shown(&reversed, &others));
@@ -200,12 +206,12 @@ mod tests {
     #[test]
     fn the_text_of_a_filter_is_one_that_a_person_reads_and_no_two_filters_share() {
         let shown = |include: Patterns, exclude: Patterns| {
-            RowFilter::new(&include, &exclude).expect("patterns").shown().to_owned()
+            RowFilter::new(&Dataset::PACKS, &include, &exclude).expect("patterns").shown().to_owned()
         };
         let regions = |patterns: &[&str]| Patterns { aws_region: list(patterns), ..Patterns::default() };
         let include = Patterns { account_id: list(&["1111*"]), ..regions(&["us-east-1", "eu-*"]) };
         assert_eq!(
-            shown(include, Patterns { pack_group: list(&["cis*"]), ..Patterns::default() }),
+            shown(include, Patterns { group: list(&["cis*"]), ..Patterns::default() }),
             "include account_id=1111* aws_region=eu-*,us-east-1; exclude pack_group=cis*"
         );
         assert_eq!(shown(regions(&["*", "eu-*"]), Patterns::default()), "", "any region");
@@ -216,14 +222,10 @@ mod tests {
     #[test]
     fn a_row_is_wanted_if_every_field_includes_it_and_none_excludes_it() {
         let include =
-            Patterns { pack_group: list(&["cis-*", "pci-dss"]), aws_region: list(&["eu-*"]), ..Patterns::default() };
-        let exclude = Patterns {
-            account_id: list(&["0000*"]),
-            conformance_pack_name: list(&["*-ab12cd34"]),
-            ..Patterns::default()
-        };
-        let row_filter = RowFilter::new(&include, &exclude).expect("patterns");
-        let wants = |account: &str, region: &str, name: &str| row_filter.wants(&pack(account, region, name));
+            Patterns { group: list(&["cis-*", "pci-dss"]), aws_region: list(&["eu-*"]), ..Patterns::default() };
+        let exclude = Patterns { account_id: list(&["0000*"]), name: list(&["*-ab12cd34"]), ..Patterns::default() };
+        let row_filter = RowFilter::new(&Dataset::PACKS, &include, &exclude).expect("patterns");
+        let wants = |account: &str, region: &str, name: &str| row_filter.wants_pack(&pack(account, region, name));
         assert!(wants("111111111111", "eu-west-1", "OrgConformsPack-cis-level1-zz99yy88"));
         assert!(wants("111111111111", "eu-west-1", "pci-dss"));
         assert!(!wants("111111111111", "eu-west-1", "nist-800-53"), "another group");
@@ -231,7 +233,8 @@ mod tests {
         assert!(!wants("000011111111", "eu-west-1", "pci-dss"), "an account that is excluded");
         assert!(!wants("111111111111", "eu-west-1", "OrgConformsPack-cis-level1-ab12cd34"), "a name that is excluded");
         assert!(
-            RowFilter::default().wants(&pack("000011111111", "us-east-1", "x")) && RowFilter::default().is_everything()
+            RowFilter::default().wants_pack(&pack("000011111111", "us-east-1", "x"))
+                && RowFilter::default().is_everything()
         );
         assert!(RowFilter::check("a[").is_err() && RowFilter::check("a*").is_ok());
     }

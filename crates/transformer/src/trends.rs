@@ -3,6 +3,7 @@
 //! [`advance`] serves the nightly step and every recompute alike, so the two cannot differ. A day with no snapshot is never
 //! passed in: a gap changes no state and nothing is interpolated.
 
+mod measures;
 mod moves;
 mod parts;
 mod totals;
@@ -11,31 +12,20 @@ mod windows;
 use crate::bridge::{to_batch, to_frame};
 use crate::{CheckedSnapshot, TransformError};
 use arrow::array::{AsArray, RecordBatch, StringViewArray};
-use compline_model::{AggregatorId, SnapshotDate, Table};
+use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
+use measures::Measures;
 use polars::prelude::*;
 use std::ops::Range;
 
-pub use windows::{RECENT_COLUMNS, recent_needed};
-
-/// The columns of `pack_compliance` that trends are computed from.
-pub const SNAPSHOT_COLUMNS: &[&str] = &[
-    "account_id",
-    "aws_region",
-    "conformance_pack_name",
-    "pack_group",
-    "compliance_type",
-    "compliant_rule_count",
-    "non_compliant_rule_count",
-    "insufficient_data_rule_count",
-    "total_rule_count",
-];
+pub use measures::{recent_columns, snapshot_columns};
+pub use windows::recent_needed;
 
 /// The rows that a day's trends are computed from.
 #[derive(Debug)]
 pub enum SnapshotRows {
     /// Those of a snapshot that has just been collected: columns are made of a part at a time.
     Checked(CheckedSnapshot),
-    /// Those of a file, at least the columns of [`SNAPSHOT_COLUMNS`].
+    /// Those of a file, at least the columns of [`snapshot_columns`].
     Read(RecordBatch),
 }
 
@@ -51,41 +41,41 @@ impl SnapshotRows {
         })
     }
 
-    fn columns(&self, rows: Range<usize>) -> Result<RecordBatch, TransformError> {
+    fn columns(&self, rows: Range<usize>, names: &[&str]) -> Result<RecordBatch, TransformError> {
         match self {
-            Self::Checked(snapshot) => snapshot.columns(rows, SNAPSHOT_COLUMNS),
+            Self::Checked(snapshot) => snapshot.columns(rows, names),
             Self::Read(all) => Ok(all.slice(rows.start, rows.len())),
         }
     }
 }
 
-/// The state that a day starts from: `pack_status` as of the previous snapshot.
+/// The state that a day starts from: the dataset's status as of the previous snapshot.
 #[derive(Debug, Clone)]
 pub struct State {
     /// The date of that snapshot.
     pub date: SnapshotDate,
-    /// Its `pack_status`.
-    pub pack_status: RecordBatch,
+    /// The rows of its status table.
+    pub status: RecordBatch,
 }
 
-/// The trend rows of one of the recent days, the columns of [`RECENT_COLUMNS`] in any order.
+/// The trend rows of one of the recent days, the columns of [`recent_columns`] in any order.
 #[derive(Debug, Clone)]
 pub struct Recent {
     /// The day.
     pub date: SnapshotDate,
-    /// Its rows of `compliance_trends`.
-    pub compliance_trends: RecordBatch,
+    /// The rows of its trends table.
+    pub trends: RecordBatch,
 }
 
 /// The trend tables of one aggregator's day.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trends {
-    /// Rows of `pack_changes`.
-    pub pack_changes: RecordBatch,
-    /// Rows of `compliance_trends`.
-    pub compliance_trends: RecordBatch,
-    /// Rows of `pack_status`, the state of the next day.
-    pub pack_status: RecordBatch,
+    /// The events of the day.
+    pub changes: RecordBatch,
+    /// Totals and rates.
+    pub trends: RecordBatch,
+    /// The state of the next day.
+    pub status: RecordBatch,
 }
 
 /// Which day, and since when the aggregator's population has been what it is.
@@ -97,64 +87,67 @@ pub struct TrendDay {
     pub population_since: SnapshotDate,
 }
 
-/// The trend tables of a day. `recent` holds the days that [`recent_needed`] names. What it takes by value it lets go as soon as
+/// The trend tables of a dataset's day. `recent` holds the days that [`recent_needed`] names. What it takes by value it lets go as soon as
 /// it can: each is as large as the day.
 ///
 /// # Errors
 /// None that an input can cause, since every batch has the schema of its table.
 pub fn advance(
+    dataset: &'static Dataset,
     aggregator: &AggregatorId,
     day: TrendDay,
     previous: Option<State>,
     snapshot: SnapshotRows,
     recent: &[Recent],
 ) -> Result<Trends, TransformError> {
-    in_parts(parts::PART_ROWS, aggregator, day, (previous, snapshot), recent)
+    in_parts(parts::PART_ROWS, (dataset, aggregator), day, (previous, snapshot), recent)
 }
 
 /// The same in parts of about so many rows, which make no difference to what comes of them.
 fn in_parts(
     part_rows: usize,
-    aggregator: &AggregatorId,
+    (dataset, aggregator): (&'static Dataset, &AggregatorId),
     TrendDay { date, population_since }: TrendDay,
     (previous, snapshot): (Option<State>, SnapshotRows),
     recent: &[Recent],
 ) -> Result<Trends, TransformError> {
     let doing = "compute the trends";
-    let day = Day { date, previous: previous.as_ref().map(|state| state.date), population_since };
-    let before = previous.map_or_else(|| RecordBatch::new_empty(Table::PackStatus.schema()), |state| state.pack_status);
+    let Dataset { changes: changes_table, trends: trends_table, status: status_table, .. } = *dataset;
+    let measures = Measures::of(dataset);
+    let day = Day { measures, date, previous: previous.as_ref().map(|state| state.date), population_since };
+    let before = previous.map_or_else(|| RecordBatch::new_empty(status_table.schema()), |state| state.status);
     let (mut changes, mut statuses, mut parts) = (Vec::new(), Vec::new(), Vec::new());
     let [now_ranges, before_ranges] =
         parts::parts(&snapshot.accounts()?, before["account_id"].as_string_view(), part_rows);
     // Each part is let go when it is done: the new state grows as the one before it shrinks.
     for (now, before) in now_ranges.into_iter().zip(parts::split(before, &before_ranges)?) {
-        let now = snapshot.columns(now)?;
+        let now = snapshot.columns(now, measures.snapshot)?;
         let now = to_frame(&now.schema(), &[now])?;
         let before = to_frame(&before.schema(), &[before])?;
         // Collected once: the three tables and four dimensions all read it, and the join is the costly part.
         let moves = moves::moves(now.lazy(), before.lazy(), day).collect().map_err(TransformError::polars(doing))?;
-        let of_part =
-            moves::pack_changes(moves.clone().lazy(), day).collect().map_err(TransformError::polars(doing))?;
-        changes.push(to_batch(&Table::PackChanges.schema(), of_part)?);
+        let of_part = moves::changes(moves.clone().lazy(), day).collect().map_err(TransformError::polars(doing))?;
+        changes.push(to_batch(&changes_table.schema(), of_part)?);
         let of_part = totals::of_part(&moves.clone().lazy(), aggregator, day).and_then(LazyFrame::collect);
         parts.push(of_part.map_err(TransformError::polars(doing))?.lazy());
-        let of_part = moves::pack_status(moves.lazy(), day).collect().map_err(TransformError::polars(doing))?;
-        statuses.push(to_batch(&Table::PackStatus.schema(), of_part)?);
+        let of_part = moves::statuses(moves.lazy(), day).collect().map_err(TransformError::polars(doing))?;
+        statuses.push(to_batch(&status_table.schema(), of_part)?);
     }
     drop(snapshot);
     // Collected as well: the joins of the windows read it seven times, and would compute it each time.
     let totals = totals::totals(parts, day).and_then(LazyFrame::collect).map_err(TransformError::polars(doing))?;
-    let trends = windows::with_windows(totals, recent, date)?;
+    let trends = windows::with_windows(totals, recent, day)?;
     Ok(Trends {
-        pack_changes: parts::one_batch(&Table::PackChanges.schema(), changes)?,
-        compliance_trends: to_batch(&Table::ComplianceTrends.schema(), trends)?,
-        pack_status: parts::one_batch(&Table::PackStatus.schema(), statuses)?,
+        changes: parts::one_batch(&changes_table.schema(), changes)?,
+        trends: to_batch(&trends_table.schema(), trends)?,
+        status: parts::one_batch(&status_table.schema(), statuses)?,
     })
 }
 
-/// The day and the snapshot before it.
+/// The day, what is measured of it, and the snapshot before it.
 #[derive(Debug, Clone, Copy)]
 struct Day {
+    measures: &'static Measures,
     date: SnapshotDate,
     previous: Option<SnapshotDate>,
     population_since: SnapshotDate,

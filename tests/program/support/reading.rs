@@ -5,7 +5,7 @@ use arrow::array::{Array, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use arrow::util::display::array_value_to_string;
-use compline_model::Table;
+use compline_model::{Dataset, Table};
 use compline_sink::{Compression, Lake, LakeLocation, Partition};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -94,7 +94,8 @@ fn there<T>(read: std::io::Result<T>) -> Option<T> {
 /// Of files, those of tables that have nothing of the run in them: byte for byte the same for the same days.
 pub(crate) fn of_trends(files: BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8>> {
     let trend = |name: &str| {
-        ["pack_changes/", "compliance_trends/", "pack_status/"].iter().any(|table| name.starts_with(table))
+        let tables = Dataset::ALL.into_iter().flat_map(Dataset::derived);
+        tables.map(|table| format!("{}/", table.name())).any(|table| name.starts_with(&table))
     };
     files.into_iter().filter(|(name, _)| trend(name)).collect()
 }

@@ -20,9 +20,11 @@ pub(super) async fn import(arguments: ImportArguments, clock: Clock) -> Result<E
         return Err(Failure::Usage(anyhow!("--date {date}: it is {today} (UTC), so nothing can be of that day yet")));
     }
     let ImportArguments { paths: files, pages, replace, accept, json, wait, .. } = arguments;
+    let dataset = arguments.dataset.0;
     let files_are = if pages { FilesAre::PagesOfOneList } else { FilesAre::Whole };
     let source = Source::Files { files, files_are, replace };
-    let request = RunRequest { date, source, accept, ignore_checkpoints: false, notifying: None };
+    let request =
+        RunRequest { date, dataset: Some(dataset), source, accept, ignore_checkpoints: false, notifying: None };
     let access = Access::Write { wait: wait.or_none() };
     perform(&settings, ("import", date), access, (clock, progress), json, async |session| {
         session.check_begun(request.date)?;

@@ -5,10 +5,11 @@ use crate::arguments::PlanArguments;
 use crate::failure::{Ending, Failure};
 use crate::output::show;
 use crate::plan::{AggregatorPlan, Plan, Reading, plan as plan_of};
+use crate::progress::named;
 use crate::session::{Clock, environment};
 use anyhow::anyhow;
 use compline_fetcher::{Connector, Split};
-use compline_model::RunId;
+use compline_model::{Dataset, RunId};
 use std::fmt::Write;
 
 pub(super) async fn plan(arguments: &PlanArguments, clock: Clock) -> Result<Ending, Failure> {
@@ -33,18 +34,21 @@ pub(super) async fn plan(arguments: &PlanArguments, clock: Clock) -> Result<Endi
 fn words(plan: &Plan) -> String {
     let mut text = format!("snapshot {} to {}\n", plan.snapshot_date, plan.lake);
     for one in &plan.aggregators {
-        let AggregatorPlan { aggregator, name, region, role, reading, error, facts_only, writes } = one;
+        let AggregatorPlan { aggregator, dataset, name, region, role, reading, error, facts_only, writes } = one;
+        let dataset = Dataset::named(dataset).unwrap_or(&Dataset::PACKS);
         let role = role.as_ref().map_or_else(String::new, |role| format!(", as {role}"));
-        let _ = writeln!(text, "\naggregator {aggregator} ({name} in {region}{role})");
+        let _ = writeln!(text, "\naggregator {} ({name} in {region}{role})", named(aggregator, dataset));
         if let Some(reading) = reading {
-            text.push_str(&words_of_reading(reading));
+            text.push_str(&words_of_reading(dataset, reading));
         }
         if let Some(error) = error {
             let _ = writeln!(text, "  FAILED: cannot be asked: {error}");
         }
         if *facts_only {
-            text.push_str(
-                "  facts only: which packs are asked for depends on their compliance type,\n  so there are no trends\n",
+            let what = dataset.name;
+            let _ = writeln!(
+                text,
+                "  facts only: which {what} are asked for depends on their compliance type,\n  so there are no trends"
             );
         }
         for key in writes {
@@ -54,7 +58,7 @@ fn words(plan: &Plan) -> String {
     text
 }
 
-fn words_of_reading(reading: &Reading) -> String {
+fn words_of_reading(dataset: &Dataset, reading: &Reading) -> String {
     let mut text = String::new();
     if let (Some(sources), Some(split_by)) = (reading.sources, &reading.split_by) {
         let _ = writeln!(text, "  {sources} sources, split by {split_by}");
@@ -81,7 +85,10 @@ fn words_of_reading(reading: &Reading) -> String {
     if let Some(min_calls) = reading.min_calls {
         let beside = if reading.reconciles { "its sources and for AWS Config's own count" } else { "its sources" };
         let more = each.map_or_else(String::new, |each| format!(",\n  and one more for every further {each}"));
-        let _ = writeln!(text, "  at least {min_calls} calls, those for {beside} among them{more}");
+        let _ = match dataset == &Dataset::PACKS {
+            true => writeln!(text, "  at least {min_calls} calls, those for {beside} among them{more}"),
+            false => writeln!(text, "  at least {min_calls} calls{more}"),
+        };
         let _ = writeln!(text, "  one page has {} rows at most", reading.page_size);
     }
     text

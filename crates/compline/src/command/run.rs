@@ -47,7 +47,7 @@ pub(super) async fn run(arguments: RunArguments, clock: Clock) -> Result<Ending,
         if source == Source::AwsConfig && !settings.answers_any_date() {
             session.check_date(date, "S3", session.clock_offset())?;
         }
-        nightly(session, &RunRequest { date, source, accept, ignore_checkpoints, notifying }).await
+        nightly(session, &RunRequest { date, dataset: None, source, accept, ignore_checkpoints, notifying }).await
     })
     .await
 }
@@ -206,7 +206,7 @@ mod tests {
     use arrow::datatypes::TimestampMillisecondType;
     use chrono::{DateTime, Utc};
     use clap::Parser;
-    use compline_model::{AggregatorId, Table};
+    use compline_model::{AggregatorId, Dataset, Table};
     use compline_simulator::{Faults, Organization, OrganizationSpec, Simulator};
     use compline_sink::{Compression, Lake, LakeLocation, Partition};
     use std::sync::atomic::{AtomicU32, Ordering};
@@ -242,7 +242,7 @@ mod tests {
 
         let lake = Lake::open(&LakeLocation::Folder(lake), Compression::Zstd).await.expect("a lake");
         let aggregator: AggregatorId = "org".parse().expect("an id");
-        for table in Table::ALL {
+        for table in Dataset::PACKS.tables().into_iter().chain([Table::Runs]) {
             let partitions = lake.partitions(table).await.expect("listed");
             assert_eq!(partitions[&aggregator], [date].into(), "{}", table.name());
         }

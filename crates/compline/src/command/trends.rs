@@ -6,9 +6,10 @@ use crate::failure::{Ending, Failure};
 use crate::log::log_work;
 use crate::metrics;
 use crate::output::done;
+use crate::progress::named;
 use crate::session::{Access, Clock, Opening, Session, session};
 use crate::trends::{Computed, recompute};
-use compline_model::{AggregatorId, SnapshotDate};
+use compline_model::{AggregatorId, Dataset, SnapshotDate};
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -21,11 +22,13 @@ pub(crate) struct Recomputed {
     not_in_catalog: Option<String>,
 }
 
-/// What became of those of an aggregator.
+/// What became of those of a dataset of an aggregator.
 #[derive(Debug, Default, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct RecomputedOf {
     aggregator: String,
+    /// What was collected: packs or rules.
+    dataset: &'static str,
     /// How many days with a snapshot were looked at.
     days: usize,
     /// The first of them.
@@ -57,15 +60,14 @@ pub(super) async fn trends(arguments: &TrendsArguments, clock: Clock) -> Result<
     let ended = session(opening, async |session: &Session<'_>| {
         will_be_behind(&session.lake, None).await;
         let mut aggregators = Vec::new();
-        for aggregator in &session.settings.aggregators {
-            let id = &aggregator.address.id;
+        for (id, dataset) in passes(session).await? {
             let bar = session.progress.steps(0, "days");
             let on_day = |date| {
                 bar.set_message(format!("{id} {date}"));
                 bar.inc(1);
             };
-            let computed = session.guarded(id, recompute(session, id, span, &on_day)).await;
-            aggregators.push(RecomputedOf::new(id, computed));
+            let computed = session.guarded(id, recompute(session, dataset, id, span, &on_day)).await;
+            aggregators.push(RecomputedOf::new(id, dataset, computed));
             bar.finish_and_clear();
         }
         // Files that are there again after the catalog lost them, and days that were completed.
@@ -80,12 +82,26 @@ pub(super) async fn trends(arguments: &TrendsArguments, clock: Clock) -> Result<
     })
 }
 
+/// The aggregators of the settings, each with those of its datasets that there is something of.
+async fn passes<'a>(session: &'a Session<'_>) -> anyhow::Result<Vec<(&'a AggregatorId, &'static Dataset)>> {
+    let mut passes = Vec::new();
+    for id in session.settings.ids() {
+        for dataset in Dataset::ALL {
+            if dataset == &Dataset::PACKS || session.lake.of(dataset).has_some(id).await? {
+                passes.push((id, dataset));
+            }
+        }
+    }
+    Ok(passes)
+}
+
 impl RecomputedOf {
-    fn new(id: &AggregatorId, computed: anyhow::Result<Computed>) -> Self {
-        let aggregator = id.to_string();
+    fn new(id: &AggregatorId, dataset: &'static Dataset, computed: anyhow::Result<Computed>) -> Self {
+        let (aggregator, dataset) = (id.to_string(), dataset.name);
         match computed {
             Ok(Computed { days, differed, facts_only, undone, .. }) => Self {
                 aggregator,
+                dataset,
                 days: days.len(),
                 first: days.first().copied(),
                 last: days.last().copied(),
@@ -94,12 +110,13 @@ impl RecomputedOf {
                 undone,
                 error: None,
             },
-            Err(error) => Self { aggregator, error: Some(format!("{error:#}")), ..Self::default() },
+            Err(error) => Self { aggregator, dataset, error: Some(format!("{error:#}")), ..Self::default() },
         }
     }
 
     fn words(&self) -> String {
-        let Self { aggregator, days, first, last, recomputed, removed_facts_only, undone, error } = self;
+        let Self { days, first, last, recomputed, removed_facts_only, undone, error, .. } = self;
+        let aggregator = named(&self.aggregator, Dataset::named(self.dataset).unwrap_or(&Dataset::PACKS));
         if let Some(error) = error {
             return format!("{aggregator}: FAILED: {error}; the days that are done are done\n");
         }

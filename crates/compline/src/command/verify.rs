@@ -6,15 +6,16 @@ use crate::failure::{Ending, Failure};
 use crate::log::{self, log_work};
 use crate::metrics;
 use crate::output::show;
+use crate::progress::named;
 use crate::session::{Access, Clock, Opening, Session, session};
 use crate::summary::counted;
 use crate::verify::{Found, Verified, repair, verify as verify_lake};
-use compline_model::{AggregatorId, SnapshotDate};
+use compline_model::{AggregatorId, Dataset, SnapshotDate};
 use compline_sink::Verification as Noted;
 use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
 use serde_json::json;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 /// Lines of each kind that are printed; the rest is counted.
@@ -84,11 +85,13 @@ pub(crate) struct Verification {
     catalog: Vec<String>,
 }
 
-/// What was found of an aggregator.
+/// What was found of a dataset of an aggregator.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct VerifiedAggregator {
     aggregator: String,
+    /// What was collected: packs or rules.
+    dataset: &'static str,
     /// How many days have a snapshot.
     days: usize,
     /// The first of them.
@@ -186,6 +189,7 @@ impl VerifiedAggregator {
     fn of(found: &Found) -> Self {
         Self {
             aggregator: found.aggregator.to_string(),
+            dataset: found.dataset.name,
             days: found.days.len(),
             first: found.days.first().copied(),
             last: found.days.last().copied(),
@@ -203,7 +207,8 @@ impl VerifiedAggregator {
     }
 
     fn write(&self, text: &mut String) {
-        let Self { aggregator, days, first, last, files, .. } = self;
+        let Self { days, first, last, files, .. } = self;
+        let aggregator = named(&self.aggregator, Dataset::named(self.dataset).unwrap_or(&Dataset::PACKS));
         let span = first.zip(*last).map_or_else(String::new, |(first, last)| format!(", {first} to {last}"));
         let (rows, bytes, days) = (HumanCount(self.rows), HumanBytes(self.bytes), counted(*days, "day"));
         let _ = writeln!(text, "{aggregator}: {days}{span}, {files} files, {rows} rows of facts, {bytes}");
@@ -222,11 +227,15 @@ impl VerifiedAggregator {
 
 /// Notes in the lake what came of it. Who verifies may have no right to write, and need not.
 async fn note(session: &Session<'_>, verified: &Verified) {
+    let mut problems: BTreeMap<&AggregatorId, usize> = BTreeMap::new();
     for found in &verified.aggregators {
+        *problems.entry(&found.aggregator).or_default() += found.problems.len();
+    }
+    for (id, of_aggregator) in problems {
         // What is of no aggregator is each one's problem.
-        let problems = (found.problems.len() + verified.problems_of_none()) as u64;
+        let problems = (of_aggregator + verified.problems_of_none()) as u64;
         let verification = Noted { verified_at: (session.clock)(), problems };
-        if let Err(error) = session.lake.note_verification(&found.aggregator, verification).await {
+        if let Err(error) = session.lake.note_verification(id, verification).await {
             tracing::warn!(%error, "not noted in the lake: `compline status` does not know of it");
             return;
         }

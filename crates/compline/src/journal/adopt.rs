@@ -8,7 +8,7 @@
 use crate::ledger::{Ledger, LedgerRow, Outcome};
 use arrow::array::{AsArray, RecordBatch};
 use chrono::{DateTime, Utc};
-use compline_model::{AggregatorId, Dataset, RunId, SnapshotDate};
+use compline_model::{AggregatorId, RunId, SnapshotDate};
 use compline_sink::{Lake, Partition, Place};
 
 /// How the sources of a day came to be another run's than its facts, which are as the ledger says.
@@ -31,7 +31,10 @@ pub(super) async fn adopt(
     mix: Mix,
     now: DateTime<Utc>,
 ) -> anyhow::Result<()> {
-    let dates = lake.partitions(Dataset::PACKS.sources).await?.remove(id).unwrap_or_default();
+    // The sources come before the facts, where there are any.
+    let dataset = lake.dataset();
+    let first = dataset.sources.unwrap_or(dataset.facts);
+    let dates = lake.partitions(first).await?.remove(id).unwrap_or_default();
     for date in dates.range(from..).copied() {
         match day(lake, id, date, mix, now).await {
             Err(error) if super::is_damage(&error) => {
@@ -54,15 +57,18 @@ pub(super) async fn day(
     mix: Mix,
     now: DateTime<Utc>,
 ) -> anyhow::Result<()> {
-    let dataset = &Dataset::PACKS;
+    let dataset = lake.dataset();
     let partition = |table| Partition { table, date, aggregator: id.clone() };
     let ledger = Ledger::read(lake, id, date).await?;
     let last = ledger.last_commit();
-    let sources = lake.sha256_of(&partition(dataset.sources), Place::Table).await?;
+    let sources = match dataset.sources {
+        Some(table) => lake.sha256_of(&partition(table), Place::Table).await?,
+        None => None,
+    };
     let Some(facts) = lake.stored(&partition(dataset.facts), Place::Table, None).await? else {
-        if last.is_none() {
+        if let (None, Some(table)) = (last, dataset.sources) {
             tracing::warn!(%date, "removed the source_status of a day whose run was stopped before its snapshot");
-            lake.remove(&[partition(dataset.sources)]).await?;
+            lake.remove(&[partition(table)]).await?;
         }
         return Ok(());
     };

@@ -7,7 +7,7 @@ use crate::proof::Proof;
 use anyhow::bail;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use compline_model::{AggregatorId, Dataset, RunId, SnapshotDate};
+use compline_model::{AggregatorId, RunId, SnapshotDate};
 use compline_sink::{JournalEntry, Lake, Partition, Place};
 
 /// What became of what a stopped run intended.
@@ -56,7 +56,7 @@ impl Journal {
         let named = document.snapshot.iter().map(|intent| &intent.dataset);
         named
             .chain(document.drops.iter().map(|drop| &drop.dataset))
-            .try_for_each(|name| super::dataset(name).map(drop))?;
+            .try_for_each(|name| super::is_of(self.lake.dataset(), name))?;
         tracing::warn!(aggregator = %self.id, %run_id, command = document.command, "completing what a stopped run left");
         if let Some(from) = &document.trends_from {
             self.add_trends(from.parse().unwrap_or(FIRST_DAY));
@@ -87,19 +87,17 @@ impl Journal {
 
     /// Completes drops that a stopped run began. Gives which files stay that should not, in words: they stop nothing.
     async fn finish_drops(&mut self, drops: &[Drop]) -> Vec<String> {
-        let Some(first) = drops.first() else { return Vec::new() };
+        if drops.is_empty() {
+            return Vec::new();
+        }
         let (lake, id) = (self.lake.clone(), self.id.clone());
-        let opened = match super::dataset(&first.dataset) {
-            Ok(dataset) => Proof::open(&lake, dataset, &id).await.map(|proof| (dataset, proof)),
-            Err(error) => Err(error),
-        };
-        let (dataset, mut proof) = match opened {
-            Ok(opened) => opened,
+        let mut proof = match Proof::open(&lake, &id).await {
+            Ok(proof) => proof,
             Err(error) => return vec![format!("the files of days that were dropped stay: {error:#}")],
         };
         let mut left = Vec::new();
         for drop in drops {
-            match finish_drop(&lake, dataset, &id, drop, &mut proof).await {
+            match finish_drop(&lake, &id, drop, &mut proof).await {
                 Ok(()) => self.completed.extend(drop.snapshot_date.parse::<SnapshotDate>()),
                 Err(error) => {
                     left.push(format!("the files of {}, which was dropped, stay: {error:#}", drop.snapshot_date));
@@ -117,10 +115,10 @@ impl Journal {
         intent: &Intent,
         now: DateTime<Utc>,
     ) -> anyhow::Result<Rolled> {
-        let dataset = super::dataset(&intent.dataset)?;
-        let stopped = Stopped { journal: self, dataset, run_id, date, intent };
+        let stopped = Stopped { journal: self, run_id, date, intent };
         // Of its row there may be a document already, and the file is what readers see.
-        let file = Ledger::in_file(&self.lake, &self.id, date).await?.unwrap_or_default();
+        let file = Ledger::in_file(&self.lake, &self.id, date).await?;
+        let file = file.unwrap_or_else(|| Ledger::none(self.lake.dataset()));
         let own = file.rows().iter().find(|row| row.run_id == intent.row.run_id);
         if own.is_some_and(|row| row.outcome == intent.row.outcome && row.commit_number.is_some()) {
             // In the catalog it may not be yet.
@@ -141,7 +139,7 @@ impl Journal {
             return Ok(Rolled::Done);
         }
         let number = intent.row.commit_number.filter(|_| !is_overtaken).unwrap_or(ledger.next_number());
-        let held = self.snapshot_of(dataset, date);
+        let held = self.snapshot_of(date);
         match intent.place() {
             Some(place) => {
                 if let Some(lost) = stopped.put(place).await? {
@@ -169,7 +167,6 @@ impl Journal {
 struct Stopped<'a> {
     /// Whose lake it is completed in, by its run.
     journal: &'a Journal,
-    dataset: &'static Dataset,
     run_id: RunId,
     date: SnapshotDate,
     intent: &'a Intent,
@@ -178,7 +175,8 @@ struct Stopped<'a> {
 impl Stopped<'_> {
     /// Puts what is not in place yet, the facts last. Gives what became of it where that is not to be had any more.
     async fn put(&self, place: Place) -> anyhow::Result<Option<Rolled>> {
-        let Self { journal, dataset, run_id, date, .. } = *self;
+        let Self { journal, run_id, date, .. } = *self;
+        let dataset = journal.lake.dataset();
         let table = match self.missing(place).await? {
             Ok(missing) => {
                 for (partition, file) in missing {
@@ -193,7 +191,9 @@ impl Stopped<'_> {
         let facts = journal.partition(dataset.facts, date);
         if place == Place::Table && journal.lake.sha256_of(&facts, place).await?.is_none() {
             // Of a day that never was.
-            journal.lake.remove(&[journal.partition(dataset.sources, date)]).await?;
+            let sources: Vec<Partition> =
+                dataset.sources.map(|table| journal.partition(table, date)).into_iter().collect();
+            journal.lake.remove(&sources).await?;
         }
         Ok(Some(Rolled::Lost(format!("run {run_id} of {date} was {why}; the day is as it was"))))
     }
@@ -222,7 +222,7 @@ impl Stopped<'_> {
     }
 
     async fn has_facts(&self, place: Place) -> anyhow::Result<bool> {
-        let facts = self.journal.partition(self.dataset.facts, self.date);
+        let facts = self.journal.partition(self.journal.lake.dataset().facts, self.date);
         let there = self.journal.lake.sha256_of(&facts, place).await?;
         Ok(there.as_ref() == Some(&self.intent.facts_sha256))
     }
@@ -230,9 +230,11 @@ impl Stopped<'_> {
     /// The staged files of what is not in place yet, the facts last; or the table whose file is not there to be put. Both are at
     /// hand before one is put: otherwise the day would have the sources of another run than its facts.
     async fn missing(&self, place: Place) -> anyhow::Result<Result<Vec<(Partition, Bytes)>, &'static str>> {
-        let Self { journal, dataset, run_id, date, intent } = *self;
+        let Self { journal, run_id, date, intent } = *self;
+        let dataset = journal.lake.dataset();
         let mut missing = Vec::new();
-        for (table, sha256) in [(dataset.sources, &intent.sources_sha256), (dataset.facts, &intent.facts_sha256)] {
+        let sources = dataset.sources.map(|table| (table, &intent.sources_sha256));
+        for (table, sha256) in sources.into_iter().chain([(dataset.facts, &intent.facts_sha256)]) {
             let partition = journal.partition(table, date);
             if journal.lake.sha256_of(&partition, place).await?.as_ref() == Some(sha256) {
                 continue;
@@ -264,13 +266,7 @@ impl Intent {
 
 /// Completes a drop that a stopped run began: where the ledger says that the day was dropped, its files go, if it can still be
 /// proven that its months have them. Where it does not yet, the day stays, and the next `maintain` proves it again.
-async fn finish_drop(
-    lake: &Lake,
-    dataset: &Dataset,
-    id: &AggregatorId,
-    drop: &Drop,
-    proof: &mut Proof<'_>,
-) -> anyhow::Result<()> {
+async fn finish_drop(lake: &Lake, id: &AggregatorId, drop: &Drop, proof: &mut Proof<'_>) -> anyhow::Result<()> {
     let date = drop.snapshot_date.parse()?;
     let ledger = match Ledger::in_file(lake, id, date).await {
         // A damaged ledger costs its own day: the files stay.
@@ -278,7 +274,7 @@ async fn finish_drop(
             tracing::warn!(error = format!("{error:#}"), %date, "the day is not dropped");
             return Ok(());
         }
-        ledger => ledger?.unwrap_or_default(),
+        ledger => ledger?.unwrap_or_else(|| Ledger::none(lake.dataset())),
     };
     if ledger.last_change().is_none_or(|last| last.run_id != drop.row.run_id) {
         return Ok(());
@@ -289,7 +285,7 @@ async fn finish_drop(
              `compline maintain FILE --apply` makes them again"
         );
     }
-    Ok(lake.remove(&Partition::of_tables(&dataset.snapshot(), date, id)).await?)
+    Ok(lake.remove(&Partition::of_tables(&lake.dataset().snapshot(), date, id)).await?)
 }
 
 /// What an entry says, or its copy where it is damaged.

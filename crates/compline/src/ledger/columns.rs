@@ -8,20 +8,20 @@ use arrow::array::{
 use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMillisecondType};
 use chrono::{DateTime, Utc};
-use compline_model::Table;
+use compline_model::{Dataset, Table};
 use std::sync::Arc;
 
 impl Ledger {
-    /// The rows of a partition of `runs`.
-    pub(crate) fn of(batch: &RecordBatch) -> Self {
-        Self((0..batch.num_rows()).map(|row| Columns(batch).row(row)).collect())
+    /// The rows of a partition of `runs`, as they are of a dataset.
+    pub(crate) fn of(dataset: &'static Dataset, batch: &RecordBatch) -> Self {
+        Self::new(dataset, (0..batch.num_rows()).map(|row| Columns(batch).row(row)).collect())
     }
 
     /// The same as a partition of `runs`.
     pub(super) fn batch(&self) -> anyhow::Result<RecordBatch> {
-        let rows = &self.0;
+        let rows: Vec<&LedgerRow> = self.rows.iter().chain(&self.others).collect();
         let text = |of: fn(&LedgerRow) -> Option<&str>| -> ArrayRef {
-            Arc::new(rows.iter().map(of).collect::<StringViewArray>())
+            Arc::new(rows.iter().map(|row| of(row)).collect::<StringViewArray>())
         };
         let time = |of: fn(&LedgerRow) -> DateTime<Utc>| -> ArrayRef {
             let times = rows.iter().map(|row| Some(of(row).timestamp_millis()));
@@ -64,6 +64,7 @@ impl Ledger {
             text(|row| row.population.as_deref()),
             Arc::new(rows.iter().map(|row| row.facts_only).collect::<BooleanArray>()),
             text(|row| row.caller.as_deref()),
+            text(|row| row.dataset.as_deref()),
         ];
         let batch = RecordBatch::try_new(Table::Runs.schema(), columns)?;
         sorted(&batch)
@@ -135,6 +136,7 @@ impl Columns<'_> {
             population: text("population"),
             facts_only: facts_only.is_valid(row).then(|| facts_only.value(row)),
             caller: text("caller"),
+            dataset: text("dataset"),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::{Ledger, LedgerRow, Outcome, rebuild};
 use crate::mutate::{edited, edits_of_json, ends};
 use chrono::DateTime;
-use compline_model::{AggregatorId, RunId, SnapshotDate};
+use compline_model::{AggregatorId, Dataset, RunId, SnapshotDate};
 use proptest::prelude::*;
 
 const PIECES: &[&str] = &[
@@ -37,15 +37,15 @@ proptest! {
         };
         let document = rebuild::document(&id, date, &row).expect("JSON");
         prop_assert_eq!(rebuild::row(&document, &id, date, run_id), Some(row));
-        prop_assert!(rebuild::of_run(REPORT.as_bytes(), &id).is_some());
+        prop_assert!(rebuild::of_run(REPORT.as_bytes(), &Dataset::PACKS, &id).is_some());
         ends(|| {
             let rows = [
                 rebuild::row(&edited(&document, &edits), &id, date, run_id),
-                rebuild::of_run(&edited(REPORT.as_bytes(), &edits), &id),
+                rebuild::of_run(&edited(REPORT.as_bytes(), &edits), &Dataset::PACKS, &id),
             ];
-            let ledger = Ledger(rows.into_iter().flatten().collect());
+            let ledger = Ledger::new(&Dataset::PACKS, rows.into_iter().flatten().collect());
             let batch = ledger.batch().expect("a table takes every row");
-            let read = Ledger::of(&batch);
+            let read = Ledger::of(&Dataset::PACKS, &batch);
             for ledger in [&ledger, &read] {
                 assert!(ledger.next_number() >= ledger.last_number());
                 let _ = (ledger.last_commit(), ledger.held(), ledger.is_dropped(), ledger.is_of_older_version());

@@ -5,13 +5,12 @@ use super::{Ledger, LedgerRow, Outcome};
 use anyhow::Context;
 use bytes::Bytes;
 use chrono::DateTime;
-use compline_model::{AggregatorId, RunId, SnapshotDate};
+use compline_model::{AggregatorId, Dataset, RunId, SnapshotDate};
 use compline_sink::Lake;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A ledger as documents say it.
-#[derive(Default)]
 pub(super) struct OfDocuments {
     pub(super) ledger: Ledger,
     /// Whether every row can be read, and its last change is written down as one: the report of a run alone says nothing of what
@@ -20,17 +19,31 @@ pub(super) struct OfDocuments {
 }
 
 impl Ledger {
-    /// The rows that there are as documents.
+    /// The rows that there are as documents, those of other datasets beside them.
     pub(super) async fn of_documents(
         lake: &Lake,
         id: &AggregatorId,
         date: SnapshotDate,
     ) -> anyhow::Result<OfDocuments> {
-        let (of_runs, noted) = (lake.run_documents(date).await?, lake.noted_rows(id, date).await?);
-        if of_runs.is_empty() && noted.is_empty() {
-            return Ok(OfDocuments::default());
+        let of_runs = lake.run_documents(date).await?;
+        let mut told = OfDocuments { ledger: Self::none(lake.dataset()), is_sure: true };
+        for dataset in Dataset::ALL {
+            let OfDocuments { ledger, is_sure } = Self::of_dataset(&lake.of(dataset), id, date, &of_runs).await?;
+            let rows = if dataset == lake.dataset() { &mut told.ledger.rows } else { &mut told.ledger.others };
+            rows.extend(ledger.rows);
+            told.is_sure &= is_sure;
         }
-        let of_runs = of_runs.iter().filter_map(|document| of_run(document, id));
+        Ok(told)
+    }
+
+    async fn of_dataset(
+        lake: &Lake,
+        id: &AggregatorId,
+        date: SnapshotDate,
+        of_runs: &[Bytes],
+    ) -> anyhow::Result<OfDocuments> {
+        let noted = lake.noted_rows(id, date).await?;
+        let of_runs = of_runs.iter().filter_map(|document| of_run(document, lake.dataset(), id));
         let mut of_rows = Vec::with_capacity(noted.len());
         for run_id in &noted {
             let document = lake.row_document(id, date, *run_id).await?;
@@ -50,7 +63,7 @@ impl Ledger {
                 rows.remove(&run_id);
             }
         }
-        let ledger = Self(rows.into_values().collect());
+        let ledger = Self::new(lake.dataset(), rows.into_values().collect());
         let is_sure = are_read && ledger.last_change().is_none_or(|last| written.contains(&last.run_id));
         Ok(OfDocuments { ledger, is_sure })
     }
@@ -66,7 +79,7 @@ impl Ledger {
         has_snapshot: bool,
     ) -> anyhow::Result<Option<bool>> {
         let OfDocuments { ledger, is_sure } = Self::of_documents(lake, id, date).await?;
-        Ok((!ledger.0.is_empty()).then_some(has_snapshot || is_sure))
+        Ok((!ledger.is_empty()).then_some(has_snapshot || is_sure))
     }
 
     /// The runs whose documents are there and do not say their row of the day's ledger.
@@ -123,7 +136,7 @@ impl Ledger {
             read => return read.map(|_| None).map_err(Into::into),
         }
         let OfDocuments { ledger, is_sure } = Self::of_documents(lake, id, date).await?;
-        if ledger.0.is_empty() || !(has_snapshot || is_sure) {
+        if ledger.is_empty() || !(has_snapshot || is_sure) {
             return Ok(None);
         }
         lake.set_aside(&partition).await?;
@@ -148,11 +161,12 @@ pub(super) fn row(document: &[u8], id: &AggregatorId, date: SnapshotDate, run_id
     (is_its_own && row.run_id == run_id.to_string()).then_some(row)
 }
 
-/// The row of an aggregator, of the report of a run. Nothing where the run did not concern it.
-pub(super) fn of_run(document: &[u8], id: &AggregatorId) -> Option<LedgerRow> {
+/// The row of an aggregator's dataset, of the report of a run. Nothing where the run did not concern it.
+pub(super) fn of_run(document: &[u8], dataset: &Dataset, id: &AggregatorId) -> Option<LedgerRow> {
     let report: Value = serde_json::from_slice(document).ok()?;
     let aggregators = report["aggregators"].as_array()?;
-    let of_id = aggregators.iter().find(|one| one["aggregator"] == id.as_str())?;
+    let is_of = |one: &&Value| one["dataset"].as_str().unwrap_or(Dataset::PACKS.name) == dataset.name;
+    let of_id = aggregators.iter().filter(is_of).find(|one| one["aggregator"] == id.as_str())?;
     if of_id["is_recorded"] == false {
         return None;
     }

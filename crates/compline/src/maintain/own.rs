@@ -6,7 +6,7 @@ use crate::session::Session;
 use crate::summary::counted;
 use chrono::TimeDelta;
 use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
-use compline_sink::{Inventory, Lake, OfDay};
+use compline_sink::{Inventory, Lake, OfDay, Partition};
 use indicatif::HumanBytes;
 use std::collections::BTreeSet;
 
@@ -27,16 +27,19 @@ impl Old {
     pub(super) async fn of(
         session: &Session<'_>,
         inventory: &Inventory,
-        id: Option<&AggregatorId>,
+        of: Option<(&'static Dataset, &AggregatorId)>,
     ) -> anyhow::Result<Self> {
-        let (lake, keep, today) = (&session.lake, &session.settings.keep, session.today());
+        let (id, dataset) = (of.map(|(_, id)| id), of.map_or(&Dataset::PACKS, |(dataset, _)| dataset));
+        // Pages and documents of all datasets go with packs.
+        let is_of_all = dataset == &Dataset::PACKS;
+        let (lake, keep, today) = (&session.lake.of(dataset), &session.settings.keep, session.today());
         let is_old = |days: Option<u32>, date: SnapshotDate| days.is_some_and(|days| date < today.minus_days(days));
         let of = |objects: &[OfDay], days: Option<u32>| -> Vec<OfDay> {
-            let old = objects.iter().filter(|one| one.aggregator.as_ref() == id && is_old(days, one.date));
+            let old = objects.iter().filter(|one| is_of_all && one.aggregator.as_ref() == id && is_old(days, one.date));
             old.cloned().collect()
         };
-        let held =
-            inventory.held.keys().filter(|held| Some(&held.aggregator) == id && is_old(keep.held_days, held.date));
+        let is_held = |held: &&Partition| Some(&held.aggregator) == id && dataset.snapshot().contains(&held.table);
+        let held = inventory.held.keys().filter(is_held).filter(|held| is_old(keep.held_days, held.date));
         let mut old = Self {
             raw: of(&inventory.raw, keep.raw_days),
             documents: of(&inventory.documents, keep.runs_days),
@@ -59,7 +62,7 @@ impl Old {
                     Err(error) if crate::journal::is_damage(&error) => None,
                     file => file?,
                 };
-                let is_held = file.as_ref().is_some_and(|file| file.held().is_some());
+                let is_held = file.as_ref().is_some_and(Ledger::is_held_of_any);
                 if is_held || (has_one && file.is_none()) {
                     old.documents.retain(|one| one.date != date);
                 }
@@ -113,7 +116,7 @@ impl Old {
         for date in &self.held {
             let why = "it was held for longer than maintain.held_days says".to_owned();
             let mut row = LedgerRow { error: Some(why), ..row.clone() };
-            journal.reject(&Dataset::PACKS, *date, &mut row).await?;
+            journal.reject(*date, &mut row).await?;
             Ledger::write(lake, id, *date, row).await?;
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! What is to be done for an aggregator, worked out without changing anything.
+//! What is to be done for a dataset of an aggregator, worked out without changing anything.
 
 use crate::ledger::Ledger;
 use crate::session::Session;
@@ -15,7 +15,7 @@ pub(super) struct Plan {
     pub(super) compact: Vec<MonthPlan>,
     /// Days whose own snapshot files are dropped, the oldest first.
     pub(super) drop: Vec<SnapshotDate>,
-    /// `pack_status` that is dropped, the oldest first.
+    /// States that are dropped, the oldest first.
     pub(super) drop_statuses: Vec<(Partition, Object)>,
     /// What is left alone that one would expect to be done, and why.
     pub(super) notes: Vec<String>,
@@ -23,26 +23,33 @@ pub(super) struct Plan {
     pub(super) is_damaged: bool,
 }
 
-/// Works out what is to be done for an aggregator.
-pub(super) async fn plan(session: &Session<'_>, inventory: &Inventory, id: &AggregatorId) -> anyhow::Result<Plan> {
+/// Works out what is to be done for the lake's dataset of an aggregator; with packs for the ledger as well.
+pub(super) async fn plan(
+    session: &Session<'_>,
+    lake: &Lake,
+    inventory: &Inventory,
+    id: &AggregatorId,
+) -> anyhow::Result<Plan> {
     let (keep, today) = (&session.settings.keep, session.today());
     let mut plan = Plan::default();
     // The days that will be in a month's object once the plan is done.
     let mut in_months: BTreeMap<Table, BTreeSet<SnapshotDate>> = BTreeMap::new();
     let mut ledgers = Ledgers::default();
     // A month that lacks a day which is nowhere else is restored, and not written over, and no day goes into it.
-    let lost = plan.lost(&session.lake, inventory, id, &mut ledgers).await?;
-    for table in Table::ALL {
-        let of_snapshot = Dataset::PACKS.snapshot().contains(&table);
+    let lost = plan.lost(lake, inventory, id, &mut ledgers).await?;
+    let dataset = lake.dataset();
+    let ledger = (dataset == &Dataset::PACKS).then_some(Table::Runs);
+    for table in dataset.tables().into_iter().chain(ledger) {
+        let of_snapshot = dataset.snapshot().contains(&table);
         for month in months(inventory, table, id, today, keep.compact.contains(&table)) {
             if of_snapshot && lost.contains(&month.month) {
                 continue;
             }
-            let days = plan.month(&session.lake, inventory, month, &mut ledgers, false).await?;
+            let days = plan.month(lake, inventory, month, &mut ledgers, false).await?;
             in_months.entry(table).or_default().extend(days);
         }
     }
-    plan.drops(inventory, keep, id, today, &in_months);
+    plan.drops(inventory, keep, (dataset, id), today, &in_months);
     Ok(plan)
 }
 
@@ -59,7 +66,7 @@ pub(super) async fn again(
     let (mut plan, mut ledgers) = (Plan::default(), Ledgers::default());
     let lost = plan.lost(lake, inventory, id, &mut ledgers).await?;
     for month in months {
-        let of_snapshot = Dataset::PACKS.snapshot().contains(&month.table);
+        let of_snapshot = lake.dataset().snapshot().contains(&month.table);
         if of_snapshot && lost.contains(&month.month) {
             continue;
         }
@@ -139,11 +146,10 @@ impl Plan {
         &mut self,
         inventory: &Inventory,
         keep: &KeepSettings,
-        id: &AggregatorId,
+        (dataset, id): (&Dataset, &AggregatorId),
         today: SnapshotDate,
         in_months: &BTreeMap<Table, BTreeSet<SnapshotDate>>,
     ) {
-        let dataset = &Dataset::PACKS;
         let snapshots = inventory.days(dataset.facts, id);
         // The last snapshot stays, however old it is: the next one goes on from it.
         let old = |date: &SnapshotDate| {
@@ -151,7 +157,9 @@ impl Plan {
                 && snapshots.last().is_some_and(|last| date < last)
         };
         // A day that is held could not be accepted any more once its neighbours are gone.
-        let held = inventory.held.keys().filter(|held| held.aggregator == *id).map(|held| held.date).min();
+        let held =
+            inventory.held.keys().filter(|held| held.aggregator == *id && dataset.snapshot().contains(&held.table));
+        let held = held.map(|held| held.date).min();
         // A day goes as a whole, and only once its month has each of its tables.
         let goes = |date: &SnapshotDate| {
             let in_month = |table: &Table| in_months.get(table).is_some_and(|days| days.contains(date));
@@ -174,7 +182,7 @@ impl Plan {
                 )
             });
         }
-        self.drop_statuses = old_statuses(inventory, keep, id, today, &self.drop);
+        self.drop_statuses = old_statuses(inventory, keep, (dataset, id), today, &self.drop);
     }
 
     /// Notes months that do not have days whose own files were dropped or are gone: nothing else has them. Gives them.
@@ -186,7 +194,7 @@ impl Plan {
         ledgers: &mut Ledgers,
     ) -> anyhow::Result<BTreeSet<SnapshotMonth>> {
         let mut lost = BTreeSet::new();
-        for table in Dataset::PACKS.snapshot() {
+        for table in lake.dataset().snapshot() {
             let own = inventory.days(table, id);
             let mut without: BTreeMap<SnapshotMonth, Vec<SnapshotDate>> = BTreeMap::new();
             for date in inventory.days(Table::Runs, id).difference(&own) {
@@ -231,22 +239,21 @@ impl Plan {
     }
 }
 
-/// `pack_status` that is old enough to be dropped, the oldest first, once these snapshots are: not what the first snapshot that
+/// States that are old enough to be dropped, the oldest first, once these snapshots are: not what the first snapshot that
 /// is left, and the next one, go on from.
 pub(super) fn old_statuses(
     inventory: &Inventory,
     keep: &KeepSettings,
-    id: &AggregatorId,
+    (dataset, id): (&Dataset, &AggregatorId),
     today: SnapshotDate,
     dropped: &[SnapshotDate],
 ) -> Vec<(Partition, Object)> {
-    let dataset = &Dataset::PACKS;
     let statuses = inventory.days(dataset.status, id);
     let snapshots = inventory.days(dataset.facts, id);
     let first_left = snapshots.iter().find(|date| !dropped.contains(date));
     let base = first_left.and_then(|first| statuses.range(..*first).next_back());
     let needed = [base, statuses.last()];
-    let old = |date: &&SnapshotDate| keep.statuses_from(today).is_some_and(|from| **date < from);
+    let old = |date: &&SnapshotDate| keep.statuses_from(dataset, today).is_some_and(|from| **date < from);
     let partition = |date: &SnapshotDate| Partition { table: dataset.status, date: *date, aggregator: id.clone() };
     let old = statuses.iter().filter(old).filter(|date| !needed.contains(&Some(date))).map(partition);
     old.filter_map(|day| inventory.partitions.get(&day).map(|object| (day.clone(), *object))).collect()
@@ -260,7 +267,10 @@ impl Ledgers {
     async fn of_day(&mut self, lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> anyhow::Result<&Ledger> {
         Ok(match self.0.entry(date) {
             Entry::Occupied(read) => read.into_mut(),
-            Entry::Vacant(unread) => unread.insert(Ledger::sound(lake, id, date).await?.unwrap_or_default()),
+            Entry::Vacant(unread) => {
+                let ledger = Ledger::sound(lake, id, date).await?;
+                unread.insert(ledger.unwrap_or_else(|| Ledger::none(lake.dataset())))
+            }
         })
     }
 

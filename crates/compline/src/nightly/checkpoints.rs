@@ -28,7 +28,7 @@ impl<'a> Checkpoints<'a> {
     /// Those of a run of this day and plan that was stopped not long ago, or none yet.
     pub(super) async fn open(shared: &'a Shared<'a>, aggregator: &AggregatorSettings) -> anyhow::Result<Self> {
         let (request, session) = (shared.request, shared.session);
-        let lake = session.lake_of(&aggregator.address.id);
+        let lake = shared.lake_of(&aggregator.address.id);
         let new = Collection {
             aggregator: aggregator.address.id.clone(),
             date: request.date,
@@ -51,21 +51,26 @@ impl<'a> Checkpoints<'a> {
         Ok(Self { shared, lake, collection: new, done: BTreeSet::new() })
     }
 
-    /// The sources and the plan: from their checkpoint, or asked for and checkpointed. Gives their lines as well.
+    /// The sources and the plan: from their checkpoint, or asked for, as far as they are not known, and checkpointed. Gives their lines as well.
     pub(super) async fn discovery(
         &self,
         client: &AggregatorClient,
         aggregator: &AggregatorSettings,
+        known: Option<&Discovery>,
     ) -> anyhow::Result<(Discovery, Bytes)> {
+        let dataset = self.shared.dataset;
+        let filters = &aggregator.of(dataset).filters;
         if let Some(lines) = self.stored(SOURCES).await? {
-            match Discovery::read(SOURCES, lines.clone(), &aggregator.filters) {
+            match Discovery::read(SOURCES, lines.clone(), dataset, filters) {
                 Ok(discovery) => return Ok((discovery, lines)),
                 Err(error) => tracing::warn!(%error, "a checkpoint is damaged: asking AWS Config again"),
             }
         }
         let _permit = self.shared.permits.acquire().await?;
         let wanted = Wanted {
-            filters: &aggregator.filters,
+            dataset,
+            known,
+            filters,
             fan_out: aggregator.fan_out,
             at_once: self.shared.session.settings.max_in_flight,
             date: self.shared.request.date,
@@ -80,9 +85,10 @@ impl<'a> Checkpoints<'a> {
     pub(super) async fn shard(&self, shard: &Shard) -> anyhow::Result<Option<(Vec<Page>, Bytes)>> {
         let name = shard_name(shard);
         let Some(lines) = self.stored(&name).await? else { return Ok(None) };
-        let (index, of_pages) = (shard.index, lines.clone());
-        let pages =
-            tokio::task::spawn_blocking(move || read_shard(&name, index, of_pages)).await.context("reading stopped")?;
+        let (dataset, index, of_pages) = (self.shared.dataset, shard.index, lines.clone());
+        let pages = tokio::task::spawn_blocking(move || read_shard(&name, dataset, index, of_pages))
+            .await
+            .context("reading stopped")?;
         match pages {
             Ok(pages) => Ok(Some((pages, lines))),
             Err(error) => {
@@ -121,7 +127,8 @@ impl<'a> Checkpoints<'a> {
 /// Everything that decides what is collected: with another, checkpoints are of no use. Who asks is not in it but for the
 /// role, since nobody else's answer would be taken for this one's.
 fn plan(shared: &Shared<'_>, aggregator: &AggregatorSettings) -> String {
-    let AggregatorSettings { address, filters, fan_out, .. } = aggregator;
+    let AggregatorSettings { address, fan_out, .. } = aggregator;
+    let filters = &aggregator.of(shared.dataset).filters;
     let role = address.role.as_ref().map(|role| &role.arn);
     let options = shared.session.settings.fetch_options(shared.request.date);
     let endpoint = options.endpoint_url.unwrap_or_else(|| "AWS".to_owned());

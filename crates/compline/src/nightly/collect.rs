@@ -11,11 +11,15 @@ use crate::settings::{AggregatorSettings, Reconcile};
 use anyhow::{Context, bail};
 use arrow::array::RecordBatch;
 use bytes::Bytes;
-use compline_fetcher::{AggregatorClient, CallCounts, FetchError, Probe, Shard, ShardReader, ShardStep, ShardTally};
+use compline_fetcher::{
+    AggregatorClient, CallCounts, Discovery, FetchError, Probe, Shard, ShardReader, ShardStep, ShardTally,
+};
+use compline_model::Dataset;
 use compline_transformer::{
     CheckedSnapshot, Flattener, Named, RECONCILED_COLUMNS, ShardRows, SourceIndex, check, reconcile, source_status,
 };
 use futures::{StreamExt, TryStreamExt, stream};
+use std::mem;
 use std::time::Duration;
 use tokio::time::{timeout, timeout_at};
 
@@ -24,7 +28,7 @@ pub(super) struct Collected {
     pub(super) snapshot: CheckedSnapshot,
     /// Rows of `source_status`.
     pub(super) source_status: RecordBatch,
-    /// Which packs were asked for, where the settings may say otherwise by now.
+    /// Which packs or rules were asked for, where the settings may say otherwise by now.
     pub(super) population: Option<Population>,
 }
 
@@ -99,11 +103,12 @@ pub(super) async fn collect(
     shared: &Shared<'_>,
     aggregator: &AggregatorSettings,
     bar: &Bar,
-    reading: &mut Reading,
+    (reading, discovered): (&mut Reading, &mut Option<Discovery>),
 ) -> anyhow::Result<Collected> {
     let client = shared.connector.connect(aggregator.address.clone()).await;
     // Here as well, so that the calls until a signal are counted.
-    let reading_all = shared.session.until_stopped(Box::pin(read_all(shared, aggregator, &client, bar, reading)));
+    let reading_all =
+        shared.session.until_stopped(Box::pin(read_all(shared, aggregator, &client, bar, (reading, discovered))));
     let collected = timeout_at(shared.deadline, reading_all).await;
     reading.calls = client.counts();
     collected.unwrap_or_else(|_| {
@@ -120,22 +125,26 @@ async fn read_all(
     aggregator: &AggregatorSettings,
     client: &AggregatorClient,
     bar: &Bar,
-    reading: &mut Reading,
+    (reading, discovered): (&mut Reading, &mut Option<Discovery>),
 ) -> anyhow::Result<Collected> {
     reading.caller = caller(shared, aggregator).await?;
     check_clock(shared, client).await?;
     bar.stage("asking for its sources");
     let checkpoints = Checkpoints::open(shared, aggregator).await?;
-    let (discovery, lines) = checkpoints.discovery(client, aggregator).await?;
+    let (mut discovery, lines) = checkpoints.discovery(client, aggregator, discovered.as_ref()).await?;
     let source_status = source_status(&discovery.statuses, discovery.collected_at, discovery.run_id)?;
     reading.shards = discovery.shards.len() as u64;
-    reading.unnamed = discovery.unnamed;
+    reading.unnamed.clone_from(&discovery.unnamed);
     bar.shards(discovery.shards.len());
 
-    let flattener = Flattener::new(SourceIndex::new(&discovery.statuses), aggregator.row_filter.clone());
+    let planned = mem::take(&mut discovery.shards);
+    let row_filter = aggregator.of(shared.dataset).row_filter.clone();
+    let flattener = Flattener::new(shared.dataset, SourceIndex::new(&discovery.statuses), row_filter);
+    // The next dataset's rows are of the same sources.
+    *discovered = Some(discovery);
     let shards = ShardReading { shared, client, checkpoints, flattener, bar };
     let at_once = shared.session.settings.max_in_flight;
-    let each = discovery.shards.into_iter().map(|shard| shards.shard(shard));
+    let each = planned.into_iter().map(|shard| shards.shard(shard));
     let mut batches: Vec<ShardBatch> = stream::iter(each).buffer_unordered(at_once).try_collect().await?;
     batches.sort_unstable_by_key(|batch| batch.index);
     batches.iter().for_each(|batch| reading.add(batch.tally, batch.rows.left_out()));
@@ -147,11 +156,12 @@ async fn read_all(
     let snapshot = {
         let _one_at_a_time = shared.computing.acquire().await?;
         memory::give_back();
-        let snapshot = tokio::task::spawn_blocking(move || check(rows)).await.context("checking stopped")?;
+        let dataset = shared.dataset;
+        let snapshot = tokio::task::spawn_blocking(move || check(dataset, rows)).await.context("checking stopped")?;
         memory::give_back();
         snapshot
     };
-    if shared.session.settings.reconciles(aggregator) {
+    if shared.dataset == &Dataset::PACKS && shared.session.settings.reconciles(aggregator) {
         let (unreconciled, failed) = reconciled(shared, client, &snapshot, bar).await?;
         reading.unreconciled = unreconciled;
         reading.not_reconciled = failed.map(|error| error.to_string());
@@ -237,7 +247,7 @@ async fn reconciled(
     let differing = compared.await.context("reconciling stopped")??;
     if settings.reconcile == Reconcile::Fail && differing.count > 0 {
         // What was read is not right, so the next run must not resume from it.
-        shared.session.lake_of(client.id()).end_collection(client.id()).await?;
+        shared.lake_of(client.id()).end_collection(client.id()).await?;
         let first = differing.first.join("; ");
         bail!(
             "{} accounts are not as AWS Config counts them, and check.reconcile is \"fail\": {first}",
@@ -259,12 +269,17 @@ impl ShardReading<'_> {
                 (None, lines)
             }
             None => {
-                let mut reader = ShardReader::new(self.client.clone(), shard.clone(), self.shared.session.run_id);
+                let mut reader = ShardReader::new(
+                    self.client.clone(),
+                    self.shared.dataset,
+                    shard.clone(),
+                    self.shared.session.run_id,
+                );
                 while let Some(step) = reader.next().await? {
                     match step {
                         ShardStep::Page(page) => {
                             rows.push(&page);
-                            self.bar.page(page.packs.len(), self.client.counts());
+                            self.bar.page(page.answers.len(), self.client.counts());
                         }
                         ShardStep::Restarted => rows.clear(),
                     }

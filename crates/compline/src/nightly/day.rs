@@ -2,9 +2,9 @@
 
 use super::collect::{Collected, Reading, collect};
 use super::import::import;
-use super::notify::{news, notify};
+use super::notify::{news, notify, why_regressed};
 use super::report::{AggregatorReport, DayFindings};
-use super::{Shared, Source, TrendReport};
+use super::{Shared, Source, TrendReport, why};
 use crate::catalog::will_be_behind;
 use crate::failure::{NotRecorded, Stopped};
 use crate::history::Span;
@@ -17,10 +17,11 @@ use crate::settings::AggregatorSettings;
 use crate::trends::{Computing, Tonight};
 use anyhow::{Context, bail};
 use arrow::array::RecordBatch;
+use compline_fetcher::Discovery;
 use compline_model::{AggregatorId, SnapshotDate, SnapshotMonth, Table};
 use compline_notifier::Packs;
 use compline_sink::{Month, Partition, RowSource};
-use compline_transformer::CheckedSnapshot;
+use compline_transformer::{CheckedSnapshot, Regressed, Why};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::pin::Pin;
@@ -35,6 +36,8 @@ pub(super) struct Day {
     pub(super) reading: Reading,
     pub(super) findings: Option<DayFindings>,
     pub(super) trends: Option<TrendReport>,
+    /// Packs that regressed, as the rules of the same day say why; nothing of packs themselves.
+    pub(super) regressed: Option<Vec<Regressed>>,
     /// What of its changes others are told.
     pub(super) news: Vec<Packs>,
     /// Who was not told of what, and why.
@@ -68,6 +71,7 @@ pub(super) async fn report(
     aggregator: &AggregatorSettings,
     journal: anyhow::Result<Journal>,
     bar: &Bar,
+    discovered: &mut Option<Discovery>,
 ) -> AggregatorReport {
     let started = Instant::now();
     let mut day = Day {
@@ -75,6 +79,7 @@ pub(super) async fn report(
         reading: Reading::default(),
         findings: None,
         trends: None,
+        regressed: None,
         news: Vec::new(),
         not_notified: Vec::new(),
         undone: Vec::new(),
@@ -90,12 +95,12 @@ pub(super) async fn report(
         is_stopped: false,
     };
     let id = &aggregator.address.id;
-    let work = shared.session.guarded(id, Box::pin(run(shared, aggregator, journal, bar, &mut day)));
+    let work = shared.session.guarded(id, Box::pin(run(shared, aggregator, journal, bar, (&mut day, discovered))));
     if let Err(error) = shared.session.until_stopped(work).await {
         day.fail(&error);
     }
     day.seconds = started.elapsed().as_secs_f64();
-    AggregatorReport::of(id, day)
+    AggregatorReport::of(id, shared.dataset, day)
 }
 
 /// Does a stage of a day; gives how many seconds it took as well.
@@ -108,7 +113,7 @@ async fn timed<T, W: Future<Output = T>>(stage: &'static str, work: Pin<Box<W>>)
 
 /// What the ledger says of every run, whatever it does.
 fn row(shared: &Shared<'_>, aggregator: &AggregatorSettings) -> LedgerRow {
-    let population = Population::of(aggregator);
+    let population = Population::of(aggregator.of(shared.dataset));
     LedgerRow {
         run_id: shared.session.run_id.to_string(),
         started_at: shared.session.started_at,
@@ -117,6 +122,7 @@ fn row(shared: &Shared<'_>, aggregator: &AggregatorSettings) -> LedgerRow {
         outcome: Outcome::Failed,
         facts_only: Some(population.facts_only),
         population: Some(population.text),
+        dataset: Some(shared.dataset.name.to_owned()),
         ..LedgerRow::default()
     }
 }
@@ -126,7 +132,7 @@ async fn run(
     aggregator: &AggregatorSettings,
     journal: anyhow::Result<Journal>,
     bar: &Bar,
-    day: &mut Day,
+    (day, discovered): (&mut Day, &mut Option<Discovery>),
 ) -> anyhow::Result<()> {
     let id = &aggregator.address.id;
     let mut journal = match journal {
@@ -138,13 +144,13 @@ async fn run(
                 notify(shared, id, day).await;
                 day.row.finished_at = (shared.session.clock)();
                 let row = LedgerRow { error: day.error(), ..day.row.clone() };
-                Ledger::write(&shared.session.lake_of(id), id, shared.request.date, row).await?;
+                Ledger::write(&shared.lake_of(id), id, shared.request.date, row).await?;
             }
             return Ok(());
         }
     };
     day.undone.extend(journal.undone());
-    let pending = match Box::pin(snapshot(shared, aggregator, bar, &mut journal, day)).await {
+    let pending = match Box::pin(snapshot(shared, aggregator, bar, &mut journal, (day, discovered))).await {
         Ok(pending) => pending,
         Err(error) => {
             day.fail(&error);
@@ -161,7 +167,7 @@ async fn run(
     day.has_told = true;
     day.row.finished_at = (shared.session.clock)();
     let row = LedgerRow { error: day.error(), ..day.row.clone() };
-    let written = Ledger::write(&shared.session.lake_of(id), id, shared.request.date, row).await;
+    let written = Ledger::write(&shared.lake_of(id), id, shared.request.date, row).await;
     day.in_ledger = written.is_ok();
     match written {
         // Of a day that failed there may be an entry in the journal: the next session completes it.
@@ -183,7 +189,7 @@ async fn snapshot(
     aggregator: &AggregatorSettings,
     bar: &Bar,
     journal: &mut Journal,
-    day: &mut Day,
+    (day, discovered): (&mut Day, &mut Option<Discovery>),
 ) -> anyhow::Result<Option<SnapshotDate>> {
     let id = &aggregator.address.id;
     if shared.request.source == Source::Rejection {
@@ -193,15 +199,16 @@ async fn snapshot(
         day.row = planned;
         return Ok(journal.trends_from());
     }
-    let (seconds, collected) = timed("collect", Box::pin(obtain(shared, aggregator, bar, &mut day.reading))).await;
+    let obtained = obtain(shared, aggregator, bar, (&mut day.reading, discovered));
+    let (seconds, collected) = timed("collect", Box::pin(obtained)).await;
     day.stage_seconds.insert("collect", seconds);
     day.reading.fill(&mut day.row);
     let collected = collected?;
-    let findings = DayFindings::of(&collected);
+    let findings = DayFindings::of(shared.dataset, &collected);
     findings.fill(&mut day.row);
     day.findings = Some(findings);
     // What is held is of the filters that it was collected with, whatever the settings say by now.
-    let population = collected.population.clone().unwrap_or_else(|| Population::of(aggregator));
+    let population = collected.population.clone().unwrap_or_else(|| Population::of(aggregator.of(shared.dataset)));
     (day.row.population, day.row.facts_only) = (Some(population.text.clone()), Some(population.facts_only));
     let (seconds, held) = timed("check", Box::pin(shared.held_for(id, &population, &collected))).await;
     day.stage_seconds.insert("check", seconds);
@@ -217,13 +224,14 @@ async fn snapshot(
 
 /// The files of what was collected.
 async fn files(shared: &Shared<'_>, id: &AggregatorId, collected: &Collected) -> anyhow::Result<SnapshotFiles> {
-    let lake = shared.session.lake_of(id);
+    let lake = shared.lake_of(id);
     let partition = |table| Partition { table, date: shared.request.date, aggregator: id.clone() };
-    let (facts, sources) = (SnapshotRows(collected.snapshot.clone()), collected.source_status.clone());
-    Ok(SnapshotFiles {
-        facts: lake.encode(&partition(shared.dataset.facts), facts).await?,
-        sources: lake.encode(&partition(shared.dataset.sources), sources).await?,
-    })
+    let facts = lake.encode(&partition(shared.dataset.facts), SnapshotRows(collected.snapshot.clone())).await?;
+    let sources = match shared.dataset.sources {
+        Some(table) => Some(lake.encode(&partition(table), collected.source_status.clone()).await?),
+        None => None,
+    };
+    Ok(SnapshotFiles { facts, sources })
 }
 
 /// A snapshot whose columns are made as its file is written.
@@ -257,7 +265,7 @@ async fn hold(
     let mut row = LedgerRow { error: Some(why), ..planned(shared, day, &collected) };
     let files = files(shared, id, &collected).await?;
     day.is_committing = true;
-    journal.hold_snapshot(shared.dataset, shared.request.date, files, &mut row).await?;
+    journal.hold_snapshot(shared.request.date, files, &mut row).await?;
     day.row = row;
     shared.end_collection(id).await?;
     Ok(journal.trends_from())
@@ -275,17 +283,18 @@ async fn commit(
     let date = shared.request.date;
     let was_pending = journal.trends_from();
     // Where it cannot be told, later days are computed.
-    let before = Told::of_day(&shared.session.lake, id, date).await.ok().flatten();
+    let before = Told::of_day(&shared.lake, id, date).await.ok().flatten();
     let mut row = planned(shared, day, &collected);
     let committing = async {
         let files = files(shared, id, &collected).await?;
         day.is_committing = true;
-        journal.commit_snapshot(shared.dataset, date, files, &mut row).await
+        journal.commit_snapshot(date, files, &mut row).await
     };
     let (seconds, committed) = timed("commit", Box::pin(committing)).await;
     day.stage_seconds.insert("commit", seconds);
     committed?;
     day.row = row;
+    let why = why::begin(shared, id, &collected.snapshot).await;
     // Later days are compared with it or not by its population, which its tables need not show.
     let is_same = before.is_some_and(|before| before.population.is_none_or(|before| before == population));
     let tonight = Tonight {
@@ -296,7 +305,7 @@ async fn commit(
         is_all: was_pending.is_none() && shared.history.has_snapshot(id, date) && is_same,
         population,
     };
-    let (seconds, pending) = timed("trends", Box::pin(trends(shared, id, journal, tonight, day))).await;
+    let (seconds, pending) = timed("trends", Box::pin(trends(shared, id, journal, (tonight, why), day))).await;
     day.stage_seconds.insert("trends", seconds);
     for done in [shared.remove_held(id).await, shared.end_collection(id).await] {
         if let Err(error) = done {
@@ -312,13 +321,12 @@ async fn trends(
     shared: &Shared<'_>,
     id: &AggregatorId,
     journal: &mut Journal,
-    tonight: Tonight,
+    (tonight, why): (Tonight, Option<Why>),
     day: &mut Day,
 ) -> Option<SnapshotDate> {
     let from = journal.trends_from();
     let computing = Computing {
-        lake: &shared.session.lake_of(id),
-        dataset: shared.dataset,
+        lake: &shared.lake_of(id),
         history: &shared.history,
         id,
         span: Span { from, to: None },
@@ -327,8 +335,12 @@ async fn trends(
     };
     match Box::pin(computing.compute(Some(tonight), Some(&mut *journal))).await {
         Ok(computed) => {
-            day.trends = computed.tonight.as_ref().map(TrendReport::of);
-            day.news = computed.tonight.as_ref().map(news).unwrap_or_default();
+            day.trends = computed.tonight.as_ref().map(|trends| TrendReport::of(shared.dataset, trends));
+            day.regressed = computed.tonight.as_ref().zip(why).map(|(trends, why)| why.told(&trends.changes));
+            day.news = match &day.regressed {
+                Some(regressed) => vec![why_regressed(regressed)],
+                None => computed.tonight.as_ref().map(|trends| news(shared.dataset, trends)).unwrap_or_default(),
+            };
             day.row.bytes += computed.bytes;
             let days = computed.days.into_iter().chain(computed.facts_only);
             day.recomputed = days.filter(|date| *date != shared.request.date).collect();
@@ -350,7 +362,7 @@ async fn obtain(
     shared: &Shared<'_>,
     aggregator: &AggregatorSettings,
     bar: &Bar,
-    reading: &mut Reading,
+    (reading, discovered): (&mut Reading, &mut Option<Discovery>),
 ) -> anyhow::Result<Collected> {
     let id = &aggregator.address.id;
     refuse_dropped(shared, id).await?;
@@ -366,7 +378,7 @@ async fn obtain(
         },
         Source::AwsConfig => {
             warn_of_archived(shared, id).await;
-            collect(shared, aggregator, bar, reading).await
+            collect(shared, aggregator, bar, (reading, discovered)).await
         }
     }
 }
@@ -379,7 +391,7 @@ async fn warn_of_archived(shared: &Shared<'_>, id: &AggregatorId) {
     for table in [dataset.facts, dataset.trends, dataset.status] {
         let partition = Partition { table, date: before, aggregator: id.clone() };
         // A store that does not answer is told where it matters.
-        if let Ok(Some(class)) = shared.session.lake.archive_class(&partition).await {
+        if let Ok(Some(class)) = shared.lake.archive_class(&partition).await {
             let key = partition.key();
             tracing::warn!(
                 key,
@@ -401,8 +413,8 @@ async fn refuse_dropped(shared: &Shared<'_>, id: &AggregatorId) -> anyhow::Resul
     for other in without.collect::<BTreeSet<_>>() {
         // Before the ledger said so, the settings alone told a day that was dropped from one that is lost.
         let ledger = match dropped.contains(&other) {
-            true => Ledger::read(&shared.session.lake, id, other).await?,
-            false => Ledger::sound(&shared.session.lake, id, other).await?.unwrap_or_default(),
+            true => Ledger::read(&shared.lake, id, other).await?,
+            false => Ledger::sound(&shared.lake, id, other).await?.unwrap_or_else(|| Ledger::none(shared.dataset)),
         };
         if other == date && ledger.is_dropped() && is_lost(shared, id).await? {
             // Its month does not have it any more, so this is the only place where it would be.
@@ -422,7 +434,7 @@ async fn refuse_dropped(shared: &Shared<'_>, id: &AggregatorId) -> anyhow::Resul
 
 /// Whether no month's file has the day.
 async fn is_lost(shared: &Shared<'_>, id: &AggregatorId) -> anyhow::Result<bool> {
-    let (lake, date) = (&shared.session.lake, shared.request.date);
+    let (lake, date) = (&shared.lake, shared.request.date);
     let month = Month { table: shared.dataset.facts, month: SnapshotMonth::from(date), aggregator: id.clone() };
     let inventory = lake.inventory(shared.session.started_at).await?;
     Ok(!lake.days_within(&inventory, &month).await?.contains_key(&date))
@@ -451,11 +463,14 @@ async fn catalog(shared: &Shared<'_>, id: &AggregatorId, completed: &[SnapshotDa
     // Of a day that failed or is held the lake gets the ledger alone, and of one that is facts only no trend tables.
     let is_committed = day.row.outcome == Outcome::Succeeded;
     let facts_only = day.row.facts_only.unwrap_or_default();
-    let tables: Vec<Table> = Table::ALL
+    let tables: Vec<Table> = shared
+        .dataset
+        .tables()
         .into_iter()
+        .chain([Table::Runs])
         .filter(|table| *table == Table::Runs || (is_committed && !(facts_only && table.is_derived())))
         .collect();
-    let lake = &shared.session.lake;
+    let lake = &shared.lake;
     let added = match cataloguing.add_day(lake, id, shared.request.date, &tables).await {
         Ok(()) => cataloguing.add_others(lake, id, shared.request.date, &[completed, &day.recomputed].concat()).await,
         failed => failed,
@@ -521,12 +536,9 @@ impl Shared<'_> {
     /// Removes the checkpoints of a day that is committed or held. Those of AWS Config's today are not an import's to remove.
     pub(super) async fn end_collection(&self, id: &AggregatorId) -> anyhow::Result<()> {
         match self.request.source {
-            Source::AwsConfig => self
-                .session
-                .lake_of(id)
-                .end_collection(id)
-                .await
-                .context("cannot remove checkpoints that are done with"),
+            Source::AwsConfig => {
+                self.lake_of(id).end_collection(id).await.context("cannot remove checkpoints that are done with")
+            }
             Source::HeldAlone | Source::Rejection | Source::Files { .. } => Ok(()),
         }
     }

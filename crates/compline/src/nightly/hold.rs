@@ -11,7 +11,7 @@ use crate::population::{Population, Told, is_comparable};
 use anyhow::{Context, bail};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::filter_record_batch;
-use compline_model::{AggregatorId, SnapshotDate};
+use compline_model::{AggregatorId, SnapshotDate, Table};
 use compline_sink::Partition;
 use compline_transformer::{LOSS_COLUMNS, Loss, checked_before};
 
@@ -30,9 +30,9 @@ struct Comparable {
 impl Shared<'_> {
     /// What is held of this run's day, when the run accepts it: what the ledger says was held, and nothing else.
     pub(super) async fn accepted(&self, id: &AggregatorId) -> anyhow::Result<Option<Collected>> {
-        let (lake, date) = (&self.session.lake, self.request.date);
+        let (lake, date) = (&self.lake, self.request.date);
         let ledger = Ledger::read(lake, id, date).await?;
-        let Held { row, facts, sources } = match held(lake, self.dataset, id, date, &ledger).await? {
+        let Held { row, facts, sources } = match held(lake, id, date, &ledger).await? {
             Holding::Nothing => return Ok(None),
             Holding::It(held) => *held,
             Holding::Unsound(why) => bail!(
@@ -42,9 +42,13 @@ impl Shared<'_> {
         };
         tracing::info!(held_by = row.run_id, "committing the day that was held");
         let population = Population::of_row(&row);
-        let snapshot =
-            tokio::task::spawn_blocking(move || checked_before(facts.rows)).await.context("checking stopped")?;
-        Ok(Some(Collected { snapshot, source_status: sources.rows, population }))
+        let dataset = self.dataset;
+        let snapshot = tokio::task::spawn_blocking(move || checked_before(dataset, facts.rows))
+            .await
+            .context("checking stopped")?;
+        let source_status =
+            sources.map_or_else(|| RecordBatch::new_empty(Table::SourceStatus.schema()), |sources| sources.rows);
+        Ok(Some(Collected { snapshot, source_status, population }))
     }
 
     /// Whether something is held of the day, whatever its state is.
@@ -52,11 +56,11 @@ impl Shared<'_> {
     /// # Errors
     /// A store that does not answer.
     pub(super) async fn has_held(&self, id: &AggregatorId, journal: &anyhow::Result<Journal>) -> anyhow::Result<bool> {
-        let (lake, date) = (&self.session.lake, self.request.date);
+        let (lake, date) = (&self.lake, self.request.date);
         // What the journal fails with is told of the aggregator.
         let Ok(journal) = journal else { return Ok(true) };
-        let ledger = Ledger::sound(lake, id, date).await?.unwrap_or_default();
-        let holding = held(lake, self.dataset, id, date, &ledger).await?;
+        let ledger = Ledger::sound(lake, id, date).await?.unwrap_or_else(|| Ledger::none(self.dataset));
+        let holding = held(lake, id, date, &ledger).await?;
         Ok(!matches!(holding, Holding::Nothing) || journal.has_blocked_hold(date))
     }
 
@@ -65,7 +69,7 @@ impl Shared<'_> {
     /// # Errors
     /// A store that does not answer.
     pub(super) async fn reject(&self, journal: &mut Journal, row: &mut LedgerRow) -> anyhow::Result<()> {
-        journal.reject(self.dataset, self.request.date, row).await
+        journal.reject(self.request.date, row).await
     }
 
     /// Why a day is to be held: it lost more than the settings allow against the last snapshot of the same population before
@@ -116,7 +120,7 @@ impl Shared<'_> {
         }
         // None of the days that were listed can be read. A loss shows against an earlier one as well.
         let statuses_from = self.history.statuses_from();
-        let all = History::read(&self.session.lake, self.dataset, statuses_from, &[id]).await?;
+        let all = History::read(&self.lake, statuses_from, &[id]).await?;
         self.last_comparable_in(&all, id, population).await
     }
 
@@ -129,7 +133,7 @@ impl Shared<'_> {
         let mut unread = None;
         let dropped = history.dropped(id);
         for date in history.with_dropped(id).range(..self.request.date).rev().copied() {
-            let Some(theirs) = Told::of_day(&self.session.lake, id, date).await? else {
+            let Some(theirs) = Told::of_day(&self.lake, id, date).await? else {
                 // Whether the day before was of the same filters is not known.
                 unread.get_or_insert_with(|| format!("the ledger of {date}, in runs, is damaged or gone"));
                 continue;
@@ -140,10 +144,10 @@ impl Shared<'_> {
             let partition = |table| Partition { table, date, aggregator: id.clone() };
             // Of a day whose snapshot was dropped its state has the packs, where that was not dropped too.
             let rows = match dropped.contains(&date) && !history.has_snapshot(id, date) {
-                true => self.session.lake.read(&partition(self.dataset.status), Some(STATE_COLUMNS)).await,
+                true => self.lake.read(&partition(self.dataset.status), Some(STATE_COLUMNS)).await,
                 false => {
                     let committed = theirs.snapshot_sha256.as_deref();
-                    self.session.lake.committed(&partition(self.dataset.facts), committed, Some(LOSS_COLUMNS)).await
+                    self.lake.committed(&partition(self.dataset.facts), committed, Some(LOSS_COLUMNS)).await
                 }
             };
             match rows {
@@ -167,6 +171,6 @@ impl Shared<'_> {
     /// Removes what was held of a day that is committed now.
     pub(super) async fn remove_held(&self, id: &AggregatorId) -> anyhow::Result<()> {
         let files = Partition::of_tables(&self.dataset.snapshot(), self.request.date, id);
-        Ok(self.session.lake_of(id).remove_held(&files).await?)
+        Ok(self.lake_of(id).remove_held(&files).await?)
     }
 }

@@ -6,12 +6,13 @@ use crate::settings::AggregatorSettings;
 use anyhow::{Context, bail};
 use chrono::DateTime;
 use compline_fetcher::{Dump, Dumped, FilesAre, Population};
-use compline_model::{RunId, SnapshotDate, SourceAnswer};
+use compline_model::{Answers, Dataset, RunId, SnapshotDate, SourceAnswer};
 use compline_transformer::{Flattener, RowFilter, ShardRows, SourceIndex, check, source_status};
 use std::path::PathBuf;
 
 /// What files are to be, and what they were so far.
 struct Importing {
+    dataset: &'static Dataset,
     aggregator: String,
     date: SnapshotDate,
     run_id: RunId,
@@ -36,12 +37,14 @@ pub(super) async fn import(
     (files, files_are): (&[PathBuf], FilesAre),
     reading: &mut Reading,
 ) -> anyhow::Result<Collected> {
+    let (asked, dataset) = (aggregator.of(shared.dataset), shared.dataset);
     let importing = Importing {
+        dataset: shared.dataset,
         aggregator: aggregator.address.id.to_string(),
         date: shared.request.date,
         run_id: shared.session.run_id,
-        population: Population::of(&aggregator.filters),
-        row_filter: aggregator.row_filter.clone(),
+        population: Population::of(shared.dataset, &asked.filters),
+        row_filter: asked.row_filter.clone(),
         statuses: Vec::new(),
         sources_from: (shared.session.started_at, shared.session.run_id),
         archives: 0,
@@ -57,9 +60,9 @@ pub(super) async fn import(
         imported;
     (reading.pages, reading.empty_pages) = (pages, empty_pages);
     let source_status = source_status(&statuses, collected_at, run_id)?;
-    let Some(rows) = rows else { bail!("the files have no page of packs") };
+    let Some(rows) = rows else { bail!("the files have no page of {}", dataset.name) };
     reading.left_out = rows.left_out() + not_asked_for;
-    let snapshot = tokio::task::spawn_blocking(move || check(vec![rows])).await.context("checking stopped")?;
+    let snapshot = tokio::task::spawn_blocking(move || check(dataset, vec![rows])).await.context("checking stopped")?;
     Ok(Collected { snapshot, source_status, population: None })
 }
 
@@ -77,6 +80,7 @@ impl Importing {
                             self.date
                         );
                     }
+                    self.is_wanted(archive.dataset)?;
                     self.archives += 1;
                     if self.archives > 1 || self.rows.is_some() {
                         bail!("an archive is a whole day: give it alone");
@@ -86,20 +90,38 @@ impl Importing {
                     self.statuses.extend(page.statuses);
                     self.sources_from = (page.collected_at, page.run_id);
                 }
-                Dumped::Packs(mut page) => {
-                    let came = page.packs.len();
+                Dumped::Page(mut page) => {
+                    self.is_wanted(page.answers.dataset())?;
+                    let came = page.answers.len();
                     self.pages += 1;
                     self.empty_pages += u64::from(came == 0);
-                    page.packs.retain(|pack| self.population.has(pack));
-                    self.not_asked_for += (came - page.packs.len()) as u64;
+                    match &mut page.answers {
+                        Answers::Packs(packs) => packs.retain(|pack| self.population.has_pack(pack)),
+                        Answers::Rules(rules) => rules.retain(|rule| self.population.has_rule(rule)),
+                    }
+                    self.not_asked_for += (came - page.answers.len()) as u64;
                     let rows = self.rows.get_or_insert_with(|| {
-                        // An archive has its sources before its packs; other files have none.
-                        Flattener::new(SourceIndex::new(&self.statuses), self.row_filter.clone()).shard()
+                        // An archive has its sources before its pages; other files have none.
+                        let sources = SourceIndex::new(&self.statuses);
+                        Flattener::new(self.dataset, sources, self.row_filter.clone()).shard()
                     });
                     rows.push(&page);
                 }
             }
         }
         Ok(self)
+    }
+
+    /// Refuses files of another dataset than the one that is imported: a day of each is imported by itself.
+    fn is_wanted(&self, dataset: &Dataset) -> anyhow::Result<()> {
+        if dataset != self.dataset {
+            bail!(
+                "the files have {}, and {} are imported: give --dataset {}",
+                dataset.name,
+                self.dataset.name,
+                dataset.name
+            );
+        }
+        Ok(())
     }
 }

@@ -10,9 +10,9 @@ use crate::settings::{Settings, lake_name};
 use crate::summary::counted;
 use arrow::array::{AsArray, RecordBatch};
 use bytes::Bytes;
-use compline_model::{AggregatorId, SnapshotDate};
-use compline_notifier::{Kind, Message, Notifier, Pack, Packs};
-use compline_transformer::Trends;
+use compline_model::{AggregatorId, Dataset, SnapshotDate};
+use compline_notifier::{Kind, Message, Notifier, Pack, Packs, Rules};
+use compline_transformer::{Regressed, Trends};
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -31,8 +31,22 @@ pub(crate) struct Notifying {
 }
 
 /// The packs of a day's changes that are named.
-pub(super) fn news(trends: &Trends) -> Vec<Packs> {
-    NEWS.into_iter().map(|change| packs(change, &trends.pack_changes)).collect()
+pub(super) fn news(dataset: &Dataset, trends: &Trends) -> Vec<Packs> {
+    // Of rules there are thousands: they are told where they say why a pack regressed.
+    let is_of_packs = dataset == &Dataset::PACKS;
+    NEWS.into_iter().filter(|_| is_of_packs).map(|change| packs(change, &trends.changes)).collect()
+}
+
+/// The packs that regressed, with the rules that say why.
+pub(super) fn why_regressed(regressed: &[Regressed]) -> Packs {
+    let pack = |one: &Regressed| Pack {
+        account_id: one.account_id.clone(),
+        aws_region: one.aws_region.clone(),
+        conformance_pack_name: one.conformance_pack_name.clone(),
+        rules: one.rules.clone().map_or(Rules::NotTold, Rules::Are),
+    };
+    let first = regressed.iter().take(MAX_NAMED).map(pack).collect();
+    Packs { change: "regressed", count: regressed.len() as u64, first }
 }
 
 fn packs(change: &'static str, rows: &RecordBatch) -> Packs {
@@ -43,6 +57,7 @@ fn packs(change: &'static str, rows: &RecordBatch) -> Packs {
         account_id: column("account_id").value(*row).to_owned(),
         aws_region: column("aws_region").value(*row).to_owned(),
         conformance_pack_name: column("conformance_pack_name").value(*row).to_owned(),
+        rules: Rules::NotAsked,
     };
     Packs { change, count: of.len() as u64, first: of.iter().take(MAX_NAMED).map(pack).collect() }
 }
@@ -93,7 +108,7 @@ async fn notify_of(
         "at": (session.clock)().to_rfc3339(),
         "receivers": notifier.names(),
     });
-    let marked = session.lake_of(id).mark_notified(id, date, kind.as_str(), Bytes::from(mark.to_string())).await;
+    let marked = shared.lake_of(id).mark_notified(id, date, kind.as_str(), Bytes::from(mark.to_string())).await;
     match marked {
         Ok(true) => notifier.send(&message(shared, id, kind, day)).await,
         Ok(false) => {
@@ -108,13 +123,16 @@ async fn notify_of(
 fn message(shared: &Shared<'_>, id: &AggregatorId, kind: Kind, day: &Day) -> Message {
     let date = shared.request.date;
     let (title, reason) = match kind {
+        Kind::Changes if shared.dataset == &Dataset::RULES => (format!("why {}", title_of(&day.news)), None),
         Kind::Changes => (title_of(&day.news), None),
         Kind::Held => ("held, not committed".to_owned(), Some(held(id, date, day))),
         Kind::Failed => ("failed, and the day is as it was".to_owned(), day.error()),
         Kind::Undone => ("committed, but not everything is done".to_owned(), Some(day.undone.join("; "))),
     };
     let is_of_changes = kind == Kind::Changes;
-    let changes = day.trends.as_ref().filter(|_| is_of_changes).map(|trends| trends.changes.clone());
+    // Rules change by the thousand, and are told as far as they say why.
+    let is_of_packs = shared.dataset == &Dataset::PACKS;
+    let changes = day.trends.as_ref().filter(|_| is_of_changes && is_of_packs).map(|trends| trends.changes.clone());
     Message {
         kind,
         date,

@@ -8,8 +8,8 @@ use crate::settings::{Settings, lake_name};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Float64Type, Int32Type};
 use chrono::{DateTime, Utc};
-use compline_model::{AggregatorId, RunId, SnapshotDate};
-use compline_transformer::{Named, Trends, sources_by_status};
+use compline_model::{AggregatorId, Dataset, RunId, SnapshotDate};
+use compline_transformer::{Named, Regressed, Trends, sources_by_status};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -38,11 +38,13 @@ pub(crate) struct Report {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct AggregatorReport {
     pub(crate) aggregator: String,
+    /// What was collected: packs or rules.
+    pub(crate) dataset: &'static str,
     pub(crate) outcome: Outcome,
     pub(crate) error: Option<String>,
     /// ARN of the caller identity, if STS was asked and said it.
     pub(crate) caller: Option<String>,
-    /// Which packs were asked for.
+    /// Which packs or rules were asked for.
     pub(crate) population: Option<String>,
     /// Whether that depends on the compliance type, so that there are no trends.
     pub(crate) facts_only: bool,
@@ -65,7 +67,7 @@ pub(crate) struct AggregatorReport {
     pub(crate) unreconciled: Option<Found>,
     /// Why AWS Config's count could not be had.
     pub(crate) not_reconciled: Option<String>,
-    /// How many sources have each status.
+    /// How many sources have each status; of rules nothing, since those of packs are theirs.
     pub(crate) sources: BTreeMap<String, u64>,
     /// Accounts or regions that AWS Config counts packs in and that none of its sources names: `source_status` lacks them.
     pub(crate) unnamed: Found,
@@ -78,13 +80,15 @@ pub(crate) struct AggregatorReport {
     pub(crate) bytes: u64,
     /// Order of the changes to the day's snapshot; nothing if it was not changed.
     pub(crate) commit_number: Option<u64>,
-    /// Of the file that was committed to pack_compliance.
+    /// Of the file that was committed to pack_compliance or rule_compliance.
     pub(crate) snapshot_sha256: Option<String>,
     pub(crate) source_status_sha256: Option<String>,
     pub(crate) seconds: f64,
     /// Of the stages that were begun: collect, check, commit, trends, catalog, notify.
     pub(crate) stage_seconds: BTreeMap<&'static str, f64>,
     pub(crate) trends: Option<TrendReport>,
+    /// Packs of the day that regressed, and which of these rules turned NON_COMPLIANT; nothing of packs themselves.
+    pub(crate) regressed: Option<RegressedReport>,
     /// Whether the ledger has it; said where it has not.
     #[serde(skip_serializing_if = "Clone::clone")]
     pub(super) is_recorded: bool,
@@ -103,13 +107,58 @@ pub(crate) struct Found {
     pub(crate) first: Vec<String>,
 }
 
+/// Packs that regressed, and why.
+#[derive(Debug, Clone, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct RegressedReport {
+    /// How many.
+    pub(crate) packs: usize,
+    /// Of how many the rules could not be told: nothing in the answers of AWS Config joins a rule to its pack but their counts.
+    pub(crate) not_told: usize,
+    /// The first 20 of them, those with the most rules first.
+    pub(crate) worst: Vec<RegressedPack>,
+}
+
+/// A pack that regressed.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct RegressedPack {
+    pub(crate) account_id: String,
+    pub(crate) aws_region: String,
+    pub(crate) conformance_pack_name: String,
+    /// The groups of its rules that turned NON_COMPLIANT; nothing where they could not be told.
+    pub(crate) rule_groups: Option<Vec<String>>,
+}
+
+impl RegressedReport {
+    fn of(regressed: &[Regressed]) -> Self {
+        let pack = |one: &Regressed| RegressedPack {
+            account_id: one.account_id.clone(),
+            aws_region: one.aws_region.clone(),
+            conformance_pack_name: one.conformance_pack_name.clone(),
+            rule_groups: one.rules.clone(),
+        };
+        Self {
+            packs: regressed.len(),
+            not_told: regressed.iter().filter(|one| one.rules.is_none()).count(),
+            worst: regressed.iter().take(MAX_NAMED).map(pack).collect(),
+        }
+    }
+}
+
 /// The day's trends in short.
 #[derive(Debug, Clone, Default, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct TrendReport {
-    pub(crate) packs: i32,
+    /// Nothing of rules.
+    pub(crate) packs: Option<i32>,
     pub(crate) pack_compliance_rate: Option<f64>,
     pub(crate) pack_compliance_rate_change_7d: Option<f64>,
+    /// Config rules; of packs nothing.
+    pub(crate) rules: Option<i32>,
+    /// Of Config rules, or the sums of the packs' rules.
+    pub(crate) rule_compliance_rate: Option<f64>,
+    pub(crate) rule_compliance_rate_change_7d: Option<f64>,
     /// How often each kind of event happened.
     pub(crate) changes: BTreeMap<String, u64>,
 }
@@ -159,13 +208,14 @@ impl Report {
 
 impl AggregatorReport {
     /// What became of an aggregator's day.
-    pub(super) fn of(aggregator: &AggregatorId, day: Day) -> Self {
+    pub(super) fn of(aggregator: &AggregatorId, dataset: &'static Dataset, day: Day) -> Self {
         let error = day.error();
         let Day { row, reading, findings, trends, undone, not_in_catalog, not_notified, seconds, .. } = day;
-        let Day { stage_seconds, is_recorded, is_stopped, .. } = day;
+        let Day { stage_seconds, is_recorded, is_stopped, regressed, .. } = day;
         let findings = findings.unwrap_or_default();
         Self {
             aggregator: aggregator.to_string(),
+            dataset: dataset.name,
             outcome: row.outcome,
             error,
             caller: row.caller,
@@ -198,6 +248,7 @@ impl AggregatorReport {
             seconds,
             stage_seconds,
             trends,
+            regressed: regressed.as_deref().map(RegressedReport::of),
             is_recorded,
             is_stopped,
         }
@@ -231,13 +282,14 @@ pub(super) struct DayFindings {
 }
 
 impl DayFindings {
-    pub(super) fn of(collected: &Collected) -> Self {
+    pub(super) fn of(dataset: &Dataset, collected: &Collected) -> Self {
         let findings = collected.snapshot.findings();
         Self {
             duplicates: findings.duplicates,
             conflicts: Found::of(&findings.conflicts),
             warnings: Found::of(&findings.warnings),
-            sources: sources_by_status(&collected.source_status),
+            // Those of another dataset are told with it.
+            sources: dataset.sources.map(|_| sources_by_status(&collected.source_status)).unwrap_or_default(),
         }
     }
 
@@ -258,25 +310,33 @@ impl Found {
 }
 
 impl TrendReport {
-    pub(super) fn of(trends: &Trends) -> Self {
+    pub(super) fn of(dataset: &Dataset, trends: &Trends) -> Self {
         let mut changes = BTreeMap::new();
-        for change in trends.pack_changes["change"].as_string_view().iter().flatten() {
+        for change in trends.changes["change"].as_string_view().iter().flatten() {
             *changes.entry(change.to_owned()).or_default() += 1;
         }
-        let rows = &trends.compliance_trends;
+        let rows = &trends.trends;
         let Some(row) = rows["dimension"].as_string_view().iter().position(|name| name == Some("aggregator")) else {
             return Self { changes, ..Self::default() };
         };
         Self {
-            packs: rows["packs_total"].as_primitive::<Int32Type>().value(row),
+            packs: (dataset == &Dataset::PACKS).then(|| count(rows, "packs_total", row)),
             pack_compliance_rate: rate(rows, "pack_compliance_rate", row),
             pack_compliance_rate_change_7d: rate(rows, "pack_compliance_rate_change_7d", row),
+            rules: (dataset == &Dataset::RULES).then(|| count(rows, "rules_total", row)),
+            rule_compliance_rate: rate(rows, "rule_compliance_rate", row),
+            rule_compliance_rate_change_7d: rate(rows, "rule_compliance_rate_change_7d", row),
             changes,
         }
     }
 }
 
+fn count(rows: &RecordBatch, name: &str, row: usize) -> i32 {
+    rows[name].as_primitive::<Int32Type>().value(row)
+}
+
+/// Nothing where there is none, or the dataset has no such rate.
 fn rate(rows: &RecordBatch, name: &str, row: usize) -> Option<f64> {
-    let column = rows[name].as_primitive::<Float64Type>();
+    let column = rows.column_by_name(name)?.as_primitive::<Float64Type>();
     (!column.is_null(row)).then(|| column.value(row))
 }

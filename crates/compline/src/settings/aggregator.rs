@@ -1,11 +1,13 @@
 //! `[[aggregator]]`: who is asked, and what for.
 
-use super::AggregatorSettings;
 use super::document::{Document, Problem};
-use super::text::{ExternalId, Pattern, RoleArn, SessionName, WrittenFanOut};
+use super::text::{ExternalId, NamedDataset, Pattern, RoleArn, RuleType, SessionName, WrittenFanOut};
 use super::value::{Section, Text, Whole, one_or_many};
+use super::{AggregatorSettings, DatasetSettings};
 use compline_fetcher::{AggregatorAddress, FanOut, FilterLists, Role};
-use compline_model::{AccountId, AggregatorId, AggregatorName, ComplianceType, PackName, Region};
+use compline_model::{
+    AccountId, AggregatorId, AggregatorName, ComplianceType, ConfigRuleName, Dataset, PackName, Region,
+};
 use compline_transformer::{Patterns, RowFilter};
 use serde::{Deserialize, Deserializer};
 use std::ops::Range;
@@ -24,6 +26,7 @@ pub(super) struct Aggregator {
     role_session_name: Option<Spanned<Text<SessionName>>>,
     /// What STS allows; a role that is assumed by a role gets an hour at most, which is the default.
     role_duration_secs: Option<Spanned<Whole<900, 43_200, 3600>>>,
+    datasets: Option<Spanned<Datasets>>,
     #[serde(default)]
     filter: Vec<Section<Filter>>,
     #[serde(default)]
@@ -34,11 +37,15 @@ pub(super) struct Aggregator {
 
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
-struct Filter(#[serde(with = "FilterFields")] FilterLists);
+struct Datasets {
+    #[serde(deserialize_with = "one_or_many::<NamedDataset, _, _>")]
+    names: Vec<NamedDataset>,
+}
 
-#[derive(Deserialize)]
-#[serde(remote = "FilterLists", deny_unknown_fields)]
-struct FilterFields {
+/// One `[[aggregator.filter]]`: its accounts and regions are asked for of each dataset, and what is left is of one of them.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Filter {
     #[serde(default, deserialize_with = "one_or_many::<AccountId, _, _>")]
     account_id: Vec<AccountId>,
     #[serde(default, deserialize_with = "one_or_many::<Region, _, _>")]
@@ -47,19 +54,24 @@ struct FilterFields {
     conformance_pack_name: Vec<PackName>,
     #[serde(default, deserialize_with = "one_or_many::<ComplianceType, _, _>")]
     compliance_type: Vec<ComplianceType>,
+    #[serde(default, deserialize_with = "one_or_many::<ConfigRuleName, _, _>")]
+    config_rule_name: Vec<ConfigRuleName>,
+    #[serde(default, deserialize_with = "one_or_many::<RuleType, _, _>")]
+    rule_compliance_type: Vec<RuleType>,
 }
 
+/// `[aggregator.include]` and `[aggregator.exclude]`, in the same way.
 #[derive(Debug, Default, Deserialize)]
-#[serde(transparent)]
-struct RowPatterns(#[serde(with = "PatternFields")] Patterns);
-
-#[derive(Deserialize)]
-#[serde(remote = "Patterns", deny_unknown_fields)]
-struct PatternFields {
+#[serde(deny_unknown_fields)]
+struct RowPatterns {
     #[serde(default, deserialize_with = "patterns")]
     conformance_pack_name: Vec<String>,
     #[serde(default, deserialize_with = "patterns")]
     pack_group: Vec<String>,
+    #[serde(default, deserialize_with = "patterns")]
+    config_rule_name: Vec<String>,
+    #[serde(default, deserialize_with = "patterns")]
+    rule_group: Vec<String>,
     #[serde(default, deserialize_with = "patterns")]
     account_id: Vec<String>,
     #[serde(default, deserialize_with = "patterns")]
@@ -71,6 +83,38 @@ fn patterns<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D
     Ok(patterns.into_iter().map(|pattern| pattern.0).collect())
 }
 
+impl Filter {
+    fn of(&self, dataset: &Dataset) -> FilterLists {
+        let places = FilterLists {
+            account_id: self.account_id.clone(),
+            aws_region: self.aws_region.clone(),
+            ..FilterLists::default()
+        };
+        if dataset == &Dataset::RULES {
+            let (config_rule_name, types) = (self.config_rule_name.clone(), &self.rule_compliance_type);
+            return FilterLists {
+                config_rule_name,
+                compliance_type: types.iter().map(|kind| kind.0).collect(),
+                ..places
+            };
+        }
+        let (conformance_pack_name, compliance_type) =
+            (self.conformance_pack_name.clone(), self.compliance_type.clone());
+        FilterLists { conformance_pack_name, compliance_type, ..places }
+    }
+}
+
+impl RowPatterns {
+    fn of(&self, dataset: &Dataset) -> Patterns {
+        let (name, group) = match dataset == &Dataset::RULES {
+            true => (&self.config_rule_name, &self.rule_group),
+            false => (&self.conformance_pack_name, &self.pack_group),
+        };
+        let (name, group) = (name.clone(), group.clone());
+        Patterns { name, group, account_id: self.account_id.clone(), aws_region: self.aws_region.clone() }
+    }
+}
+
 impl Aggregator {
     /// The settings, and what they warn of.
     pub(super) fn settings(
@@ -79,18 +123,36 @@ impl Aggregator {
         warnings: &mut Vec<String>,
     ) -> Result<AggregatorSettings, Problem> {
         let fan_out = self.fan_out(document, warnings);
-        // Each pattern is one; all of them together can only be too many.
-        let row_filter = RowFilter::new(&self.include.0.0, &self.exclude.0.0)
-            .map_err(|error| document.problem_at(&self.id.span(), error))?;
+        let of = |dataset| self.of_dataset(dataset, document);
+        let of_datasets = [of(&Dataset::PACKS)?, of(&Dataset::RULES)?];
+        let datasets = self.datasets(document)?;
         let role = match &self.role_arn {
             Some(arn) => Some(self.role(arn.0.0.clone())),
             None => self.no_role(document)?,
         };
-        let filters = self.filter.into_iter().map(|filter| filter.0.0).collect();
         let expected_account = self.expected_account.map(|account| account.0);
         let (id, name, region) = (self.id.into_inner().0, self.name.0, self.region.0);
         let address = AggregatorAddress { id, name, region, role };
-        Ok(AggregatorSettings { address, expected_account, filters, fan_out, row_filter })
+        Ok(AggregatorSettings { address, expected_account, fan_out, datasets, of_datasets })
+    }
+
+    /// What is asked for of a dataset.
+    fn of_dataset(&self, dataset: &'static Dataset, document: &Document<'_>) -> Result<DatasetSettings, Problem> {
+        let filters = self.filter.iter().map(|filter| filter.0.of(dataset)).collect();
+        // Each pattern is one; all of them together can only be too many.
+        let row_filter = RowFilter::new(dataset, &self.include.0.of(dataset), &self.exclude.0.of(dataset))
+            .map_err(|error| document.problem_at(&self.id.span(), error))?;
+        Ok(DatasetSettings { dataset, filters, row_filter })
+    }
+
+    /// The datasets that are collected, in the order of all. Packs are always: the rules say why those are as they are.
+    fn datasets(&self, document: &Document<'_>) -> Result<Vec<&'static Dataset>, Problem> {
+        let Some(written) = &self.datasets else { return Ok(vec![&Dataset::PACKS]) };
+        let has = |dataset: &&Dataset| written.get_ref().names.iter().any(|named| named.0 == *dataset);
+        if !has(&&Dataset::PACKS) {
+            return Err(document.not_allowed(&written.span(), "\"packs\", or [\"packs\", \"rules\"]"));
+        }
+        Ok(Dataset::ALL.into_iter().filter(has).collect())
     }
 
     fn fan_out(&self, document: &Document<'_>, warnings: &mut Vec<String>) -> FanOut {

@@ -104,9 +104,10 @@ impl Pipeline {
         let is_of_file = lake.is_none();
         let lake = self.lake.0.location(document, lake)?;
         let ids: Vec<AggregatorId> = aggregators.iter().map(|aggregator| aggregator.address.id.clone()).collect();
+        let all = aggregators.iter().map(|one| (one.address.id.clone(), one.datasets.clone())).collect();
         // Catalog, metrics, reports and who is notified are of the file's lake: a run on another must not move its tables there, nor speak for it.
         let catalog = self.catalog.filter(|_| is_of_file);
-        let catalog = catalog.map(|catalog| catalog.0.settings(document, &lake, ids.clone())).transpose()?;
+        let catalog = catalog.map(|catalog| catalog.0.settings(document, &lake, ids)).transpose()?;
         let notify = self.notify.map(|notify| notify.0.settings(document)).transpose()?.filter(|_| is_of_file);
         let report = self.report.map(|report| report.0.settings(is_of_file));
         self.maintain.0.warn(document, &mut warnings);
@@ -123,7 +124,7 @@ impl Pipeline {
             catalog,
             keep: self.maintain.0,
             metrics: if is_of_file { self.metrics.0.into() } else { MetricsSettings::default() },
-            all_ids: ids,
+            all,
             notify,
             report,
             max_loss: check.max_loss_percent.0,

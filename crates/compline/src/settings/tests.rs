@@ -155,7 +155,10 @@ fn a_catalog_and_what_is_retained_have_sound_defaults_and_named_limits() {
     let settings = Settings::parse("p.toml", GOOD, None).expect("settings");
     assert!(settings.catalog.is_none() && settings.keep.compact.is_empty());
     let today = "2026-03-01".parse().expect("a date");
-    assert_eq!((settings.keep.statuses_from(today), settings.keep.snapshots_from(today)), (None, None));
+    assert_eq!(
+        (settings.keep.statuses_from(&Dataset::PACKS, today), settings.keep.snapshots_from(today)),
+        (None, None)
+    );
 
     let lines = "[catalog]\ndatabase = \"audit\"\n[maintain]\npack_status_days = 2\ncompact = [\"runs\", \"runs\"]";
     let text = with("region", lines);
@@ -164,7 +167,10 @@ fn a_catalog_and_what_is_retained_have_sound_defaults_and_named_limits() {
     assert_eq!(catalog.location.database, "audit");
     let Partitioning::Projected { first_day, aggregators } = &catalog.partitioning else { panic!("{catalog:?}") };
     assert_eq!((*first_day, aggregators.len()), (None, 1));
-    assert_eq!(settings.keep.statuses_from(today).map(|date| date.to_string()).as_deref(), Some("2026-02-27"));
+    assert_eq!(
+        settings.keep.statuses_from(&Dataset::PACKS, today).map(|date| date.to_string()).as_deref(),
+        Some("2026-02-27")
+    );
     assert_eq!(settings.keep.compact.into_iter().collect::<Vec<_>>(), [Table::Runs]);
     for (partitions, first_day) in [("projection", true), ("both", true), ("registered", false)] {
         let day = if first_day { "\nfirst_day = \"2025-12-31\"" } else { "" };

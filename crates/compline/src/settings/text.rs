@@ -4,7 +4,8 @@ use super::value::FromText;
 use super::{ORGANIZATIONS, Reconcile};
 use compline_fetcher::FanOut;
 use compline_model::{
-    AccountId, AggregatorId, AggregatorName, ComplianceType, InvalidName, PackName, Region, SnapshotDate, Table,
+    AccountId, AggregatorId, AggregatorName, ComplianceType, ConfigRuleName, Dataset, InvalidName, PackName, Region,
+    SnapshotDate, Table,
 };
 use compline_notifier::{Kind, WebhookFormat};
 use compline_sink::{Compression, LakeLocation, S3Location};
@@ -34,7 +35,7 @@ macro_rules! names {
     )*};
 }
 
-names!(AccountId, AggregatorId, AggregatorName, PackName, Region);
+names!(AccountId, AggregatorId, AggregatorName, ConfigRuleName, PackName, Region);
 
 /// Defines a text that only its check tells from others.
 macro_rules! text {
@@ -228,6 +229,34 @@ impl FromText for ComplianceType {
 
     fn from_text(text: &str) -> Option<Self> {
         Self::parse(text)
+    }
+}
+
+/// A compliance type that AWS Config filters rules by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RuleType(pub(super) ComplianceType);
+
+impl FromText for RuleType {
+    fn allowed() -> String {
+        Dataset::RULES.filter_types.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ")
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        Dataset::RULES.filter_types.iter().find(|kind| kind.as_str() == text).map(|kind| Self(*kind))
+    }
+}
+
+/// A dataset, by its name.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NamedDataset(pub(super) &'static Dataset);
+
+impl FromText for NamedDataset {
+    fn allowed() -> String {
+        Dataset::ALL.map(|dataset| dataset.name).join(", ")
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        Dataset::named(text).map(Self)
     }
 }
 

@@ -14,7 +14,7 @@ use chrono::{NaiveDate, TimeDelta};
 use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
 use compline_sink::{Lake, Month, Partition, READ_CONCURRENCY, RecentDay, RecentDays};
 use compline_transformer::{
-    RECENT_COLUMNS, Recent, SNAPSHOT_COLUMNS, SnapshotRows, State, TrendDay, Trends, advance, recent_needed,
+    Recent, SnapshotRows, State, TrendDay, Trends, advance, recent_columns, recent_needed, snapshot_columns,
 };
 use futures::{StreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The days being gone through, and what is carried.
 pub(super) struct Chain<'a> {
     lake: &'a Lake,
-    dataset: &'a Dataset,
+    dataset: &'static Dataset,
     history: &'a History,
     id: &'a AggregatorId,
     /// The days that have a snapshot, and before them those that had one.
@@ -75,11 +75,12 @@ impl<'a> Chain<'a> {
         tonight: Option<SnapshotDate>,
         journal: Option<&Journal>,
     ) -> Self {
-        let Computing { lake, dataset, history, id, .. } = *computing;
+        let Computing { lake, history, id, .. } = *computing;
+        let dataset = lake.dataset();
         let mut dates = history.with_dropped(id);
         dates.extend(tonight);
         let has = |table: Table| {
-            let mut days = history.computed(table, dataset, id);
+            let mut days = history.computed(table, id);
             days.retain(|date| !lacking.contains(&(table, *date)));
             days
         };
@@ -208,8 +209,8 @@ impl<'a> Chain<'a> {
         if lacking.is_some() {
             return Ok(lacking);
         }
-        let pack_status = self.read(self.dataset.status, previous, None).await?;
-        let state = State { date: previous, pack_status };
+        let status = self.read(self.dataset.status, previous, None).await?;
+        let state = State { date: previous, status };
         self.before = Some(Before { population, state: Some((state, since)) });
         Ok(None)
     }
@@ -264,7 +265,7 @@ impl<'a> Chain<'a> {
     /// Since when the population of a day is what it is, as its trends say; nothing for files of older versions.
     async fn population_since(&mut self, date: SnapshotDate) -> anyhow::Result<Option<SnapshotDate>> {
         if !self.recent.contains_key(&date) {
-            let rows = self.read(self.dataset.trends, date, Some(RECENT_COLUMNS)).await?;
+            let rows = self.read(self.dataset.trends, date, Some(recent_columns(self.dataset))).await?;
             self.recent.insert(date, rows);
         }
         Ok(self.recent.get(&date).and_then(population_since))
@@ -323,7 +324,7 @@ impl<'a> Chain<'a> {
             None => {
                 let partition = self.partition(self.dataset.facts, date);
                 let committed = snapshot_sha256.as_deref();
-                let rows = self.lake.committed(&partition, committed, Some(SNAPSHOT_COLUMNS)).await?;
+                let rows = self.lake.committed(&partition, committed, Some(snapshot_columns(self.dataset))).await?;
                 SnapshotRows::Read(present(&partition, rows)?)
             }
         };
@@ -337,14 +338,14 @@ impl<'a> Chain<'a> {
         };
         let trend_day = TrendDay { date, population_since: since.unwrap_or(date) };
         let recent = if state.is_some() { self.recent(trend_day).await? } else { Vec::new() };
-        let id = self.id.clone();
-        let computed = tokio::task::spawn_blocking(move || advance(&id, trend_day, state, snapshot, &recent));
+        let (id, dataset) = (self.id.clone(), self.dataset);
+        let computed = tokio::task::spawn_blocking(move || advance(dataset, &id, trend_day, state, snapshot, &recent));
         let trends = computed.await.context("computing the trends stopped")??;
         tracing::debug!(%date, "computed");
         memory::give_back();
-        let state = State { date, pack_status: trends.pack_status.clone() };
+        let state = State { date, status: trends.status.clone() };
         self.before = Some(Before { population, state: Some((state, Some(trend_day.population_since))) });
-        self.recent.insert(date, recent_columns(&trends.compliance_trends)?);
+        self.recent.insert(date, only_recent(dataset, &trends.trends)?);
         self.computed.insert(date);
         Ok(Some(trends))
     }
@@ -356,7 +357,7 @@ impl<'a> Chain<'a> {
         let table = self.dataset.trends;
         for date in &needed {
             if let Some(rows) = self.from_months.get(&(table, *date)) {
-                self.recent.insert(*date, recent_columns(rows)?);
+                self.recent.insert(*date, only_recent(self.dataset, rows)?);
             }
         }
         let lacks = |this: &Self| needed.iter().copied().filter(|date| !this.recent.contains_key(date)).collect();
@@ -368,7 +369,7 @@ impl<'a> Chain<'a> {
         let this = &*self;
         let reading = missing.into_iter().map(async |date| {
             let partition = this.partition(table, date);
-            (date, this.lake.read(&partition, Some(RECENT_COLUMNS)).await)
+            (date, this.lake.read(&partition, Some(recent_columns(this.dataset))).await)
         });
         let read: Vec<_> = stream::iter(reading).buffer_unordered(READ_CONCURRENCY).collect().await;
         for (date, rows) in read {
@@ -379,13 +380,13 @@ impl<'a> Chain<'a> {
             let rows = present(&self.partition(table, date), rows?)?;
             self.recent.insert(date, rows);
         }
-        Ok(self.recent.iter().map(|(date, rows)| Recent { date: *date, compliance_trends: rows.clone() }).collect())
+        Ok(self.recent.iter().map(|(date, rows)| Recent { date: *date, trends: rows.clone() }).collect())
     }
 
     /// Takes what days there are together in one object, as far as each is still the object in its table.
     async fn read_together(&mut self, missing: &[SnapshotDate]) {
         if self.together.is_none() {
-            let days = self.lake.recent_days(self.dataset.trends, self.id, RECENT_COLUMNS).await;
+            let days = self.lake.recent_days(self.dataset.trends, self.id, recent_columns(self.dataset)).await;
             // It is a copy: the days are there by themselves.
             self.together = Some(days.unwrap_or_else(|error| {
                 tracing::warn!(%error, "recent days cannot be read together: reading each");
@@ -417,14 +418,14 @@ impl<'a> Chain<'a> {
             return;
         }
         let table = self.dataset.trends;
-        if let Err(error) = self.lake.put_recent_days(table, self.id, RECENT_COLUMNS, days).await {
+        if let Err(error) = self.lake.put_recent_days(table, self.id, recent_columns(self.dataset), days).await {
             tracing::warn!(%error, "recent days are not written together: the next run reads each");
         }
     }
 
     /// Whether a day has a table.
     fn retains(&self, table: Table, date: SnapshotDate) -> bool {
-        let in_month = || self.history.has_month_of_status(self.dataset, self.id, date);
+        let in_month = || self.history.has_month_of_status(self.dataset.status, self.id, date);
         // The last one stays, however old: the next day goes on from it. One that is there stays until it is dropped. One that is
         // in its month's file alone is written again, so that the month is made again from it.
         table != self.dataset.status
@@ -480,7 +481,7 @@ impl<'a> Chain<'a> {
 
     fn tables<'t>(&self, trends: &'t Trends) -> [(Table, &'t RecordBatch); 3] {
         let Dataset { changes, trends: rates, status, .. } = *self.dataset;
-        [(changes, &trends.pack_changes), (rates, &trends.compliance_trends), (status, &trends.pack_status)]
+        [(changes, &trends.changes), (rates, &trends.trends), (status, &trends.status)]
     }
 }
 
@@ -489,10 +490,10 @@ fn present(partition: &Partition, rows: Option<RecordBatch>) -> anyhow::Result<R
 }
 
 /// The columns of trend rows that later days look at.
-fn recent_columns(rows: &RecordBatch) -> anyhow::Result<RecordBatch> {
-    let schema = rows.schema();
+fn only_recent(dataset: &Dataset, rows: &RecordBatch) -> anyhow::Result<RecordBatch> {
+    let (schema, wanted) = (rows.schema(), recent_columns(dataset));
     let columns: Vec<usize> =
-        (0..schema.fields().len()).filter(|at| RECENT_COLUMNS.contains(&schema.field(*at).name().as_str())).collect();
+        (0..schema.fields().len()).filter(|at| wanted.contains(&schema.field(*at).name().as_str())).collect();
     Ok(rows.project(&columns)?)
 }
 

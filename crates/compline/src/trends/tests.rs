@@ -87,6 +87,7 @@ async fn lake_of(folder: &Path, days: impl IntoIterator<Item = &Snapshot>) -> La
         std::fs::write(&file, page(packs)).expect("written");
         let request = RunRequest {
             date: format!("2026-01-{day:02}").parse().expect("a date"),
+            dataset: None,
             source: Source::Files { files: vec![file.clone()], files_are: FilesAre::Whole, replace: true },
             accept: true,
             ignore_checkpoints: false,
@@ -130,7 +131,7 @@ proptest! {
             prop_assert_eq!(&tables, &tables_of(&in_order, &id).await);
             prop_assert_eq!(tables.len(), with_trends * 3);
             let settings = settings(&one.path().join("lake"), Filter::None);
-            let again = within(&settings, async |session| recompute(session, &id, Span::default(), &|_| {}).await).await;
+            let again = within(&settings, async |session| recompute(session, &Dataset::PACKS, &id, Span::default(), &|_| {}).await).await;
             prop_assert_eq!((again.differed.len(), again.days.len()), (0, with_trends));
             Ok(())
         })?;

@@ -23,7 +23,7 @@ pub(super) struct Day<'a> {
     pub(super) dataset: &'static Dataset,
     pub(super) id: &'a AggregatorId,
     pub(super) date: SnapshotDate,
-    /// Whether such a day's `pack_status` is no longer retained.
+    /// Whether such a day's state is no longer retained.
     pub(super) status_is_dropped: bool,
     /// Whether that its ledger is gone is told already.
     pub(super) ledger_is_told: bool,
@@ -48,7 +48,7 @@ struct Said {
     snapshot: Option<Stored>,
     source_status_sha256: Option<String>,
     present: Option<usize>,
-    packs_total: Option<i32>,
+    total: Option<i32>,
     ledger: Option<Ledger>,
 }
 
@@ -58,6 +58,8 @@ impl Day<'_> {
         // Each with whether it is of what is computed.
         let mut problems: Vec<(bool, String)> = Vec::new();
         let (mut said, mut unread) = (Said::default(), Vec::new());
+        // The ledger is shared: what is wrong with it is told with packs.
+        let is_told = |table: Table| table != Table::Runs || self.dataset == &Dataset::PACKS;
         let mut ledger_is_damaged = false;
         for table in &tables {
             let (table, partition) =
@@ -70,10 +72,14 @@ impl Day<'_> {
                         (stored, order)
                     })
                     .await?;
-                    problems.extend(order.map(|what| (table.is_derived(), format!("{key}: {what}"))));
-                    said.note(table, stored);
+                    problems.extend(
+                        order.filter(|_| is_told(table)).map(|what| (table.is_derived(), format!("{key}: {what}"))),
+                    );
+                    said.note(self.dataset, table, stored);
                 }
+                Ok(None) if !is_told(table) => {}
                 Ok(None) => problems.push((table.is_derived(), format!("{} was there and is gone", partition.key()))),
+                Err(_) if !is_told(table) => {}
                 Err(error) => {
                     // One of a newer version, or that cannot be read for the moment, is not to be made again.
                     ledger_is_damaged |= table == Table::Runs && error.is_damage();
@@ -82,7 +88,7 @@ impl Day<'_> {
             }
         }
         let ledger_is_read = said.ledger.is_some();
-        let ledger = said.ledger.take().unwrap_or_default();
+        let ledger = said.ledger.take().unwrap_or_else(|| Ledger::none(self.dataset));
         // One that was dropped and is there again was restored.
         let is_dropped = !tables.contains(&self.dataset.facts)
             && (ledger.is_dropped() || (self.was_dropped_before_the_ledger_said_so && ledger.is_of_older_version()));
@@ -130,9 +136,10 @@ impl Day<'_> {
             let may_be_missing = |table: &Table| {
                 (*table == self.dataset.status && self.status_is_dropped)
                     || (facts_only && table.is_derived())
-                    || (*table == Table::Runs && self.ledger_is_told)
+                    || (*table == Table::Runs && (self.ledger_is_told || self.dataset != &Dataset::PACKS))
             };
-            let missing = Table::ALL.into_iter().filter(|table| !tables.contains(table) && !may_be_missing(table));
+            let all = self.dataset.tables().into_iter().chain([Table::Runs]);
+            let missing = all.filter(|table| !tables.contains(table) && !may_be_missing(table));
             let words = |table: Table| (table.is_derived(), format!("{} of {date} is not there", table.name()));
             return missing.map(words).collect();
         }
@@ -146,7 +153,7 @@ impl Day<'_> {
                 let what = format!("{} of {date} is not there, and {NOT_COMPUTED}: restore it", table.name());
                 (false, what)
             };
-            return Table::ALL.into_iter().filter(is_lost).map(words).collect();
+            return self.dataset.tables().into_iter().filter(is_lost).map(words).collect();
         }
         let orphans = tables.iter().filter(|table| **table != Table::Runs);
         let words = |table: &Table| {
@@ -170,12 +177,13 @@ impl Day<'_> {
         let Some(snapshot) = &said.snapshot else { return found };
         let rows = snapshot.rows.num_rows();
         if let Some(present) = said.present.filter(|present| *present != rows) {
-            let what = format!("pack_status of {date} has {present} packs that are present, and the snapshot {rows}");
+            let (status, items) = (self.dataset.status.name(), self.dataset.name);
+            let what = format!("{status} of {date} has {present} {items} that are present, and the snapshot {rows}");
             found.push((true, what));
         }
-        if let Some(total) = said.packs_total.filter(|total| usize::try_from(*total) != Ok(rows)) {
-            found
-                .push((true, format!("compliance_trends of {date} counts {total} packs, and the snapshot has {rows}")));
+        if let Some(total) = said.total.filter(|total| usize::try_from(*total) != Ok(rows)) {
+            let (trends, items) = (self.dataset.trends.name(), self.dataset.name);
+            found.push((true, format!("{trends} of {date} counts {total} {items}, and the snapshot has {rows}")));
         }
         let Some(ledger) = ledger else { return found };
         let other_sources = |own: &String| said.source_status_sha256.as_ref().is_some_and(|there| there != own);
@@ -196,18 +204,20 @@ impl Day<'_> {
 }
 
 impl Said {
-    fn note(&mut self, table: Table, stored: Stored) {
+    fn note(&mut self, dataset: &'static Dataset, table: Table, stored: Stored) {
         let rows = &stored.rows;
-        match table {
-            Table::PackCompliance => self.snapshot = Some(stored),
-            Table::SourceStatus => self.source_status_sha256 = Some(stored.sha256),
-            Table::PackStatus => self.present = Some(rows["is_present"].as_boolean().true_count()),
-            Table::ComplianceTrends => {
-                let of_all = rows["dimension"].as_string_view().iter().position(|name| name == Some("aggregator"));
-                self.packs_total = of_all.map(|row| rows["packs_total"].as_primitive::<Int32Type>().value(row));
-            }
-            Table::Runs => self.ledger = Some(Ledger::of(rows)),
-            Table::PackChanges => {}
+        if table == dataset.facts {
+            self.snapshot = Some(stored);
+        } else if Some(table) == dataset.sources {
+            self.source_status_sha256 = Some(stored.sha256);
+        } else if table == dataset.status {
+            self.present = Some(rows["is_present"].as_boolean().true_count());
+        } else if table == dataset.trends {
+            let total = format!("{}_total", dataset.name);
+            let of_all = rows["dimension"].as_string_view().iter().position(|name| name == Some("aggregator"));
+            self.total = of_all.map(|row| rows[total.as_str()].as_primitive::<Int32Type>().value(row));
+        } else if table == Table::Runs {
+            self.ledger = Some(Ledger::of(dataset, rows));
         }
     }
 }

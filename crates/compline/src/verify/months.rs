@@ -2,10 +2,15 @@
 
 use super::{Found, Problem, Verifying};
 use crate::ledger::Ledger;
-use compline_model::{SnapshotDate, Table};
+use compline_model::{Dataset, SnapshotDate, Table};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Verifying<'_> {
+    /// Whether the months of a table are verified with the dataset: those of the ledger are with packs.
+    fn is_of(&self, table: Table) -> bool {
+        Dataset::of(table).unwrap_or(&Dataset::PACKS) == self.dataset
+    }
+
     /// What of the months is not what their days are, or what the ledger says of days whose own files were dropped.
     pub(super) async fn months(
         &self,
@@ -14,7 +19,9 @@ impl Verifying<'_> {
     ) -> anyhow::Result<()> {
         let problems = &mut found.problems;
         let mut in_months: BTreeMap<Table, BTreeSet<SnapshotDate>> = BTreeMap::new();
-        for month in self.inventory.months.keys().filter(|month| month.aggregator == *self.id) {
+        for month in
+            self.inventory.months.keys().filter(|month| month.aggregator == *self.id && self.is_of(month.table))
+        {
             let days = self.inventory.days_of(month);
             let there = match self.lake.verify_month(month, &days).await {
                 Ok(there) => there,

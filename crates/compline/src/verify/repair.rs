@@ -9,7 +9,7 @@ use crate::ledger::Ledger;
 use crate::maintain::make_again;
 use crate::session::Session;
 use crate::trends::recompute;
-use compline_model::{SnapshotDate, Table};
+use compline_model::{Dataset, SnapshotDate, Table};
 
 /// Repairs what can be computed again, and removes orphaned objects. Gives why the catalog does not know of it, if it should.
 ///
@@ -34,17 +34,19 @@ pub(crate) async fn repair(session: &Session<'_>, verified: &Verified) -> anyhow
 
 /// Repairs what there is of an aggregator.
 async fn aggregator(session: &Session<'_>, verified: &Verified, found: &Found) -> anyhow::Result<()> {
-    let (id, lake) = (&found.aggregator, session.lake_of(&found.aggregator));
+    let (id, dataset) = (&found.aggregator, found.dataset);
+    let lake = session.lake_of(id).of(dataset);
     for date in &found.damaged_ledgers {
         unless_in_the_way(found, rebuild(session, found, *date).await)?;
     }
     for date in &found.unread_documents {
         unless_in_the_way(found, Ledger::write_documents(&lake, id, *date).await)?;
     }
-    let done = unless_in_the_way(found, recompute(session, id, Span::default(), &|_| {}).await)?;
+    let done = unless_in_the_way(found, recompute(session, dataset, id, Span::default(), &|_| {}).await)?;
     // After what they are made of; those of what is computed only where that could be.
     let mut months = found.wrong_months.clone();
-    let of_id = verified.inventory.months.keys().filter(|month| month.aggregator == *id);
+    let is_of = |table| Dataset::of(table).is_none_or(|of| of == dataset);
+    let of_id = verified.inventory.months.keys().filter(|month| month.aggregator == *id && is_of(month.table));
     if !found.damaged_ledgers.is_empty() {
         months.extend(of_id.clone().filter(|month| month.table == Table::Runs).cloned());
     }
@@ -55,7 +57,7 @@ async fn aggregator(session: &Session<'_>, verified: &Verified, found: &Found) -
         }
         Some(_) => {}
     }
-    for line in make_again(session, id, &months).await? {
+    for line in make_again(session, dataset, id, &months).await? {
         tracing::info!("{line}");
     }
     if let Some(done) = done {

@@ -1,7 +1,7 @@
 //! The text of a file, and the documents in it.
 
 use crate::lines::Head;
-use crate::wire::{Object, RawAnswer, RawCompliance, RawPack, ShortText};
+use crate::wire::{Object, RawAnswer, RawCompliance, RawPack, RawRule, ShortText};
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use std::fmt;
@@ -33,8 +33,8 @@ struct Place {
 /// No name, message or token of AWS is as long; what is longer is damaged, or made to take all memory.
 const MAX_VALUE_BYTES: u32 = 1024 * 1024;
 
-/// How many times its size a compressed file may have as text, from so many bytes of text on. JSON of packs has 20 times, and the same
-/// pack again and again 100 times.
+/// How many times its size a compressed file may have as text, from so many bytes of text on. JSON of packs or rules has 20 times, and the same
+/// one again and again 100 times.
 const MAX_RATIO: u64 = 400;
 const RATIO_FROM_BYTES: u64 = 8 * 1024 * 1024;
 
@@ -98,10 +98,14 @@ pub(super) struct RawDocument {
     pub(super) answer: Option<Object<RawAnswer>>,
     #[serde(rename = "AggregateComplianceByConformancePacks")]
     pub(super) packs: Option<Vec<Object<RawPack>>>,
+    #[serde(rename = "AggregateComplianceByConfigRules")]
+    pub(super) rules: Option<Vec<Object<RawRule>>>,
     #[serde(rename = "NextToken")]
     pub(super) next_token: Option<String>,
     #[serde(rename = "ConformancePackName")]
     pub(super) conformance_pack_name: Option<ShortText>,
+    #[serde(rename = "ConfigRuleName")]
+    pub(super) config_rule_name: Option<ShortText>,
     #[serde(rename = "AccountId")]
     pub(super) account_id: Option<ShortText>,
     #[serde(rename = "AwsRegion")]
@@ -117,11 +121,13 @@ pub(super) struct RawDocument {
 
 impl RawDocument {
     fn is_nothing(&self) -> bool {
-        let Self { compline, answer, packs, conformance_pack_name, account_id, value, .. } = self;
-        let texts = [conformance_pack_name, account_id];
+        let Self { compline, answer, packs, rules, conformance_pack_name, config_rule_name, account_id, value, .. } =
+            self;
+        let texts = [conformance_pack_name, config_rule_name, account_id];
         compline.is_none()
             && answer.is_none()
             && packs.is_none()
+            && rules.is_none()
             && value.is_none()
             && texts.iter().all(|text| text.is_none())
     }
@@ -154,7 +160,7 @@ impl<'de> Deserialize<'de> for Documents {
                     // At once, since a list may have millions that are nothing and take a hundred times their text.
                     if matches!(&document, Documents::One(document) if document.is_nothing()) {
                         return Err(serde::de::Error::custom(
-                            "neither an answer of describe-aggregate-compliance-by-conformance-packs nor an item of one",
+                            "neither an answer of describe-aggregate-compliance-by-conformance-packs or -by-config-rules nor an item of one",
                         ));
                     }
                     documents.push(document);
@@ -211,7 +217,7 @@ impl Read for Unpacked {
         self.bytes += read as u64;
         if self.bytes > RATIO_FROM_BYTES && self.bytes / MAX_RATIO > self.packed.load(Relaxed) {
             let reason = format!(
-                "it unpacks to more than {MAX_RATIO} times its size: it is no list of packs; unpack it to import it"
+                "it unpacks to more than {MAX_RATIO} times its size: it is no list of AWS Config; unpack it to import it"
             );
             return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
         }

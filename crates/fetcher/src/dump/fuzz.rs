@@ -5,7 +5,7 @@ use crate::lines::{ArchiveHead, Lines, PageHead, VERSION};
 use crate::mutate::{edited, edits_of_json, ends};
 use bytes::Bytes;
 use chrono::DateTime;
-use compline_model::RunId;
+use compline_model::{Dataset, RunId};
 use proptest::prelude::*;
 use std::io::Write;
 
@@ -44,6 +44,7 @@ fn archive() -> Bytes {
         aggregator: "org".to_owned(),
         snapshot_date: "2026-01-01".to_owned(),
         run_id: run_id().to_string(),
+        dataset: None,
         fan_out: "none".to_owned(),
         shards: 1,
         regions: Vec::new(),
@@ -103,7 +104,7 @@ proptest! {
             prop_assert!(error.starts_with(&format!("cannot read {}", path.display())), "{error:?}");
             prop_assert!(error.len() < 4_000 && !error.contains(char::is_control), "{error:?}");
         }
-        let _ = ends(|| read_shard("shard", 0, Bytes::from(damaged)).map(|pages| pages.len()))?;
+        let _ = ends(|| read_shard("shard", &Dataset::PACKS, 0, Bytes::from(damaged)).map(|pages| pages.len()))?;
     }
 }
 
@@ -113,8 +114,8 @@ fn lines_of_another_shard_are_no_checkpoint_and_lines_without_the_first_of_their
     let mut lines = Lines::new().expect("lines");
     lines.push(page(crate::client::PACKS, (2, 1)), answer().as_bytes()).expect("a line");
     let lines = lines.finish().expect("lines");
-    assert_eq!(read_shard("shard", 1, lines.clone()).expect("its own").len(), 1);
-    let error = read_shard("shard", 0, lines.clone()).expect_err("another's").to_string();
+    assert_eq!(read_shard("shard", &Dataset::PACKS, 1, lines.clone()).expect("its own").len(), 1);
+    let error = read_shard("shard", &Dataset::PACKS, 0, lines.clone()).expect_err("another's").to_string();
     assert!(error.contains("it is of shard 2, and not of shard 1"), "{error}");
 
     let folder = tempfile::tempdir().expect("a folder");

@@ -32,9 +32,10 @@ fn names_of(folder: &Path, files: &[Vec<u8>], files_are: FilesAre) -> Result<Vec
     let mut names = Vec::new();
     loop {
         match dump.next_part() {
-            Ok(Some(Dumped::Packs(page))) => {
+            Ok(Some(Dumped::Page(page))) => {
                 assert_eq!((page.collected_at, page.run_id), (None, run_id()));
-                names.extend(page.packs.into_iter().map(|pack| pack.conformance_pack_name.to_string()));
+                let Answers::Packs(packs) = page.answers else { panic!("not of packs") };
+                names.extend(packs.into_iter().map(|pack| pack.conformance_pack_name.to_string()));
             }
             Ok(Some(other)) => panic!("{other:?}"),
             Ok(None) => return Ok(names),

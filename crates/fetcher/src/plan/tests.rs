@@ -10,7 +10,7 @@ fn shown(shards: &[Shard]) -> Vec<String> {
 
 #[test]
 fn no_filter_is_one_request_for_everything() {
-    let shards = plan_shards(&[], FanOut::None, &BTreeSet::new(), &BTreeSet::new());
+    let shards = plan_shards(&Dataset::PACKS, &[], FanOut::None, &BTreeSet::new(), &BTreeSet::new());
     assert_eq!(shown(&shards), ["everything"]);
 }
 
@@ -22,7 +22,7 @@ fn lists_are_a_cross_product_and_a_request_asked_twice_is_made_once() {
         ..FilterLists::default()
     };
     let again = FilterLists { aws_region: vec![region("eu-west-1")], ..lists.clone() };
-    let shards = plan_shards(&[lists, again], FanOut::None, &BTreeSet::new(), &BTreeSet::new());
+    let shards = plan_shards(&Dataset::PACKS, &[lists, again], FanOut::None, &BTreeSet::new(), &BTreeSet::new());
     assert_eq!(
         shown(&shards),
         [
@@ -37,10 +37,10 @@ fn lists_are_a_cross_product_and_a_request_asked_twice_is_made_once() {
 
 #[test]
 fn auto_splits_by_region_or_by_account_where_that_is_read_sooner_and_takes_no_calls_for_nothing() {
-    let choice = |packs_by_region: &[u64], accounts: u64| {
-        let regions = packs_by_region.len() as u64;
-        let packs_by_region = packs_by_region.to_vec();
-        choose(&Sizes { packs_by_region, regions, accounts, page: 100, by_region: true, by_account: true }, 8)
+    let choice = |rows_by_region: &[u64], accounts: u64| {
+        let regions = rows_by_region.len() as u64;
+        let rows_by_region = rows_by_region.to_vec();
+        choose(&Sizes { rows_by_region, regions, accounts, page: 100, by_region: true, by_account: true }, 8)
     };
     assert_eq!(choice(&[25_000; 17], 5_000), FanOut::Region, "17 even regions, 85 packs an account");
     assert_eq!(choice(&[200_000], 200), FanOut::Account, "one region, large accounts");
@@ -54,7 +54,7 @@ fn auto_splits_by_region_or_by_account_where_that_is_read_sooner_and_takes_no_ca
 #[test]
 fn auto_takes_no_split_by_names_that_cannot_be_asked_for() {
     let sizes = Sizes {
-        packs_by_region: vec![5_000; 4],
+        rows_by_region: vec![5_000; 4],
         regions: 4,
         accounts: 200,
         page: 100,
@@ -87,7 +87,7 @@ fn f03_a_place_that_is_asked_for_every_type_is_one_request_without_a_type() {
         ),
         (vec![lists(&[eu], &[]), lists(&[eu], &[NonCompliant])], vec!["aws_region=eu-west-1"]),
     ] {
-        let shards = plan_shards(&filters, FanOut::None, &BTreeSet::new(), &BTreeSet::new());
+        let shards = plan_shards(&Dataset::PACKS, &filters, FanOut::None, &BTreeSet::new(), &BTreeSet::new());
         assert_eq!(shown(&shards), requests);
     }
 }
@@ -102,7 +102,7 @@ proptest::proptest! {
         let regions = sources.iter().map(|(_, at)| region(names[*at])).collect();
         let accounts = sources.iter().map(|(number, _)| account(*number)).collect();
         for fan_out in [FanOut::None, FanOut::Region, FanOut::Account] {
-            let shards = plan_shards(&[], fan_out, &regions, &accounts);
+            let shards = plan_shards(&Dataset::PACKS, &[], fan_out, &regions, &accounts);
             for (number, at) in &sources {
                 let holds = |filter: &Filter| {
                     filter.aws_region.as_ref().is_none_or(|name| *name == region(names[*at]))
@@ -123,7 +123,7 @@ fn a_split_takes_the_files_values_and_asks_the_aggregator_only_for_what_the_file
     assert_eq!(split_needed(std::slice::from_ref(&listed), FanOut::Account), Some(Split::Accounts));
 
     let sources = BTreeSet::from([region("eu-west-1"), region("us-east-1")]);
-    let shards = plan_shards(&[listed, open], FanOut::Region, &sources, &BTreeSet::new());
+    let shards = plan_shards(&Dataset::PACKS, &[listed, open], FanOut::Region, &sources, &BTreeSet::new());
     assert_eq!(
         shown(&shards),
         ["aws_region=eu-west-1", "aws_region=us-east-1 compliance_type=COMPLIANT"],

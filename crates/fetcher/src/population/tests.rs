@@ -1,7 +1,7 @@
 use super::*;
 use crate::{FanOut, Filter, plan_shards};
 use ComplianceType::{Compliant, InsufficientData, NonCompliant};
-use compline_model::{AccountId, Compliance, Region};
+use compline_model::{AccountId, Compliance, Dataset, Region};
 use proptest::prelude::*;
 
 /// The last of each is in no filter.
@@ -27,6 +27,7 @@ fn filter() -> impl Strategy<Value = FilterLists> {
             aws_region,
             conformance_pack_name,
             compliance_type,
+            config_rule_name: Vec::new(),
         },
     )
 }
@@ -84,12 +85,12 @@ proptest! {
         let fan_out = [FanOut::None, FanOut::Region, FanOut::Account][fan_out];
         let regions: BTreeSet<Region> = REGIONS.iter().map(|name| name.parse().expect("a region")).collect();
         let accounts: BTreeSet<AccountId> = ACCOUNTS.iter().map(|id| id.parse().expect("an account")).collect();
-        let shards = plan_shards(&filters, fan_out, &regions, &accounts);
-        let population = Population::of(&filters);
+        let shards = plan_shards(&Dataset::PACKS, &filters, fan_out, &regions, &accounts);
+        let population = Population::of(&Dataset::PACKS, &filters);
         for place in places() {
             for kind in KINDS {
                 let listed = shards.iter().any(|shard| lists(&shard.filter, place, kind));
-                let has = population.has(&pack(place, kind));
+                let has = population.has_pack(&pack(place, kind));
                 // Where filters by pack and by region only together ask for all types, one that AWS adds is in none of them.
                 let is_known = kind.and_then(ComplianceType::parse).is_some();
                 prop_assert!(has == listed || (has && !is_known), "{:?} {:?}: {} {}", place, kind, has, listed);
@@ -99,8 +100,8 @@ proptest! {
 
     #[test]
     fn f03_a_population_depends_on_the_answer_where_a_pack_can_leave_it_by_a_change_of_its_type(filters in filters()) {
-        let population = Population::of(&filters);
-        let in_it = |place, kind: &ComplianceType| population.has(&pack(place, Some(kind.as_str())));
+        let population = Population::of(&Dataset::PACKS, &filters);
+        let in_it = |place, kind: &ComplianceType| population.has_pack(&pack(place, Some(kind.as_str())));
         let leaves = |place| {
             ComplianceType::ALL.iter().any(|kind| in_it(place, kind)) && !ComplianceType::ALL.iter().all(|kind| in_it(place, kind))
         };
@@ -109,7 +110,7 @@ proptest! {
 
     #[test]
     fn filters_that_say_the_same_otherwise_have_the_same_text(filters in filters(), turn in 0..4_usize) {
-        let (population, other) = (Population::of(&filters), Population::of(&rewritten(&filters, turn)));
+        let (population, other) = (Population::of(&Dataset::PACKS, &filters), Population::of(&Dataset::PACKS, &rewritten(&filters, turn)));
         prop_assert_eq!(population.shown(), other.shown());
     }
 
@@ -118,8 +119,8 @@ proptest! {
         a in prop::collection::vec(filter(), 1..3),
         b in prop::collection::vec(filter(), 1..3)
     ) {
-        let (a, b) = (Population::of(&a), Population::of(&b));
-        let has = |of: &Population, place| KINDS.map(|kind| of.has(&pack(place, kind)));
+        let (a, b) = (Population::of(&Dataset::PACKS, &a), Population::of(&Dataset::PACKS, &b));
+        let has = |of: &Population, place| KINDS.map(|kind| of.has_pack(&pack(place, kind)));
         let same = places().all(|place| has(&a, place) == has(&b, place));
         prop_assert_eq!(same, a.shown() == b.shown(), "{} | {}", a.shown(), b.shown());
     }
@@ -158,7 +159,7 @@ fn the_text_of_filters_is_short_stable_and_empty_for_everything() {
             true,
         ),
     ] {
-        let population = Population::of(&filters);
+        let population = Population::of(&Dataset::PACKS, &filters);
         assert_eq!((population.shown().as_str(), population.depends_on_answer()), (text, depends));
     }
 }

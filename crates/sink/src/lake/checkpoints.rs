@@ -1,6 +1,6 @@
 //! Checkpoints: what a run has read so far, so that the next one resumes where it was stopped.
 //!
-//! An aggregator has those of one collection at a time, in a folder of its own; a small object beside them says which, of
+//! An aggregator has those of one collection of each dataset at a time, in a folder of its own; a small object beside them says which, of
 //! which day and plan. It is removed before they are, and written after those of another collection are gone, so a
 //! checkpoint is never taken for one of another collection.
 
@@ -11,7 +11,7 @@ use compline_model::{AggregatorId, RunId, SnapshotDate};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// One collection of an aggregator's day.
+/// One collection of a dataset of an aggregator's day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Collection {
     /// The aggregator.
@@ -35,27 +35,25 @@ struct Written {
     plan: String,
 }
 
-fn folder(aggregator: &AggregatorId) -> String {
-    format!("_compline/checkpoints/aggregator={aggregator}/")
-}
-
-fn marker(aggregator: &AggregatorId) -> String {
-    folder(aggregator) + "collection.json"
-}
-
-impl Collection {
-    fn key(&self, name: &str) -> String {
-        format!("{}{}/{name}", folder(&self.aggregator), self.run_id)
-    }
-}
-
 impl Lake {
+    fn checkpoint_folder(&self, aggregator: &AggregatorId) -> String {
+        format!("{}aggregator={aggregator}/", self.notes("checkpoints"))
+    }
+
+    fn collection_key(&self, aggregator: &AggregatorId) -> String {
+        self.checkpoint_folder(aggregator) + "collection.json"
+    }
+
+    fn checkpoint_key(&self, collection: &Collection, name: &str) -> String {
+        format!("{}{}/{name}", self.checkpoint_folder(&collection.aggregator), collection.run_id)
+    }
+
     /// The collection of an aggregator that was not finished, if there is one that can be read.
     ///
     /// # Errors
     /// A store that does not answer.
     pub async fn collection(&self, aggregator: &AggregatorId) -> Result<Option<Collection>, SinkError> {
-        let Some(file) = self.store.get(&marker(aggregator)).await? else { return Ok(None) };
+        let Some(file) = self.store.get(&self.collection_key(aggregator)).await? else { return Ok(None) };
         let read = || {
             let Written { snapshot_date, run_id, started_at, plan } = serde_json::from_slice(&file).ok()?;
             let (date, run_id) = (snapshot_date.parse().ok()?, run_id.parse().ok()?);
@@ -80,7 +78,7 @@ impl Lake {
         };
         let written =
             serde_json::to_vec(&written).map_err(|error| SinkError::permanent("write a checkpoint", error))?;
-        self.store.put(&marker(aggregator), Bytes::from(written)).await
+        self.store.put(&self.collection_key(aggregator), Bytes::from(written)).await
     }
 
     /// Removes everything of an aggregator's collection.
@@ -88,8 +86,8 @@ impl Lake {
     /// # Errors
     /// A store that does not remove it.
     pub async fn end_collection(&self, aggregator: &AggregatorId) -> Result<(), SinkError> {
-        self.store.delete(&[marker(aggregator)]).await?;
-        let left = self.store.list(&folder(aggregator)).await?;
+        self.store.delete(&[self.collection_key(aggregator)]).await?;
+        let left = self.store.list(&self.checkpoint_folder(aggregator)).await?;
         let keys: Vec<String> = left.into_iter().map(|object| object.key).collect();
         self.store.delete(&keys).await
     }
@@ -99,7 +97,7 @@ impl Lake {
     /// # Errors
     /// A store that does not answer.
     pub async fn checkpoints(&self, collection: &Collection) -> Result<BTreeSet<String>, SinkError> {
-        let folder = collection.key("");
+        let folder = self.checkpoint_key(collection, "");
         let listed = self.store.list(&folder).await?;
         Ok(listed.iter().filter_map(|object| object.key.strip_prefix(&folder)).map(str::to_owned).collect())
     }
@@ -109,7 +107,7 @@ impl Lake {
     /// # Errors
     /// A store that does not take it.
     pub async fn put_checkpoint(&self, collection: &Collection, name: &str, body: Bytes) -> Result<(), SinkError> {
-        self.store.put(&collection.key(name), body).await
+        self.store.put(&self.checkpoint_key(collection, name), body).await
     }
 
     /// A checkpoint, if it is there.
@@ -117,7 +115,7 @@ impl Lake {
     /// # Errors
     /// A store that does not answer.
     pub async fn checkpoint(&self, collection: &Collection, name: &str) -> Result<Option<Bytes>, SinkError> {
-        self.store.get(&collection.key(name)).await
+        self.store.get(&self.checkpoint_key(collection, name)).await
     }
 
     /// Writes the pages of a collection as they came, to be retained. Gives where they are below the lake.
@@ -126,7 +124,7 @@ impl Lake {
     /// A store that does not take them.
     pub async fn archive(&self, collection: &Collection, pages: Bytes) -> Result<String, SinkError> {
         let Collection { aggregator, date, run_id, .. } = collection;
-        let key = format!("_compline/raw/snapshot_date={date}/aggregator={aggregator}/{run_id}.jsonl.zst");
+        let key = format!("{}snapshot_date={date}/aggregator={aggregator}/{run_id}.jsonl.zst", self.notes("raw"));
         self.store.put(&key, pages).await?;
         Ok(key)
     }

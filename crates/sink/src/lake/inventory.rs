@@ -1,11 +1,11 @@
 //! Everything that is in a lake, each thing with what it is.
 
 use super::reports::is_report;
-use super::{Lake, Month, Partition};
+use super::{Lake, Month, OF_DATASET, Partition};
 use crate::store::{Listed, OWN, Unfinished};
 use crate::{Layout, SinkError};
 use chrono::{DateTime, TimeDelta, Utc};
-use compline_model::{AggregatorId, RunId, SnapshotDate, SnapshotMonth, Table};
+use compline_model::{AggregatorId, Dataset, RunId, SnapshotDate, SnapshotMonth, Table};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is in a lake.
@@ -33,6 +33,8 @@ pub struct Inventory {
     pub orphaned: Vec<String>,
     /// What could not be looked for, and why.
     pub unseen: Option<SinkError>,
+    /// The entries of journals, by dataset.
+    entries: BTreeSet<(Option<String>, AggregatorId, RunId)>,
     unfinished: Vec<Unfinished>,
     keys: Vec<String>,
 }
@@ -149,6 +151,16 @@ impl Inventory {
         tables.chain(months).chain(journals).chain(ledgers).cloned().collect()
     }
 
+    /// Whether there is anything of a dataset of an aggregator.
+    pub fn has(&self, dataset: &Dataset, aggregator: &AggregatorId) -> bool {
+        let is_of = |table: Table| dataset.tables().contains(&table);
+        let mut partitions = self.partitions.keys().chain(self.held.keys());
+        let name = (dataset != &Dataset::PACKS).then(|| dataset.name.to_owned());
+        partitions.any(|partition| partition.aggregator == *aggregator && is_of(partition.table))
+            || self.months.keys().any(|month| month.aggregator == *aggregator && is_of(month.table))
+            || self.entries.iter().any(|(of, id, _)| *of == name && id == aggregator)
+    }
+
     /// The days that a table has.
     pub fn days(&self, table: Table, aggregator: &AggregatorId) -> BTreeSet<SnapshotDate> {
         let of = |partition: &&Partition| partition.table == table && partition.aggregator == *aggregator;
@@ -179,11 +191,12 @@ impl Inventory {
         let age = now - modified;
         match own(&key) {
             Some(Own::Journal(aggregator, run_id, true)) => {
+                self.entries.insert(entry_of(&key, &aggregator, run_id));
                 self.journals.insert((aggregator, run_id));
             }
             // The entry is written after the files that are staged for it and removed before them. It comes first in a list.
             Some(Own::Journal(aggregator, run_id, false)) => {
-                let is_of_entry = self.journals.contains(&(aggregator, run_id));
+                let is_of_entry = self.entries.contains(&entry_of(&key, &aggregator, run_id));
                 if !is_of_entry && age > CHECKPOINTS_SERVE {
                     self.leave(key);
                 }
@@ -234,10 +247,30 @@ fn folder(key: &str) -> &str {
     key.split_once('/').map_or("", |(folder, _)| folder)
 }
 
+/// The kinds of notes that there are of each dataset.
+const HAVE_DATASETS: [&str; 5] = ["checkpoints", "journal", "ledger", "notified", "raw"];
+
+/// The dataset whose notes a path below the folder of a kind is of, and the rest of it; nothing for those of packs.
+fn of_dataset(path: &str) -> Option<(&str, &str)> {
+    path.strip_prefix(OF_DATASET)?.split_once('/')
+}
+
+/// The entry that an object of a journal is of.
+fn entry_of(key: &str, aggregator: &AggregatorId, run_id: RunId) -> (Option<String>, AggregatorId, RunId) {
+    let dataset = key.strip_prefix(OWN).and_then(|rest| of_dataset(rest.split_once('/')?.1));
+    (dataset.map(|(name, _)| name.to_owned()), aggregator.clone(), run_id)
+}
+
 /// What an object of Compline's own is; nothing if it is none.
 fn own(key: &str) -> Option<Own> {
     let rest = key.strip_prefix(OWN)?;
     let (kind, rest) = rest.split_once('/')?;
+    let rest = match of_dataset(rest) {
+        // One that this version does not know.
+        Some((name, _)) if !HAVE_DATASETS.contains(&kind) || Dataset::named(name).is_none() => return None,
+        Some((_, rest)) => rest,
+        None => rest,
+    };
     match kind {
         "held" => {
             let table = Table::ALL.into_iter().find(|table| folder(rest) == table.name())?;

@@ -3,6 +3,7 @@
 
 use super::{Inventory, Lake, Partition, sha256};
 use crate::SinkError;
+use crate::store::OWN;
 use bytes::Bytes;
 use chrono::DateTime;
 use compline_model::{AggregatorId, RunId, SnapshotDate};
@@ -12,19 +13,23 @@ fn folder(date: SnapshotDate) -> String {
     format!("_compline/runs/snapshot_date={date}/")
 }
 
-fn rows(aggregator: &AggregatorId, date: SnapshotDate) -> String {
-    format!("_compline/ledger/snapshot_date={date}/aggregator={aggregator}/")
-}
-
-fn mark(aggregator: &AggregatorId, date: SnapshotDate, kind: &str) -> String {
-    format!("_compline/notified/snapshot_date={date}/aggregator={aggregator}/{kind}.json")
-}
-
 fn key(date: SnapshotDate, run_id: RunId) -> String {
     format!("{}{run_id}.json", folder(date))
 }
 
 impl Lake {
+    fn rows_folder(&self, aggregator: &AggregatorId, date: SnapshotDate) -> String {
+        format!("{}snapshot_date={date}/aggregator={aggregator}/", self.notes("ledger"))
+    }
+
+    fn row_key(&self, aggregator: &AggregatorId, date: SnapshotDate, run_id: RunId) -> String {
+        format!("{}{run_id}.json", self.rows_folder(aggregator, date))
+    }
+
+    fn mark_key(&self, aggregator: &AggregatorId, date: SnapshotDate, kind: &str) -> String {
+        format!("{}snapshot_date={date}/aggregator={aggregator}/{kind}.json", self.notes("notified"))
+    }
+
     /// Writes the document of a run.
     ///
     /// # Errors
@@ -49,7 +54,7 @@ impl Lake {
         kind: &str,
         document: Bytes,
     ) -> Result<bool, SinkError> {
-        self.store.put_new(&mark(aggregator, date, kind), document).await
+        self.store.put_new(&self.mark_key(aggregator, date, kind), document).await
     }
 
     /// The documents of a day's runs, in order of their ids.
@@ -71,7 +76,7 @@ impl Lake {
         run_id: RunId,
         document: Bytes,
     ) -> Result<(), SinkError> {
-        self.put(&format!("{}{run_id}.json", rows(aggregator, date)), document).await.map(drop)
+        self.put(&self.row_key(aggregator, date, run_id), document).await.map(drop)
     }
 
     /// The runs whose rows of a day's ledger are there as documents.
@@ -79,7 +84,7 @@ impl Lake {
     /// # Errors
     /// A store that does not answer.
     pub async fn noted_rows(&self, aggregator: &AggregatorId, date: SnapshotDate) -> Result<Vec<RunId>, SinkError> {
-        let folder = rows(aggregator, date);
+        let folder = self.rows_folder(aggregator, date);
         let listed = self.store.list(&folder).await?;
         let name = |key: &str| key.strip_prefix(&folder)?.strip_suffix(".json")?.parse().ok();
         Ok(listed.iter().filter_map(|object| name(&object.key)).collect())
@@ -95,7 +100,7 @@ impl Lake {
         date: SnapshotDate,
         run_id: RunId,
     ) -> Result<Option<Bytes>, SinkError> {
-        self.store.get(&format!("{}{run_id}.json", rows(aggregator, date))).await
+        self.store.get(&self.row_key(aggregator, date, run_id)).await
     }
 
     /// The days of each aggregator of which there are rows of the ledger as documents.
@@ -104,7 +109,7 @@ impl Lake {
     /// A store that does not answer.
     pub async fn noted_days(&self) -> Result<BTreeSet<(AggregatorId, SnapshotDate)>, SinkError> {
         let mut inventory = Inventory::default();
-        for object in self.store.list("_compline/ledger/").await? {
+        for object in self.store.list(&format!("{OWN}ledger/")).await? {
             inventory.add(object, DateTime::UNIX_EPOCH);
         }
         Ok(inventory.ledgers)

@@ -1,10 +1,10 @@
-//! The rows that are kept as columns of `pack_compliance`.
+//! The rows that are kept as columns of the dataset's facts.
 
 use super::{Kept, Place, Ranked};
 use crate::flatten::Row;
 use arrow::array::{
     Array, ArrayRef, BooleanArray, Float64Array, Int32Array, RecordBatch, RecordBatchOptions, StringViewArray,
-    TimestampMillisecondArray, UInt32Array,
+    StringViewBuilder, TimestampMillisecondArray, UInt32Array,
 };
 use arrow::compute::take;
 use arrow::datatypes::SchemaRef;
@@ -31,12 +31,19 @@ struct Columns<'a> {
 
 impl Columns<'_> {
     fn column(&self, name: &str) -> Result<ArrayRef, ArrowError> {
-        let Kept { accounts, regions, packs, groups, types, .. } = self.kept;
+        let Kept { accounts, regions, names, groups, pack_ids, types, .. } = self.kept;
         match name {
             "account_id" => take(&accounts.texts, &self.numbers(accounts, |row| Some(row.account)), None),
             "aws_region" => take(&regions.texts, &self.numbers(regions, |row| Some(row.region)), None),
-            "conformance_pack_name" => self.of_packs(&packs.texts),
-            "pack_group" => self.of_packs(groups),
+            "conformance_pack_name" => self.of_names(&names.texts),
+            "pack_group" => self.of_names(groups),
+            "config_rule_name" => Ok(self.rule_names()),
+            "rule_group" => self.rule_groups(),
+            "conformance_pack_id" => take(&pack_ids.texts, &self.numbers(pack_ids, Row::pack_id), None),
+            "contributor_count" => Ok(self.counts(|row| row.contributors().count)),
+            "contributor_count_capped" => {
+                Ok(Arc::new(self.rows().map(|row| row.contributors().is_capped).collect::<BooleanArray>()))
+            }
             "is_organization_pack" => Ok(Arc::new(self.is_of_organization())),
             "compliance_type" => take(&types.texts, &self.numbers(types, Row::compliance_type), None),
             "compliant_rule_count" => Ok(self.counts(|row| row.counts().compliant)),
@@ -63,17 +70,37 @@ impl Columns<'_> {
         self.rows().map(|row| number(row).map(|number| ranks.rank(number))).collect()
     }
 
-    /// Of each row what there is of its pack, by the order of their names.
-    fn of_packs(&self, values: &dyn Array) -> Result<ArrayRef, ArrowError> {
-        take(values, &self.numbers(&self.kept.packs, |row| Some(row.name)), None)
+    /// Of each row what there is of its name, by the order of names.
+    fn of_names(&self, values: &dyn Array) -> Result<ArrayRef, ArrowError> {
+        take(values, &self.numbers(&self.kept.names, |row| Some(row.name)), None)
+    }
+
+    /// Nearly each is another one, as the id of its pack is.
+    fn rule_names(&self) -> ArrayRef {
+        let mut names = StringViewBuilder::with_capacity(self.places.len());
+        let mut whole = String::new();
+        for row in self.rows() {
+            whole.clear();
+            whole.extend(self.kept.name(row));
+            names.append_value(&whole);
+        }
+        Arc::new(names.finish())
+    }
+
+    fn rule_groups(&self) -> Result<ArrayRef, ArrowError> {
+        let Kept { names, groups, .. } = self.kept;
+        // Those of names before an id come after all others.
+        let alone = u32::try_from(names.texts.len()).unwrap_or(u32::MAX);
+        let group = |row: &Row| names.rank(row.name) + if row.pack_id().is_some() { alone } else { 0 };
+        take(groups, &self.rows().map(|row| Some(group(row))).collect::<UInt32Array>(), None)
     }
 
     /// Of each row whether its pack's name is one that AWS gives to packs of an organization.
     fn is_of_organization(&self) -> BooleanArray {
-        let Kept { packs, groups, .. } = self.kept;
+        let Kept { names, groups, .. } = self.kept;
         let is_longer = |row: &Row| {
-            let rank = packs.rank(row.name) as usize;
-            Some(packs.texts.value(rank).len() != groups.value(rank).len())
+            let rank = names.rank(row.name) as usize;
+            Some(names.texts.value(rank).len() != groups.value(rank).len())
         };
         self.rows().map(is_longer).collect()
     }

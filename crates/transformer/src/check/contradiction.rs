@@ -1,44 +1,82 @@
 //! Rows that contradict themselves. They are kept as AWS Config said them: a day is not ours to correct.
 
-use super::Answer;
+use super::{Answer, Said};
 use crate::Named;
-use crate::flatten::Counts;
+use crate::flatten::{Contributors, Counts};
 use arrow::array::{Array, AsArray, Int32Array, RecordBatch};
 use arrow::datatypes::Int32Type;
-use compline_model::ComplianceType;
+use compline_model::{ComplianceType, Dataset};
 
-/// Adds every answer that contradicts itself, by the name of its pack.
+/// Adds every answer that contradicts itself, by the name of its pack or rule.
 pub(super) fn find<'a, N: FnOnce() -> String>(answers: impl Iterator<Item = (Answer<'a>, N)>, warnings: &mut Named) {
-    for (Answer { compliance_type, counts: Counts { compliant, non_compliant, total } }, name) in answers {
-        if let Some(words) = contradiction(compliance_type, [compliant, non_compliant, total]) {
+    for (Answer { compliance_type, said }, name) in answers {
+        let found = match said {
+            Said::Pack(Counts { compliant, non_compliant, total }) => {
+                contradiction(compliance_type, [compliant, non_compliant, total])
+            }
+            Said::Rule(contributors) => of_rule(compliance_type, contributors),
+        };
+        if let Some(words) = found {
             warnings.add(|| format!("{}: {words}", name()));
         }
     }
 }
 
-/// The answers that rows of `pack_compliance` are.
-pub(super) fn answers(rows: &RecordBatch) -> impl Iterator<Item = (Answer<'_>, impl FnOnce() -> String)> {
+/// The answers that rows of a dataset's facts are.
+pub(super) fn answers<'a>(
+    dataset: &'static Dataset,
+    rows: &'a RecordBatch,
+) -> impl Iterator<Item = (Answer<'a>, impl FnOnce() -> String)> {
     let types = rows["compliance_type"].as_string_view();
-    let [compliant, non_compliant, total] = ["compliant_rule_count", "non_compliant_rule_count", "total_rule_count"]
-        .map(|name| rows[name].as_primitive::<Int32Type>());
-    let value = |column: &Int32Array, row: usize| (!column.is_null(row)).then(|| column.value(row));
+    let of_counts: &[&str] = match dataset == &Dataset::PACKS {
+        true => &["compliant_rule_count", "non_compliant_rule_count", "total_rule_count"],
+        false => &["contributor_count"],
+    };
+    let counts: Vec<&Int32Array> = of_counts.iter().map(|name| rows[*name].as_primitive::<Int32Type>()).collect();
     (0..rows.num_rows()).map(move |row| {
         let compliance_type = (!types.is_null(row)).then(|| types.value(row));
-        let [compliant, non_compliant, total] = [compliant, non_compliant, total].map(|column| value(column, row));
-        (Answer { compliance_type, counts: Counts { compliant, non_compliant, total } }, move || pack_name(rows, row))
+        let value = |column: &&Int32Array| (!column.is_null(row)).then(|| column.value(row));
+        let said = match &counts[..] {
+            [compliant, non_compliant, total] => {
+                let [compliant, non_compliant, total] = [compliant, non_compliant, total].map(value);
+                Said::Pack(Counts { compliant, non_compliant, total })
+            }
+            other => {
+                let is_capped = rows["contributor_count_capped"].as_boolean();
+                let is_capped = (!is_capped.is_null(row)).then(|| is_capped.value(row));
+                Said::Rule(Contributors { count: other.first().and_then(value), is_capped })
+            }
+        };
+        (Answer { compliance_type, said }, move || shown(dataset, rows, row))
     })
 }
 
-/// The pack of a row, as it is named to people.
-fn pack_name(rows: &RecordBatch, row: usize) -> String {
+/// The pack or rule of a row, as it is named to people.
+fn shown(dataset: &Dataset, rows: &RecordBatch, row: usize) -> String {
     let text = |name: &str| rows[name].as_string_view().value(row).escape_debug().to_string();
-    format!("{} {} {}", text("account_id"), text("aws_region"), text("conformance_pack_name"))
+    format!("{} {} {}", text("account_id"), text("aws_region"), text(dataset.key))
+}
+
+fn of_rule(kind: Option<&str>, contributors: Contributors) -> Option<String> {
+    let Some(kind) = kind else { return Some("no compliance type".to_owned()) };
+    if !RULE_TYPES.contains(&kind) {
+        return Some(unknown(kind));
+    }
+    let count = contributors.count.filter(|count| *count < 0)?;
+    Some(format!("a negative count ({count} contributors)"))
+}
+
+/// The four answers AWS Config gives for a rule (the service model: `ComplianceType`).
+const RULE_TYPES: [&str; 4] = ["COMPLIANT", "NON_COMPLIANT", "NOT_APPLICABLE", "INSUFFICIENT_DATA"];
+
+fn unknown(kind: &str) -> String {
+    format!("compliance type {:?} is not known", kind.chars().take(80).collect::<String>())
 }
 
 fn contradiction(kind: Option<&str>, counts: [Option<i32>; 3]) -> Option<String> {
     let Some(kind) = kind else { return Some("no compliance type".to_owned()) };
     let Some(known) = ComplianceType::parse(kind) else {
-        return Some(format!("compliance type {:?} is not known", kind.chars().take(80).collect::<String>()));
+        return Some(unknown(kind));
     };
     let [Some(compliant), Some(non_compliant), Some(total)] = counts else {
         return Some(format!("{known} without all of its counts"));

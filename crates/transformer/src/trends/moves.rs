@@ -1,19 +1,16 @@
 //! What moved between the previous snapshot and this one: the base of all three trend tables.
 
-use super::{Day, SNAPSHOT_COLUMNS, days_between, sort_key};
-use compline_model::Table;
+use super::{Day, days_between, sort_key};
 use polars::prelude::*;
 
-/// How many days a pack that is gone stays in `pack_status`.
+/// How many days what is gone stays in the status.
 const KEPT_DAYS: u32 = 400;
 
-const KEY: [&str; 3] = ["account_id", "aws_region", "conformance_pack_name"];
-
-/// One row per pack that is here or was known: the snapshot's columns, those of the state with the suffix `_before`,
-/// `here`, `change`, and what the pack's status is now.
+/// One row per pack or rule that is here or was known: the snapshot's columns, those of the state with the suffix `_before`,
+/// `here`, `change`, and what its status is now.
 pub(super) fn moves(now: LazyFrame, before: LazyFrame, day: Day) -> LazyFrame {
-    let key = KEY.map(col);
-    let mut columns: Vec<Expr> = SNAPSHOT_COLUMNS.iter().map(|name| col(*name)).collect();
+    let (key, group) = (day.measures.key(), day.measures.dataset.group);
+    let mut columns: Vec<Expr> = day.measures.snapshot.iter().map(|name| col(*name)).collect();
     columns.push(lit(true).alias("here"));
     let now = now.select(columns);
     let both = now.join(before, &key, &key, full_join());
@@ -21,7 +18,7 @@ pub(super) fn moves(now: LazyFrame, before: LazyFrame, day: Day) -> LazyFrame {
         col("here").fill_null(lit(false)),
         col("is_present").fill_null(lit(false)).alias("was_present"),
         col("first_seen_date").is_not_null().alias("was_known"),
-        col("pack_group").fill_null(col("pack_group_before")),
+        col(group).fill_null(col(format!("{group}_before"))),
     ])
     .with_columns([change(day).alias("change"), same_type().not().alias("other_type")])
     .with_columns(status(day))
@@ -67,7 +64,7 @@ fn change(day: Day) -> Expr {
         .otherwise(lit("changed"))
 }
 
-/// The columns of the pack's status as of this day, with the suffix `_now`.
+/// The columns of the status as of this day, with the suffix `_now`.
 fn status(day: Day) -> [Expr; 4] {
     let here = || col("here");
     let begins = here().and(col("was_present").not().or(col("other_type")));
@@ -87,29 +84,30 @@ fn status(day: Day) -> [Expr; 4] {
     ]
 }
 
-/// The rows of `pack_changes`.
-pub(super) fn pack_changes(moves: LazyFrame, day: Day) -> LazyFrame {
+/// The events of the day.
+pub(super) fn changes(moves: LazyFrame, day: Day) -> LazyFrame {
     let days_before = when(col("change").eq(lit("reappeared")))
         .then(col("days_in_status"))
         .otherwise(days_between(col("status_since"), day.today()));
-    moves.filter(col("change").is_not_null()).sort(sort_key(Table::PackChanges), SortMultipleOptions::default()).select(
-        [
-            col("account_id"),
-            col("aws_region"),
-            col("conformance_pack_name"),
-            col("pack_group"),
-            col("change"),
-            col("compliance_type_before").alias("from_type"),
-            col("compliance_type").alias("to_type"),
-            days_before.alias("days_in_previous_status"),
-            day.previous().alias("previous_snapshot_date"),
-        ],
-    )
+    let dataset = day.measures.dataset;
+    let events = moves.filter(col("change").is_not_null());
+    events.sort(sort_key(dataset.changes), SortMultipleOptions::default()).select([
+        col("account_id"),
+        col("aws_region"),
+        col(dataset.key),
+        col(dataset.group),
+        col("change"),
+        col("compliance_type_before").alias("from_type"),
+        col("compliance_type").alias("to_type"),
+        days_before.alias("days_in_previous_status"),
+        day.previous().alias("previous_snapshot_date"),
+    ])
 }
 
-/// The rows of `pack_status`.
-pub(super) fn pack_status(moves: LazyFrame, day: Day) -> LazyFrame {
+/// The state of the next day.
+pub(super) fn statuses(moves: LazyFrame, day: Day) -> LazyFrame {
     let here = || col("here");
+    let dataset = day.measures.dataset;
     let forgotten = super::date_lit(day.date.minus_days(KEPT_DAYS));
     moves
         .with_columns([
@@ -118,12 +116,12 @@ pub(super) fn pack_status(moves: LazyFrame, day: Day) -> LazyFrame {
             col("first_seen_date").fill_null(day.today()),
         ])
         .filter(col("last_seen_date").gt_eq(forgotten))
-        .sort(sort_key(Table::PackStatus), SortMultipleOptions::default().with_maintain_order(true))
+        .sort(sort_key(dataset.status), SortMultipleOptions::default().with_maintain_order(true))
         .select([
             col("account_id"),
             col("aws_region"),
-            col("conformance_pack_name"),
-            col("pack_group"),
+            col(dataset.key),
+            col(dataset.group),
             col("compliance_type"),
             col("previous_compliance_type_now").alias("previous_compliance_type"),
             col("status_since_now").alias("status_since"),

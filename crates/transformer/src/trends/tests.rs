@@ -3,7 +3,7 @@ use crate::{Flattener, RowFilter, SourceIndex, check};
 use arrow::array::Array;
 use arrow::util::display::array_value_to_string;
 use chrono::DateTime;
-use compline_model::{Compliance, PackAnswer, Page, RunId};
+use compline_model::{Answers, Compliance, PackAnswer, Page, RunId};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -47,13 +47,13 @@ fn snapshot_of(packs: &[(&str, &str, &str)]) -> CheckedSnapshot {
         }
     };
     let collected_at = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
-    let mut rows = Flattener::new(SourceIndex::default(), RowFilter::default()).shard();
+    let mut rows = Flattener::new(&Dataset::PACKS, SourceIndex::default(), RowFilter::default()).shard();
     rows.push(&Page {
         collected_at: Some(collected_at),
         run_id: RunId::new(collected_at),
-        packs: packs.iter().map(answer).collect(),
+        answers: Answers::Packs(packs.iter().map(answer).collect()),
     });
-    check(vec![rows])
+    check(&Dataset::PACKS, vec![rows])
 }
 
 /// Every day's trends, each from the day before.
@@ -64,13 +64,13 @@ fn history(days: &[(&str, &[(&str, &str)])]) -> BTreeMap<SnapshotDate, Trends> {
         let dates: Vec<SnapshotDate> = done.keys().copied().collect();
         let recent: Vec<Recent> = recent_needed(day, &dates)
             .into_iter()
-            .map(|date| Recent { date, compliance_trends: done[&date].compliance_trends.clone() })
+            .map(|date| Recent { date, trends: done[&date].trends.clone() })
             .collect();
-        let previous =
-            done.last_key_value().map(|(date, trends)| State { date: *date, pack_status: trends.pack_status.clone() });
+        let previous = done.last_key_value().map(|(date, trends)| State { date: *date, status: trends.status.clone() });
         let population_since = done.keys().next().copied().unwrap_or(day);
         let trend_day = TrendDay { date: day, population_since };
-        let trends = advance(&aggregator(), trend_day, previous, snapshot(packs), &recent).expect("trends");
+        let trends =
+            advance(&Dataset::PACKS, &aggregator(), trend_day, previous, snapshot(packs), &recent).expect("trends");
         done.insert(day, trends);
     }
     done
@@ -86,8 +86,8 @@ fn rows(batch: &RecordBatch, columns: &[&str]) -> Vec<String> {
 }
 
 fn whole(trends: &Trends, columns: &[&str]) -> String {
-    let row = rows(&trends.compliance_trends, columns);
-    let dimension = rows(&trends.compliance_trends, &["dimension"]);
+    let row = rows(&trends.trends, columns);
+    let dimension = rows(&trends.trends, &["dimension"]);
     dimension.iter().position(|name| name == "aggregator").map(|at| row[at].clone()).expect("the aggregator's row")
 }
 
@@ -110,13 +110,13 @@ fn the_first_snapshot_has_a_status_for_every_pack_and_no_events() {
     let days = history(&[("2026-01-01", &[("a", C), ("b", N)])]);
     let first = &days[&date("2026-01-01")];
     assert_eq!(
-        rows(&first.pack_status, &STATUS),
+        rows(&first.status, &STATUS),
         [
             "a COMPLIANT - 2026-01-01 0 2026-01-01 2026-01-01 true 0",
             "b NON_COMPLIANT - 2026-01-01 0 2026-01-01 2026-01-01 true 0",
         ]
     );
-    assert_eq!(first.pack_changes.num_rows(), 0);
+    assert_eq!(first.changes.num_rows(), 0);
     let events = ["previous_snapshot_date", "packs_added", "packs_regressed", "remediation_days", "remediations_30d"];
     assert_eq!(whole(first, &events), "- - - - 0");
 }
@@ -130,7 +130,7 @@ fn each_event_is_told_from_the_others_and_keeps_its_dates() {
     ]);
     let second = &days[&date("2026-01-04")];
     assert_eq!(
-        rows(&second.pack_changes, &CHANGE),
+        rows(&second.changes, &CHANGE),
         [
             "gone removed NON_COMPLIANT - 3 2026-01-01",
             "new added - COMPLIANT - 2026-01-01",
@@ -140,7 +140,7 @@ fn each_event_is_told_from_the_others_and_keeps_its_dates() {
         ]
     );
     assert_eq!(
-        rows(&second.pack_status, &STATUS),
+        rows(&second.status, &STATUS),
         [
             "gone NON_COMPLIANT - 2026-01-01 0 2026-01-01 2026-01-01 false 0",
             "kept COMPLIANT - 2026-01-01 3 2026-01-01 2026-01-04 true 0",
@@ -151,9 +151,9 @@ fn each_event_is_told_from_the_others_and_keeps_its_dates() {
         ]
     );
     let third = &days[&date("2026-01-05")];
-    assert_eq!(rows(&third.pack_changes, &CHANGE), ["gone reappeared NON_COMPLIANT COMPLIANT 0 2026-01-04"]);
+    assert_eq!(rows(&third.changes, &CHANGE), ["gone reappeared NON_COMPLIANT COMPLIANT 0 2026-01-04"]);
     assert_eq!(
-        rows(&third.pack_status, &STATUS)[0],
+        rows(&third.status, &STATUS)[0],
         "gone COMPLIANT NON_COMPLIANT 2026-01-05 0 2026-01-01 2026-01-05 true 0"
     );
     let counts =
@@ -223,12 +223,12 @@ fn b25_a_pack_that_is_gone_stays_for_400_days_and_its_value_has_a_row_on_the_day
         ("2026-02-05", &[("a", C)]),
         ("2026-02-06", &[("a", C)]),
     ]);
-    let known = |day: &str| rows(&days[&date(day)].pack_status, &["conformance_pack_name", "is_present"]);
+    let known = |day: &str| rows(&days[&date(day)].status, &["conformance_pack_name", "is_present"]);
     assert_eq!(known("2025-01-02"), ["a true", "b false"]);
     assert_eq!(known("2026-02-05"), ["a true", "b false"]);
     assert_eq!(known("2026-02-06"), ["a true"]);
     let groups = |day: &str| {
-        rows(&days[&date(day)].compliance_trends, &["dimension", "dimension_value", "packs_total", "days_observed_7d"])
+        rows(&days[&date(day)].trends, &["dimension", "dimension_value", "packs_total", "days_observed_7d"])
             .into_iter()
             .filter(|row| row.starts_with("pack_group"))
             .collect::<Vec<_>>()
@@ -240,13 +240,13 @@ fn b25_a_pack_that_is_gone_stays_for_400_days_and_its_value_has_a_row_on_the_day
 #[test]
 fn an_empty_snapshot_removes_everything_and_the_next_brings_it_back() {
     let days = history(&[("2026-01-01", &[("a", N)]), ("2026-01-02", &[]), ("2026-01-03", &[("a", N)])]);
-    assert_eq!(rows(&days[&date("2026-01-02")].pack_changes, &CHANGE), ["a removed NON_COMPLIANT - 1 2026-01-01"]);
+    assert_eq!(rows(&days[&date("2026-01-02")].changes, &CHANGE), ["a removed NON_COMPLIANT - 1 2026-01-01"]);
     assert_eq!(
-        rows(&days[&date("2026-01-03")].pack_changes, &CHANGE),
+        rows(&days[&date("2026-01-03")].changes, &CHANGE),
         ["a reappeared NON_COMPLIANT NON_COMPLIANT 0 2026-01-02"]
     );
     assert_eq!(
-        rows(&days[&date("2026-01-03")].pack_status, &STATUS),
+        rows(&days[&date("2026-01-03")].status, &STATUS),
         ["a NON_COMPLIANT - 2026-01-03 0 2026-01-01 2026-01-03 true 0"]
     );
 }
@@ -283,12 +283,12 @@ proptest! {
             let checked = snapshot_of(&packs);
             let read = SnapshotRows::Read(checked.batch(0..checked.row_count()).expect("rows"));
             let of = |rows: usize, snapshot: SnapshotRows| {
-                in_parts(rows, &aggregator(), day, (before.clone(), snapshot), &recent).expect("trends")
+                in_parts(rows, (&Dataset::PACKS, &aggregator()), day, (before.clone(), snapshot), &recent).expect("trends")
             };
             let (whole, parts) = (of(usize::MAX, read), of(part_rows, SnapshotRows::Checked(checked)));
             prop_assert_eq!(&whole, &parts, "{}", number);
-            before = Some(State { date, pack_status: whole.pack_status });
-            recent.push(Recent { date, compliance_trends: whole.compliance_trends });
+            before = Some(State { date, status: whole.status });
+            recent.push(Recent { date, trends: whole.trends });
         }
     }
 }

@@ -300,7 +300,7 @@ proptest! {
         let one = &settings.aggregators[0];
         prop_assert_eq!(one.address.id.as_str(), id.as_str());
         prop_assert_eq!(one.address.role.as_ref().map(|role| role.duration.as_secs()), Some(role_secs));
-        let read: Vec<String> = one.filters[0].account_id.iter().map(ToString::to_string).collect();
+        let read: Vec<String> = one.of(&Dataset::PACKS).filters[0].account_id.iter().map(ToString::to_string).collect();
         prop_assert_eq!(&read, &accounts);
         prop_assert_eq!(settings.fetch.page_size.unwrap_or_default(), i32::try_from(page).unwrap_or(-1));
         prop_assert_eq!((settings.max_in_flight, settings.fetch.max_attempts), (in_flight, attempts));

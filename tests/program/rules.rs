@@ -1,0 +1,384 @@
+//! Compliance by rule, the second dataset of an aggregator: against what packs, other commands and faults do to it.
+
+use crate::support::reading::{column, files, of_trends, texts};
+use crate::support::{Ended, Scene, run};
+use crate::verify::{is_sound, verify};
+use compline_model::{Dataset, Table};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+const DAYS: [&str; 3] = ["2026-02-27", "2026-02-28", "2026-03-01"];
+const RULES: &str = "datasets = [\"packs\", \"rules\"]";
+
+/// A lake with three days of both datasets.
+fn three_days(rest: &str) -> (Scene, String) {
+    let scene = Scene::of_accounts(12);
+    let pipeline = scene.org_pipeline("lake", RULES, rest);
+    DAYS.iter().for_each(|day| drop(scene.night(&pipeline, day)));
+    (scene, pipeline.display().to_string())
+}
+
+fn file(scene: &Scene, table: Table, day: &str) -> PathBuf {
+    scene.path("lake").join(format!("{}/snapshot_date={day}/aggregator=org/data.parquet", table.name()))
+}
+
+/// The files of the tables of a dataset, but for the ledger.
+fn tables(scene: &Scene, lake: &str, dataset: &Dataset) -> BTreeMap<String, Vec<u8>> {
+    let is_of = |name: &String| dataset.tables().iter().any(|table| name.starts_with(&format!("{}/", table.name())));
+    files(&scene.path(lake)).into_iter().filter(|(name, _)| is_of(name)).collect()
+}
+
+/// A column of the ledger of a day, by dataset, in order of its rows.
+fn ledger(scene: &Scene, lake: &str, day: &str, name: &str) -> Vec<(String, String)> {
+    let rows = scene.read(&scene.lake_at(lake), Table::Runs, "org", day).expect("a ledger");
+    column(&rows, "dataset").into_iter().zip(column(&rows, name)).collect()
+}
+
+fn pairs(of: &[(&str, &str)]) -> Vec<(String, String)> {
+    of.iter().map(|(one, other)| ((*one).to_owned(), (*other).to_owned())).collect()
+}
+
+fn compline(scene: &Scene, arguments: &[&str]) -> Ended {
+    run(scene.command(arguments))
+}
+
+#[test]
+fn a_night_of_both_datasets_commits_a_day_of_each_and_asks_for_the_sources_once() {
+    let (scene, pipeline) = three_days("");
+    for table in Dataset::RULES.tables() {
+        assert!(scene.read(&scene.lake(), table, "org", DAYS[2]).is_some(), "{}", table.name());
+    }
+    assert_eq!(ledger(&scene, "lake", DAYS[2], "outcome"), pairs(&[("packs", "succeeded"), ("rules", "succeeded")]));
+    assert_eq!(ledger(&scene, "lake", DAYS[2], "commit_number"), pairs(&[("packs", "1"), ("rules", "1")]));
+    // A rule's rows of a pack are those that the pack's counts say: compliant and noncompliant ones.
+    let facts = scene.read(&scene.lake(), Table::RuleCompliance, "org", DAYS[2]).expect("rows");
+    let packs = scene.read(&scene.lake(), Table::PackCompliance, "org", DAYS[2]).expect("rows");
+    let sum =
+        |name: &str| column(&packs, name).iter().map(|count| count.parse::<usize>().expect("a count")).sum::<usize>();
+    let of_packs = column(&facts, "conformance_pack_id").into_iter().filter(|id| id != "-").count();
+    assert_eq!(of_packs, sum("compliant_rule_count") + sum("non_compliant_rule_count"));
+    assert!(
+        column(&facts, "source_status").iter().all(|status| status != "-"),
+        "rules have the status of their source"
+    );
+    let said = is_sound(&scene, &pipeline, &[]);
+    assert!(said.contains("org: 3 days") && said.contains("org (rules): 3 days"), "{said}");
+    let ended = compline(&scene, &["trends", &pipeline]);
+    assert!(ended.stdout.contains("org (rules): 3 of 3 days were as their snapshots say"), "{ended:?}");
+    let ended = compline(&scene, &["run", &pipeline, "--date", DAYS[2], "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    let (packs, rules) = (&report["aggregators"][0], &report["aggregators"][1]);
+    assert_eq!((&packs["dataset"], &rules["dataset"]), (&"packs".into(), &"rules".into()));
+    assert_eq!(ledger(&scene, "lake", DAYS[2], "outcome").len(), 4, "a run again is a row again of each");
+    // Beside its pages the aggregator, and the count of packs by region.
+    let count = |name: &str| rules[name].as_u64().expect("a count");
+    assert!(count("calls") <= count("pages") + 2, "the sources are not asked for again: {rules}");
+}
+
+#[test]
+fn a_failure_of_rules_costs_no_day_of_packs_and_the_next_night_goes_on() {
+    let denied = "denied_operation = \"DescribeAggregateComplianceByConfigRules\"";
+    let bad = Scene::of(
+        compline_simulator::OrganizationSpec { accounts: 12, ..compline_simulator::OrganizationSpec::default() },
+        denied,
+    );
+    let pipeline = bad.org_pipeline("lake", RULES, "").display().to_string();
+    let ended = compline(&bad, &["run", &pipeline, "--date", DAYS[0]]);
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(bad.fired("denied_operation") > 0);
+    assert!(ended.stdout.contains("config:DescribeAggregateComplianceByConfigRules"), "{ended:?}");
+    assert_eq!(ledger(&bad, "lake", DAYS[0], "outcome"), pairs(&[("packs", "succeeded"), ("rules", "failed")]));
+    is_sound(&bad, &pipeline, &[]);
+    let alone = Scene::of_accounts(12);
+    let of_packs = alone.org_pipeline("lake", "", "");
+    alone.night(&of_packs, DAYS[0]);
+    let same = |scene: &Scene| of_trends(tables(scene, "lake", &Dataset::PACKS));
+    assert_eq!(same(&bad), same(&alone));
+    // The right is given, and the next nights have both.
+    let good = Scene::of_accounts(12);
+    good.put_lake("lake", &files(&bad.path("lake")));
+    let pipeline = good.org_pipeline("lake", RULES, "");
+    good.night(&pipeline, DAYS[1]);
+    good.night(&pipeline, DAYS[2]);
+    let changes = good.read(&good.lake(), Table::RuleTrends, "org", DAYS[1]).expect("rows");
+    assert!(column(&changes, "previous_snapshot_date").iter().all(|date| date == "-"), "the first day of rules");
+    is_sound(&good, &pipeline.display().to_string(), &[]);
+}
+
+#[test]
+fn rules_that_are_collected_no_more_stay_and_packs_go_on() {
+    let (scene, _) = three_days("");
+    let before = tables(&scene, "lake", &Dataset::RULES);
+    let pipeline = scene.org_pipeline("lake", "", "");
+    scene.night(&pipeline, "2026-03-02");
+    let pipeline = pipeline.display().to_string();
+    assert_eq!(tables(&scene, "lake", &Dataset::RULES), before);
+    let said = is_sound(&scene, &pipeline, &[]);
+    assert!(said.contains("org (rules): 3 days"), "{said}");
+    // Collected again, after a gap.
+    let pipeline = scene.org_pipeline("lake", RULES, "");
+    scene.night(&pipeline, "2026-03-03");
+    let trends = scene.read(&scene.lake(), Table::RuleTrends, "org", "2026-03-03").expect("rows");
+    assert!(column(&trends, "previous_snapshot_date").iter().all(|date| date == DAYS[2]));
+    is_sound(&scene, &pipeline.display().to_string(), &[]);
+}
+
+#[test]
+fn an_archive_of_rules_gives_back_the_identical_tables_and_is_not_taken_for_packs() {
+    let scene = Scene::of(
+        compline_simulator::OrganizationSpec { accounts: 12, ..compline_simulator::OrganizationSpec::default() },
+        "lost_token_every = 40\nempty_page_every = 9",
+    );
+    let pipeline = scene.org_pipeline("lake", RULES, "page_size = 10\n[archive]\nraw = true");
+    DAYS.iter().for_each(|day| drop(scene.night(&pipeline, day)));
+    let other = scene.org_pipeline("other", RULES, "").display().to_string();
+    let archive = |dataset: &str, day: &str| {
+        let of_dataset = if dataset == "rules" { "dataset=rules/" } else { "" };
+        let folder = format!("_compline/raw/{of_dataset}snapshot_date={day}/aggregator=org/");
+        let name = files(&scene.path("lake")).into_keys().find(|name| name.starts_with(&folder)).expect("an archive");
+        scene.path("lake").join(name).display().to_string()
+    };
+    let import = |archive: &str, day: &str, dataset: &str| {
+        compline(&scene, &["import", &other, "--aggregator", "org", "--date", day, archive, "--dataset", dataset])
+    };
+    for day in [DAYS[2], DAYS[0], DAYS[1]] {
+        for (dataset, wrong) in [("rules", "packs"), ("packs", "rules")] {
+            let ended = import(&archive(dataset, day), day, wrong);
+            assert_eq!(ended.code, Some(1), "{ended:?}");
+            assert!(ended.stdout.contains(&format!("give --dataset {dataset}")), "{ended:?}");
+        }
+        for dataset in ["rules", "packs"] {
+            let ended = import(&archive(dataset, day), day, dataset);
+            assert_eq!(ended.code, Some(0), "{ended:?}");
+        }
+    }
+    for dataset in Dataset::ALL {
+        assert_eq!(tables(&scene, "lake", dataset), tables(&scene, "other", dataset), "{}", dataset.name);
+    }
+    is_sound(&scene, &other, &[]);
+}
+
+#[test]
+fn pages_of_the_aws_cli_are_a_day_of_rules() {
+    let scene = Scene::new("");
+    let pipeline = scene.org_pipeline("lake", RULES, "").display().to_string();
+    let item = |name: &str, compliance: &str| {
+        format!(
+            r#"{{"ConfigRuleName":{name:?},"Compliance":{compliance},"AccountId":"000000000001","AwsRegion":"eu-west-1"}}"#
+        )
+    };
+    let page = format!(
+        r#"{{"AggregateComplianceByConfigRules":[{},{}]}}"#,
+        item(
+            "ssh-conformance-pack-ab12cd34e",
+            r#"{"ComplianceType":"NON_COMPLIANT","ComplianceContributorCount":{"CappedCount":100,"CapExceeded":true}}"#
+        ),
+        item("ssh", r#"{"ComplianceType":"COMPLIANT"}"#)
+    );
+    std::fs::write(scene.path("page.json"), page).expect("written");
+    let import = ["import", &pipeline, "--aggregator", "org", "--date", DAYS[0], "page.json"];
+    let ended = compline(&scene, &import);
+    assert!(ended.code == Some(1) && ended.stdout.contains("give --dataset rules"), "{ended:?}");
+    let ended = compline(&scene, &[&import[..], &["--dataset", "rules"]].concat());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let rows = texts(&scene.read(&scene.lake(), Table::RuleCompliance, "org", DAYS[0]).expect("rows"));
+    assert_eq!(
+        rows,
+        [
+            "000000000001|eu-west-1|ssh|ssh|-|COMPLIANT|-|-|-|-",
+            "000000000001|eu-west-1|ssh-conformance-pack-ab12cd34e|ssh|ab12cd34e|NON_COMPLIANT|100|true|-|-",
+        ]
+    );
+    is_sound(&scene, &pipeline, &[]);
+}
+
+#[test]
+fn rules_that_lost_much_are_held_by_themselves_and_accepted_or_rejected() {
+    let scene = Scene::of_accounts(12);
+    let pipeline = scene.org_pipeline("lake", RULES, "");
+    scene.night(&pipeline, DAYS[0]);
+    let pipeline = pipeline.display().to_string();
+    let one = r#"{"ConfigRuleName":"ssh","AccountId":"000000000001","AwsRegion":"eu-west-1","Compliance":{"ComplianceType":"COMPLIANT"}}"#;
+    std::fs::write(scene.path("one.json"), one).expect("written");
+    let hold = |day: &str| {
+        let ended = compline(
+            &scene,
+            &["import", &pipeline, "--aggregator", "org", "--date", day, "one.json", "--dataset", "rules"],
+        );
+        assert_eq!(ended.code, Some(4), "{ended:?}");
+    };
+    hold(DAYS[1]);
+    let said = is_sound(&scene, &pipeline, &[]);
+    assert!(said.contains(&format!("held: {}, until it is accepted", DAYS[1])), "{said}");
+    let status = compline(&scene, &["status", &pipeline, "--max-age", "1000000d"]);
+    assert!(status.code == Some(1) && status.stdout.contains("org (rules): HELD"), "{status:?}");
+    let ended = compline(&scene, &["run", &pipeline, "--date", DAYS[1], "--reject"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(!file(&scene, Table::RuleCompliance, DAYS[1]).exists());
+    is_sound(&scene, &pipeline, &[]);
+    hold(DAYS[2]);
+    let ended = compline(&scene, &["run", &pipeline, "--date", DAYS[2], "--accept"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(ledger(&scene, "lake", DAYS[2], "outcome"), pairs(&[("rules", "held"), ("rules", "succeeded")]));
+    is_sound(&scene, &pipeline, &[]);
+    let status = compline(&scene, &["status", &pipeline, "--max-age", "1000000d"]);
+    assert_eq!(status.code, Some(0), "{status:?}");
+}
+
+#[test]
+fn each_table_of_rules_that_is_cut_or_gone_is_told_and_what_is_computed_is_repaired() {
+    let (scene, pipeline) = three_days("");
+    let before = files(&scene.path("lake"));
+    for table in Dataset::RULES.tables().into_iter().chain([Table::Runs]) {
+        for cut in [true, false] {
+            let path = file(&scene, table, DAYS[1]);
+            let whole = std::fs::read(&path).expect("read");
+            match cut {
+                true => std::fs::write(&path, &whole[..whole.len() / 2]).expect("written"),
+                false => std::fs::remove_file(&path).expect("removed"),
+            }
+            let ended = verify(&scene, &pipeline, &[]);
+            assert_eq!(ended.code, Some(1), "{} {cut}: {ended:?}", table.name());
+            let told = ended.stdout.matches(&format!("{}/snapshot_date={}", table.name(), DAYS[1])).count();
+            let gone = ended.stdout.matches(&format!("{} of {} is not there", table.name(), DAYS[1])).count();
+            assert!(told + gone >= 1, "{} {cut}: {ended:?}", table.name());
+            let ended = verify(&scene, &pipeline, &["--repair"]);
+            if table == Table::RuleCompliance {
+                assert_eq!(ended.code, Some(1), "{ended:?}");
+                std::fs::write(&path, &whole).expect("restored");
+                is_sound(&scene, &pipeline, &["--repair"]);
+            } else {
+                assert_eq!(ended.code, Some(0), "{} {cut}: {ended:?}", table.name());
+                assert_eq!(texts_of(&scene, table, DAYS[1]), texts_in(&scene, &before, table, DAYS[1]));
+            }
+        }
+    }
+    for dataset in Dataset::ALL {
+        for table in dataset.tables() {
+            assert_eq!(texts_of(&scene, table, DAYS[2]), texts_in(&scene, &before, table, DAYS[2]), "{}", table.name());
+        }
+    }
+}
+
+fn texts_of(scene: &Scene, table: Table, day: &str) -> Vec<String> {
+    texts(&scene.read(&scene.lake(), table, "org", day).expect("rows"))
+}
+
+/// The same of files that were there before.
+fn texts_in(scene: &Scene, before: &BTreeMap<String, Vec<u8>>, table: Table, day: &str) -> Vec<String> {
+    scene.put_lake("before", before);
+    texts(&scene.read(&scene.lake_at("before"), table, "org", day).expect("rows"))
+}
+
+#[test]
+fn months_of_rules_are_compacted_and_their_days_dropped_beside_those_of_packs() {
+    let all = Table::ALL.map(|table| format!("{:?}", table.name())).join(", ");
+    let (scene, pipeline) = three_days(&format!("[maintain]\ncompact = [{all}]\nsnapshot_days = 1"));
+    let before = files(&scene.path("lake"));
+    let ended = compline(&scene, &["maintain", &pipeline, "--apply"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    for facts in ["pack_compliance", "rule_compliance"] {
+        let said = format!("org: dropped {facts} of 2 days, {} to {}", DAYS[0], DAYS[1]);
+        assert!(ended.stdout.contains(&said), "{ended:?}");
+    }
+    let said = is_sound(&scene, &pipeline, &[]);
+    assert_eq!(said.matches("dropped, in its month's file: 2 days").count(), 2, "{said}");
+    let ended = compline(&scene, &["maintain", &pipeline]);
+    assert_eq!(ended.stdout, "nothing to do\n", "{ended:?}");
+    // Of the next night, and of one that runs again, nothing is another than without.
+    let other = Scene::of_accounts(12);
+    other.put_lake("lake", &before);
+    for (scene, rest) in [(&scene, "[maintain]\nsnapshot_days = 1"), (&other, "")] {
+        let pipeline = scene.org_pipeline("lake", RULES, rest);
+        scene.night(&pipeline, "2026-03-02");
+        scene.night(&pipeline, DAYS[2]);
+    }
+    let days = ["2026-03-02", DAYS[2]];
+    for table in Dataset::RULES.derived() {
+        days.iter()
+            .for_each(|day| assert_eq!(texts_of(&scene, table, day), texts_of(&other, table, day), "{}", table.name()));
+    }
+}
+
+#[test]
+fn a_filter_by_type_makes_rules_facts_only_and_packs_are_what_they_were() {
+    let scene = Scene::of_accounts(12);
+    let filter =
+        format!("{RULES}\n[[aggregator.filter]]\nrule_compliance_type = \"NON_COMPLIANT\"\naws_region = \"eu-west-1\"");
+    let pipeline = scene.org_pipeline("lake", &filter, "");
+    scene.night(&pipeline, DAYS[0]);
+    assert_eq!(
+        ledger(&scene, "lake", DAYS[0], "population"),
+        pairs(&[("packs", "aws_region=eu-west-1"), ("rules", "aws_region=eu-west-1 compliance_type=NON_COMPLIANT")])
+    );
+    assert_eq!(ledger(&scene, "lake", DAYS[0], "facts_only"), pairs(&[("packs", "false"), ("rules", "true")]));
+    let rows = scene.read(&scene.lake(), Table::RuleCompliance, "org", DAYS[0]).expect("rows");
+    assert!(column(&rows, "compliance_type").iter().all(|kind| kind == "NON_COMPLIANT"));
+    assert!(!file(&scene, Table::RuleTrends, DAYS[0]).exists());
+    is_sound(&scene, &pipeline.display().to_string(), &[]);
+    // By name, and with patterns.
+    let filter = format!(
+        "{RULES}\n[aggregator.include]\nrule_group = [\"restricted-*\", \"OrgConfigRule-*\"]\n[aggregator.exclude]\npack_group = \"cis*\""
+    );
+    let pipeline = scene.org_pipeline("other", &filter, "");
+    scene.night(&pipeline, DAYS[0]);
+    let rows = scene.read(&scene.lake_at("other"), Table::RuleCompliance, "org", DAYS[0]).expect("rows");
+    let groups: std::collections::BTreeSet<String> = column(&rows, "rule_group").into_iter().collect();
+    assert!(
+        !groups.is_empty()
+            && groups.iter().all(|group| group.starts_with("restricted-") || group.starts_with("OrgConfigRule-")),
+        "{groups:?}"
+    );
+    assert_eq!(
+        ledger(&scene, "other", DAYS[0], "population"),
+        pairs(&[("packs", "exclude pack_group=cis*"), ("rules", "include rule_group=OrgConfigRule-*,restricted-*")])
+    );
+}
+
+#[test]
+fn datasets_of_the_pipeline_file_are_packs_or_both() {
+    let scene = Scene::new("");
+    for (written, allowed) in [
+        ("[\"rules\"]", false),
+        ("\"packs\"", true),
+        ("[\"rules\", \"packs\"]", true),
+        ("[\"pack\"]", false),
+        ("[]", false),
+    ] {
+        let pipeline = scene.org_pipeline("lake", &format!("datasets = {written}"), "").display().to_string();
+        let ended = compline(&scene, &["plan", &pipeline]);
+        assert_eq!(ended.code, Some(if allowed { 0 } else { 2 }), "{written}: {ended:?}");
+        assert!(allowed || ended.stderr.contains("datasets = "), "{ended:?}");
+    }
+}
+
+#[test]
+fn packs_that_regressed_have_the_rules_that_say_why_in_the_summary() {
+    let scene = Scene::of_accounts(60);
+    let pipeline = scene.org_pipeline("lake", RULES, "");
+    let (mut told, mut regressed) = (0, 0);
+    for day in DAYS {
+        let ended = run(scene.command(&["run", &pipeline.display().to_string(), "--date", day, "--json"]));
+        let report: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+        let rules = &report["aggregators"][1];
+        let Some(found) = rules["regressed"].as_object() else { continue };
+        regressed += found["packs"].as_u64().expect("a count");
+        for pack in found["worst"].as_array().expect("a list") {
+            let Some(groups) = pack["rule_groups"].as_array() else { continue };
+            told += 1;
+            // Each is of a rule in that place that turned NON_COMPLIANT on the day.
+            let changes = scene.read(&scene.lake(), Table::RuleChanges, "org", day).expect("rows");
+            let [accounts, regions, of_rows, types] =
+                ["account_id", "aws_region", "rule_group", "to_type"].map(|name| column(&changes, name));
+            for group in groups {
+                let is_it = |row: &usize| {
+                    accounts[*row] == pack["account_id"]
+                        && regions[*row] == pack["aws_region"]
+                        && of_rows[*row] == *group
+                };
+                assert!((0..changes.num_rows()).filter(is_it).any(|row| types[row] == "NON_COMPLIANT"), "{pack}");
+            }
+        }
+    }
+    assert!(regressed > 0 && told * 2 > regressed, "{told} of {regressed} are told");
+}

@@ -382,3 +382,39 @@ fn packs_that_regressed_have_the_rules_that_say_why_in_the_summary() {
     }
     assert!(regressed > 0 && told * 2 > regressed, "{told} of {regressed} are told");
 }
+
+#[test]
+fn a_report_says_which_rules_fail_most_and_which_made_packs_regress_as_the_run_did() {
+    let scene = Scene::of_accounts(60);
+    let pipeline = scene.org_pipeline("lake", RULES, "").display().to_string();
+    let json = |arguments: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&compline(&scene, arguments).stdout).expect("JSON")
+    };
+    json(&["run", &pipeline, "--date", DAYS[1], "--json"]);
+    let of_run = json(&["run", &pipeline, "--date", DAYS[2], "--json"]);
+    let report = json(&["report", &pipeline, "--date", DAYS[2], "--format", "json"]);
+    let (run, report) = (&of_run["aggregators"][1]["regressed"], &report["aggregators"][0]);
+    let by_pack = |list: &serde_json::Value| -> BTreeMap<String, serde_json::Value> {
+        let key = |pack: &serde_json::Value| {
+            format!("{} {} {}", pack["account_id"], pack["aws_region"], pack["conformance_pack_name"])
+        };
+        list.as_array().expect("a list").iter().map(|pack| (key(pack), pack["rule_groups"].clone())).collect()
+    };
+    assert!(run["packs"].as_u64().is_some_and(|packs| packs > 0), "{run}");
+    assert_eq!(by_pack(&run["worst"]), by_pack(&report["regressed"]["first"]));
+    let groups = report["rules"]["groups"]["first"].as_array().expect("a list");
+    let failing: Vec<i64> = groups.iter().map(|group| group["non_compliant"].as_i64().expect("a count")).collect();
+    assert!(failing[0] > 0 && failing.is_sorted_by(|one, next| one >= next), "{failing:?}");
+    for format in ["html", "markdown"] {
+        let file = scene.path(format).display().to_string();
+        let ended = compline(&scene, &["report", &pipeline, "--date", DAYS[2], "--format", format, "--output", &file]);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let text = std::fs::read_to_string(&file).expect("a report");
+        assert!(text.contains("Rules that fail most"), "{format}");
+    }
+    // Without rules a report says nothing of them.
+    let alone = scene.org_pipeline("alone", "", "").display().to_string();
+    json(&["run", &alone, "--date", DAYS[2], "--json"]);
+    let ended = compline(&scene, &["report", &alone, "--date", DAYS[2], "--format", "markdown"]);
+    assert!(ended.code == Some(0) && !ended.stdout.contains("ules that"), "{ended:?}");
+}

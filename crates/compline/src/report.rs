@@ -3,6 +3,7 @@
 mod names;
 mod publish;
 mod rows;
+mod rules;
 
 use crate::journal::{Journal, is_damage};
 use crate::ledger::Ledger;
@@ -215,6 +216,7 @@ async fn of_aggregator(
         pack_groups: Vec::new(),
         accounts: Vec::new(),
         heat_map: None,
+        rules: None,
         regressed: None,
         open_regressions: None,
         remediated: None,
@@ -231,6 +233,7 @@ async fn of_aggregator(
             reader.unread.push(missing_computed(dataset.trends, last));
         }
         of_changes(&mut figures, &mut reader, request, (days, trends), last).await?;
+        rules::of_rules(&mut figures, &mut reader, last).await?;
         let unread = reader.unread.len();
         if let Some(states) = reader.rows(dataset.status, last, rows::STATE_COLUMNS).await? {
             let order: Vec<&str> = figures.accounts.iter().map(|line| line.value.as_str()).collect();

@@ -77,6 +77,8 @@ pub struct AggregatorFigures {
     pub accounts: Vec<Line>,
     /// Rates of accounts by pack group; None where the states or the trends of the day are not there.
     pub heat_map: Option<HeatMap>,
+    /// What there is of Config rules on the same day; None where they were not collected.
+    pub rules: Option<RuleFigures>,
     /// Packs that regressed since the previous snapshot; None where the changes of the day are not there, and where there are none and no
     /// trends to say whether there was such a snapshot.
     pub regressed: Option<Listed<Change>>,
@@ -252,6 +254,42 @@ pub struct Change {
     pub date: SnapshotDate,
     /// Days in the compliance type before: of a remediated pack its time to remediate.
     pub days_in_previous_status: Option<i32>,
+    /// Of a pack that regressed, the groups of its rules that turned NON_COMPLIANT; None where they could not be told, and of any other.
+    pub rule_groups: Option<Vec<String>>,
+}
+
+/// How Config rules stand.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RuleFigures {
+    /// All of them.
+    pub rules: i32,
+    /// Compliant / (compliant + non-compliant) rules, 0..1.
+    pub rule_rate: Option<f64>,
+    /// The same rule over accounts and regions, those with the most NON_COMPLIANT ones first.
+    pub groups: Listed<RuleGroup>,
+}
+
+/// The same rule over accounts and regions.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RuleGroup {
+    /// Its name without the ending that its pack, its organization or Security Hub gave it.
+    pub rule_group: String,
+    /// How many there are.
+    pub rules: i32,
+    /// Those that are COMPLIANT.
+    pub compliant: i32,
+    /// Those that are NON_COMPLIANT.
+    pub non_compliant: i32,
+    /// Compliant / (compliant + non-compliant), 0..1.
+    pub rule_rate: Option<f64>,
+    /// Change of that over 30 days.
+    pub rule_rate_change_30d: Option<f64>,
+    /// Those that went from COMPLIANT to NON_COMPLIANT since the previous snapshot.
+    pub regressed: Option<i32>,
+    /// The most days that one has been NON_COMPLIANT.
+    pub open_max_days: Option<i32>,
 }
 
 /// A pack that is NON_COMPLIANT and was COMPLIANT in the status before.

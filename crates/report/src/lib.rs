@@ -9,7 +9,7 @@ mod text;
 
 pub use figures::{
     AggregatorFigures, Change, FIGURES_VERSION, Figures, HeatCell, HeatMap, HeatRow, Line, Listed, MAX_HEAT_ACCOUNTS,
-    MAX_HEAT_GROUPS, MAX_HISTORIES, MAX_LISTED, OpenPack, Point, Sources, StaleSource,
+    MAX_HEAT_GROUPS, MAX_HISTORIES, MAX_LISTED, OpenPack, Point, RuleFigures, RuleGroup, Sources, StaleSource,
 };
 
 pub use numbers::{percent, points};

@@ -1,6 +1,6 @@
 //! The main tables as Markdown, for an issue or a wiki.
 
-use crate::figures::{AggregatorFigures, Change, Figures, Line, OpenPack};
+use crate::figures::{AggregatorFigures, Change, Figures, Line, OpenPack, RuleFigures};
 use crate::numbers::{count, days, percent, plural, points};
 use crate::text::is_unseen;
 use std::fmt::Write;
@@ -51,6 +51,12 @@ fn of_aggregator(text: &mut String, of: &AggregatorFigures) {
     }
     if let Some(regressed) = &of.regressed {
         changes_table(text, "Regressed since the previous snapshot", &regressed.first, regressed.count);
+        if of.rules.is_some() {
+            why(text, &regressed.first);
+        }
+    }
+    if let Some(rules) = &of.rules {
+        rules_table(text, rules);
     }
     if let Some(open) = &of.open_regressions {
         open_table(text, &open.first, open.count);
@@ -139,6 +145,42 @@ fn changes_table(text: &mut String, title: &str, changes: &[Change], all: u64) {
         let (pack, region) = (plain(&change.conformance_pack_name), plain(&change.aws_region));
         let account = account(&change.account_id, change.account_name.as_ref());
         let _ = writeln!(text, "| {pack} | {account} | {region} | {} | {after} |", change.date);
+    }
+}
+
+/// The rules that made the listed packs regress.
+fn why(text: &mut String, regressed: &[Change]) {
+    if regressed.is_empty() {
+        return;
+    }
+    text.push_str("\nRules of them that turned non-compliant:\n\n");
+    for change in regressed.iter().take(MAX_ROWS) {
+        let (pack, region) = (plain(&change.conformance_pack_name), plain(&change.aws_region));
+        let rules = change.rule_groups.as_ref().map(|rules| {
+            let named: Vec<String> = rules.iter().take(MAX_ROWS).map(|rule| plain(rule)).collect();
+            let more = rules.len() - named.len();
+            named.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
+        });
+        let rules = rules.unwrap_or_else(|| "could not be told".to_owned());
+        let _ = writeln!(text, "- {pack} {} {region}: {rules}", plain(&change.account_id));
+    }
+}
+
+fn rules_table(text: &mut String, rules: &RuleFigures) {
+    if rules.groups.first.is_empty() {
+        return;
+    }
+    let shown = rules.groups.first.len().min(MAX_ROWS);
+    heading(text, "Rules that fail most", shown, rules.groups.count);
+    text.push_str(
+        "| rule | rules | non-compliant | compliant | 30 days | regressed |\n|---|---:|---:|---:|---:|---:|\n",
+    );
+    for group in &rules.groups.first[..shown] {
+        let (name, rate, change) =
+            (plain(&group.rule_group), percent(group.rule_rate), points(group.rule_rate_change_30d));
+        let [all, failing] = [group.rules, group.non_compliant].map(|number| count(Some(number.into())));
+        let regressed = count(group.regressed.map(i64::from));
+        let _ = writeln!(text, "| {name} | {all} | {failing} | {rate} | {change} | {regressed} |");
     }
 }
 

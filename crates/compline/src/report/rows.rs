@@ -69,10 +69,10 @@ pub(super) const SOURCE_COLUMNS: &[&str] =
     &["source_id", "source_type", "aws_region", "status", "last_update_time", "error_code", "error_message"];
 
 /// Rows of a table, by column and row.
-struct Rows<'a>(&'a RecordBatch);
+pub(super) struct Rows<'a>(pub(super) &'a RecordBatch);
 
 impl Rows<'_> {
-    fn text(&self, column: &str, row: usize) -> &str {
+    pub(super) fn text(&self, column: &str, row: usize) -> &str {
         self.0[column].as_string_view().value(row)
     }
 
@@ -81,12 +81,12 @@ impl Rows<'_> {
         (!column.is_null(row)).then(|| column.value(row).to_owned())
     }
 
-    fn count(&self, column: &str, row: usize) -> Option<i32> {
+    pub(super) fn count(&self, column: &str, row: usize) -> Option<i32> {
         let column = self.0[column].as_primitive::<Int32Type>();
         (!column.is_null(row)).then(|| column.value(row))
     }
 
-    fn real(&self, column: &str, row: usize) -> Option<f64> {
+    pub(super) fn real(&self, column: &str, row: usize) -> Option<f64> {
         let column = self.0[column].as_primitive::<Float64Type>();
         (!column.is_null(row)).then(|| column.value(row))
     }
@@ -241,6 +241,7 @@ pub(super) fn add_changes(
                 pack_group: rows.text("pack_group", row).to_owned(),
                 date,
                 days_in_previous_status: rows.count("days_in_previous_status", row),
+                rule_groups: None,
             });
         }
     }

@@ -1,0 +1,105 @@
+//! What the report says of Config rules: those that fail most, and which made packs regress.
+
+use super::Reader;
+use super::rows::Rows;
+use arrow::array::{AsArray, RecordBatch};
+use compline_model::{Dataset, SnapshotDate, Table};
+use compline_report::{AggregatorFigures, Change, Listed, MAX_LISTED, RuleFigures, RuleGroup};
+use compline_transformer::{WHY_PACK_COLUMNS, WHY_RULE_COLUMNS, Why};
+use std::collections::HashMap;
+
+const TREND_COLUMNS: &[&str] = &[
+    "dimension",
+    "dimension_value",
+    "rules_total",
+    "rules_compliant",
+    "rules_non_compliant",
+    "rule_compliance_rate",
+    "rule_compliance_rate_change_30d",
+    "rules_regressed",
+    "open_non_compliant_max_days",
+];
+
+/// Of packs as well.
+const CHANGE_COLUMNS: [&[&str]; 2] = [
+    &["account_id", "aws_region", "conformance_pack_name", "change", "to_type", "previous_snapshot_date"],
+    &["account_id", "aws_region", "config_rule_name", "change", "to_type", "previous_snapshot_date"],
+];
+
+/// Rules of a day that a report looks through: of more of them a view says which made packs regress, and a report does not take the
+/// memory of a night.
+const MAX_RULES: i32 = 3_000_000;
+
+/// Adds what there is of rules on the day of the last snapshot; nothing where none were collected.
+pub(super) async fn of_rules(
+    figures: &mut AggregatorFigures,
+    reader: &mut Reader<'_>,
+    last: SnapshotDate,
+) -> anyhow::Result<()> {
+    let Some(trends) = reader.rows(Dataset::RULES.trends, last, TREND_COLUMNS).await? else { return Ok(()) };
+    let rules = rule_figures(&trends);
+    let all = rules.rules;
+    figures.rules = Some(rules);
+    let Some(regressed) = figures.regressed.as_mut().filter(|regressed| regressed.count > 0) else { return Ok(()) };
+    if all > MAX_RULES {
+        reader.unread.push(format!(
+            "which of {all} rules made packs regress: of more than {MAX_RULES} the view why_regressed says it"
+        ));
+        return Ok(());
+    }
+    let mut read = async |table, columns| reader.rows(table, last, columns).await;
+    let [of_packs, of_rules] = CHANGE_COLUMNS;
+    let (Some(changes), Some(rule_changes), Some(packs), Some(facts)) = (
+        read(Table::PackChanges, of_packs).await?,
+        read(Table::RuleChanges, of_rules).await?,
+        read(Table::PackCompliance, WHY_PACK_COLUMNS).await?,
+        read(Table::RuleCompliance, WHY_RULE_COLUMNS).await?,
+    ) else {
+        // What is gone is told where it is looked for.
+        return Ok(());
+    };
+    let mut why = Why::of(&changes);
+    why.add_packs(&packs);
+    why.add_rules(&facts);
+    let told: HashMap<[String; 3], Option<Vec<String>>> = why
+        .told(&rule_changes)
+        .into_iter()
+        .map(|one| ([one.account_id, one.aws_region, one.conformance_pack_name], one.rules))
+        .collect();
+    let key =
+        |change: &Change| [change.account_id.clone(), change.aws_region.clone(), change.conformance_pack_name.clone()];
+    for change in &mut regressed.first {
+        change.rule_groups = told.get(&key(change)).cloned().flatten();
+    }
+    Ok(())
+}
+
+fn rule_figures(trends: &RecordBatch) -> RuleFigures {
+    let rows = Rows(trends);
+    let count = |name: &str, row: usize| rows.count(name, row).unwrap_or_default();
+    let rate = |name: &str, row: usize| rows.real(name, row);
+    let dimensions = trends["dimension"].as_string_view();
+    let of = |dimension: &'static str| {
+        (0..trends.num_rows()).filter(move |row| dimensions.value(*row) == dimension).collect::<Vec<_>>()
+    };
+    let mut groups: Vec<usize> =
+        of(Dataset::RULES.group).into_iter().filter(|row| count("rules_total", *row) > 0).collect();
+    groups.sort_by_key(|row| std::cmp::Reverse(count("rules_non_compliant", *row)));
+    let group = |row: &usize| RuleGroup {
+        rule_group: rows.text("dimension_value", *row).to_owned(),
+        rules: count("rules_total", *row),
+        compliant: count("rules_compliant", *row),
+        non_compliant: count("rules_non_compliant", *row),
+        rule_rate: rate("rule_compliance_rate", *row),
+        rule_rate_change_30d: rate("rule_compliance_rate_change_30d", *row),
+        regressed: rows.count("rules_regressed", *row),
+        open_max_days: rows.count("open_non_compliant_max_days", *row),
+    };
+    let whole = of("aggregator").first().copied().unwrap_or_default();
+    let has_rows = trends.num_rows() > 0;
+    RuleFigures {
+        rules: if has_rows { count("rules_total", whole) } else { 0 },
+        rule_rate: if has_rows { rate("rule_compliance_rate", whole) } else { None },
+        groups: Listed { count: groups.len() as u64, first: groups.iter().take(MAX_LISTED).map(group).collect() },
+    }
+}

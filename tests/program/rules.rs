@@ -226,6 +226,46 @@ fn rules_that_lost_much_are_held_by_themselves_and_accepted_or_rejected() {
 }
 
 #[test]
+fn what_is_held_of_both_is_decided_of_each_and_one_is_collected_alone() {
+    let (scene, small) = (Scene::of_accounts(12), Scene::of_accounts(4));
+    let pipeline = scene.org_pipeline("lake", RULES, "");
+    scene.night(&pipeline, DAYS[0]);
+    let pipeline = pipeline.display().to_string();
+    let other = small.org_pipeline("lake", RULES, "");
+    let [own, shared] = [&small, &scene].map(|scene| format!("{:?}", scene.path("lake").display().to_string()));
+    std::fs::write(&other, std::fs::read_to_string(&other).expect("read").replace(&own, &shared)).expect("written");
+    let ended = compline(&small, &["run", &other.display().to_string(), "--date", DAYS[1]]);
+    assert_eq!(ended.code, Some(4), "{ended:?}");
+    assert!(ended.stdout.contains(&format!("--date {} --dataset rules --accept", DAYS[1])), "{ended:?}");
+    let held = || files(&scene.path("lake")).into_keys().filter(|name| name.starts_with("_compline/held")).count();
+    assert_eq!(held(), 3);
+    for decided in ["--accept", "--reject"] {
+        let ended = compline(&scene, &["run", &pipeline, "--date", DAYS[1], decided]);
+        assert_eq!((ended.code, held()), (Some(1), 3), "{ended:?}");
+        assert!(ended.stderr.contains("give --dataset packs or --dataset rules"), "{ended:?}");
+    }
+    let decide = |dataset: &str, decided: &str| {
+        let ended = compline(&scene, &["run", &pipeline, "--date", DAYS[1], "--dataset", dataset, decided]);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+    };
+    decide("rules", "--reject");
+    assert_eq!(held(), 2);
+    decide("packs", "--accept");
+    assert_eq!(held(), 0);
+    is_sound(&scene, &pipeline, &[]);
+    let ended = compline(&scene, &["run", &pipeline, "--date", DAYS[1], "--dataset", "rules"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let outcomes = ledger(&scene, "lake", DAYS[1], "outcome");
+    let of =
+        |dataset: &str| outcomes.iter().filter(|row| row.0 == dataset).map(|row| row.1.as_str()).collect::<Vec<_>>();
+    assert_eq!((of("packs"), of("rules")), (vec!["held", "succeeded"], vec!["held", "rejected", "succeeded"]));
+    is_sound(&scene, &pipeline, &[]);
+    let alone = scene.org_pipeline("alone", "", "").display().to_string();
+    let ended = compline(&scene, &["run", &alone, "--date", DAYS[1], "--dataset", "rules"]);
+    assert!(ended.code == Some(1) && ended.stderr.contains("no aggregator of the file collects rules"), "{ended:?}");
+}
+
+#[test]
 fn each_table_of_rules_that_is_cut_or_gone_is_told_and_what_is_computed_is_repaired() {
     let (scene, pipeline) = three_days("");
     let before = files(&scene.path("lake"));
@@ -278,7 +318,8 @@ fn months_of_rules_are_compacted_and_their_days_dropped_beside_those_of_packs() 
     let ended = compline(&scene, &["maintain", &pipeline, "--apply"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     for facts in ["pack_compliance", "rule_compliance"] {
-        let said = format!("org: dropped {facts} of 2 days, {} to {}", DAYS[0], DAYS[1]);
+        let name = if facts == "rule_compliance" { "org (rules)" } else { "org" };
+        let said = format!("{name}: dropped {facts} of 2 days, {} to {}", DAYS[0], DAYS[1]);
         assert!(ended.stdout.contains(&said), "{ended:?}");
     }
     let said = is_sound(&scene, &pipeline, &[]);

@@ -441,6 +441,9 @@ pub(crate) struct RunArguments {
     /// $JOB_COMPLETION_INDEX/4. Which run an aggregator falls to goes by its id alone.
     #[arg(long, value_name = "INDEX/COUNT")]
     pub(crate) shard: Option<Deal>,
+    /// Only this dataset of the aggregators that collect it, or of which it is held: packs, or rules.
+    #[arg(long, value_name = "DATASET")]
+    pub(crate) dataset: Option<DatasetName>,
     /// Commit what is held of the day, as it was collected, without a call. Nothing else is touched.
     #[arg(long)]
     pub(crate) accept: bool,

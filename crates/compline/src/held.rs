@@ -1,7 +1,7 @@
 //! What is held of a day: collected whole, and set aside until a person accepts or rejects it.
 
 use crate::ledger::{Ledger, LedgerRow};
-use compline_model::{AggregatorId, SnapshotDate, Table};
+use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
 use compline_sink::{Lake, Partition, Place, SinkError, Stored};
 
 /// A day that is held, as the ledger says that a run held it.
@@ -70,6 +70,11 @@ async fn read(lake: &Lake, table: Table, id: &AggregatorId, date: SnapshotDate) 
 }
 
 /// What to do about something that is held and cannot be accepted.
-pub(crate) fn hint(id: &AggregatorId, date: SnapshotDate) -> String {
-    format!("`compline run FILE --only {id} --date {date} --reject` removes it")
+pub(crate) fn hint(dataset: &Dataset, id: &AggregatorId, date: SnapshotDate) -> String {
+    format!("`compline run FILE --only {id} --date {date}{} --reject` removes it", option(dataset))
+}
+
+/// What tells a command of which dataset it is, where that is not packs.
+pub(crate) fn option(dataset: &Dataset) -> String {
+    if dataset == &Dataset::PACKS { String::new() } else { format!(" --dataset {}", dataset.name) }
 }

@@ -10,6 +10,7 @@ use crate::catalog::{Cataloguing, will_be_behind};
 use crate::history::{History, Span};
 use crate::journal::Journal;
 use crate::ledger::Ledger;
+use crate::progress::named;
 use crate::proof::Proof;
 use crate::session::Session;
 use crate::summary::counted;
@@ -44,7 +45,7 @@ pub(crate) async fn planned(session: &Session<'_>) -> anyhow::Result<Maintained>
     let inventory = session.lake.inventory(session.started_at).await?;
     let (mut lines, mut nothing, mut is_complete) = (Vec::new(), true, true);
     for (id, dataset) in passes(session, &inventory) {
-        let lake = session.lake.of(dataset);
+        let (lake, name) = (session.lake.of(dataset), named(id, dataset.name));
         let pending = Journal::peek(&lake, id).await?;
         let plan = match pending.trends_from {
             Some(from) => Plan::none(out_of_date(from)),
@@ -52,20 +53,18 @@ pub(crate) async fn planned(session: &Session<'_>) -> anyhow::Result<Maintained>
         };
         nothing &= plan.is_empty();
         is_complete &= !plan.is_damaged && pending.trends_from.is_none();
-        lines.extend(plan.notes.iter().map(|note| format!("{id}: {note}")));
+        lines.extend(plan.notes.iter().map(|note| format!("{name}: {note}")));
         let compactions = plan.compact.iter();
-        lines.extend(
-            compactions.map(|one| {
-                format!("{id}: would compact {} into {}", counted(one.all().count(), "day"), one.month.key())
-            }),
-        );
+        lines.extend(compactions.map(|one| {
+            format!("{name}: would compact {} into {}", counted(one.all().count(), "day"), one.month.key())
+        }));
         if let Some(date) = lacking_state(&inventory, dataset, id, &plan.drop) {
-            lines.push(format!("{id}: would compute {}", state_of(dataset, date)));
+            lines.push(format!("{name}: would compute {}", state_of(dataset, date)));
         }
         lines.extend(drops(dataset, id, &plan, &plan.drop, &inventory, "would drop"));
         let old = Old::of(session, &inventory, Some((dataset, id))).await?;
         nothing &= old.is_empty();
-        lines.extend(old.lines("would remove").into_iter().map(|line| format!("{id}: {line}")));
+        lines.extend(old.lines("would remove").into_iter().map(|line| format!("{name}: {line}")));
     }
     let old = Old::of(session, &inventory, None).await?;
     nothing &= old.is_empty();
@@ -134,7 +133,7 @@ async fn applied_for(
     let mut journal = session.journal(dataset, id).await?;
     if let Some(from) = journal.trends_from() {
         journal.finish(Some(from)).await?;
-        return Ok((Progress::Part, vec![format!("{id}: {}", out_of_date(from))]));
+        return Ok((Progress::Part, vec![format!("{}: {}", named(id, dataset.name), out_of_date(from))]));
     }
     let lake = session.lake_of(id).of(dataset);
     // After the journal is completed, which may change what there is.
@@ -222,7 +221,7 @@ impl<'a> Applying<'a> {
     }
 
     fn tell(&mut self, what: impl std::fmt::Display) {
-        self.lines.push(format!("{}: {what}", self.id));
+        self.lines.push(format!("{}: {what}", named(self.id, self.lake.dataset().name)));
     }
 
     async fn compact(&mut self, months: &[MonthPlan]) -> anyhow::Result<()> {
@@ -444,7 +443,7 @@ fn drops(
         let ((first, _), (last, _)) = partitions.first().zip(partitions.last())?;
         let bytes = HumanBytes(partitions.iter().map(|(_, object)| object.bytes).sum());
         let (days, first, last) = (counted(partitions.len(), "day"), first.date, last.date);
-        Some(format!("{id}: {verb} {} of {days}, {first} to {last}, {bytes}", table.name()))
+        Some(format!("{}: {verb} {} of {days}, {first} to {last}, {bytes}", named(id, dataset.name), table.name()))
     };
     tables.iter().filter_map(line).collect()
 }

@@ -13,6 +13,7 @@ mod report;
 mod why;
 
 use crate::catalog::{Cataloguing, RECENT_DAYS, will_be_behind};
+use crate::failure::NotRecorded;
 use crate::history::History;
 use crate::journal::Journal;
 use crate::session::Session;
@@ -35,7 +36,7 @@ pub(crate) use report::{AggregatorReport, Found, RegressedPack, RegressedReport,
 #[derive(Debug)]
 pub(crate) struct RunRequest {
     pub(crate) date: SnapshotDate,
-    /// The only dataset, where it is not those that the settings name.
+    /// The only dataset, where it is not all.
     pub(crate) dataset: Option<&'static Dataset>,
     /// Where the day comes from.
     pub(crate) source: Source,
@@ -106,7 +107,10 @@ pub(crate) async fn nightly(session: &Session<'_>, request: &RunRequest) -> anyh
     let settings = session.settings;
     let run = session.until_stopped(Box::pin(open(session, request))).await?;
     let (shared, concerned) = session.until_stopped(Box::pin(run.prepare())).await?;
-    if concerned.iter().all(|(_, days)| days.is_empty()) {
+    if concerned.is_empty() && request.source == Source::AwsConfig {
+        bail!("no aggregator of the file collects {}", request.dataset.map_or("packs", |dataset| dataset.name));
+    }
+    if concerned.is_empty() {
         bail!("nothing is held of {}; `compline history FILE` says what became of the day", request.date);
     }
     let each = concerned.into_iter().map(|(aggregator, days)| run.reports(&shared, aggregator, days));
@@ -192,6 +196,13 @@ impl<'a> Run<'a> {
             all.push(shared);
         }
         concerned.retain(|(_, days)| !days.is_empty());
+        // What is right of one dataset says nothing of another.
+        if let Some((one, _)) = concerned.iter().find(|(_, days)| request.source.is_of_held() && days.len() > 1) {
+            let (id, date) = (&one.address.id, request.date);
+            bail!(NotRecorded(format!(
+                "packs and rules of {id} are held of {date}: give --dataset packs or --dataset rules"
+            )));
+        }
         Ok((all, concerned))
     }
 
@@ -209,8 +220,9 @@ impl<'a> Run<'a> {
 impl RunRequest {
     /// Whether an aggregator's dataset is concerned. What is held is, also of one that the settings no longer name.
     fn is_of(&self, aggregator: &AggregatorSettings, dataset: &'static Dataset) -> bool {
+        let is_collected = self.source != Source::AwsConfig || aggregator.datasets.contains(&dataset);
         match self.dataset {
-            Some(only) => only == dataset,
+            Some(only) => only == dataset && is_collected,
             None => self.source.is_of_held() || aggregator.datasets.contains(&dataset),
         }
     }

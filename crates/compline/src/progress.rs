@@ -65,15 +65,15 @@ impl Progress {
         let bar = self.bars.add(ProgressBar::new(0));
         // Cut where a terminal ends.
         bar.set_style(style("{prefix} {wide_msg}"));
-        bar.set_prefix(named(id, dataset));
+        bar.set_prefix(named(id, dataset.name));
         bar.enable_steady_tick(Duration::from_millis(200));
         Bar { bar, plain: self.plain, rows: AtomicU64::new(0), pages: AtomicU64::new(0), began: Instant::now() }
     }
 }
 
-/// An aggregator's dataset, as people call it: packs were the first, and go without saying.
-pub(crate) fn named(id: &impl Display, dataset: &Dataset) -> String {
-    if dataset == &Dataset::PACKS { id.to_string() } else { format!("{id} ({})", dataset.name) }
+/// An aggregator's dataset by its name, as people call it: packs were the first, and go without saying.
+pub(crate) fn named(id: &impl Display, dataset: &str) -> String {
+    if dataset == Dataset::PACKS.name { id.to_string() } else { format!("{id} ({dataset})") }
 }
 
 fn style(template: &str) -> ProgressStyle {

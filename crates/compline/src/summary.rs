@@ -63,12 +63,6 @@ pub(crate) fn points(change: Option<f64>) -> String {
     change.map_or_else(|| "-".to_owned(), |change| compline_report::points(Some(change)).replace('\u{2212}', "-"))
 }
 
-/// An aggregator's dataset, as people call it.
-fn name(report: &AggregatorReport) -> String {
-    let dataset = Dataset::named(report.dataset).unwrap_or(&Dataset::PACKS);
-    named(&report.aggregator, dataset)
-}
-
 fn row(report: &AggregatorReport) -> Vec<String> {
     let trends = report.trends.clone().unwrap_or_default();
     let (rate, change) = match report.dataset == Dataset::RULES.name {
@@ -84,7 +78,7 @@ fn row(report: &AggregatorReport) -> Vec<String> {
         Outcome::Failed => "FAILED",
     };
     vec![
-        name(report),
+        named(&report.aggregator, report.dataset),
         outcome.to_owned(),
         HumanCount(report.rows).to_string(),
         percent(rate),
@@ -119,7 +113,7 @@ fn why(name: &str, regressed: &RegressedReport) -> String {
     if *not_told > 0 {
         let _ = writeln!(
             text,
-            "  of {} it could not be told: more than one pack or id in its account and region has the same counts, or none has",
+            "  of {} it could not be told: the answers do not join rules to packs, and what both count or are compared with leaves it open",
             counted(*not_told, "pack")
         );
     }
@@ -129,7 +123,7 @@ fn why(name: &str, regressed: &RegressedReport) -> String {
 /// What an auditor must know of the day beside its rows.
 fn findings(report: &AggregatorReport) -> String {
     let mut text = String::new();
-    let name = name(report);
+    let name = named(&report.aggregator, report.dataset);
     if let Some(trends) = report.trends.as_ref().filter(|trends| !trends.changes.is_empty()) {
         let changes: Vec<String> = trends.changes.iter().map(|(change, count)| format!("{count} {change}")).collect();
         let _ = writeln!(text, "{name}: {}", changes.join(", "));

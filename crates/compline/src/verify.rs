@@ -406,14 +406,17 @@ impl Verifying<'_> {
             Ok(Holding::Unsound(why)) => why,
             Err(error) => error.to_string(),
         };
-        Some(Problem::of(date, format!("what is held of {date} cannot be accepted: {why}; {}", hint(self.id, date))))
+        Some(Problem::of(
+            date,
+            format!("what is held of {date} cannot be accepted: {why}; {}", hint(self.dataset, self.id, date)),
+        ))
     }
 
     /// What of the trend tables is not what the snapshots say.
     async fn trends(&self) -> Vec<Problem> {
         let Self { lake, history, id, span, pending, .. } = *self;
         let mut problems = Vec::new();
-        let next = "the next run, `compline trends`, or for an aggregator that the file no longer has `compline verify --repair` completes it";
+        let next = "the next run that collects it, `compline trends`, or for an aggregator that the file no longer has `compline verify --repair` completes it";
         // Of no snapshot there are no trends.
         let has_days = |from: SnapshotDate| history.days(id, Span { from: Some(from), to: None }).next().is_some();
         if let Some(from) = pending.trends_from.filter(|from| has_days(*from)) {

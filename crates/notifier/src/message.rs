@@ -1,7 +1,7 @@
 //! What is told, before it takes the form that a receiver wants.
 
 use crate::text;
-use compline_model::{AggregatorId, RunId, SnapshotDate};
+use compline_model::{AggregatorId, Dataset, RunId, SnapshotDate};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -96,6 +96,8 @@ pub struct Message {
     pub date: SnapshotDate,
     /// The aggregator.
     pub aggregator: AggregatorId,
+    /// What is collected of it: packs or rules.
+    pub dataset: &'static str,
     /// The run that tells it.
     pub run_id: RunId,
     /// The lake's URL or folder.
@@ -121,6 +123,7 @@ impl Message {
             "detail_type": self.kind.detail_type(),
             "snapshot_date": self.date.to_string(),
             "aggregator": self.aggregator.as_str(),
+            "dataset": self.dataset,
             "run_id": self.run_id.to_string(),
             "lake": self.lake,
             "title": self.headline(),
@@ -154,7 +157,9 @@ impl Message {
 
     /// Its title with whose day it is.
     pub(crate) fn headline(&self) -> String {
-        format!("Compline: {} {}: {}", self.aggregator, self.date, self.title)
+        // Packs were the first, and go without saying.
+        let of = if self.dataset == Dataset::PACKS.name { String::new() } else { format!(" ({})", self.dataset) };
+        format!("Compline: {}{of} {}: {}", self.aggregator, self.date, self.title)
     }
 
     /// Its reason, cut.
@@ -182,6 +187,7 @@ pub(crate) mod tests {
             kind: Kind::Changes,
             date: "2026-03-01".parse().expect("a date"),
             aggregator: "org".parse().expect("an id"),
+            dataset: Dataset::PACKS.name,
             run_id: "01900000-0000-7000-8000-000000000001".parse().expect("an id"),
             lake: "s3://bucket/a_b_c".to_owned(),
             title: "2 regressed, 1 remediated".to_owned(),
@@ -233,6 +239,13 @@ pub(crate) mod tests {
         assert_eq!(document["changes"], json!({"regressed": 2, "remediated": 1}));
         assert_eq!(document["regressed"]["count"], 2);
         assert_eq!(document["regressed"]["first"][0]["account_id"], "000000000001");
+    }
+
+    #[test]
+    fn a_message_of_rules_says_so_in_its_title_and_its_document() {
+        let message = Message { dataset: Dataset::RULES.name, ..message() };
+        assert_eq!(message.document()["dataset"], "rules");
+        assert!(text::plain(&message).starts_with("Compline: org (rules) 2026-03-01: "));
     }
 
     #[test]

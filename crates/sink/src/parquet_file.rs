@@ -309,6 +309,11 @@ pub(crate) const fn restore_hint(table: Table) -> &'static str {
             "the file is damaged or not of Compline: restore an earlier version of the object, or `compline verify FILE --repair` \
              makes it again from _compline/runs"
         }
+        Table::RuleCompliance => {
+            "the file is damaged or not of Compline: restore an earlier version of the object, or `compline import --dataset rules \
+             --replace` the day's pages from _compline/raw/dataset=rules, or take its rows from the month's file; until then leave it \
+             where it is"
+        }
         _ => {
             "the file is damaged or not of Compline: restore an earlier version of the object, or `compline import --replace` \
              the day's pages from _compline/raw, or take its rows from the month's file; until then leave it where it is"

@@ -1,9 +1,10 @@
 //! Which rules made packs regress, as far as the answers tell it.
 //!
 //! No answer of AWS Config joins a rule to its pack: a pack's rules have its id at the end of their names, and the pack's answer has no
-//! id. Within an account and region the two are matched by what both say: a pack that turned NON_COMPLIANT since the snapshot before has
-//! no noncompliant rule that was so before, and as many compliant and noncompliant rules as its id. Where that leaves more than one pack or
-//! id, it could not be told.
+//! id. Within an account and region the two are matched by what both count: compliant and noncompliant rules. Where the packs and the ids of
+//! an account and region do not have the same counts, rules or packs are filtered, or were read at another moment, and nothing is told. Where
+//! they do, a pack that regressed has the rules of the one id with its counts, if no other pack has them, and each of its noncompliant
+//! rules turned so since the snapshot before, as the pack did.
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Date32Type, Int32Type};
@@ -33,20 +34,20 @@ pub struct Regressed {
 /// An account and region.
 type Place = (String, String);
 
-/// The packs of a day that turned NON_COMPLIANT, and what is counted of the rules beside them.
+/// The packs of a day that regressed, and what is counted of packs and rules beside them.
 #[derive(Debug, Default)]
 pub struct Why {
     /// Days since 1970 of the snapshot that they are compared with.
     previous: Option<i32>,
-    packs: BTreeMap<Place, Vec<Turned>>,
+    regressed: BTreeMap<Place, Vec<String>>,
+    packs: BTreeMap<Place, Vec<Pack>>,
     ids: BTreeMap<Place, BTreeMap<String, Counts>>,
 }
 
-/// A pack that turned NON_COMPLIANT.
+/// A pack of a place that has one which regressed.
 #[derive(Debug)]
-struct Turned {
+struct Pack {
     name: String,
-    has_regressed: bool,
     /// Its compliant and noncompliant rules; nothing where AWS Config did not say them.
     counts: Option<[i32; 2]>,
 }
@@ -64,44 +65,38 @@ impl Why {
     /// That of a day's rows of `pack_changes`.
     pub fn of(pack_changes: &RecordBatch) -> Self {
         let mut why = Self::default();
-        let [changes, to_types, names] =
-            ["change", "to_type", "conformance_pack_name"].map(|name| text(pack_changes, name));
-        for row in (0..pack_changes.num_rows()).filter(|row| to_types(*row) == Some(NON_COMPLIANT)) {
+        let [changes, names] = ["change", "conformance_pack_name"].map(|name| text(pack_changes, name));
+        for row in (0..pack_changes.num_rows()).filter(|row| changes(*row) == Some("regressed")) {
             let name = names(row).unwrap_or_default().to_owned();
-            let turned = Turned { name, has_regressed: changes(row) == Some("regressed"), counts: None };
-            why.packs.entry(place(pack_changes, row)).or_default().push(turned);
+            why.regressed.entry(place(pack_changes, row)).or_default().push(name);
         }
         let previous = pack_changes["previous_snapshot_date"].as_primitive::<Date32Type>();
         why.previous = previous.iter().flatten().next();
-        // A place that has none that regressed is not asked for.
-        why.packs.retain(|_, packs| packs.iter().any(|pack| pack.has_regressed));
+        why.packs = why.regressed.keys().map(|place| (place.clone(), Vec::new())).collect();
+        why.ids = why.regressed.keys().map(|place| (place.clone(), BTreeMap::new())).collect();
         why
     }
 
     /// Whether no pack regressed.
     pub fn is_empty(&self) -> bool {
-        self.packs.is_empty()
+        self.regressed.is_empty()
     }
 
-    /// Adds what the day's rows of `pack_compliance` say, at least the columns of [`WHY_PACK_COLUMNS`].
+    /// Adds the day's rows of `pack_compliance`, at least the columns of [`WHY_PACK_COLUMNS`].
     pub fn add_packs(&mut self, rows: &RecordBatch) {
         let names = text(rows, "conformance_pack_name");
         let [compliant, non_compliant] =
             ["compliant_rule_count", "non_compliant_rule_count"].map(|name| rows[name].as_primitive::<Int32Type>());
         for_places(rows, &mut self.packs, |packs, row| {
-            let pack = packs.iter_mut().find(|pack| Some(pack.name.as_str()) == names(row));
-            if let Some(pack) = pack.filter(|_| compliant.is_valid(row) && non_compliant.is_valid(row)) {
-                pack.counts = Some([compliant.value(row), non_compliant.value(row)]);
-            }
+            let is_said = compliant.is_valid(row) && non_compliant.is_valid(row);
+            let counts = is_said.then(|| [compliant.value(row), non_compliant.value(row)]);
+            packs.push(Pack { name: names(row).unwrap_or_default().to_owned(), counts });
         });
     }
 
     /// Counts rows of `rule_compliance`, at least the columns of [`WHY_RULE_COLUMNS`]. They may come in parts.
     pub fn add_rules(&mut self, rows: &RecordBatch) {
         let [ids, types] = ["conformance_pack_id", "compliance_type"].map(|name| text(rows, name));
-        for place in self.packs.keys() {
-            self.ids.entry(place.clone()).or_default();
-        }
         for_places(rows, &mut self.ids, |of_place, row| {
             let Some(id) = ids(row) else { return };
             if !of_place.contains_key(id) {
@@ -114,6 +109,17 @@ impl Why {
                 _ => {}
             }
         });
+    }
+
+    /// The packs that regressed, of none of which the rules are told: of a day without trends.
+    pub fn untold(self) -> Vec<Regressed> {
+        let of_place = |((account_id, aws_region), names): (Place, Vec<String>)| {
+            names.into_iter().map(move |conformance_pack_name| {
+                let (account_id, aws_region) = (account_id.clone(), aws_region.clone());
+                Regressed { account_id, aws_region, conformance_pack_name, rules: None }
+            })
+        };
+        self.regressed.into_iter().flat_map(of_place).collect()
     }
 
     /// The packs that regressed, those with the most rules first, by the day's rows of `rule_changes`.
@@ -129,17 +135,17 @@ impl Why {
                 counts.turned.push(name.group.to_owned());
             }
         });
+        let none = (Vec::new(), BTreeMap::new());
         let mut told = Vec::new();
-        for (place, packs) in &self.packs {
-            let none = BTreeMap::new();
-            let ids = self.ids.get(place).unwrap_or(&none);
-            for pack in packs.iter().filter(|pack| pack.has_regressed) {
-                let (account_id, aws_region) = place.clone();
-                let rules = matched(pack, packs, ids).map(|counts| {
+        for (place, names) in self.regressed {
+            let packs = self.packs.get(&place).unwrap_or(&none.0);
+            let ids = self.ids.get(&place).unwrap_or(&none.1);
+            for conformance_pack_name in names {
+                let rules = matched(&conformance_pack_name, packs, ids).map(|counts| {
                     let groups: BTreeSet<String> = counts.turned.iter().cloned().collect();
                     groups.into_iter().collect()
                 });
-                let conformance_pack_name = pack.name.clone();
+                let (account_id, aws_region) = place.clone();
                 told.push(Regressed { account_id, aws_region, conformance_pack_name, rules });
             }
         }
@@ -148,15 +154,25 @@ impl Why {
     }
 }
 
-/// The rules of a pack, where one id alone can be its own and no other pack's.
-fn matched<'a>(pack: &Turned, packs: &[Turned], ids: &'a BTreeMap<String, Counts>) -> Option<&'a Counts> {
-    let may_be = |pack: &Turned, counts: &Counts| {
-        pack.counts == Some([counts.compliant, counts.non_compliant])
-            && usize::try_from(counts.non_compliant) == Ok(counts.turned.len())
-    };
-    let mut own = ids.values().filter(|counts| may_be(pack, counts));
-    let only = own.next().filter(|_| own.next().is_none())?;
-    (packs.iter().filter(|other| may_be(other, only)).count() == 1).then_some(only)
+/// The rules of a pack, where that can be told.
+fn matched<'a>(name: &str, packs: &[Pack], ids: &'a BTreeMap<String, Counts>) -> Option<&'a Counts> {
+    // One without a result has no rule in the list.
+    let has_some = |counts: &[i32; 2]| *counts != [0, 0];
+    let mut of_packs: Vec<[i32; 2]> = packs.iter().map(|pack| pack.counts).collect::<Option<_>>()?;
+    of_packs.retain(has_some);
+    let mut of_ids: Vec<[i32; 2]> = ids.values().map(Counts::both).filter(has_some).collect();
+    of_packs.sort_unstable();
+    of_ids.sort_unstable();
+    let own = packs.iter().find(|pack| pack.name == name)?.counts?;
+    let is_only = of_packs.iter().filter(|counts| **counts == own).count() == 1;
+    let counts = ids.values().find(|counts| counts.both() == own).filter(|_| is_only && of_packs == of_ids)?;
+    (usize::try_from(counts.non_compliant) == Ok(counts.turned.len())).then_some(counts)
+}
+
+impl Counts {
+    fn both(&self) -> [i32; 2] {
+        [self.compliant, self.non_compliant]
+    }
 }
 
 const NON_COMPLIANT: &str = "NON_COMPLIANT";
@@ -283,8 +299,10 @@ mod tests {
         assert_eq!(told(&[("p", 1, 3)], &of_rules, &changed, 7), [None]);
         // Rules that are compared with another day.
         assert_eq!(told(&[("p", 1, 2)], &of_rules, &changed, 6), [None]);
-        // One of them was noncompliant before: it is another pack's.
-        assert_eq!(told(&[("p", 1, 2)], &of_rules, &changed[1..], 7), [None]);
+        // One of them was noncompliant before, when the pack was compliant.
+        assert_eq!(told(&[("p", 1, 2), ("q", 1, 1)], &of_rules, &changed[1..], 7)[0], None);
+        // An id whose pack is not there, as of packs or rules that are filtered: it may be the pack's own.
+        assert_eq!(told(&[("p", 1, 2)], &of_rules, &changed, 7), [None]);
     }
 
     #[test]
@@ -292,21 +310,31 @@ mod tests {
         let of_rules = [(A, C), (A, N), (B, C), (B, N)];
         let names = [turned("ssh", A), turned("log", B)];
         let changed: Vec<_> = names.iter().map(|name| (name.as_str(), "added", N)).collect();
+        assert_eq!(told(&[("p", 1, 1), ("q", 1, 1)], &of_rules, &changed, 7), [None, None], "two of both");
         assert_eq!(told(&[("p", 1, 1)], &of_rules, &changed, 7), [None], "two ids");
         assert_eq!(told(&[("p", 1, 1), ("q", 1, 1)], &of_rules[..2], &changed[..1], 7), [None, None], "two packs");
     }
 
     #[test]
-    fn a_pack_that_turned_otherwise_than_from_compliant_is_not_told_and_keeps_its_id() {
-        let changed_packs =
-            changes("conformance_pack_name", &[("p", "regressed", N), ("q", "added", N), ("r", "remediated", C)], 7);
-        let mut why = Why::of(&changed_packs);
-        why.add_packs(&packs(&[("p", 1, 1), ("q", 1, 1), ("r", 2, 0)]));
-        why.add_rules(&rules(&[(A, C), (A, N)]));
-        let name = turned("ssh", A);
-        let told = why.told(&changes("config_rule_name", &[(&name, "regressed", N)], 7));
-        assert_eq!(told.len(), 1);
-        assert_eq!((told[0].conformance_pack_name.as_str(), &told[0].rules), ("p", &None), "it may be the rule of q");
+    fn a_pack_that_did_not_regress_may_have_the_id_as_well() {
+        let regressed = changes("conformance_pack_name", &[("p", "regressed", N), ("r", "remediated", C)], 7);
+        let name = turned("log", B);
+        let of_day = |packs_of_day: &[(&str, i32, i32)]| {
+            let mut why = Why::of(&regressed);
+            why.add_packs(&packs(packs_of_day));
+            why.add_rules(&rules(&[(A, C), (A, N), (B, C), (B, N), (B, C)]));
+            why.told(&changes("config_rule_name", &[(&name, "regressed", N)], 7))
+        };
+        // Another pack was noncompliant before and is, and one of its rules turned for another: p has no rule that turned.
+        let told = of_day(&[("p", 1, 1), ("q", 2, 1)]);
+        assert_eq!((told.len(), told[0].conformance_pack_name.as_str(), &told[0].rules), (1, "p", &None));
+        assert_eq!(of_day(&[("p", 2, 1), ("q", 1, 1)])[0].rules, Some(vec!["log".to_owned()]));
+        // Counts that are missing may be any.
+        let mut why = Why::of(&regressed);
+        why.add_packs(&packs(&[("p", 2, 1)]));
+        why.add_rules(&rules(&[(B, C), (B, N), (B, C)]));
+        why.packs.values_mut().for_each(|packs| packs.push(Pack { name: "r".to_owned(), counts: None }));
+        assert_eq!(why.told(&changes("config_rule_name", &[(&name, "regressed", N)], 7))[0].rules, None);
         assert!(Why::of(&changes("conformance_pack_name", &[("r", "remediated", C)], 7)).is_empty());
     }
 }

@@ -10,7 +10,6 @@ use crate::progress::named;
 use crate::session::{Clock, Opening, Session, session};
 use crate::summary::plain_table;
 use anyhow::Context;
-use compline_model::Dataset;
 use indicatif::HumanCount;
 use std::fmt::Write;
 
@@ -38,11 +37,6 @@ fn lines(runs: &[Run]) -> Result<String, Failure> {
     lines.context("cannot write the runs as JSON").map_err(Failure::Run)
 }
 
-/// An aggregator's dataset, as people call it.
-fn name(run: &Run) -> String {
-    named(&run.aggregator, Dataset::named(run.dataset).unwrap_or(&Dataset::PACKS))
-}
-
 fn told(runs: &[Run]) -> String {
     if runs.is_empty() {
         return "the ledger has no run of these aggregators\n".to_owned();
@@ -52,7 +46,7 @@ fn told(runs: &[Run]) -> String {
     for run in runs {
         table.add_row(vec![
             run.snapshot_date.clone(),
-            name(run),
+            named(&run.aggregator, run.dataset),
             run.command.clone(),
             match run.outcome {
                 Outcome::Succeeded | Outcome::Rejected | Outcome::Dropped => run.outcome.name().to_owned(),
@@ -69,7 +63,7 @@ fn told(runs: &[Run]) -> String {
         if let Some(error) = &run.error {
             // What was to be done about it is done.
             let error = if run.is_decided { "was held; a later run decided that" } else { error };
-            let _ = writeln!(text, "{} {}: {error}", run.snapshot_date, name(run));
+            let _ = writeln!(text, "{} {}: {error}", run.snapshot_date, named(&run.aggregator, run.dataset));
         }
     }
     text

@@ -37,7 +37,7 @@ fn words(plan: &Plan) -> String {
         let AggregatorPlan { aggregator, dataset, name, region, role, reading, error, facts_only, writes } = one;
         let dataset = Dataset::named(dataset).unwrap_or(&Dataset::PACKS);
         let role = role.as_ref().map_or_else(String::new, |role| format!(", as {role}"));
-        let _ = writeln!(text, "\naggregator {} ({name} in {region}{role})", named(aggregator, dataset));
+        let _ = writeln!(text, "\naggregator {} ({name} in {region}{role})", named(aggregator, dataset.name));
         if let Some(reading) = reading {
             text.push_str(&words_of_reading(dataset, reading));
         }

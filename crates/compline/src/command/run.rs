@@ -41,13 +41,14 @@ pub(super) async fn run(arguments: RunArguments, clock: Clock) -> Result<Ending,
     let notifying = if arguments.reject { None } else { notifying(&settings).await };
     let (wait, json) = (arguments.wait.or_none(), arguments.json);
     let RunArguments { accept, ignore_checkpoints, .. } = arguments;
+    let dataset = arguments.dataset.map(|named| named.0);
     perform(&settings, ("run", date), Access::Write { wait }, (clock, progress), json, async |session| {
         // Once more, since midnight may have passed while another run was waited for.
         let (date, source) = snapshot_date(&arguments, session.today(), &settings)?;
         if source == Source::AwsConfig && !settings.answers_any_date() {
             session.check_date(date, "S3", session.clock_offset())?;
         }
-        nightly(session, &RunRequest { date, dataset: None, source, accept, ignore_checkpoints, notifying }).await
+        nightly(session, &RunRequest { date, dataset, source, accept, ignore_checkpoints, notifying }).await
     })
     .await
 }

@@ -8,7 +8,6 @@ use crate::progress::named;
 use crate::session::{Clock, Opening, Session, session};
 use crate::status::{GAPS_DAYS, Status, status as status_of};
 use crate::summary::{counted, plain_table};
-use compline_model::Dataset;
 use compline_sink::Verification;
 use indicatif::HumanCount;
 use std::fmt::Write;
@@ -30,7 +29,7 @@ fn told(all: &[Status], max_age: Duration) -> String {
     let mut table = plain_table(&["aggregator", "snapshot", "age", "rows", "held", "gaps", "stale", "verified"]);
     for one in all {
         table.add_row(vec![
-            name(one),
+            named(&one.aggregator, one.dataset),
             one.snapshot_date.map_or_else(|| "none".to_owned(), |date| date.to_string()),
             one.age_secs.map_or_else(|| "-".to_owned(), age),
             one.rows.map_or_else(|| "-".to_owned(), |rows| HumanCount(rows).to_string()),
@@ -44,7 +43,7 @@ fn told(all: &[Status], max_age: Duration) -> String {
     let dates =
         |dates: &[compline_model::SnapshotDate]| dates.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     for one in all {
-        let name = name(one);
+        let name = named(&one.aggregator, one.dataset);
         let mut say = |what: String| {
             let _ = writeln!(text, "{name}: {what}");
         };
@@ -84,11 +83,6 @@ fn told(all: &[Status], max_age: Duration) -> String {
         one.unread.iter().for_each(|why| say(why.clone()));
     }
     text
-}
-
-/// An aggregator's dataset, as people call it.
-fn name(status: &Status) -> String {
-    named(&status.aggregator, Dataset::named(status.dataset).unwrap_or(&Dataset::PACKS))
 }
 
 /// An age in its two largest units.

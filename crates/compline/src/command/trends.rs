@@ -116,7 +116,7 @@ impl RecomputedOf {
 
     fn words(&self) -> String {
         let Self { days, first, last, recomputed, removed_facts_only, undone, error, .. } = self;
-        let aggregator = named(&self.aggregator, Dataset::named(self.dataset).unwrap_or(&Dataset::PACKS));
+        let aggregator = named(&self.aggregator, self.dataset);
         if let Some(error) = error {
             return format!("{aggregator}: FAILED: {error}; the days that are done are done\n");
         }

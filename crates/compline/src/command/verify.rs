@@ -10,7 +10,7 @@ use crate::progress::named;
 use crate::session::{Access, Clock, Opening, Session, session};
 use crate::summary::counted;
 use crate::verify::{Found, Verified, repair, verify as verify_lake};
-use compline_model::{AggregatorId, Dataset, SnapshotDate};
+use compline_model::{AggregatorId, SnapshotDate};
 use compline_sink::Verification as Noted;
 use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
@@ -208,7 +208,7 @@ impl VerifiedAggregator {
 
     fn write(&self, text: &mut String) {
         let Self { days, first, last, files, .. } = self;
-        let aggregator = named(&self.aggregator, Dataset::named(self.dataset).unwrap_or(&Dataset::PACKS));
+        let aggregator = named(&self.aggregator, self.dataset);
         let span = first.zip(*last).map_or_else(String::new, |(first, last)| format!(", {first} to {last}"));
         let (rows, bytes, days) = (HumanCount(self.rows), HumanBytes(self.bytes), counted(*days, "day"));
         let _ = writeln!(text, "{aggregator}: {days}{span}, {files} files, {rows} rows of facts, {bytes}");

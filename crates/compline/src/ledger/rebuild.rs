@@ -47,7 +47,9 @@ impl Ledger {
         let mut of_rows = Vec::with_capacity(noted.len());
         for run_id in &noted {
             let document = lake.row_document(id, date, *run_id).await?;
-            of_rows.extend(document.and_then(|document| row(&document, id, date, *run_id)));
+            let of_document = document.and_then(|document| row(&document, id, date, *run_id));
+            // One of another dataset is in the place of it.
+            of_rows.extend(of_document.filter(|row| row.is_of(lake.dataset())));
         }
         let are_read = of_rows.len() == noted.len();
         if !are_read {
@@ -94,7 +96,9 @@ impl Ledger {
         let mut unread = Vec::new();
         for run_id in lake.noted_rows(id, date).await? {
             let document = lake.row_document(id, date, run_id).await?;
-            if document.is_some_and(|document| row(&document, id, date, run_id).is_none()) {
+            let of_document =
+                |document: Bytes| row(&document, id, date, run_id).filter(|row| row.is_of(lake.dataset()));
+            if document.is_some_and(|document| of_document(document).is_none()) {
                 unread.push(run_id);
             }
         }

@@ -18,7 +18,7 @@ use crate::trends::{Computing, Tonight};
 use anyhow::{Context, bail};
 use arrow::array::RecordBatch;
 use compline_fetcher::Discovery;
-use compline_model::{AggregatorId, SnapshotDate, SnapshotMonth, Table};
+use compline_model::{AggregatorId, Dataset, SnapshotDate, SnapshotMonth, Table};
 use compline_notifier::Packs;
 use compline_sink::{Month, Partition, RowSource};
 use compline_transformer::{CheckedSnapshot, Regressed, Why};
@@ -116,7 +116,11 @@ fn row(shared: &Shared<'_>, aggregator: &AggregatorSettings) -> LedgerRow {
     let population = Population::of(aggregator.of(shared.dataset));
     LedgerRow {
         run_id: shared.session.run_id.to_string(),
-        started_at: shared.session.started_at,
+        // Of rules the day begins when that of packs is done.
+        started_at: match shared.dataset == &Dataset::PACKS {
+            true => shared.session.started_at,
+            false => (shared.session.clock)(),
+        },
         command: shared.session.command.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         outcome: Outcome::Failed,
@@ -336,7 +340,10 @@ async fn trends(
     match Box::pin(computing.compute(Some(tonight), Some(&mut *journal))).await {
         Ok(computed) => {
             day.trends = computed.tonight.as_ref().map(|trends| TrendReport::of(shared.dataset, trends));
-            day.regressed = computed.tonight.as_ref().zip(why).map(|(trends, why)| why.told(&trends.changes));
+            day.regressed = why.map(|why| match &computed.tonight {
+                Some(trends) => why.told(&trends.changes),
+                None => why.untold(),
+            });
             day.news = match &day.regressed {
                 Some(regressed) => vec![why_regressed(regressed)],
                 None => computed.tonight.as_ref().map(|trends| news(shared.dataset, trends)).unwrap_or_default(),

@@ -3,7 +3,7 @@
 
 use super::Shared;
 use super::collect::Collected;
-use crate::held::{Held, Holding, held, hint};
+use crate::held::{Held, Holding, held, hint, option};
 use crate::history::History;
 use crate::journal::Journal;
 use crate::ledger::{Ledger, LedgerRow};
@@ -37,7 +37,7 @@ impl Shared<'_> {
             Holding::It(held) => *held,
             Holding::Unsound(why) => bail!(
                 "what is held of {date} is not committed: {why}; restore it, or {}, and if it is today run again",
-                hint(id, date)
+                hint(self.dataset, id, date)
             ),
         };
         tracing::info!(held_by = row.run_id, "committing the day that was held");
@@ -103,11 +103,12 @@ impl Shared<'_> {
         let percent = |share: f64| format!("{:.1} %", share * 100.0);
         let why = format!(
             "held, not committed: against {last} it lost {} of the rows, {} of the accounts, {} of the regions, and \
-             check.max_loss_percent allows {}; if that is right, `compline run FILE --only {id} --date {date} --accept` commits it, and if not, --reject removes it",
+             check.max_loss_percent allows {}; if that is right, `compline run FILE --only {id} --date {date}{} --accept` commits it, and if not, --reject removes it",
             percent(loss.rows),
             percent(loss.accounts),
             percent(loss.regions),
-            percent(allowed)
+            percent(allowed),
+            option(self.dataset)
         );
         Ok((Some(why), unread))
     }

@@ -137,6 +137,7 @@ fn message(shared: &Shared<'_>, id: &AggregatorId, kind: Kind, day: &Day) -> Mes
         kind,
         date,
         aggregator: id.clone(),
+        dataset: shared.dataset.name,
         run_id: shared.session.run_id,
         lake: lake_name(&shared.session.settings.lake),
         title,

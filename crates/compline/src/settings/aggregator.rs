@@ -126,6 +126,12 @@ impl Aggregator {
         let of = |dataset| self.of_dataset(dataset, document);
         let of_datasets = [of(&Dataset::PACKS)?, of(&Dataset::RULES)?];
         let datasets = self.datasets(document)?;
+        if !datasets.contains(&&Dataset::RULES) && self.has_keys_of_rules() {
+            warnings.push(format!(
+                "{}: config_rule_name, rule_compliance_type and rule_group are of rules, which are not among its datasets",
+                document.place(self.id.span().start)
+            ));
+        }
         let role = match &self.role_arn {
             Some(arn) => Some(self.role(arn.0.0.clone())),
             None => self.no_role(document)?,
@@ -134,6 +140,14 @@ impl Aggregator {
         let (id, name, region) = (self.id.into_inner().0, self.name.0, self.region.0);
         let address = AggregatorAddress { id, name, region, role };
         Ok(AggregatorSettings { address, expected_account, fan_out, datasets, of_datasets })
+    }
+
+    /// Whether something is said that is of rules alone.
+    fn has_keys_of_rules(&self) -> bool {
+        let is_of_filter =
+            |one: &Section<Filter>| !(one.0.config_rule_name.is_empty() && one.0.rule_compliance_type.is_empty());
+        let is_of_rows = |rows: &RowPatterns| !(rows.config_rule_name.is_empty() && rows.rule_group.is_empty());
+        self.filter.iter().any(is_of_filter) || is_of_rows(&self.include.0) || is_of_rows(&self.exclude.0)
     }
 
     /// What is asked for of a dataset.

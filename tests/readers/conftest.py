@@ -1,5 +1,7 @@
 """What other people's tools are pointed at: the demo's lake, and a simulator."""
 
+import datetime
+import json
 import os
 import pathlib
 import socket
@@ -17,7 +19,11 @@ from botocore.exceptions import ClientError
 from pyspark.sql import SparkSession
 
 COMPLINE = os.environ["COMPLINE"]
-TABLES = ["pack_compliance", "source_status", "pack_changes", "compliance_trends", "pack_status", "runs"]
+PACK_TABLES = ["pack_compliance", "source_status", "pack_changes", "compliance_trends", "pack_status"]
+RULE_TABLES = ["rule_compliance", "rule_changes", "rule_trends", "rule_status"]
+TABLES = [*PACK_TABLES, *RULE_TABLES, "runs"]
+# What a lake has whose aggregators are asked for packs alone.
+WITHOUT_RULES = [*PACK_TABLES, "runs"]
 
 # No tool may find the tester's own account.
 for name in [name for name in os.environ if name.startswith("AWS_")]:
@@ -39,10 +45,46 @@ def pytest_sessionfinish(session):
 
 @pytest.fixture(scope="session")
 def lake(tmp_path_factory) -> pathlib.Path:
-    """The lake of the demo."""
-    folder = tmp_path_factory.mktemp("demo") / "lake"
-    subprocess.run([COMPLINE, "demo", "--lake", folder], check=True, timeout=300, stdout=subprocess.DEVNULL)
-    return folder
+    """The lake of the demo, and the rules of four days of its org."""
+    folder = tmp_path_factory.mktemp("demo")
+    subprocess.run([COMPLINE, "demo", "--lake", folder / "lake"], check=True, timeout=300, stdout=subprocess.DEVNULL)
+    import_rules(folder)
+    return folder / "lake"
+
+
+# The types of rules on the first, third and last of the days that are imported; of the second there is no rule.
+RULES = {
+    "restricted-ssh-conformance-pack-ab12cd34e": ("COMPLIANT", "COMPLIANT", "NON_COMPLIANT"),
+    "required-tags-conformance-pack-ab12cd34e": ("NON_COMPLIANT", "NON_COMPLIANT", "COMPLIANT"),
+    "OrgConfigRule-restricted-ssh-ab12cd34": ("NON_COMPLIANT", "COMPLIANT", "gone"),
+    "securityhub-vpc-flow-logs-enabled-1a2b3c4d": ("gone", "gone", "NON_COMPLIANT"),
+    "s3-bucket-versioning-enabled": ("NOT_APPLICABLE", "NOT_APPLICABLE", "COMPLIANT"),
+    "lambda-inside-vpc": ("INSUFFICIENT_DATA", "INSUFFICIENT_DATA", "INSUFFICIENT_DATA"),
+    "iam-policy-in-use": ("COMPLIANT", "NEW_TYPE", "NEW_TYPE"),
+    "Root account has MFA": ("COMPLIANT", None, "COMPLIANT"),
+}
+
+
+def rule_item(account, region, name, kind, contributors=None):
+    """A rule as AWS Config lists it, with as many contributors as it counts, and whether there are more; without a type where that is none."""
+    compliance = {} if kind is None else {"ComplianceType": kind}
+    if contributors:
+        compliance["ComplianceContributorCount"] = dict(zip(("CappedCount", "CapExceeded"), contributors, strict=True))
+    return {"AccountId": account, "AwsRegion": region, "ConfigRuleName": name, "Compliance": compliance}
+
+
+def import_rules(folder):
+    """Adds the rules of four days to the lake in a folder: not in their order, the second without a rule, and the third again, with other answers."""
+    places = [(account, region) for account in ("000000000001", "012345678910", "444455556666") for region in ("eu-west-1", "us-east-1")]
+    newest = datetime.date.fromisoformat(max((folder / "lake/pack_compliance").iterdir()).name.partition("=")[2])
+    items = lambda at: [rule_item(account, region, name, types[at], (100, True) if types[at] == "NON_COMPLIANT" else None)
+                        for account, region in places for name, types in RULES.items() if types[at] != "gone"]
+    (folder / "rules.toml").write_text(pipeline_text(folder / "lake", rules=True))
+    for ago, rules in ((12, items(0)), (1, items(2)), (6, items(0)[:9]), (9, []), (6, items(1))):
+        (folder / "rules.json").write_text(json.dumps({"AggregateComplianceByConfigRules": rules}))
+        command = [COMPLINE, "import", folder / "rules.toml", "--aggregator", "org", "--dataset", "rules", "--date", str(newest - datetime.timedelta(ago)),
+                   folder / "rules.json", "--replace", "--accept"]
+        subprocess.run(command, check=True, timeout=60, stdout=subprocess.DEVNULL)
 
 
 def duckdb_with_httpfs():
@@ -109,9 +151,28 @@ def simulator():
     simulator.stop()
 
 
-def pipeline_text(lake, of_lake="", more=""):
-    """A pipeline file over both aggregators of the simulator, with more lines in `[lake]`, and after the aggregators."""
-    return f"""version = 1
+@pytest.fixture(scope="session")
+def small_simulator():
+    """One whose rules are thousands and not tens of thousands, for tests that read them all more than once."""
+    simulator = Simulator("--accounts", "12")
+    yield simulator
+    simulator.stop()
+
+
+@pytest.fixture(scope="session")
+def nights_of_rules(small_simulator, tmp_path_factory):
+    """A lake whose nights asked both aggregators for rules as well, one of them missed and filled in."""
+    folder = tmp_path_factory.mktemp("rules")
+    more = f'[fetch]\nendpoint_url = "{small_simulator.url}/{{date}}"'
+    (folder / "pipeline.toml").write_text(pipeline_text(folder / "lake", more=more, rules=True))
+    for day in ("2026-02-20", "2026-03-01", "2026-02-28"):
+        subprocess.run([COMPLINE, "run", folder / "pipeline.toml", "--date", day], check=True, timeout=120, stdout=subprocess.DEVNULL)
+    return folder / "lake"
+
+
+def pipeline_text(lake, of_lake="", more="", rules=False):
+    """A pipeline file over both aggregators of the simulator, with more lines in `[lake]`, and after the aggregators; with their rules or without."""
+    text = f"""version = 1
 [lake]
 url = "{lake}"
 {of_lake}
@@ -125,6 +186,12 @@ name = "security-aggregator"
 region = "us-east-1"
 {more}
 """
+    return with_rules(text) if rules else text
+
+
+def with_rules(pipeline):
+    """A pipeline file whose aggregators are asked for their rules too."""
+    return pipeline.replace("[[aggregator]]\n", '[[aggregator]]\ndatasets = ["packs", "rules"]\n')
 
 
 @pytest.fixture

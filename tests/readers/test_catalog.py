@@ -15,7 +15,7 @@ import boto3
 import pytest
 import sqlglot
 
-from conftest import COMPLINE, TABLES, Simulator, pipeline_text
+from conftest import COMPLINE, RULE_TABLES, TABLES, WITHOUT_RULES, Simulator, pipeline_text
 
 DAYS = ["2026-02-27", "2026-02-28", "2026-03-01"]
 VIEWS = ["latest_snapshot", "latest_posture", "accounts_worst_first", "trend_weekly", "trend_monthly", "open_regressions",
@@ -349,7 +349,7 @@ def test_f25_partitions_follow_a_lake_that_moved_and_those_of_dropped_days_go(sc
     scene.night(DAYS[2])
     locations = lambda table: {values: files["Location"] for values, files in scene.partitions(table).items()}
     assert scene.catalog() == ["the catalog is up to date"]
-    for table in TABLES:
+    for table in WITHOUT_RULES:
         assert {location.split("/")[2] for location in locations(table).values()} == {moved}
     # Columns that came since, or have another type.
     files = scene.partitions("runs")[DAYS[0], "org"]
@@ -394,7 +394,7 @@ def test_f27_both_is_projected_for_athena_and_registered_for_everybody_else(scen
     for day in DAYS[:2]:
         scene.night(day)
     assert scene.values() == {"org,security"} and scene.first_days() == {f"{DAYS[0]},NOW"}
-    for table in TABLES:
+    for table in WITHOUT_RULES:
         # As a Glue client asks that knows nothing of projection.
         found = scene.glue.get_partitions(DatabaseName=scene.name, TableName=table, Expression=f"snapshot_date >= '{DAYS[1]}'")["Partitions"]
         assert {tuple(partition["Values"]) for partition in found} == {(DAYS[1], "org"), (DAYS[1], "security")}
@@ -410,14 +410,21 @@ def test_f27_both_is_projected_for_athena_and_registered_for_everybody_else(scen
     assert [name for name in scene.table("runs")["Parameters"] if "projection" in name or "template" in name] == ["projection.enabled"]
 
 
-def test_registered_partitions_are_those_of_the_lake_and_each_night_adds_its_own(scene):
-    scene = scene('partitions = "registered"')
+def with_rules_of_org(scene, simulator, small_simulator):
+    """The same pipeline, of a smaller organization that is asked for rules by one of its aggregators."""
+    scene.rewrite(simulator.url, small_simulator.url)
+    scene.rewrite('id = "org"', 'id = "org"\ndatasets = ["packs", "rules"]')
+    return scene
+
+
+def test_registered_partitions_are_those_of_the_lake_and_each_night_adds_its_own(scene, simulator, small_simulator):
+    scene = with_rules_of_org(scene('partitions = "registered"'), simulator, small_simulator)
     for day in DAYS:
         scene.night(day)
     expected = {(day, aggregator) for day in DAYS for aggregator in ("org", "security")}
     for table in TABLES:
         partitions = scene.partitions(table)
-        assert set(partitions) == expected
+        assert set(partitions) == {(day, aggregator) for day, aggregator in expected if table not in RULE_TABLES or aggregator == "org"}
         for (day, aggregator), files in partitions.items():
             assert files["Location"] == f"s3://{scene.name}/compline/{table}/snapshot_date={day}/aggregator={aggregator}/"
             assert [column["Name"] for column in files["Columns"]] == [column["Name"] for column in scene.table(table)["StorageDescriptor"]["Columns"]]
@@ -443,7 +450,7 @@ def test_a_run_looks_at_the_last_days_alone_where_all_was_in_order_not_long_ago(
     weeks_ago, today = ago(59), ago(40)
     for day in (YEARS_AGO, weeks_ago):
         scene.night(day)
-    everything = {table: set(scene.partitions(table)) for table in TABLES}
+    everything = {table: set(scene.partitions(table)) for table in WITHOUT_RULES}
     for day in (YEARS_AGO, weeks_ago):
         scene.glue.delete_partition(DatabaseName=scene.name, TableName="runs", PartitionValues=[day, "org"])
     scene.night(today)
@@ -510,7 +517,7 @@ def test_an_older_day_that_was_copied_into_the_lake_moves_the_first_day_of_a_pro
     scene = scene()
     scene.night(ago(3))
     key = "compline/{}/snapshot_date={}/aggregator=org/data.parquet"
-    for table in TABLES:
+    for table in WITHOUT_RULES:
         source = {"Bucket": scene.name, "Key": key.format(table, ago(3))}
         scene.s3.copy_object(Bucket=scene.name, Key=key.format(table, YEARS_AGO), CopySource=source)
     scene.night(ago(2))
@@ -543,16 +550,16 @@ def test_a_run_names_every_day_that_another_mode_or_a_catalog_that_was_down_left
     scene.file.write_text(scene.text)
     scene.night(DAYS[2])
     expected = {(day, aggregator) for day in DAYS for aggregator in ("org", "security")}
-    for table in TABLES:
+    for table in WITHOUT_RULES:
         assert set(scene.partitions(table)) == expected, table
     assert scene.catalog() == ["the catalog is up to date"]
 
 
-def test_trends_and_repair_name_what_they_made_again(scene):
-    scene = scene('partitions = "registered"')
+def test_trends_and_repair_name_what_they_made_again(scene, simulator, small_simulator):
+    scene = with_rules_of_org(scene('partitions = "registered"'), simulator, small_simulator)
     for day in DAYS:
         scene.night(day)
-    derived = ["pack_changes", "compliance_trends", "pack_status"]
+    derived = ["pack_changes", "compliance_trends", "pack_status", "rule_changes", "rule_trends", "rule_status"]
     for command in (["trends", scene.file], ["verify", scene.file, "--repair"]):
         for table in derived:
             scene.s3.delete_object(Bucket=scene.name, Key=f"compline/{table}/snapshot_date={DAYS[1]}/aggregator=org/data.parquet")

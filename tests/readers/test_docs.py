@@ -28,7 +28,7 @@ import pytest
 import sqlglot
 import yaml
 
-from conftest import COMPLINE, TABLES, Simulator
+from conftest import COMPLINE, RULE_TABLES, TABLES, WITHOUT_RULES, Simulator
 
 ROOT = pathlib.Path(__file__, "../../..").resolve()
 DOCS = sorted((ROOT / "docs").glob("*.md"))
@@ -281,18 +281,26 @@ def test_every_pipeline_file_is_accepted(block, tmp_path):
 DEFINITIONS = """
 ## Definitions
 
-- **Pack rate**: compliant packs / (compliant + non-compliant packs). **Rule rate**: the same of the sums of rules. What has insufficient
-  data is in neither, and is counted beside them. A rate is null where there is nothing to divide by. Neither is AWS's "compliance score".
-- **Previous snapshot**: the last committed one of that aggregator before this day, however long ago. Its date is in the row.
+They are said of packs, and hold for Config rules in the tables `rule_...`, which an aggregator has that [collects rules](settings.md).
+
+- **Pack rate**: compliant packs / (compliant + non-compliant packs). **Rule rate**: the same of rules: in `compliance_trends` of the sums that packs
+  say, in `rule_trends` of the Config rules themselves, those of no pack too. What has insufficient data or does not apply is in none of them, and is
+  counted beside them. A rate is null where there is nothing to divide by. None is AWS's "compliance score".
+- **Previous snapshot**: the last committed one of that aggregator before this day, of packs or of rules, however long ago. Its date is in the row.
 - **Regressed**: COMPLIANT, then NON_COMPLIANT. **Remediated**: the reverse. **Changed**: any other change of type.
 - **Added**: never seen before. **Removed**: not there any more, which is not remediated. **Reappeared**: removed and back; its
-  `first_seen_date` stays.
+  `first_seen_date` stays. AWS Config does not list a rule without results: it is removed until it has one.
 - **Change over N days**: against the last snapshot that is N to 2N - 1 days old; null if there is none.
 - **Mean over N days**: of the snapshots in the N calendar days that end on this day; `days_observed` says how many there are.
 - **Time to remediate**: days from `status_since` of NON_COMPLIANT to the day that saw the pack COMPLIANT. Packs that still are open are in no mean.
 - **A gap** (a day without a snapshot) changes no status. Nothing is interpolated.
 - **Pack group**: `OrgConformsPack-NAME-SUFFIX` is in the group NAME; any other pack is a group of its own name.
-- **Population**: which packs were asked for. Where filters, `include` or `exclude` change, trends begin again (`population_since`).
+- **Rule group**: a rule's name without an ending that differs between accounts. `NAME-conformance-pack-ID` of a pack is in the group NAME,
+  `OrgConfigRule-NAME-SUFFIX` of an organization in `OrgConfigRule-NAME`, `securityhub-NAME-SUFFIX` of Security Hub in `securityhub-NAME`; any other
+  rule is a group of its own name. ID is 8 to 12 of `[a-z0-9]`, SUFFIX 8 of them, of Security Hub 8 hexadecimal digits.
+- **`conformance_pack_id`**: that ID. AWS documents neither it nor that ending; 9 of `[a-z0-9]` have been seen. It is another one in each account and region
+  and is not in the pack's name: [athena.md](athena.md#rules-that-made-packs-regress) says where the two can be joined.
+- **Population**: which packs or rules were asked for. Where filters, `include` or `exclude` change, trends begin again (`population_since`).
 - A day that is imported later or replaced has its trends, and those of every later day, computed again.
 """
 
@@ -312,7 +320,8 @@ def tables_md():
              "not in the\nfile. Account ids are text. Times are UTC. `compline schema` says the same. This page is generated: a change to it by hand fails a test.\n\n"
              "With `[maintain] compact` a table has months too: `TABLE_monthly/snapshot_month=YYYY-MM/aggregator=ID/data.parquet`, with the same columns.\n\n"
              "Rows are sorted, in row groups of 32,768 rows with statistics. What lies under `_compline/` is Compline's own; readers of the tables skip it.\n"
-             "`_compline/runs/` has a JSON document of each run, with all that its summary says, `_compline/ledger/` one of each row of the ledger.\n",
+             "`_compline/runs/` has a JSON document of each run, with all that its summary says, `_compline/ledger/` one of each row of the ledger. What is noted of rules\n"
+             "has a folder `dataset=rules/` there: `_compline/ledger/dataset=rules/`.\n",
              DEFINITIONS]
     for title, meaning, columns, order in schema():
         rows = "\n".join(f"| `{column}` | {kind} | {what} |" for column, kind, what in columns)
@@ -505,9 +514,9 @@ def database(lake):
     return database
 
 
-def test_there_are_twenty_questions_in_order():
-    assert list(QUERIES) == list(range(1, 21))
-    assert len(of("sql")) == 20, "each SQL of a document is one of them"
+def test_there_are_twenty_questions_and_three_of_rules_in_order():
+    assert list(QUERIES) == list(range(1, 24))
+    assert len(of("sql")) == 23, "each SQL of a document is one of them"
 
 
 @pytest.mark.parametrize("number", QUERIES)
@@ -540,6 +549,14 @@ def test_answers_are_those_of_the_tables(database):
     assert sum(row[-1] for row in ask(5)) == database.execute(open_now).fetchone()[0]
     assert {str(row[1]) for row in ask(7)} == {day(3)}, "the day that nobody ran"
     assert all(row[3] == row[4] for row in ask(12))
+    # On a day with rules, which are rows of the ledger and not of the packs' table.
+    on = lambda number: database.execute(QUERIES[number][1].replace("2026-11-26", day(1))).fetchall()
+    assert {row[1] for row in on(11)} == {"packs", "rules"}
+    assert [row[0] for row in on(12)] == ["org", "security"] and all(row[3] == row[4] for row in on(12))
+    failing = """FROM compline.rule_compliance WHERE compliance_type = 'NON_COMPLIANT' AND snapshot_date = (SELECT max(snapshot_date) FROM compline.rule_compliance)"""
+    by_group = database.execute(f"SELECT aggregator, rule_group, count(DISTINCT account_id), count(*) {failing} GROUP BY ALL").fetchall()
+    assert sorted(row[:4] for row in ask(22)) == sorted(by_group)
+    assert len(ask(23)) == min(20, sum(row[3] for row in by_group))
     for aggregator, account, region, group in ask(14)[:5]:
         there = database.execute(f"""SELECT count(*) FROM compline.pack_compliance WHERE snapshot_date = {latest} AND aggregator = ? AND account_id = ?
             AND aws_region = ? AND pack_group = ?""", [aggregator, account, region, group]).fetchone()[0]
@@ -636,7 +653,7 @@ OPERATIONS = "docs/operations.md"
 
 @runs("docs/setup.md")
 @runs("README.md", "On AWS")
-def test_set_up_from_zero_to_the_first_query(scene, simulator):
+def test_set_up_from_zero_to_the_first_query(scene, simulator, lake):
     # The simulator of these tests answers as of a day of its own; AWS Config answers for today.
     scene.environment["AWS_ENDPOINT_URL_CONFIG_SERVICE"] = f"{simulator.url}/{day(0)}"
     said = scene.sh("\n".join(commands("docs/setup.md")))
@@ -647,10 +664,14 @@ def test_set_up_from_zero_to_the_first_query(scene, simulator):
     # The first query, where Athena is not at hand, on the same tables.
     database = duckdb.connect()
     database.execute("CREATE SCHEMA compline")
-    for title in TABLES:
+    for title in WITHOUT_RULES:
         rows = scene.folder / f"{title}.parquet"
         rows.write_bytes(scene.s3.get_object(Bucket=scene.bucket, Key=scene.key(title, 0))["Body"].read())
         database.execute(f"CREATE TABLE compline.{title} AS SELECT *, DATE '{day(0)}' AS snapshot_date, 'org' AS aggregator FROM read_parquet('{rows}')")
+    # The catalog has the tables of rules too, without a row.
+    for title in RULE_TABLES:
+        rows = next(lake.glob(f"{title}/*/*/*.parquet"))
+        database.execute(f"CREATE TABLE compline.{title} AS SELECT *, DATE '{day(0)}' AS snapshot_date, 'org' AS aggregator FROM read_parquet('{rows}') LIMIT 0")
     for view in sqlglot.parse((ROOT / "pipelines/nightly/athena/views.sql").read_text(), read="trino"):
         database.execute(view.sql(dialect="duckdb").replace("ARG_MAX(", "ARG_MAX_NULL("))
     assert len(database.execute((scene.folder / "first.sql").read_text()).fetchall()) == 20
@@ -846,7 +867,7 @@ def test_two_versions_at_once(scene, tmp_path):
     for ago in (2, 1):
         scene.night(ago)
     newer = {}
-    for title in TABLES:
+    for title in WITHOUT_RULES:
         file = tmp_path / "newer.parquet"
         key = scene.key(title, 1)
         file.write_bytes(scene.s3.get_object(Bucket=scene.bucket, Key=key)["Body"].read())

@@ -8,7 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pyarrow.parquet as pq
 import pytest
 
-from conftest import COMPLINE, duckdb_with_httpfs
+from conftest import COMPLINE, Simulator, duckdb_with_httpfs, pipeline_text
+
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
@@ -19,13 +20,32 @@ def large(tmp_path_factory):
     return lake
 
 
+@pytest.fixture(scope="module")
+def large_of_rules(tmp_path_factory):
+    """The same of one with some 110,000 rules."""
+    folder, simulator = tmp_path_factory.mktemp("large-of-rules"), Simulator("--accounts", "300")
+    try:
+        (folder / "pipeline.toml").write_text(pipeline_text(folder / "lake", more=f'[fetch]\nendpoint_url = "{simulator.url}/{{date}}"', rules=True))
+        command = [COMPLINE, "run", folder / "pipeline.toml", "--date", "2026-03-01", "--only", "org"]
+        subprocess.run(command, check=True, timeout=300, stdout=subprocess.DEVNULL)
+    finally:
+        simulator.stop()
+    return folder / "lake"
+
+
+@pytest.fixture(params=["pack_compliance", "rule_compliance"])
+def facts(request):
+    """The file of a large day, of packs and of rules."""
+    return file(request.getfixturevalue("large" if request.param == "pack_compliance" else "large_of_rules"), request.param)
+
+
 def file(lake, table):
     return next((lake / table).glob("*/aggregator=org/data.parquet"))
 
 
-def one_account(lake):
-    """An account from the middle, and how many packs it has."""
-    accounts = pq.ParquetFile(file(lake, "pack_compliance")).read(["account_id"])["account_id"].to_pylist()
+def one_account(facts):
+    """An account from the middle, and how many rows it has."""
+    accounts = pq.ParquetFile(facts).read(["account_id"])["account_id"].to_pylist()
     account = accounts[len(accounts) // 2]
     return account, accounts.count(account)
 
@@ -40,9 +60,19 @@ def sizes(path):
 
 @pytest.mark.parametrize("table", ["pack_compliance", "pack_status"])
 def test_a_large_file_is_at_most_four_fifths_of_what_pyarrow_writes_with_zstd(large, table):
-    ours, theirs, rows = sizes(file(large, table))
-    print(f"{table}: {ours} of {theirs} bytes, {ours / theirs:.3f}")
-    assert rows > 100_000 and ours <= 0.8 * theirs
+    is_at_most(0.8, file(large, table))
+
+
+# The names of rules end with the id of their pack, another one in each account and region.
+@pytest.mark.parametrize("table, share", [("rule_compliance", 1.15), ("rule_status", 1.2)])
+def test_a_large_file_of_rules_is_hardly_larger_than_what_pyarrow_writes_with_zstd(large_of_rules, table, share):
+    is_at_most(share, file(large_of_rules, table))
+
+
+def is_at_most(share, path):
+    ours, theirs, rows = sizes(path)
+    print(f"{path}: {ours} of {theirs} bytes, {ours / theirs:.3f}")
+    assert rows > 100_000 and ours <= share * theirs
 
 
 def test_a_night_is_at_most_four_fifths_of_what_pyarrow_writes_with_zstd(large):
@@ -63,35 +93,34 @@ class Counted(io.FileIO):
         return data
 
 
-def test_pyarrow_reads_a_small_part_of_the_file_for_one_account(large):
-    path = file(large, "pack_compliance")
-    account, packs = one_account(large)
-    counted = Counted(path)
+def test_pyarrow_reads_a_small_part_of_the_file_for_one_account(facts):
+    account, count = one_account(facts)
+    counted = Counted(facts)
     rows = pq.read_table(counted, filters=[("account_id", "=", account)], pre_buffer=False)
-    assert rows.num_rows == packs
-    share = counted.bytes_read / path.stat().st_size
+    assert rows.num_rows == count
+    share = counted.bytes_read / facts.stat().st_size
     print(f"pyarrow read {share:.3f} of the file")
     assert share < 0.5
 
 
-def test_the_statistics_leave_one_or_two_row_groups_for_one_account(large):
-    account, _ = one_account(large)
-    footer = pq.read_metadata(file(large, "pack_compliance"))
+def test_the_statistics_leave_one_or_two_row_groups_for_one_account(facts):
+    account, _ = one_account(facts)
+    footer = pq.read_metadata(facts)
     statistics = [footer.row_group(number).column(0).statistics for number in range(footer.num_row_groups)]
     assert footer.num_row_groups >= 4
     assert 1 <= sum(group.min <= account <= group.max for group in statistics) <= 2
 
 
 @pytest.fixture
-def served(large):
-    """The lake over HTTP with ranges; gives its address and the bytes that were asked for."""
+def served(facts):
+    """The file over HTTP with ranges; gives its address and the bytes that were asked for."""
     sent = []
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def body(self):
-            whole = (large / self.path.lstrip("/")).read_bytes()
+            whole = (facts.parent / self.path.lstrip("/")).read_bytes()
             if "Range" not in self.headers:
                 return 200, whole, {}
             start, end = self.headers["Range"].removeprefix("bytes=").split("-")
@@ -120,14 +149,13 @@ def served(large):
     server.shutdown()
 
 
-def test_duckdb_fetches_a_small_part_of_the_file_for_one_account(large, served):
+def test_duckdb_fetches_a_small_part_of_the_file_for_one_account(facts, served):
     url, sent = served
-    account, packs = one_account(large)
-    path = file(large, "pack_compliance")
-    query = f"FROM read_parquet('{url}/{path.relative_to(large)}') WHERE account_id = '{account}'"
+    account, count = one_account(facts)
+    query = f"FROM read_parquet('{url}/{facts.name}') WHERE account_id = '{account}'"
     database = duckdb_with_httpfs()
     database.execute("SET threads = 1")
-    assert database.sql(query).to_arrow_table().num_rows == packs
-    share = sum(sent) / path.stat().st_size
+    assert database.sql(query).to_arrow_table().num_rows == count
+    share = sum(sent) / facts.stat().st_size
     print(f"DuckDB fetched {share:.3f} of the file")
     assert share < 0.4

@@ -13,6 +13,8 @@ import duckdb
 import pyarrow.parquet as parquet
 import pytest
 
+from conftest import PACK_TABLES, WITHOUT_RULES
+
 ROOT = pathlib.Path(__file__, "../../..").resolve()
 READERS = ROOT / "pipelines/nightly/readers"
 AGGREGATORS = ["org", "security"]
@@ -115,6 +117,26 @@ def test_an_earlier_day_trends_that_wait_and_none_at_all_are_told(gapped, spark,
             answers(str(lake), "nobody")
     with pytest.raises(duckdb.Error, match="nobody has no trends in the 60 days: see compline status"):
         of_duckdb(str(lake), "nobody")
+
+
+def test_a_day_of_rules_alone_is_no_snapshot_of_packs(lake, spark, tmp_path):
+    """As where packs could not be read, or are held, and rules were committed."""
+    shutil.copytree(lake, tmp_path / "lake")
+    day, dropped = sorted(tmp_path.glob("lake/pack_compliance/*"))[-2:]
+    for table in PACK_TABLES:
+        shutil.rmtree(tmp_path / "lake" / table / day.name)
+    for table in WITHOUT_RULES:
+        shutil.rmtree(tmp_path / "lake" / table / dropped.name)
+    ledger = tmp_path / "lake/runs" / day.name / "aggregator=org/data.parquet"
+    rows = parquet.ParquetFile(ledger).read()
+    parquet.write_table(rows.filter([dataset == "rules" for dataset in rows["dataset"].to_pylist()]), ledger)
+    of = str(tmp_path / "lake"), "org"
+    expected = of_duckdb(*of)
+    before = datetime.date.fromisoformat(day.name.partition("=")[2]) - datetime.timedelta(days=1)
+    assert expected["now"][1][0][:2] == (before, before)
+    assert of_pandas(*of) == of_polars(*of) == expected
+    tables = script("spark")(spark, *of)
+    assert same(tables["now"].columns, tables["now"].collect()) == expected["now"]
 
 
 def test_the_first_night_of_a_lake_has_its_answers_too(gapped, tmp_path):

@@ -7,18 +7,18 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from conftest import COMPLINE, TABLES
+from conftest import COMPLINE, TABLES, with_rules
 
 PIPELINE = pathlib.Path(__file__, "../../../pipelines/demo/pipeline.toml").resolve().read_text()
 DAYS = ["2026-01-30", "2026-01-31", "2026-02-01", "2026-02-28"]
 
 
 @pytest.fixture(scope="module")
-def compacted(simulator, tmp_path_factory):
+def compacted(small_simulator, tmp_path_factory):
     """A lake whose months are over, and put together."""
     folder = tmp_path_factory.mktemp("months")
     tables = ", ".join(f'"{table}"' for table in TABLES)
-    text = PIPELINE.replace("http://127.0.0.1:4599", simulator.url) + f"\n[maintain]\ncompact = [{tables}]\n"
+    text = with_rules(PIPELINE).replace("http://127.0.0.1:4599", small_simulator.url) + f"\n[maintain]\ncompact = [{tables}]\n"
     (folder / "pipeline.toml").write_text(text)
     for arguments in [*(["run", "pipeline.toml", "--date", day] for day in DAYS), ["maintain", "pipeline.toml", "--apply"]]:
         subprocess.run([COMPLINE, *arguments], cwd=folder, timeout=300, check=True, stdout=subprocess.DEVNULL)
@@ -42,11 +42,12 @@ def columns(query):
     return ", ".join(f'"{name}"' for name in duckdb.sql(query).columns)
 
 
-def test_a_month_is_sorted_by_day_and_key_and_says_so(compacted):
-    path = next(compacted.glob("pack_compliance_monthly/*/aggregator=org/data.parquet"))
-    rows = pq.ParquetFile(path).read(["snapshot_date", "account_id", "aws_region", "conformance_pack_name"])
+@pytest.mark.parametrize("facts, name", [("pack_compliance", "conformance_pack_name"), ("rule_compliance", "config_rule_name")])
+def test_a_month_is_sorted_by_day_and_key_and_says_so(compacted, facts, name):
+    path = next(compacted.glob(f"{facts}_monthly/*/aggregator=org/data.parquet"))
+    rows = pq.ParquetFile(path).read(["snapshot_date", "account_id", "aws_region", name])
     keys = list(zip(*(column.to_pylist() for column in rows.columns)))
     assert keys == sorted(set(keys)) and len({key[0] for key in keys}) > 1
     footer = pq.read_metadata(path)
-    assert footer.metadata[b"compline.table"] == b"pack_compliance_monthly"
+    assert footer.metadata[b"compline.table"] == f"{facts}_monthly".encode()
     assert [column.column_index for column in footer.row_group(0).sorting_columns] == [0, 1, 2, 3]

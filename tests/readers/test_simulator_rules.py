@@ -1,6 +1,7 @@
-"""boto3 and the AWS CLI as they are read the simulator's rules through their own paginators."""
+"""boto3 and the AWS CLI as they are read the simulator's rules through their own paginators, and `compline run` commits what they read."""
 
 import collections
+import itertools
 import json
 import os
 import pathlib
@@ -9,10 +10,11 @@ import subprocess
 import sys
 
 import boto3
+import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError, HTTPClientError
 
-from conftest import comes_with_its_code_in_both_places, every_filter_gives_what_it_says, listed, overlap_and_agree
+from conftest import COMPLINE, comes_with_its_code_in_both_places, every_filter_gives_what_it_says, listed, overlap_and_agree, pipeline_text, rule_item
 
 ORG = "org-aggregator"
 ENDING = "-conformance-pack-"
@@ -236,3 +238,52 @@ def test_the_aws_cli_reads_all_pages(simulator, everything):
     found = json.loads(answer)["AggregateComplianceByConfigRules"]
     # Ten times as many as any page may have.
     assert len(found) > 10_000 and found == everything
+
+
+def committed(lake, day, aggregator):
+    """The rules of a day as they are in the lake."""
+    return pq.ParquetFile(lake / f"rule_compliance/snapshot_date={day}/aggregator={aggregator}/data.parquet").read().to_pylist()
+
+
+# As `RuleName::of` in crates/model/src/rule_name.rs tells it, in the order of its list.
+NAMES = (r"(?P<group>.+)-conformance-pack-(?P<id>[a-z0-9]{8,12})", r"(?P<group>OrgConfigRule-.+)-[a-z0-9]{8}", r"(?P<group>securityhub-.+)-[0-9a-f]{8}", "(?P<group>.*)")
+
+
+def group_and_pack_id(name):
+    parts = next(filter(None, (re.fullmatch(pattern, name, flags=re.S) for pattern in NAMES))).groupdict()
+    return parts["group"], parts.get("id")
+
+
+@pytest.mark.parametrize("day", ["2026-02-20", "2026-02-28", "2026-03-01"])
+@pytest.mark.parametrize("aggregator, region", [("org", "eu-west-1"), ("security", "us-east-1")])
+def test_a_run_commits_what_boto3_reads_page_by_page(nights_of_rules, small_simulator, aggregator, region, day):
+    client = boto3.client("config", region_name=region, endpoint_url=f"{small_simulator.url}/{day}")
+    read = []
+    for item in rules(client, name=f"{aggregator}-aggregator"):
+        count = item["Compliance"].get("ComplianceContributorCount", {})
+        read.append((*key(item), kind(item), count.get("CappedCount"), count.get("CapExceeded")))
+    rows = committed(nights_of_rules, day, aggregator)
+    columns = ("account_id", "aws_region", "config_rule_name", "compliance_type", "contributor_count", "contributor_count_capped")
+    assert [tuple(row[column] for column in columns) for row in rows] == sorted(read, key=lambda row: row[:3])
+    assert len(read) > 2000 and {True, False, None} == {row[-1] for row in read}
+    parts = [(row["rule_group"], row["conformance_pack_id"]) for row in rows]
+    assert parts == [group_and_pack_id(row["config_rule_name"]) for row in rows]
+    # Some of each kind of name, and many accounts' copies of one rule are one group.
+    by_group = collections.Counter(group for group, _ in parts)
+    assert {"OrgConfigRule-restricted-ssh", "securityhub-vpc-flow-logs-enabled", "Root account has MFA"} <= set(by_group)
+    assert None in {pack_id for _, pack_id in parts} and len(by_group) < len({row["config_rule_name"] for row in rows}) / 10
+
+
+def test_a_name_has_the_parts_that_its_pattern_says_however_it_is_put_together(tmp_path):
+    beginnings = ("a", "é", "OrgConfigRule", "OrgConfigRule-", "OrgConfigRule-a", "securityhub-", "securityhub-a", "a-conformance-pack-ab12cd34e", "-")
+    endings = ("", "-", "-ab12cd34", "-1a2b3c4d", "-1A2B3C4D", "-1a2b3c4", "-1a2b3c4d5", "-é1a2b3c",
+               *(f"-conformance-pack-{pack_id}" for pack_id in ("", "ab12cd3", "ab12cd34", "ab12cd34e", "ab12cd34ef56", "ab12cd34ef56g", "AB12CD34E", "ab12-d34e", "é12cd34e")))
+    names = {"".join(parts) for parts in itertools.product(beginnings, endings)}
+    (tmp_path / "pipeline.toml").write_text(pipeline_text(tmp_path / "lake", rules=True))
+    page = {"AggregateComplianceByConfigRules": [rule_item("000000000001", "eu-west-1", name, "COMPLIANT") for name in names]}
+    (tmp_path / "page.json").write_text(json.dumps(page))
+    subprocess.run([COMPLINE, "import", tmp_path / "pipeline.toml", "--aggregator", "org", "--dataset", "rules", "--date", "2026-03-01", tmp_path / "page.json"],
+                   check=True, timeout=60, stdout=subprocess.DEVNULL)
+    rows = {row["config_rule_name"]: (row["rule_group"], row["conformance_pack_id"]) for row in committed(tmp_path / "lake", "2026-03-01", "org")}
+    assert rows == {name: group_and_pack_id(name) for name in names}
+    assert {group_and_pack_id(name)[0] == name for name in names} == {True, False}

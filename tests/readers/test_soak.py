@@ -6,7 +6,7 @@ import os
 import duckdb
 import pytest
 
-from test_trends import SQL, TABLES, assert_as_sql_says
+from test_trends import PACKS, assert_as_sql_says
 
 # The aggregators whose every day is in a file of its own or in a month; another pipeline's, of the golden lake, is as it was.
 OF_THE_SOAK = "('org', 'two', 'gov')"
@@ -22,7 +22,7 @@ def soaked():
             FROM read_parquet('{lake}/{table}/{partition}=*/*/*.parquet', hive_partitioning = true, union_by_name = true)
             WHERE aggregator IN {OF_THE_SOAK}"""
 
-    for table in ("source_status", *TABLES):
+    for table in ("source_status", *PACKS.tables):
         database.execute(f"CREATE TABLE {table} AS {files(table, 'snapshot_date', 'snapshot_date')}")
     days = f"""SELECT CAST(regexp_extract(file, 'snapshot_date=([^/]*)', 1) AS DATE) AS snapshot_date,
         regexp_extract(file, 'aggregator=([^/]*)', 1) AS aggregator FROM glob('{lake}/{{table}}/*/*/*.parquet')"""
@@ -34,7 +34,7 @@ def soaked():
         UNION ALL BY NAME
         SELECT * EXCLUDE (snapshot_month) FROM ({files('pack_compliance_monthly', 'snapshot_month', 'snapshot_date')})
         ANTI JOIN own USING (snapshot_date, aggregator)""")
-    database.execute(SQL)
+    database.execute(PACKS.sql())
     return database
 
 
@@ -44,7 +44,7 @@ def test_the_trends_of_many_nights_are_what_sql_over_their_snapshots_says(soaked
     # Files of the first version of the tables do not have the column, and nothing is written where nothing else differs.
     for name in ("compliance_trends", "expected_compliance_trends"):
         soaked.execute(f"ALTER TABLE {name} DROP COLUMN population_since")
-    assert_as_sql_says(soaked)
+    assert_as_sql_says(soaked, PACKS)
 
 
 def test_the_nights_were_what_a_soak_is_of(soaked):

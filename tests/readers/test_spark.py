@@ -24,8 +24,9 @@ def test_partitions_types_and_rows_are_those_of_the_files(spark, lake, table):
     assert rows == {partition: count for partition, count in kept.items() if count > 0} and rows
 
 
-def test_account_ids_keep_their_zeros_and_a_day_is_read_alone(spark, lake):
-    facts = spark.read.parquet(str(lake / "pack_compliance"))
+@pytest.mark.parametrize("facts", ["pack_compliance", "rule_compliance"])
+def test_account_ids_keep_their_zeros_and_a_day_is_read_alone(spark, lake, facts):
+    facts = spark.read.parquet(str(lake / facts))
     assert facts.filter(~f.col("account_id").rlike("^[0-9]{12}$")).count() == 0
     assert facts.filter(f.col("account_id").startswith("0")).count() > 0
     day = facts.agg(f.max("snapshot_date")).first()[0]

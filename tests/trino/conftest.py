@@ -1,6 +1,7 @@
 """One history, three databases over it, and a Trino that has each as Athena would."""
 
 import datetime
+import json
 import os
 import pathlib
 import socket
@@ -16,15 +17,21 @@ import sqlglot
 from trino import Trino
 
 COMPLINE = os.environ["COMPLINE"]
-TABLES = ["pack_compliance", "source_status", "pack_changes", "compliance_trends", "pack_status", "runs"]
+TABLES = ["pack_compliance", "source_status", "pack_changes", "compliance_trends", "pack_status", "rule_compliance", "rule_changes",
+          "rule_trends", "rule_status", "runs"]
 VIEWS = ["latest_snapshot", "latest_posture", "accounts_worst_first", "trend_weekly", "trend_monthly", "open_regressions",
-         "packs_vanished", "coverage", "time_to_remediate_monthly"]
+         "packs_vanished", "coverage", "time_to_remediate_monthly", "latest_rule_snapshot", "rules_worst_first",
+         "rules_failing_longest", "why_regressed"]
 MODES = ["projection", "registered", "both"]
 MONTHLY = ["pack_compliance", "compliance_trends"]
 # More than the views of the last snapshot look back, so that it can be seen that they read no more.
 DAYS = 45
 # Days ago on which nobody ran.
 GAPS = [3, 20]
+# Days ago of which there are rules too, the oldest first: the first is older than the views of the last snapshot look back, and the
+# second is compared with another snapshot than its packs.
+RULE_DAYS = [35, 4, 3, 2, 1, 0]
+ACCOUNTS = "40"
 
 # No tool may find the tester's own account.
 for name in [name for name in os.environ if name.startswith("AWS_")]:
@@ -77,10 +84,11 @@ def trino(moto_server, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def history(tmp_path_factory):
-    """The lake in a folder: the demo's days up to today, but for two that nobody ran, with two tables in months."""
+    """The lake in a folder: the demo's days up to today, some with rules, but for two that nobody ran, with two tables in months."""
     folder = tmp_path_factory.mktemp("history")
     lake, file = folder / "lake", folder / "pipeline.toml"
-    subprocess.run([COMPLINE, "demo", "--lake", lake, "--days", str(DAYS), "--accounts", "40"], check=True, timeout=600, stdout=subprocess.DEVNULL)
+    subprocess.run([COMPLINE, "demo", "--lake", lake, "--days", str(DAYS), "--accounts", ACCOUNTS], check=True, timeout=600, stdout=subprocess.DEVNULL)
+    (folder / "told.json").write_text(json.dumps(collect_rules(file, lake)))
     file.write_text(pipeline(str(lake)))
     subprocess.run([COMPLINE, "maintain", file, "--apply"], check=True, timeout=300, stdout=subprocess.DEVNULL)
     for ago in GAPS:
@@ -90,11 +98,37 @@ def history(tmp_path_factory):
     return lake
 
 
+def collect_rules(file, lake):
+    """Collects the rules of the demo's organization beside its packs. What the runs said of why packs regressed, by day and aggregator."""
+    simulator = subprocess.Popen([COMPLINE, "simulate", "--port", "0", "--accounts", ACCOUNTS], stdout=subprocess.PIPE, text=True)
+    try:
+        url = simulator.stdout.readline().strip()
+        file.write_text(pipeline(str(lake), of_each='datasets = ["packs", "rules"]') + f'[fetch]\nendpoint_url = "{url}/{{date}}"\n')
+        told = []
+        for ago in RULE_DAYS:
+            day = str(today() - datetime.timedelta(days=ago))
+            done = subprocess.run([COMPLINE, "run", file, "--date", day, "--json", "--quiet"], check=True, timeout=120, stdout=subprocess.PIPE)
+            reports = json.loads(done.stdout)["aggregators"]
+            told += [(day, report["aggregator"], report["regressed"]) for report in reports if report["dataset"] == "rules"]
+        return told
+    finally:
+        simulator.terminate()
+        simulator.wait(timeout=10)
+
+
+@pytest.fixture(scope="session")
+def told(history):
+    """What the runs said of why packs regressed, of the days that the lake still has: by day and aggregator."""
+    gaps = [str(today() - datetime.timedelta(days=ago)) for ago in GAPS]
+    reports = json.loads((history.parent / "told.json").read_text())
+    return {(day, aggregator): report for day, aggregator, report in reports if aggregator != "org" or day not in gaps}
+
+
 def today():
     return datetime.datetime.now(datetime.UTC).date()
 
 
-def pipeline(url, more=""):
+def pipeline(url, more="", of_each=""):
     compact = ", ".join(f'"{table}"' for table in MONTHLY)
     return f"""
         version = 1
@@ -105,10 +139,12 @@ def pipeline(url, more=""):
         id = "org"
         name = "org-aggregator"
         region = "eu-west-1"
+        {of_each}
         [[aggregator]]
         id = "security"
         name = "security-aggregator"
         region = "us-east-1"
+        {of_each}
         [maintain]
         compact = [{compact}]
         """

@@ -15,10 +15,12 @@ MAY_BE_EMPTY = {9, 10, 14}
 
 
 def of_the_lake(sql, duck):
-    """A query with an account and a day of the lake in place of its examples."""
+    """A query with an account and a day of the lake in place of its examples; of rules a day that has something to tell."""
     account, day = duck.execute("""SELECT account_id, snapshot_date FROM compline.pack_compliance
         WHERE compliance_type = 'NON_COMPLIANT' AND account_id IN (SELECT account_id FROM compline.pack_changes)
         ORDER BY snapshot_date DESC, account_id LIMIT 1""").fetchone()
+    if "why_regressed" in sql:
+        day, = duck.execute("SELECT max(snapshot_date) FROM compline.why_regressed WHERE is_told").fetchone()
     return sql.replace("'000000000001'", f"'{account}'").replace("DATE '2026-11-26'", f"DATE '{day}'")
 
 
@@ -38,8 +40,8 @@ def test_a_question_has_the_same_answer_on_trino_and_duckdb(trino, databases, du
     assert plain(found.rows) == plain(rows)
 
 
-def test_there_are_twenty_questions_over_days_and_gaps():
-    assert len(QUERIES) == 20 and DAYS > 31 and GAPS and today()
+def test_there_are_twenty_questions_and_three_of_rules_over_days_and_gaps():
+    assert len(QUERIES) == 23 and DAYS > 31 and GAPS and today()
 
 
 READERS = pathlib.Path(__file__, "../../../pipelines/nightly/readers").resolve()

@@ -97,12 +97,15 @@ def test_months_are_found_by_every_engine_in_every_mode(trino, databases, table)
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("view, table", [("latest_snapshot", "compliance_trends"), ("open_regressions", "pack_status"),
-                                         ("packs_vanished", "pack_status"), ("latest_posture", "compliance_trends")])
+                                         ("packs_vanished", "pack_status"), ("latest_posture", "compliance_trends"),
+                                         ("latest_rule_snapshot", "rule_trends"), ("rules_worst_first", "rule_trends"),
+                                         ("rules_failing_longest", "rule_status")])
 def test_a_view_of_the_last_snapshot_reads_no_day_before_its_31(trino, databases, duck, mode, view, table):
     """F24: by the engine's own count of rows."""
     bound = lambda table: duck.sql(f"SELECT count(*) FROM compline.{table} WHERE snapshot_date >= current_date - 31").fetchone()[0]
     # Each stands on the last snapshot, which reads the trends.
-    limit = bound(table) + (0 if view == "latest_snapshot" else bound("compliance_trends"))
+    trends = "rule_trends" if table.startswith("rule_") else "compliance_trends"
+    limit = bound(table) + (0 if view in ("latest_snapshot", "latest_rule_snapshot") else bound(trends))
     whole = trino.ask(f"SELECT count(last_value) FROM (SELECT aggregator AS last_value FROM awsdatacatalog.{mode}.{table})")
     read = trino.ask(f"SELECT * FROM awsdatacatalog.{mode}.{view}")
     assert 0 < read.rows_read <= limit, (read.rows_read, limit, whole.rows_read)
@@ -115,6 +118,39 @@ def test_one_day_is_read_alone(trino, databases, duck, mode):
     expected = duck.sql(f"SELECT count(*) FROM compline.pack_compliance WHERE snapshot_date = DATE '{day}'").fetchone()[0]
     found = trino.ask(f"SELECT account_id FROM awsdatacatalog.{mode}.pack_compliance WHERE snapshot_date = DATE '{day}'")
     assert len(found.rows) == found.rows_read == expected > 0
+
+
+def test_why_packs_regressed_is_what_the_runs_said(trino, databases, duck, told):
+    found = trino.ask("""SELECT CAST(snapshot_date AS varchar), aggregator, account_id, aws_region, conformance_pack_name, is_told, rule_group
+        FROM awsdatacatalog.projection.why_regressed""")
+    expected, days, with_rules = set(), set(), 0
+    for (day, aggregator), report in told.items():
+        days.add((day, aggregator))
+        packs = report["worst"] if report else []
+        assert not report or len(packs) == report["packs"], "a report names no more than the first"
+        for pack in packs:
+            groups, where = pack["rule_groups"], (pack["account_id"], pack["aws_region"], pack["conformance_pack_name"])
+            expected |= {(day, aggregator, *where, groups is not None, group) for group in groups or [None]}
+            with_rules += groups is not None
+    assert len(found.rows) == len(set(found.rows))
+    assert {row for row in found.rows if row[:2] in days} == expected
+    assert 0 < with_rules < len({row[:5] for row in expected}), "of some it could not be told"
+    # Of a day without rules too, every pack is there.
+    others = [row for row in found.rows if row[:2] not in days]
+    assert others and {row[5:] for row in others} == {(False, None)}
+    count = duck.sql("SELECT count(*) FROM compline.pack_changes WHERE change = 'regressed'").fetchone()[0]
+    assert len({row[:5] for row in found.rows}) == count
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_why_packs_regressed_on_a_day_reads_that_day_alone(trino, databases, duck, mode):
+    day, limit = duck.sql("SELECT max(snapshot_date) FROM compline.why_regressed WHERE is_told").fetchone()[0], 0
+    # Rules are counted by pack, and then looked up.
+    for table, times in (("pack_changes", 1), ("pack_compliance", 1), ("rule_compliance", 2), ("rule_changes", 2)):
+        limit += times * duck.sql(f"SELECT count(*) FROM compline.{table} WHERE snapshot_date = DATE '{day}'").fetchone()[0]
+    read = trino.ask(f"SELECT * FROM awsdatacatalog.{mode}.why_regressed WHERE snapshot_date = DATE '{day}'")
+    assert read.rows and 0 < read.rows_read <= limit, (read.rows_read, limit)
+    assert duck.sql("SELECT count(*) FROM compline.rule_compliance").fetchone()[0] > 2 * limit, "the history is longer than that"
 
 
 def test_coverage_ends_today_in_utc_wherever_the_session_is(trino, databases):

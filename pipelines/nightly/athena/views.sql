@@ -162,7 +162,7 @@ JOIN compline.latest_snapshot AS latest
     ON latest.aggregator = status.aggregator AND latest.snapshot_date = status.snapshot_date
 WHERE status.snapshot_date >= current_date - INTERVAL '31' DAY AND NOT status.is_present;
 
--- Every calendar day from an aggregator's first snapshot to today (UTC): whether there is a snapshot, how many packs it has,
+-- Every calendar day from an aggregator's first snapshot of packs to today (UTC): whether there is one, how many packs it has,
 -- and how its sources were. A day without one is a day that nobody ran, or failed, or is held, unless is_dropped says that its
 -- snapshot was dropped by `compline maintain`.
 CREATE OR REPLACE VIEW compline.coverage AS
@@ -177,8 +177,10 @@ WITH changes AS (
             ORDER BY commit_number DESC NULLS LAST, finished_at DESC
         ) AS age
     FROM compline.runs
-    -- A failed run may have committed: its trends failed.
-    WHERE outcome IN ('succeeded', 'dropped') OR (outcome = 'failed' AND snapshot_sha256 IS NOT NULL)
+    -- Rules have rows and commit numbers of their own. A row of a version that collected packs alone has no dataset.
+    WHERE coalesce(dataset, 'packs') = 'packs'
+        -- A failed run may have committed: its trends failed.
+        AND (outcome IN ('succeeded', 'dropped') OR (outcome = 'failed' AND snapshot_sha256 IS NOT NULL))
 ),
 last_changes AS (
     SELECT aggregator, snapshot_date, is_dropped, CASE WHEN NOT is_dropped THEN packs_total END AS packs_total
@@ -235,3 +237,204 @@ SELECT
 FROM compline.pack_changes
 WHERE change = 'remediated'
 GROUP BY aggregator, date_trunc('month', snapshot_date);
+
+-- The last snapshot of the Config rules of each aggregator, if it is of the last 31 days. Rules are committed after packs, so
+-- that it may be older than that of packs.
+CREATE OR REPLACE VIEW compline.latest_rule_snapshot AS
+SELECT aggregator, max(snapshot_date) AS snapshot_date
+FROM compline.rule_trends
+WHERE snapshot_date >= current_date - INTERVAL '31' DAY
+GROUP BY aggregator;
+
+-- The Config rules of the last snapshot over all accounts and regions, by rule group, the worst first: by their rate, then by
+-- how often they are non-compliant. Rules without a rate come last.
+CREATE OR REPLACE VIEW compline.rules_worst_first AS
+SELECT
+    trends.aggregator,
+    rank() OVER (
+        PARTITION BY trends.aggregator
+        ORDER BY
+            CASE WHEN trends.rule_compliance_rate IS NULL THEN 1 ELSE 0 END,
+            trends.rule_compliance_rate,
+            trends.rules_non_compliant DESC
+    ) AS place,
+    trends.dimension_value AS rule_group,
+    trends.rule_compliance_rate,
+    trends.rule_compliance_rate_change_30d,
+    trends.rules_non_compliant,
+    trends.rules_total,
+    trends.open_non_compliant_max_days,
+    trends.snapshot_date
+FROM compline.rule_trends AS trends
+JOIN compline.latest_rule_snapshot AS latest
+    ON latest.aggregator = trends.aggregator AND latest.snapshot_date = trends.snapshot_date
+WHERE
+    trends.snapshot_date >= current_date - INTERVAL '31' DAY
+    AND trends.dimension = 'rule_group' AND trends.rules_total > 0;
+
+-- Config rules that are NON_COMPLIANT in the last snapshot, since which snapshot, and for how many days.
+CREATE OR REPLACE VIEW compline.rules_failing_longest AS
+SELECT
+    status.aggregator,
+    status.account_id,
+    status.aws_region,
+    status.config_rule_name,
+    status.rule_group,
+    status.status_since AS non_compliant_since,
+    status.days_in_status AS days_non_compliant,
+    status.change_count,
+    status.snapshot_date
+FROM compline.rule_status AS status
+JOIN compline.latest_rule_snapshot AS latest
+    ON latest.aggregator = status.aggregator AND latest.snapshot_date = status.snapshot_date
+WHERE
+    status.snapshot_date >= current_date - INTERVAL '31' DAY
+    AND status.is_present AND status.compliance_type = 'NON_COMPLIANT';
+
+-- Why packs regressed, on every day: of each pack its Config rules that turned NON_COMPLIANT with it, a row each. AWS Config does
+-- not say which pack a rule is of, but a rule's name ends with an id of its pack. Where the packs and the ids of an account and
+-- region have the same counts of compliant and noncompliant rules, a pack has the id with its counts, if no other pack has them and
+-- all its NON_COMPLIANT rules turned that day. Otherwise it could not be told, as where packs or rules are filtered, were not
+-- collected, or are compared with another snapshot, and where `compline maintain` dropped the day's snapshot: one row without a
+-- rule. Ask for days: without a bound on snapshot_date it reads every snapshot.
+CREATE OR REPLACE VIEW compline.why_regressed AS
+WITH packs AS (
+    SELECT
+        facts.snapshot_date,
+        facts.aggregator,
+        facts.account_id,
+        facts.aws_region,
+        facts.conformance_pack_name,
+        facts.compliant_rule_count,
+        facts.non_compliant_rule_count,
+        count(*) OVER (
+            PARTITION BY
+                facts.snapshot_date, facts.aggregator, facts.account_id, facts.aws_region,
+                facts.compliant_rule_count, facts.non_compliant_rule_count
+        ) AS packs_with_counts
+    FROM compline.pack_compliance AS facts
+),
+ids AS (
+    SELECT
+        facts.snapshot_date,
+        facts.aggregator,
+        facts.account_id,
+        facts.aws_region,
+        facts.conformance_pack_id,
+        count_if(facts.compliance_type = 'COMPLIANT') AS rules_compliant,
+        count_if(facts.compliance_type = 'NON_COMPLIANT') AS rules_non_compliant,
+        count(changes.config_rule_name) AS rules_turned,
+        max(changes.previous_snapshot_date) AS previous_snapshot_date
+    FROM compline.rule_compliance AS facts
+    LEFT JOIN compline.rule_changes AS changes
+        ON changes.snapshot_date = facts.snapshot_date AND changes.aggregator = facts.aggregator
+        AND changes.account_id = facts.account_id AND changes.aws_region = facts.aws_region
+        AND changes.config_rule_name = facts.config_rule_name AND changes.to_type = 'NON_COMPLIANT'
+    WHERE facts.conformance_pack_id IS NOT NULL
+    GROUP BY facts.snapshot_date, facts.aggregator, facts.account_id, facts.aws_region, facts.conformance_pack_id
+),
+counts_of_packs AS (
+    SELECT
+        snapshot_date,
+        aggregator,
+        account_id,
+        aws_region,
+        -- One without a result has no rule in the list.
+        array_agg(
+            concat(CAST(compliant_rule_count AS varchar), '/', CAST(non_compliant_rule_count AS varchar))
+            ORDER BY compliant_rule_count, non_compliant_rule_count
+        ) FILTER (WHERE compliant_rule_count <> 0 OR non_compliant_rule_count <> 0) AS counts,
+        count_if(compliant_rule_count IS NULL OR non_compliant_rule_count IS NULL) AS without_counts
+    FROM packs
+    GROUP BY snapshot_date, aggregator, account_id, aws_region
+),
+counts_of_ids AS (
+    SELECT
+        snapshot_date,
+        aggregator,
+        account_id,
+        aws_region,
+        array_agg(
+            concat(CAST(rules_compliant AS varchar), '/', CAST(rules_non_compliant AS varchar))
+            ORDER BY rules_compliant, rules_non_compliant
+        ) FILTER (WHERE rules_compliant <> 0 OR rules_non_compliant <> 0) AS counts
+    FROM ids
+    GROUP BY snapshot_date, aggregator, account_id, aws_region
+),
+regressed AS (
+    SELECT
+        changes.snapshot_date,
+        changes.aggregator,
+        changes.account_id,
+        changes.aws_region,
+        changes.conformance_pack_name,
+        changes.pack_group,
+        changes.previous_snapshot_date,
+        CASE WHEN counts_of_packs.counts = counts_of_ids.counts THEN ids.conformance_pack_id END AS conformance_pack_id
+    FROM compline.pack_changes AS changes
+    LEFT JOIN packs
+        ON packs.snapshot_date = changes.snapshot_date AND packs.aggregator = changes.aggregator
+        AND packs.account_id = changes.account_id AND packs.aws_region = changes.aws_region
+        AND packs.conformance_pack_name = changes.conformance_pack_name
+    LEFT JOIN counts_of_packs
+        ON counts_of_packs.snapshot_date = changes.snapshot_date AND counts_of_packs.aggregator = changes.aggregator
+        AND counts_of_packs.account_id = changes.account_id AND counts_of_packs.aws_region = changes.aws_region
+        AND counts_of_packs.without_counts = 0
+    LEFT JOIN counts_of_ids
+        ON counts_of_ids.snapshot_date = changes.snapshot_date AND counts_of_ids.aggregator = changes.aggregator
+        AND counts_of_ids.account_id = changes.account_id AND counts_of_ids.aws_region = changes.aws_region
+    -- As many ids as packs have its counts where those of all are the same.
+    LEFT JOIN ids
+        ON ids.snapshot_date = changes.snapshot_date AND ids.aggregator = changes.aggregator
+        AND ids.account_id = changes.account_id AND ids.aws_region = changes.aws_region
+        AND ids.rules_compliant = packs.compliant_rule_count
+        AND ids.rules_non_compliant = packs.non_compliant_rule_count
+        AND packs.packs_with_counts = 1
+        AND counts_of_packs.counts = counts_of_ids.counts
+        -- Rules that are compared with another snapshot do not say what turned since.
+        AND ids.rules_non_compliant
+            = CASE WHEN ids.previous_snapshot_date = changes.previous_snapshot_date THEN ids.rules_turned ELSE 0 END
+    WHERE changes.change = 'regressed'
+),
+rules AS (
+    SELECT
+        changes.snapshot_date,
+        changes.aggregator,
+        changes.account_id,
+        changes.aws_region,
+        changes.config_rule_name,
+        changes.rule_group,
+        changes.change,
+        changes.from_type,
+        facts.conformance_pack_id,
+        facts.contributor_count,
+        facts.contributor_count_capped
+    -- The smaller table second: engines without statistics hold that one in memory.
+    FROM compline.rule_compliance AS facts
+    JOIN compline.rule_changes AS changes
+        ON changes.snapshot_date = facts.snapshot_date AND changes.aggregator = facts.aggregator
+        AND changes.account_id = facts.account_id AND changes.aws_region = facts.aws_region
+        AND changes.config_rule_name = facts.config_rule_name
+    WHERE changes.to_type = 'NON_COMPLIANT' AND facts.conformance_pack_id IS NOT NULL
+)
+SELECT
+    regressed.aggregator,
+    regressed.account_id,
+    regressed.aws_region,
+    regressed.conformance_pack_name,
+    regressed.pack_group,
+    regressed.conformance_pack_id IS NOT NULL AS is_told,
+    regressed.conformance_pack_id,
+    rules.config_rule_name,
+    rules.rule_group,
+    rules.change AS rule_change,
+    rules.from_type,
+    rules.contributor_count,
+    rules.contributor_count_capped,
+    regressed.previous_snapshot_date,
+    regressed.snapshot_date
+FROM regressed
+LEFT JOIN rules
+    ON rules.snapshot_date = regressed.snapshot_date AND rules.aggregator = regressed.aggregator
+    AND rules.account_id = regressed.account_id AND rules.aws_region = regressed.aws_region
+    AND rules.conformance_pack_id = regressed.conformance_pack_id;

@@ -4,7 +4,7 @@ use super::*;
 fn every_view_of_the_shipped_sql_has_a_name_a_comment_a_query_and_columns() {
     let views = views("audit");
     let statements = sql_of_views("audit").matches("CREATE OR REPLACE VIEW audit.").count();
-    assert_eq!((views.len(), statements), (9, 9));
+    assert_eq!((views.len(), statements), (13, 13));
     for view in views {
         assert!(!view.comment.is_empty() && view.comment.len() <= 2048 && !view.comment.contains("--"), "{view:?}");
         assert!(view.sql.starts_with("SELECT") || view.sql.starts_with("WITH"), "{view:?}");

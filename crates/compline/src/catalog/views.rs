@@ -13,6 +13,8 @@ const AGGREGATOR: (&str, ColumnType) = ("aggregator", Text);
 const SNAPSHOT_DATE: (&str, ColumnType) = ("snapshot_date", Date);
 const KEYS: [(&str, ColumnType); 4] =
     [("account_id", Text), ("aws_region", Text), ("conformance_pack_name", Text), ("pack_group", Text)];
+const RULE_KEYS: [(&str, ColumnType); 4] =
+    [("account_id", Text), ("aws_region", Text), ("config_rule_name", Text), ("rule_group", Text)];
 
 /// The views as SQL, in a database.
 pub(crate) fn sql_of_views(database: &str) -> String {
@@ -44,7 +46,7 @@ pub(crate) fn views(database: &str) -> Vec<ViewDefinition> {
 /// The columns that a view gives, in order; none of a view that is not known.
 fn columns(view: &str) -> Vec<(&'static str, ColumnType)> {
     match view {
-        "latest_snapshot" => vec![AGGREGATOR, SNAPSHOT_DATE],
+        "latest_snapshot" | "latest_rule_snapshot" => vec![AGGREGATOR, SNAPSHOT_DATE],
         "latest_posture" => {
             let of_table = Table::ComplianceTrends.columns().iter().map(|column| (column.name, column.column_type));
             of_table.chain([SNAPSHOT_DATE, AGGREGATOR]).collect()
@@ -91,6 +93,35 @@ fn columns(view: &str) -> Vec<(&'static str, ColumnType)> {
             ("min_days_to_remediate", Int32),
             ("max_days_to_remediate", Int32),
         ],
+        "rules_worst_first" => vec![
+            AGGREGATOR,
+            ("place", Int64),
+            ("rule_group", Text),
+            ("rule_compliance_rate", Float64),
+            ("rule_compliance_rate_change_30d", Float64),
+            ("rules_non_compliant", Int32),
+            ("rules_total", Int32),
+            ("open_non_compliant_max_days", Int32),
+            SNAPSHOT_DATE,
+        ],
+        "rules_failing_longest" => of_rules(&[
+            ("non_compliant_since", Date),
+            ("days_non_compliant", Int32),
+            ("change_count", Int32),
+            SNAPSHOT_DATE,
+        ]),
+        "why_regressed" => of_packs(&[
+            ("is_told", Boolean),
+            ("conformance_pack_id", Text),
+            ("config_rule_name", Text),
+            ("rule_group", Text),
+            ("rule_change", Text),
+            ("from_type", Text),
+            ("contributor_count", Int32),
+            ("contributor_count_capped", Boolean),
+            ("previous_snapshot_date", Date),
+            SNAPSHOT_DATE,
+        ]),
         _ => Vec::new(),
     }
 }
@@ -117,4 +148,8 @@ fn trend(period: (&'static str, ColumnType)) -> Vec<(&'static str, ColumnType)> 
 
 fn of_packs(more: &[(&'static str, ColumnType)]) -> Vec<(&'static str, ColumnType)> {
     [&[AGGREGATOR], &KEYS[..], more].concat()
+}
+
+fn of_rules(more: &[(&'static str, ColumnType)]) -> Vec<(&'static str, ColumnType)> {
+    [&[AGGREGATOR], &RULE_KEYS[..], more].concat()
 }

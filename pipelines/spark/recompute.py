@@ -33,7 +33,7 @@ COUNTS = ("compliant_rule_count", "non_compliant_rule_count", "insufficient_data
 FACTS = ("snapshot_date date, aggregator string, account_id string, aws_region string, conformance_pack_name string, pack_group string, "
          "compliance_type string, " + ", ".join(f"{name} int" for name in COUNTS))
 LEDGER = ("snapshot_date date, aggregator string, outcome string, commit_number bigint, finished_at timestamp, rows bigint, "
-          "snapshot_sha256 string, population string, facts_only boolean")
+          "snapshot_sha256 string, population string, facts_only boolean, dataset string")
 
 
 @dataclass
@@ -249,7 +249,9 @@ def parts(path):
 
 def last_commits(spark, lake, aggregators):
     """The row of the run that committed a day last, by aggregator and day (crates/compline/src/ledger.rs)."""
-    rows = spark.read.schema(LEDGER).parquet(f"{lake}/runs").where(f.col("aggregator").isin(aggregators)).collect()
+    rows = spark.read.schema(LEDGER).parquet(f"{lake}/runs").where(f.col("aggregator").isin(aggregators))
+    # Those of rules are of another history; older ledgers have packs alone.
+    rows = rows.where(f.coalesce("dataset", f.lit("packs")) == "packs").collect()
     commits = {}
     for row in sorted(rows, key=lambda row: (row.commit_number is not None, row.commit_number or 0, row.finished_at)):
         replaced = row.commit_number is not None or row.snapshot_sha256 is not None or row.rows > 0

@@ -1,6 +1,7 @@
-//! AWS Config's side of the wire: it answers for each aggregator and date with the packs that a sequence chose.
+//! AWS Config's side of the wire: it answers for each aggregator and date with the packs or rules that a sequence chose.
 
-use crate::facts::{ACCOUNTS, Fact, Facts, REGIONS};
+use crate::dataset::Dataset;
+use crate::facts::{ACCOUNTS, Fact, Facts, REGIONS, answer};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -13,8 +14,9 @@ pub(crate) struct Aws {
     shared: Arc<Shared>,
 }
 
-#[derive(Default)]
 struct Shared {
+    /// What a sequence chooses of.
+    dataset: Dataset,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -33,10 +35,10 @@ struct State {
 }
 
 impl Aws {
-    pub(crate) fn start() -> Self {
+    pub(crate) fn start(dataset: Dataset) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
-        let shared: Arc<Shared> = Arc::default();
+        let shared = Arc::new(Shared { dataset, state: Mutex::default(), changed: Condvar::new() });
         let serving = Arc::clone(&shared);
         std::thread::spawn(move || {
             for socket in listener.incoming().filter_map(Result::ok) {
@@ -112,27 +114,32 @@ impl Shared {
         match operation {
             "DescribeConfigurationAggregators" => ("200 OK", aggregators(body)),
             "DescribeConfigurationAggregatorSourcesStatus" => ("200 OK", sources()),
-            "DescribeAggregateComplianceByConformancePacks" => {
+            _ if operation == self.dataset.operation() => {
                 let name = body["ConfigurationAggregatorName"].as_str().unwrap_or_default();
                 let Some(facts) = state.answers.get(&(name.to_owned(), date.to_owned())) else {
                     return error("NoSuchConfigurationAggregatorException");
                 };
-                let wanted = facts.iter().filter(|fact| is_wanted(fact, &body["Filters"]));
-                let items: Vec<Value> = wanted.map(Fact::item).collect();
-                ("200 OK", json!({"AggregateComplianceByConformancePacks": items}))
+                ("200 OK", answer(self.dataset, &wanted(self.dataset, facts, &body["Filters"])))
+            }
+            _ if operation == Dataset::Packs.operation() => {
+                let wanted = wanted(Dataset::Packs, &Dataset::packs_beside(), &body["Filters"]);
+                ("200 OK", answer(Dataset::Packs, &wanted))
             }
             _ => error("UnknownOperationException"),
         }
     }
 }
 
-fn is_wanted(fact: &Fact, filters: &Value) -> bool {
-    let (account, region, pack) = &fact.key;
+fn wanted(dataset: Dataset, facts: &Facts, filters: &Value) -> Facts {
     let is = |name: &str, value: &str| filters[name].as_str().is_none_or(|wanted| wanted == value);
-    is("AccountId", account)
-        && is("AwsRegion", region)
-        && is("ConformancePackName", pack)
-        && is("ComplianceType", &fact.kind)
+    let is_wanted = |fact: &&Fact| {
+        let (account, region, name) = &fact.key;
+        is("AccountId", account)
+            && is("AwsRegion", region)
+            && is(dataset.name_key(), name)
+            && is("ComplianceType", &fact.kind)
+    };
+    facts.iter().filter(is_wanted).cloned().collect()
 }
 
 fn aggregators(body: &Value) -> Value {

@@ -1,6 +1,7 @@
 //! Clean lakes: the same days, imported once and in order. Whatever was done to a lake, its trend tables are those.
 
-use crate::facts::{Facts, document};
+use crate::dataset::Dataset;
+use crate::facts::{Facts, answer};
 use crate::lake::{DERIVED, Key, Row, STATUS, Seen};
 use crate::step::{Fault, File, Place};
 use crate::world::World;
@@ -14,7 +15,7 @@ type Tables = BTreeMap<(&'static str, String), Vec<Row>>;
 type History = Vec<(String, Facts)>;
 
 /// The clean lakes that were made, since sequences begin alike and shrink.
-static MADE: LazyLock<Mutex<HashMap<History, Arc<Tables>>>> = LazyLock::new(Mutex::default);
+static MADE: LazyLock<Mutex<HashMap<(Dataset, History), Arc<Tables>>>> = LazyLock::new(Mutex::default);
 
 /// Holds the trend tables of an aggregator against those of a clean lake.
 pub(crate) fn compare(world: &World, seen: &Seen, id: &str) -> Result<(), String> {
@@ -24,7 +25,7 @@ pub(crate) fn compare(world: &World, seen: &Seen, id: &str) -> Result<(), String
         let Some(facts) = world.model.facts(&key) else { return Ok(()) };
         history.push((date, facts.clone()));
     }
-    let clean = clean(&history)?;
+    let clean = clean(world.dataset, &history)?;
     for table in DERIVED {
         for (date, _) in &history {
             let is = seen.day(table, &(id.to_owned(), date.clone())).and_then(|content| content.rows.as_ref().ok());
@@ -42,16 +43,18 @@ pub(crate) fn compare(world: &World, seen: &Seen, id: &str) -> Result<(), String
 }
 
 /// The trend tables of a clean lake with these days.
-fn clean(history: &History) -> Result<Arc<Tables>, String> {
+fn clean(dataset: Dataset, history: &History) -> Result<Arc<Tables>, String> {
     let made = || MADE.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(tables) = made().get(history) {
+    let key = (dataset, history.clone());
+    if let Some(tables) = made().get(&key) {
         return Ok(Arc::clone(tables));
     }
-    let mut world = World::new(Place::Folder, None);
+    let mut world = World::new(Place::Folder, dataset, None);
     let pipeline = world.pipeline(File::First);
     for (date, facts) in history {
-        std::fs::write(world.folder.path().join("day.json"), document(facts)).expect("written");
+        std::fs::write(world.folder.path().join("day.json"), answer(dataset, facts).to_string()).expect("written");
         let import = ["import", &pipeline, "--aggregator", "org", "--date", date, "--accept", "day.json"];
+        let import = [&import[..], dataset.option()].concat();
         let ended = world.compline(&import, Fault::Nothing)?;
         if ended.code != Some(0) {
             return Err(format!("a clean lake does not take {date}: {ended:?}"));
@@ -65,7 +68,7 @@ fn clean(history: &History) -> Result<Arc<Tables>, String> {
         }
     }
     let tables = Arc::new(tables);
-    made().insert(history.clone(), Arc::clone(&tables));
+    made().insert(key, Arc::clone(&tables));
     Ok(tables)
 }
 

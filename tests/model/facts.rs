@@ -1,5 +1,6 @@
 //! What AWS Config says on a day: the packs that a sequence chooses, and the rows that a reader must see of them.
 
+use crate::dataset::Dataset;
 use crate::lake::Row;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,8 +34,8 @@ impl fmt::Debug for Packs {
 }
 
 impl Packs {
-    pub(crate) fn facts(&self) -> Facts {
-        self.0.iter().map(|(pack, kind)| Fact::of(*pack, *kind)).collect()
+    pub(crate) fn facts(&self, dataset: Dataset) -> Facts {
+        self.0.iter().map(|(pack, kind)| Fact::of(dataset, *pack, *kind)).collect()
     }
 }
 
@@ -53,9 +54,10 @@ pub(crate) struct Fact {
 }
 
 impl Fact {
-    fn of(pack: u8, kind: u8) -> Self {
+    fn of(dataset: Dataset, pack: u8, kind: u8) -> Self {
         let (account, region) = (ACCOUNTS[usize::from(pack % 2)], REGIONS[usize::from(pack % 3)]);
-        let counts = COUNTS[usize::from(kind)];
+        // Of a rule no others are counted.
+        let counts = COUNTS[usize::from(kind)].filter(|_| dataset == Dataset::Packs);
         let count = |which: usize| counts.map_or_else(|| "-".to_owned(), |counts| counts[which].to_string());
         Self {
             key: (account.to_owned(), region.to_owned(), format!("pack-{pack}")),
@@ -75,8 +77,8 @@ impl Fact {
     }
 
     /// The item of AWS Config's answer that makes this row.
-    pub(crate) fn item(&self) -> Value {
-        let (account, region, pack) = &self.key;
+    fn item(&self, dataset: Dataset) -> Value {
+        let (account, region, name) = &self.key;
         let mut compliance = serde_json::Map::new();
         if self.kind != "-" {
             compliance.insert("ComplianceType".to_owned(), self.kind.as_str().into());
@@ -87,7 +89,7 @@ impl Fact {
                 compliance.insert(name.to_owned(), count.into());
             }
         }
-        json!({"ConformancePackName": pack, "AccountId": account, "AwsRegion": region, "Compliance": compliance})
+        json!({dataset.name_key(): name, "AccountId": account, "AwsRegion": region, "Compliance": compliance})
     }
 }
 
@@ -114,8 +116,8 @@ pub(crate) fn loss(before: &Facts, now: &Facts) -> f64 {
     share(before.len().saturating_sub(now.len()), before.len()).max(gone(|key| &key.0)).max(gone(|key| &key.1))
 }
 
-/// A document such as `aws configservice describe-aggregate-compliance-by-conformance-packs` prints.
-pub(crate) fn document(facts: &Facts) -> String {
-    let items: Vec<Value> = facts.iter().map(Fact::item).collect();
-    json!({"AggregateComplianceByConformancePacks": items}).to_string()
+/// An answer of AWS Config, which is also what `aws configservice describe-aggregate-compliance-by-conformance-packs` prints.
+pub(crate) fn answer(dataset: Dataset, facts: &Facts) -> Value {
+    let items: Vec<Value> = facts.iter().map(|fact| fact.item(dataset)).collect();
+    json!({dataset.rows_key(): items})
 }

@@ -1,5 +1,6 @@
 //! A lake as a reader sees it: files and their rows, read with arrow and parquet alone and none of Compline's own code.
 
+use crate::dataset::Dataset;
 use arrow::array::{Array, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
@@ -50,15 +51,21 @@ pub(crate) struct Seen {
     pub(crate) unexpected: Vec<String>,
 }
 
-/// Reads a lake again and again, each content once while it is there.
-#[derive(Default)]
-pub(crate) struct Reader(HashMap<Vec<u8>, Content>);
+/// Reads what a lake has of a dataset again and again, each content once while it is there.
+pub(crate) struct Reader {
+    dataset: Dataset,
+    known: HashMap<Vec<u8>, Content>,
+}
 
 impl Reader {
+    pub(crate) fn of(dataset: Dataset) -> Self {
+        Self { dataset, known: HashMap::new() }
+    }
+
     /// Reads the lake in a folder.
     pub(crate) fn read(&mut self, lake: &Path) -> Seen {
         let mut seen = Seen::default();
-        let mut before = std::mem::take(&mut self.0);
+        let mut before = std::mem::take(&mut self.known);
         for (name, path) in files(lake) {
             // What an in-process S3 server writes beside its objects is its own.
             if !name.split('/').any(|part| part.starts_with('.')) {
@@ -71,7 +78,7 @@ impl Reader {
     fn file(&mut self, before: &mut HashMap<Vec<u8>, Content>, seen: &mut Seen, name: &str, path: &Path) {
         let parts: Vec<&str> = name.split('/').collect();
         if let ["_compline", "held", table, day, aggregator, "data.parquet"] = parts[..]
-            && table == FACTS
+            && self.dataset.part(table) == Some(FACTS)
             && let Some(key) = key(aggregator, day, "snapshot_date=")
         {
             seen.held.insert(key);
@@ -79,8 +86,12 @@ impl Reader {
         if parts[0].starts_with('_') {
             return;
         }
-        let daily = TABLES.into_iter().find(|table| *table == parts[0]);
-        let monthly = TABLES.into_iter().find(|table| parts[0].strip_suffix("_monthly") == Some(table));
+        let (table, of_month) = (parts[0], parts[0].strip_suffix("_monthly"));
+        if self.dataset.is_beside(of_month.unwrap_or(table)) {
+            return;
+        }
+        let daily = self.dataset.part(table);
+        let monthly = of_month.and_then(|table| self.dataset.part(table));
         let place = match (&parts[1..], daily, monthly) {
             ([day, aggregator, "data.parquet"], Some(table), _) => {
                 key(aggregator, day, "snapshot_date=").map(|key| (&mut seen.days, table, key))
@@ -97,8 +108,8 @@ impl Reader {
         if let Ok(bytes) = std::fs::read(path) {
             let known = before.remove_entry(&bytes);
             let content = match known {
-                Some((bytes, content)) => self.0.entry(bytes).or_insert(content).clone(),
-                None => self.0.entry(bytes).or_insert_with_key(|bytes| content(bytes)).clone(),
+                Some((bytes, content)) => self.known.entry(bytes).or_insert(content).clone(),
+                None => self.known.entry(bytes).or_insert_with_key(|bytes| content(self.dataset, bytes)).clone(),
             };
             tables.entry(table).or_default().insert(key, content);
         }
@@ -109,9 +120,10 @@ fn key(aggregator: &str, date: &str, prefix: &str) -> Option<Key> {
     Some((aggregator.strip_prefix("aggregator=")?.to_owned(), date.strip_prefix(prefix)?.to_owned()))
 }
 
-fn content(bytes: &[u8]) -> Content {
+fn content(dataset: Dataset, bytes: &[u8]) -> Content {
     let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    Content { sha256, rows: rows(bytes).map(Arc::new) }
+    let rows = rows(bytes).map(|rows| rows.into_iter().filter_map(|row| dataset.row(row)).collect());
+    Content { sha256, rows: rows.map(Arc::new) }
 }
 
 fn rows(bytes: &[u8]) -> Result<Vec<Row>, String> {

@@ -9,7 +9,7 @@
 //!
 //! ```sh
 //! cargo test --workspace --test model                              # some hundred sequences
-//! COMPLINE_MODEL_CASES=5000 cargo test --workspace --test model    # so many in a folder, and a share on S3 and with a catalog
+//! COMPLINE_MODEL_CASES=5000 cargo test --workspace --test model    # so many in a folder, a share on S3, with a catalog, of rules
 //! COMPLINE_MODEL_SEED=17 cargo test --workspace --test model       # from that number on
 //! COMPLINE_MODEL_GO_ON=1 cargo test ...                            # a line for each sequence that fails, none shortened
 //! COMPLINE_UNDER_TEST=/path/to/compline cargo test ...             # another binary than the one just built
@@ -18,6 +18,7 @@
 mod aws;
 mod catalog;
 mod clean;
+mod dataset;
 mod facts;
 mod lake;
 mod model;
@@ -32,22 +33,33 @@ mod watch;
 mod world;
 
 use catalog::Moto;
+use dataset::Dataset;
 use search::search;
 use step::Place;
 
 #[test]
 fn a_folder_says_what_the_model_says_whatever_is_done_to_it() {
-    search(Place::Folder, 1, None);
+    search(Place::Folder, Dataset::Packs, 1, None);
 }
 
 #[test]
 fn a_bucket_says_what_the_model_says_whatever_is_done_to_it() {
-    search(Place::S3, 4, None);
+    search(Place::S3, Dataset::Packs, 4, None);
+}
+
+#[test]
+fn rules_in_a_folder_are_what_the_model_says_whatever_is_done_to_them() {
+    search(Place::Folder, Dataset::Rules, 3, None);
+}
+
+#[test]
+fn rules_in_a_bucket_are_what_the_model_says_whatever_is_done_to_them() {
+    search(Place::S3, Dataset::Rules, 12, None);
 }
 
 #[test]
 fn a_catalog_shows_what_the_model_says_whatever_is_done_to_the_lake() {
     let moto = Moto::start();
-    search(Place::Projected, 16, Some(&moto));
-    search(Place::Registered, 16, Some(&moto));
+    search(Place::Projected, Dataset::Packs, 16, Some(&moto));
+    search(Place::Registered, Dataset::Packs, 16, Some(&moto));
 }

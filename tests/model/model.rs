@@ -20,6 +20,8 @@ pub(crate) struct Model {
     pub(crate) broken_off: BTreeSet<Key>,
     /// Aggregators on which a command did not come to its end: the next one has something to make good.
     pub(crate) pending: BTreeSet<String>,
+    /// The same of the packs that are collected beside rules, which no import of rules makes good.
+    pub(crate) pending_beside: BTreeSet<String>,
     /// The files of days that the test damaged, by table, with what it left there.
     pub(crate) damaged: BTreeMap<(&'static str, Key), Option<String>>,
     /// The files of months that it damaged.

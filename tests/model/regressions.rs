@@ -3,6 +3,7 @@
 //! A failing search prints its sequence as Rust: it goes here, with a name that says what must hold.
 
 use crate::catalog::Moto;
+use crate::dataset::Dataset;
 use crate::facts::packs;
 use crate::search::replay;
 use crate::step::{Broken, Compact, DAYS, Fault, File, Harm, Place, Sequence, Start, Step, Who};
@@ -11,7 +12,8 @@ use std::sync::Arc;
 /// What must hold of a sequence that once broke a rule.
 #[track_caller]
 fn holds(place: Place, start: Start, steps: Vec<Step>, moto: Option<&Arc<Moto>>, rule: &str) {
-    let found = replay(place, &Sequence { start, steps }, moto, true).err().unwrap_or_default();
+    let found =
+        replay(place, &Sequence { dataset: Dataset::Packs, start, steps }, moto, true).err().unwrap_or_default();
     assert!(found.is_empty(), "{rule}: {found}");
 }
 
@@ -90,7 +92,7 @@ fn a_day_whose_replacement_is_broken_off_at_any_call_is_the_old_or_the_new_one_a
             import_with(Who::Org, 0, &[(0, 1), (2, 0)], Fault::Call(number, broken)),
             import(Who::Org, 2, &[(0, 0), (2, 1)]),
         ];
-        let found = replay(Place::S3, &Sequence { start: Start::Empty, steps }, None, true);
+        let found = replay(Place::S3, &Sequence { dataset: Dataset::Packs, start: Start::Empty, steps }, None, true);
         assert_eq!(found, Ok(()), "{broken:?} at call {number}");
     }
 }

@@ -1,6 +1,7 @@
 //! Sequences from numbers, each done once, and the shortest that fails found.
 
 use crate::catalog::{Glue, Moto};
+use crate::dataset::Dataset;
 use crate::lake::Seen;
 use crate::operate::{After, begin, operate};
 use crate::step::{Fault, File, Place, Sequence, sequences};
@@ -30,20 +31,23 @@ const SHRINKS_WITHIN: Duration = Duration::from_secs(90);
 const FIRST: u64 = 1;
 
 /// Tries sequences from the number on that the environment says.
-pub(crate) fn search(place: Place, share: u64, moto: Option<&Arc<Moto>>) {
+pub(crate) fn search(place: Place, dataset: Dataset, share: u64, moto: Option<&Arc<Moto>>) {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
     let first = number("COMPLINE_MODEL_SEED");
     let first = first.unwrap_or(FIRST);
     let cases = number("COMPLINE_MODEL_CASES").unwrap_or(CASES).div_ceil(share);
     let goes_on = std::env::var_os("COMPLINE_MODEL_GO_ON").is_some();
     let (started, next, failed) = (Instant::now(), AtomicU64::new(first), Mutex::new(Vec::new()));
-    eprintln!("{place:?}: {cases} sequences from COMPLINE_MODEL_SEED={first}");
+    eprintln!("{place:?}, {dataset:?}: {cases} sequences from COMPLINE_MODEL_SEED={first}");
     let work = || {
         while let seed = next.fetch_add(1, Ordering::Relaxed)
             && seed < first + cases
         {
-            let Err(failure) = try_one(place, seed, moto, !goes_on) else { continue };
-            eprintln!("COMPLINE_MODEL_SEED={seed}, {place:?}: {}", failure.lines().next().unwrap_or_default());
+            let Err(failure) = try_one((place, dataset), seed, moto, !goes_on) else { continue };
+            eprintln!(
+                "COMPLINE_MODEL_SEED={seed}, {place:?}, {dataset:?}: {}",
+                failure.lines().next().unwrap_or_default()
+            );
             failed.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
             if !goes_on {
                 next.store(u64::MAX / 2, Ordering::Relaxed);
@@ -53,7 +57,7 @@ pub(crate) fn search(place: Place, share: u64, moto: Option<&Arc<Moto>>) {
     let workers = std::thread::available_parallelism().map_or(1, NonZero::get);
     std::thread::scope(|scope| (0..workers).for_each(|_| drop(scope.spawn(work))));
     let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
-    eprintln!("{place:?}: {cases} sequences in {:.0?}, {} failed", started.elapsed(), failed.len());
+    eprintln!("{place:?}, {dataset:?}: {cases} sequences in {:.0?}, {} failed", started.elapsed(), failed.len());
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
     if place == Place::S3 {
         crate::s3::assert_broken();
@@ -61,8 +65,13 @@ pub(crate) fn search(place: Place, share: u64, moto: Option<&Arc<Moto>>) {
 }
 
 /// Does the sequence of a number; gives what it breaks, of the shortest sequence if it is looked for.
-fn try_one(place: Place, seed: u64, moto: Option<&Arc<Moto>>, is_shortened: bool) -> Result<(), String> {
-    let mut tree = sequence(place, seed);
+fn try_one(
+    (place, dataset): (Place, Dataset),
+    seed: u64,
+    moto: Option<&Arc<Moto>>,
+    is_shortened: bool,
+) -> Result<(), String> {
+    let mut tree = sequence(place, dataset, seed);
     let Err(failure) = replay(place, &tree.current(), moto, is_compared(seed)) else { return Ok(()) };
     Err(if is_shortened { shortest(place, seed, moto, &mut tree, failure) } else { failure })
 }
@@ -72,12 +81,12 @@ fn is_compared(seed: u64) -> bool {
 }
 
 /// The sequence of a number.
-fn sequence(place: Place, seed: u64) -> impl ValueTree<Value = Sequence> {
+fn sequence(place: Place, dataset: Dataset, seed: u64) -> impl ValueTree<Value = Sequence> {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-    sequences(place).new_tree(&mut runner).expect("a sequence")
+    sequences(place, dataset).new_tree(&mut runner).expect("a sequence")
 }
 
 /// The shortest sequence that fails, of one that does, with what it breaks.
@@ -115,7 +124,7 @@ pub(crate) fn replay(
     is_compared: bool,
 ) -> Result<(), String> {
     let glue = moto.map(|moto| Glue::new(moto, place));
-    let mut world = World::new(place, glue);
+    let mut world = World::new(place, sequence.dataset, glue);
     steps(&mut world, sequence, is_compared).map_err(|error| format!("{error}\nwhat was done:\n{}", world.log))
 }
 
@@ -201,6 +210,7 @@ impl World {
             .any(|(_, date)| self.settings.snapshots_before.is_none_or(|before| date.as_str() >= before));
         !wrongs.is_empty()
             || !model.pending.is_empty()
+            || !model.pending_beside.is_empty()
             || !model.damaged.is_empty()
             || !model.damaged_months.is_empty()
             || !model.untold.is_empty()
@@ -218,7 +228,8 @@ impl World {
                     let is_there = seen.months.get(table).is_some_and(|months| months.contains_key(&key));
                     let is_behind =
                         wrongs.iter().any(|wrong| wrong.excuse == Excuse::Known && wrong.what.starts_with(&name));
-                    let is_said = said.contains(&format!("{table}_monthly/snapshot_month={month}"));
+                    let of_dataset = self.dataset.table(table).unwrap_or(table);
+                    let is_said = said.contains(&format!("{of_dataset}_monthly/snapshot_month={month}"));
                     if !is_there || (is_behind && !is_said) {
                         return Err(format!("`maintain --apply` says that all is done, and {name} {date}: {said}"));
                     }

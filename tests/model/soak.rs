@@ -16,6 +16,7 @@ mod cost;
 mod golden;
 mod night;
 
+use crate::dataset::Dataset;
 use crate::lake::{Seen, files};
 use crate::operate::commit::{self, Outcome};
 use crate::step::{Compact, Fault, File, Place, Who};
@@ -98,7 +99,7 @@ fn text(date: NaiveDate) -> &'static str {
 
 impl Soak {
     fn begin(nights: u32, seed: u64) -> Self {
-        let mut world = World::new(Place::S3, None);
+        let mut world = World::new(Place::S3, Dataset::Packs, None);
         // The last night is the last day of the golden lakes, which is long over by any clock.
         let last = golden::put(&mut world, nights);
         world.settings.compact = Compact::Snapshots;

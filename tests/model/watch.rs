@@ -139,6 +139,9 @@ impl Watch<'_> {
     /// The sources of a day are there, and of the run that its facts are of, or of one before that it was resumed from.
     fn sources(&self) -> Vec<Wrong> {
         let mut wrongs = Vec::new();
+        if self.world.dataset.table(SOURCES).is_none() {
+            return wrongs;
+        }
         let keys: BTreeSet<&Key> =
             [FACTS, SOURCES].iter().filter_map(|table| self.seen.days.get(*table)).flat_map(BTreeMap::keys).collect();
         for key in keys {

@@ -2,6 +2,7 @@
 
 use crate::aws::Aws;
 use crate::catalog::Glue;
+use crate::dataset::Dataset;
 use crate::lake::{Reader, Seen};
 use crate::model::Model;
 use crate::s3::{S3, Usage};
@@ -43,6 +44,8 @@ pub(crate) struct World {
     /// How long a command may take.
     pub(crate) bound: Duration,
     pub(crate) place: Place,
+    /// What the sequence is about.
+    pub(crate) dataset: Dataset,
     pub(crate) aws: Aws,
     pub(crate) s3: Option<S3>,
     pub(crate) glue: Option<Glue>,
@@ -67,7 +70,7 @@ pub(crate) struct Ended {
 }
 
 impl World {
-    pub(crate) fn new(place: Place, glue: Option<Glue>) -> Self {
+    pub(crate) fn new(place: Place, dataset: Dataset, glue: Option<Glue>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let s3 = (place != Place::Folder).then(|| S3::serve(&folder.path().join("root")));
         let settings = Settings {
@@ -78,9 +81,10 @@ impl World {
             statuses_before: None,
             pages_before: None,
         };
-        let (model, reader, log) = (Model::default(), Reader::default(), String::new());
+        let (model, reader, log) = (Model::default(), Reader::of(dataset), String::new());
         let program = binary();
-        Self { folder, program, bound: BOUND, place, aws: Aws::start(), s3, glue, settings, model, reader, log }
+        let aws = Aws::start(dataset);
+        Self { folder, program, bound: BOUND, place, dataset, aws, s3, glue, settings, model, reader, log }
     }
 
     /// The folder that the lake is in, on S3 too.
@@ -114,17 +118,13 @@ impl World {
     }
 
     fn aggregators(&self, file: File) -> String {
+        let datasets = if self.dataset == Dataset::Rules { "datasets = [\"packs\", \"rules\"]\n" } else { "" };
         let one = |id: &str, more: &str| {
             format!(
-                "[[aggregator]]\nid = \"{id}\"\nname = \"{id}-aggregator\"\nregion = \"eu-west-1\"\nfan_out = \"none\"\n{more}"
+                "[[aggregator]]\nid = \"{id}\"\nname = \"{id}-aggregator\"\nregion = \"eu-west-1\"\nfan_out = \"none\"\n{datasets}{more}"
             )
         };
-        let filter = match self.settings.filter {
-            Filter::Everything => "",
-            Filter::OneAccount => "[[aggregator.filter]]\naccount_id = \"000000000001\"\n",
-            Filter::NonCompliant => "[[aggregator.filter]]\ncompliance_type = \"NON_COMPLIANT\"\n",
-            Filter::WithoutPack3 => "[aggregator.exclude]\nconformance_pack_name = \"pack-3\"\n",
-        };
+        let filter = &self.dataset.asked(self.settings.filter);
         match file {
             File::First if self.settings.has_two => one("org", filter) + &one("two", ""),
             File::First => one("org", filter),
@@ -137,7 +137,8 @@ impl World {
             "[fetch]\nendpoint_url = \"{}\"\nmax_attempts = 1\n[check]\nreconcile = \"off\"\n[maintain]\n",
             self.aws.url()
         );
-        let tables: Vec<String> = self.settings.compact.tables().map(|table| format!("{table:?}")).collect();
+        let tables = self.settings.compact.tables().filter_map(|part| self.dataset.table(part));
+        let tables: Vec<String> = tables.map(|table| format!("{table:?}")).collect();
         if !tables.is_empty() {
             let _ = writeln!(text, "compact = [{}]", tables.join(", "));
         }
@@ -145,7 +146,7 @@ impl World {
         let days_since = |day: &str| (today - day.parse::<NaiveDate>().expect("a date")).num_days();
         for (name, before) in [
             ("snapshot_days", self.settings.snapshots_before),
-            ("pack_status_days", self.settings.statuses_before),
+            (self.dataset.status_days(), self.settings.statuses_before),
             ("raw_days", self.settings.pages_before),
             ("runs_days", self.settings.pages_before),
         ] {

@@ -106,6 +106,31 @@ fn a_failure_of_rules_costs_no_day_of_packs_and_the_next_night_goes_on() {
 }
 
 #[test]
+fn what_a_stopped_run_left_of_rules_is_completed_by_a_night_of_packs_alone() {
+    let scene = Scene::of_accounts(12);
+    let pipeline = scene.org_pipeline("lake", RULES, "");
+    scene.night(&pipeline, DAYS[0]);
+    // The folder of the day cannot be made, so that the commit ends after it was noted.
+    let in_the_way = scene.path("lake").join("rule_compliance").join(format!("snapshot_date={}", DAYS[1]));
+    std::fs::write(&in_the_way, b"").expect("a file");
+    let ended = compline(&scene, &["run", &pipeline.display().to_string(), "--date", DAYS[1]]);
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    let journal = scene.path("lake").join("_compline/journal/dataset=rules");
+    assert!(!files(&journal).is_empty(), "the commit is noted: {ended:?}");
+    std::fs::remove_file(&in_the_way).expect("removed");
+    let of_packs = scene.org_pipeline("lake", "", "").display().to_string();
+    let status = compline(&scene, &["status", &of_packs, "--max-age", "10000d"]);
+    assert!(status.stdout.contains("rules"), "{status:?}");
+    compline(&scene, &["run", &of_packs, "--date", DAYS[2]]);
+    assert!(file(&scene, Table::RuleCompliance, DAYS[1]).is_file(), "completed");
+    compline(&scene, &["trends", &of_packs]);
+    assert!(files(&journal).is_empty(), "and nothing is left");
+    is_sound(&scene, &of_packs, &[]);
+    let status = compline(&scene, &["status", &of_packs, "--max-age", "10000d"]);
+    assert!(!status.stdout.contains("rules"), "{status:?}");
+}
+
+#[test]
 fn rules_that_are_collected_no_more_stay_and_packs_go_on() {
     let (scene, _) = three_days("");
     let before = tables(&scene, "lake", &Dataset::RULES);

@@ -234,7 +234,7 @@ def test_rules_that_fail_say_since_when(database):
     assert found == taken(expected, *keys.split(", "), "status_since", "days_in_status", "change_count", "snapshot_date")
 
 
-SEED, NIGHTS = 1, 16
+SEED, NIGHTS = 7, 16
 C, N = "COMPLIANT", "NON_COMPLIANT"
 
 

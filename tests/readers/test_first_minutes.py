@@ -141,7 +141,7 @@ def test_a_day_of_rules_alone_is_no_snapshot_of_packs(lake, spark, tmp_path):
 
 def test_the_first_night_of_a_lake_has_its_answers_too(gapped, tmp_path):
     lake, _ = gapped
-    for table in ("compliance_trends", "runs", "pack_changes", "source_status"):
+    for table in ("compliance_trends", "pack_compliance", "pack_changes", "source_status"):
         *_, last = sorted(path.name for path in (lake / table).iterdir())
         shutil.copytree(lake / table / last / "aggregator=org", tmp_path / "one" / table / last / "aggregator=org")
     expected = of_duckdb(str(tmp_path / "one"), "org")

@@ -100,7 +100,7 @@ impl LedgerRow {
     }
 
     /// Whether the run replaced the day's snapshot. Rows of versions before `commit_number` say so by what they wrote.
-    fn is_commit(&self) -> bool {
+    pub(crate) fn is_commit(&self) -> bool {
         match self.outcome {
             Outcome::Succeeded => true,
             Outcome::Held | Outcome::Rejected | Outcome::Dropped => false,

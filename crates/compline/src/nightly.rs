@@ -113,8 +113,7 @@ pub(crate) async fn nightly(session: &Session<'_>, request: &RunRequest) -> anyh
     if concerned.is_empty() {
         bail!("nothing is held of {}; `compline history FILE` says what became of the day", request.date);
     }
-    let each = concerned.into_iter().map(|(aggregator, days)| run.reports(&shared, aggregator, days));
-    let aggregators = join_all(each).await.into_iter().flatten().collect();
+    let aggregators = run.reports(&shared, concerned).await;
     let mut report = Report {
         run_id: session.run_id.to_string(),
         command: session.command,
@@ -160,6 +159,19 @@ async fn open<'a>(session: &'a Session<'a>, request: &'a RunRequest) -> anyhow::
     })
 }
 
+/// Completes what stopped runs left of a dataset that this run does not collect. It costs no day of those that it does.
+async fn complete(session: &Session<'_>, dataset: &'static Dataset, id: &AggregatorId) {
+    let completed = async {
+        let journal = session.journal(dataset, id).await?;
+        let from = journal.trends_from();
+        journal.finish(from).await
+    };
+    if let Err(error) = completed.await {
+        let (aggregator, dataset) = (id.as_str(), dataset.name);
+        tracing::warn!(aggregator, dataset, error = format!("{error:#}"), "what a stopped run left is not completed");
+    }
+}
+
 /// Writes a run's report into the lake, beside the ledger.
 async fn store(report: &Report, session: &Session<'_>, date: SnapshotDate) -> anyhow::Result<()> {
     let document = serde_json::to_vec_pretty(report).context("cannot write the report as JSON")?;
@@ -174,8 +186,11 @@ impl<'a> Run<'a> {
         let (mut all, mut concerned) =
             (Vec::new(), aggregators.iter().map(|one| (one, Days::new())).collect::<Vec<_>>());
         for dataset in Dataset::ALL {
-            let ids: Vec<&AggregatorId> =
-                aggregators.iter().filter(|one| request.is_of(one, dataset)).map(|one| &one.address.id).collect();
+            let (concerned_ids, others): (Vec<_>, Vec<_>) =
+                aggregators.iter().partition(|one| request.is_of(one, dataset));
+            // What a stopped run left of a dataset is completed by the next run, whatever that one collects.
+            join_all(others.iter().map(|one| complete(session, dataset, &one.address.id))).await;
+            let ids: Vec<&AggregatorId> = concerned_ids.iter().map(|one| &one.address.id).collect();
             if ids.is_empty() {
                 continue;
             }
@@ -206,14 +221,21 @@ impl<'a> Run<'a> {
         Ok((all, concerned))
     }
 
-    /// An aggregator's days, one dataset after the other.
-    async fn reports(&self, all: &[Shared<'_>], aggregator: &AggregatorSettings, days: Days) -> Vec<AggregatorReport> {
-        let (mut reports, mut discovered) = (Vec::new(), None);
-        for (dataset, journal) in days {
-            let Some(shared) = all.iter().find(|shared| shared.dataset == dataset) else { continue };
-            reports.push(shared.report(aggregator, journal, &mut discovered).await);
+    /// The aggregators' days, those of an aggregator together. One dataset of all aggregators comes after the other, so that no rules of
+    /// one take the time of another's packs.
+    async fn reports(&self, all: &[Shared<'_>], concerned: Vec<(&AggregatorSettings, Days)>) -> Vec<AggregatorReport> {
+        let mut aggregators: Vec<_> =
+            concerned.into_iter().map(|(aggregator, days)| (aggregator, days, None, Vec::new())).collect();
+        for shared in all {
+            let each = aggregators.iter_mut().map(async |(aggregator, days, discovered, reports)| {
+                let of = days.iter().position(|(dataset, _)| *dataset == shared.dataset);
+                if let Some((_, journal)) = of.map(|of| days.remove(of)) {
+                    reports.push(shared.report(aggregator, journal, discovered).await);
+                }
+            });
+            join_all(each).await;
         }
-        reports
+        aggregators.into_iter().flat_map(|(.., reports)| reports).collect()
     }
 }
 

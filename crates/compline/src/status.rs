@@ -130,15 +130,33 @@ pub(crate) async fn status<'a>(
     let ids: Vec<&AggregatorId> = ids.collect();
     let mut all = Vec::new();
     for dataset in Dataset::ALL {
-        let is_collected = |id: &&&AggregatorId| session.settings.collects(id, dataset);
-        let ids: Vec<&AggregatorId> = ids.iter().filter(is_collected).copied().collect();
-        if !ids.is_empty() {
-            all.extend(of_dataset(session, &session.lake.of(dataset), &ids, max_age).await?);
+        let lake = session.lake.of(dataset);
+        let (mut concerned, mut held) = (Vec::new(), None);
+        for id in &ids {
+            if session.settings.collects(id, dataset) || waits(&lake, id, &mut held).await? {
+                concerned.push(*id);
+            }
+        }
+        if !concerned.is_empty() {
+            all.extend(of_dataset(session, &lake, &concerned, max_age).await?);
         }
     }
     // Those of an aggregator together, in the order in which these were given.
     all.sort_by_key(|status| ids.iter().position(|id| id.as_str() == status.aggregator));
     Ok(all)
+}
+
+/// Whether something of a dataset that is no longer collected waits for a person or for another command. What is held is listed once.
+async fn waits(lake: &Lake, id: &AggregatorId, held: &mut Option<Partitions>) -> anyhow::Result<bool> {
+    let held = match held {
+        Some(held) => held,
+        None => held.insert(lake.held_partitions(lake.dataset().facts).await?),
+    };
+    if held.contains_key(id) {
+        return Ok(true);
+    }
+    let pending = Journal::peek(lake, id).await?;
+    Ok(pending.trends_from.is_some() || !pending.runs.is_empty())
 }
 
 /// How each of these aggregators stands, of the lake's dataset.

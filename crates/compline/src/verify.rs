@@ -280,7 +280,7 @@ impl Verifying<'_> {
         let told = ledgers.iter().filter(|(_, ledger)| ledger.held().is_some()).map(|(date, _)| *date);
         for date in found.held.iter().copied().chain(told).collect::<BTreeSet<_>>() {
             // A ledger that is damaged is told already, and says nothing of what is held.
-            if let Some(ledger) = ledgers.get(&date).filter(|ledger| !ledger.rows().is_empty()) {
+            if let Some(ledger) = ledgers.get(&date).filter(|ledger| !ledger.is_empty()) {
                 found.problems.extend(self.held(date, ledger).await);
             }
         }
@@ -313,7 +313,7 @@ impl Verifying<'_> {
     /// Documents of the ledger's rows that could not replace it if it were damaged.
     async fn documents(&self, ledgers: &BTreeMap<SnapshotDate, Ledger>, found: &mut Found) -> anyhow::Result<()> {
         let Self { lake, inventory, id, .. } = *self;
-        let read = ledgers.iter().filter(|(_, ledger)| !ledger.rows().is_empty()).map(|(date, _)| *date);
+        let read = ledgers.iter().filter(|(_, ledger)| !ledger.is_empty()).map(|(date, _)| *date);
         let noted = read.filter(|date| inventory.ledgers.contains(&(id.clone(), *date)));
         let each = noted.map(async |date| Ledger::unread_documents(lake, id, date).await.map(|unread| (date, unread)));
         let each: Vec<(SnapshotDate, Vec<RunId>)> = stream::iter(each).buffered(READ_CONCURRENCY).try_collect().await?;
@@ -379,13 +379,19 @@ impl Verifying<'_> {
         let bar = self.progress.steps(tables.len() as u64, "days");
         bar.set_message(id.to_string());
         let dropped = history.dropped(id);
+        // The datasets share the ledger, and of those that have a day or documents packs tell it.
+        let is_told_of_packs = |date: &SnapshotDate| {
+            let facts = Partition { table: Dataset::PACKS.facts, date: *date, aggregator: id.clone() };
+            let has_some = self.inventory.partitions.contains_key(&facts);
+            dataset != &Dataset::PACKS && (has_some || self.inventory.ledgers.contains(&(id.clone(), *date)))
+        };
         let each = tables.iter().map(async |(date, tables)| {
             let day = day::Day {
                 lake,
                 dataset,
                 id,
                 date: *date,
-                ledger_is_told: gone.contains_key(date),
+                ledger_is_told: gone.contains_key(date) || is_told_of_packs(date),
                 status_is_dropped: history.status_is_dropped(id, *date),
                 was_dropped_before_the_ledger_said_so: dropped.contains(date)
                     && self.snapshots_from.is_some_and(|from| *date < from),
@@ -416,7 +422,7 @@ impl Verifying<'_> {
     async fn trends(&self) -> Vec<Problem> {
         let Self { lake, history, id, span, pending, .. } = *self;
         let mut problems = Vec::new();
-        let next = "the next run that collects it, `compline trends`, or for an aggregator that the file no longer has `compline verify --repair` completes it";
+        let next = "the next run, `compline trends`, or for an aggregator that the file no longer has `compline verify --repair` completes it";
         // Of no snapshot there are no trends.
         let has_days = |from: SnapshotDate| history.days(id, Span { from: Some(from), to: None }).next().is_some();
         if let Some(from) = pending.trends_from.filter(|from| has_days(*from)) {

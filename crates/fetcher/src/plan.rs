@@ -190,7 +190,7 @@ fn without_needless_types(dataset: &Dataset, requests: BTreeSet<Filter>) -> BTre
         types.entry(Filter { compliance_type: None, ..request }).or_default().insert(kind);
     }
     let every = |types: &BTreeSet<Option<ComplianceType>>| {
-        types.contains(&None) || dataset.filter_types.iter().all(|kind| types.contains(&Some(*kind)))
+        types.contains(&None) || dataset.is_every_type(&types.iter().flatten().copied().collect())
     };
     let requests = types.into_iter().flat_map(|(place, types)| {
         let types = if every(&types) { BTreeSet::from([None]) } else { types };

@@ -110,7 +110,7 @@ fn asked(dataset: &Dataset, filters: &[&FilterLists], field: Option<Field>) -> A
 fn types(dataset: &Dataset, filters: &[&FilterLists]) -> Asked {
     let types: BTreeSet<ComplianceType> = filters.iter().flat_map(|filter| filter.compliance_type.clone()).collect();
     let open = filters.iter().any(|filter| filter.compliance_type.is_empty());
-    if open || types.len() == dataset.filter_types.len() { Asked::EveryType } else { Asked::Types(types) }
+    if open || dataset.is_every_type(&types) { Asked::EveryType } else { Asked::Types(types) }
 }
 
 impl Asked {
@@ -137,12 +137,20 @@ impl Asked {
                 let mut values: BTreeMap<&Self, Vec<&str>> = BTreeMap::new();
                 named.iter().for_each(|(value, asked)| values.entry(asked).or_default().push(value));
                 for (asked, values) in values.into_iter().chain([(&**others, vec!["*"])]) {
+                    let values: Vec<String> = values.into_iter().map(quoted).collect();
                     let place = [place, &[format!("{}={}", field.name(dataset), values.join(","))]].concat();
                     asked.show(dataset, &place, parts);
                 }
             }
         }
     }
+}
+
+/// A value as it is, or quoted where it has more in it than most names: names of rules may have commas and spaces, and two populations
+/// never have the same text.
+fn quoted(value: &str) -> String {
+    let is_plain = value.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.*".contains(letter));
+    if is_plain { value.to_owned() } else { format!("{value:?}") }
 }
 
 impl Field {

@@ -1,6 +1,7 @@
 //! A dataset: one question to AWS Config, and the tables that its answers become.
 
 use crate::{ComplianceType, Table};
+use std::collections::BTreeSet;
 
 /// What is collected by one operation of AWS Config: its keys, its tables and the part that each plays. Stages are written for a
 /// dataset, so that another question is another value in [`Dataset::ALL`] and not a change in every stage.
@@ -86,6 +87,12 @@ impl Dataset {
     /// The tables of a snapshot: what was collected.
     pub fn snapshot(&self) -> Vec<Table> {
         [self.facts].into_iter().chain(self.sources).collect()
+    }
+
+    /// Whether a filter by these compliance types leaves nothing out. Of types that the operation does not filter by something always is.
+    pub fn is_every_type(&self, types: &BTreeSet<ComplianceType>) -> bool {
+        let is_filtered_by = |other: &&str| self.filter_types.iter().any(|kind| kind.as_str() == *other);
+        self.other_types.iter().all(is_filtered_by) && self.filter_types.iter().all(|kind| types.contains(kind))
     }
 
     /// The tables that are computed from the snapshots, in the order in which they are written.

@@ -51,7 +51,8 @@ impl Topic {
             }
         }
         if self.arn.ends_with(".fifo") {
-            let id = format!("{}-{}-{}", message.run_id, message.aggregator, message.kind.as_str());
+            // A run has a message of each dataset, and SNS drops the second of an id without a word.
+            let id = format!("{}-{}-{}-{}", message.run_id, message.aggregator, message.dataset, message.kind.as_str());
             request = request.message_group_id(message.aggregator.as_str()).message_deduplication_id(id);
         }
         request.send().await.map(drop).map_err(|error| words(&error, "sns:Publish"))

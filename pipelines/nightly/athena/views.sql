@@ -330,7 +330,8 @@ ids AS (
         ON changes.snapshot_date = facts.snapshot_date AND changes.aggregator = facts.aggregator
         AND changes.account_id = facts.account_id AND changes.aws_region = facts.aws_region
         AND changes.config_rule_name = facts.config_rule_name AND changes.to_type = 'NON_COMPLIANT'
-    WHERE facts.conformance_pack_id IS NOT NULL
+    -- A pack's counts are of no other types, and an id without any is none that a pack has.
+    WHERE facts.conformance_pack_id IS NOT NULL AND facts.compliance_type IN ('COMPLIANT', 'NON_COMPLIANT')
     GROUP BY facts.snapshot_date, facts.aggregator, facts.account_id, facts.aws_region, facts.conformance_pack_id
 ),
 counts_of_packs AS (
@@ -357,7 +358,7 @@ counts_of_ids AS (
         array_agg(
             concat(CAST(rules_compliant AS varchar), '/', CAST(rules_non_compliant AS varchar))
             ORDER BY rules_compliant, rules_non_compliant
-        ) FILTER (WHERE rules_compliant <> 0 OR rules_non_compliant <> 0) AS counts
+        ) AS counts
     FROM ids
     GROUP BY snapshot_date, aggregator, account_id, aws_region
 ),
@@ -370,7 +371,7 @@ regressed AS (
         changes.conformance_pack_name,
         changes.pack_group,
         changes.previous_snapshot_date,
-        CASE WHEN counts_of_packs.counts = counts_of_ids.counts THEN ids.conformance_pack_id END AS conformance_pack_id
+        ids.conformance_pack_id
     FROM compline.pack_changes AS changes
     LEFT JOIN packs
         ON packs.snapshot_date = changes.snapshot_date AND packs.aggregator = changes.aggregator

@@ -13,7 +13,7 @@ SET VARIABLE last = (SELECT snapshot_date FROM lake_table('compliance_trends') O
 SELECT error(getvariable('aggregator') || ' has no trends in the 60 days: see compline status') WHERE getvariable('last') IS NULL;
 
 -- now: how compliant, and against seven days ago; last_snapshot is later where trends wait
-SELECT snapshot_date, greatest((SELECT snapshot_date FROM lake_table('runs') WHERE outcome = 'succeeded' ORDER BY snapshot_date DESC LIMIT 1), snapshot_date) AS last_snapshot, packs_total, pack_compliance_rate, pack_compliance_rate_change_7d
+SELECT snapshot_date, greatest((SELECT snapshot_date FROM lake_table('pack_compliance') ORDER BY snapshot_date DESC LIMIT 1), snapshot_date) AS last_snapshot, packs_total, pack_compliance_rate, pack_compliance_rate_change_7d
 FROM lake_table('compliance_trends')
 WHERE snapshot_date = getvariable('last') AND dimension = 'aggregator';
 

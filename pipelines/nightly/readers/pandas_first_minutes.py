@@ -24,13 +24,13 @@ def answers(lake, aggregator, until=None):
     def read(table, days, columns):
         return files(table).to_table(columns, filter=part(days)).to_pandas()
 
-    def last_trends():
+    def last_of(table):
         # Of the names of folders alone: no file is opened for it.
-        fragments = files("compliance_trends").get_fragments(part((since, until)))
+        fragments = files(table).get_fragments(part((since, until)))
         return max((dataset.get_partition_keys(fragment.partition_expression)["snapshot_date"] for fragment in fragments), default=None)
 
     try:
-        last = last_trends()
+        last = last_of("compliance_trends")
     except FileNotFoundError:  # of a lake of facts only
         last = None
     if last is None:
@@ -41,9 +41,8 @@ def answers(lake, aggregator, until=None):
                                                        "pack_compliance_rate", "pack_compliance_rate_change_7d"])
     whole = trends[trends.dimension == "aggregator"].set_index("snapshot_date")
     now = whole.loc[[last], ["packs_total", "pack_compliance_rate", "pack_compliance_rate_change_7d"]]
-    runs = read("runs", (since, until), ["snapshot_date", "outcome"])
-    # Later than the trends, if those wait. The ledger of a day is written last.
-    now.insert(0, "last_snapshot", max([last, *runs[runs.outcome == "succeeded"].snapshot_date]))
+    # Later than the trends, if those wait.
+    now.insert(0, "last_snapshot", max(last, last_of("pack_compliance") or last))
     days = [month + datetime.timedelta(days=day) for day in range(30)]
     by_day = whole.pack_compliance_rate.reindex(days).rename_axis("day")
     changes = read("pack_changes", (last, last), ["change"]).change.value_counts().rename_axis("change").sort_index()

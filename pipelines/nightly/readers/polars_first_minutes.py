@@ -28,8 +28,8 @@ def answers(lake, aggregator, until=None):
     accounts = scan("compliance_trends").filter(on_last, pl.col("dimension") == "account", pl.col("pack_compliance_rate").is_not_null())
     days = pl.LazyFrame({"day": pl.date_range(month, last, eager=True)})
     by_day = whole.filter(pl.col("snapshot_date") >= month).select(day="snapshot_date", pack_compliance_rate="pack_compliance_rate")
-    committed = scan("runs").filter(pl.col("outcome") == "succeeded").select(pl.col("snapshot_date").max()).collect().item()
-    # Later than the trends, if those wait. The ledger of a day is written last.
+    committed = scan("pack_compliance").select(pl.col("snapshot_date").max()).collect().item()
+    # Later than the trends, if those wait.
     last_snapshot = pl.lit(max(committed or last, last), pl.Date).alias("last_snapshot")
     return {
         "now": whole.filter(on_last).select("snapshot_date", last_snapshot, "packs_total", "pack_compliance_rate", "pack_compliance_rate_change_7d").collect(),

@@ -28,8 +28,8 @@ def answers(spark, lake, aggregator, until=None):
     accounts = read("compliance_trends").filter(on_last & (f.col("dimension") == "account") & f.col("pack_compliance_rate").isNotNull())
     days = spark.sql(f"SELECT explode(sequence(date_sub(DATE '{last}', 29), DATE '{last}')) AS day")
     by_day = whole.select(f.col("snapshot_date").alias("day"), "pack_compliance_rate")
-    committed = read("runs").filter(f.col("outcome") == "succeeded").agg(f.max("snapshot_date")).first()[0]
-    # Later than the trends, if those wait. The ledger of a day is written last.
+    committed = read("pack_compliance").agg(f.max("snapshot_date")).first()[0]
+    # Later than the trends, if those wait.
     last_snapshot = f.lit(max(committed or last, last)).alias("last_snapshot")
     return {
         "now": whole.filter(on_last).select("snapshot_date", last_snapshot, "packs_total", "pack_compliance_rate", "pack_compliance_rate_change_7d"),

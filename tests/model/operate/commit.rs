@@ -1,10 +1,12 @@
 //! `run` and `import`: the commands that commit days.
 
 use super::{After, Catalogued, filter_of, is_fault, made_good, with_days};
-use crate::facts::{Facts, Packs, document, loss};
+use crate::dataset::Dataset;
+use crate::facts::{Facts, Packs, answer, loss};
 use crate::lake::{FACTS, Key, STATUS, Seen};
 use crate::step::{Fault, File, Filter, Who};
 use crate::world::{Ended, World};
+use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// What the pipeline files allow a day to lose: the default.
@@ -63,9 +65,11 @@ pub(crate) fn import(
     fault: Fault,
 ) -> Result<After, String> {
     let (id, file) = (who.id(), who.file());
-    std::fs::write(world.folder.path().join("day.json"), document(&packs.facts())).expect("written");
+    let document = answer(world.dataset, &packs.facts(world.dataset)).to_string();
+    std::fs::write(world.folder.path().join("day.json"), document).expect("written");
     let pipeline = world.pipeline(file);
     let mut arguments = vec!["import", &pipeline, "--aggregator", id, "--date", date, "--json", "day.json"];
+    arguments.extend(world.dataset.option());
     arguments.extend(replace.then_some("--replace"));
     arguments.extend(accept.then_some("--accept"));
     // Files come from nowhere but the disk.
@@ -79,7 +83,7 @@ pub(crate) fn import(
     }
     let filter = filter_of(world, id);
     // An imported day is of the population that a run would collect.
-    let facts: Facts = packs.facts().into_iter().filter(|fact| is_wanted(filter, fact)).collect();
+    let facts: Facts = packs.facts(world.dataset).into_iter().filter(|fact| is_wanted(filter, fact)).collect();
     let key = (id.to_owned(), date.to_owned());
     let intent = Intent {
         key,
@@ -123,8 +127,9 @@ pub(crate) fn run(
         return perform(world, seen, &arguments, &intents, fault);
     }
     for (id, packs) in world.ids(file).into_iter().zip(packs) {
-        world.aws.say(id, date, packs.facts());
-        intents.push(collected(world, (id.to_owned(), date.to_owned()), packs.facts(), fresh));
+        let facts = packs.facts(world.dataset);
+        world.aws.say(id, date, facts.clone());
+        intents.push(collected(world, (id.to_owned(), date.to_owned()), facts, fresh));
     }
     arguments.extend(fresh.then_some("--fresh"));
     perform(world, seen, &arguments, &intents, fault)
@@ -168,11 +173,13 @@ fn perform(
     let fault = with_days(world, fault);
     let allowed: Vec<BTreeSet<Outcome>> = intents.iter().map(|intent| allowed(world, seen, intent, fault)).collect();
     let ended = world.compline(arguments, fault)?;
+    let beside = world.model.pending_beside.clone();
     let mut after = After { is_verified: is_fault(fault), ..After::default() };
-    let outcomes = match outcomes(&ended, intents) {
+    let outcomes = match outcomes(world.dataset, &ended, intents) {
         Some(outcomes) => outcomes,
         None if ended.broke => {
             intents.iter().for_each(|intent| broken_off(world, intent));
+            packs_beside(world, beside, intents, &ended)?;
             after.ended = ended;
             return Ok(after);
         }
@@ -189,6 +196,14 @@ fn perform(
         }
         take_in(world, intent, outcome, (&ended, fault), &allowed, &mut after);
     }
+    // A day whose own file the test took away is refused without --replace where its month has it.
+    let is_in_month = |key: &Key| {
+        let month = (key.0.clone(), key.1[..7].to_owned());
+        seen.months.get(FACTS).is_some_and(|months| months.contains_key(&month))
+    };
+    let is_refused = |key: &Key| intents.iter().any(|one| one.key == *key && !one.replaces) && is_in_month(key);
+    after.stored.retain(|stored| !is_refused(&stored.key));
+    packs_beside(world, beside, intents, &ended)?;
     if ended.code == Some(0) {
         after.catalogued = Catalogued::Of(intents.iter().map(|intent| intent.key.0.clone()).collect());
     }
@@ -241,9 +256,8 @@ fn is_beside_dropped(world: &World, seen: &Seen, (id, date): &Key) -> bool {
 }
 
 /// What the report says of each aggregator, if there is one.
-fn outcomes(ended: &Ended, intents: &[Intent]) -> Option<Vec<Outcome>> {
-    let report: serde_json::Value = serde_json::from_str(&ended.stdout).ok()?;
-    let aggregators = report["aggregators"].as_array()?;
+fn outcomes(dataset: Dataset, ended: &Ended, intents: &[Intent]) -> Option<Vec<Outcome>> {
+    let aggregators = reported(ended, dataset)?;
     let outcome = |intent: &Intent| {
         // Of one that has nothing held there is nothing to accept.
         let Some(of) = aggregators.iter().find(|one| one["aggregator"] == intent.key.0.as_str()) else {
@@ -258,11 +272,36 @@ fn outcomes(ended: &Ended, intents: &[Intent]) -> Option<Vec<Outcome>> {
     intents.iter().map(outcome).collect()
 }
 
+/// What the report says of each aggregator's dataset, if there is a report.
+fn reported(ended: &Ended, dataset: Dataset) -> Option<Vec<Value>> {
+    let report: Value = serde_json::from_str(&ended.stdout).ok()?;
+    // A version that knows packs alone does not say so.
+    let of = |one: &&Value| one["dataset"].as_str().unwrap_or(Dataset::Packs.name()) == dataset.name();
+    Some(report["aggregators"].as_array()?.iter().filter(of).cloned().collect())
+}
+
 /// Whether the report says that something of an aggregator's day is left to the next session.
-fn leaves_undone(ended: &Ended, id: &str) -> bool {
-    let report: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap_or_default();
-    let aggregators = report["aggregators"].as_array().cloned().unwrap_or_default();
+fn leaves_undone(dataset: Dataset, ended: &Ended, id: &str) -> bool {
+    let aggregators = reported(ended, dataset).unwrap_or_default();
     aggregators.iter().any(|one| one["aggregator"] == id && one["undone"].as_array().is_some_and(|all| !all.is_empty()))
+}
+
+/// Takes in what became of the packs beside rules, of which nothing is held and nothing lost: a run alone touches them.
+fn packs_beside(world: &mut World, before: BTreeSet<String>, intents: &[Intent], ended: &Ended) -> Result<(), String> {
+    world.model.pending_beside = before;
+    let runs = intents.iter().filter(|intent| intent.command == "run");
+    let packs = reported(ended, Dataset::Packs).unwrap_or_default();
+    for id in runs.filter(|_| world.dataset == Dataset::Rules).map(|intent| &intent.key.0) {
+        let outcome = packs.iter().find(|one| one["aggregator"] == id.as_str()).map(|one| &one["outcome"]);
+        if outcome.is_some_and(|outcome| outcome == "succeeded") && !leaves_undone(Dataset::Packs, ended, id) {
+            world.model.pending_beside.remove(id);
+        } else if ended.broke || world.model.is_damaged(id) {
+            world.model.pending_beside.insert(id.clone());
+        } else {
+            return Err(format!("packs of {id} are {outcome:?} beside rules"));
+        }
+    }
+    Ok(())
 }
 
 /// The exit code is what docs/running.md says for these outcomes.
@@ -323,7 +362,7 @@ fn take_in(
             world.model.commit(key, intent.may_be.clone(), intent.filter);
             world.model.pending.insert(key.0.clone());
             // Where something of the day is left undone, the report says so.
-            if !leaves_undone(ended, &key.0) {
+            if !leaves_undone(world.dataset, ended, &key.0) {
                 made_good(world, [key.0.as_str()]);
             }
         }

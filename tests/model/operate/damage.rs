@@ -1,7 +1,7 @@
 //! Files that the test cuts, empties, overwrites or takes away.
 
 use super::NOT_DERIVED;
-use crate::lake::{FACTS, RUNS, Seen, TABLES};
+use crate::lake::{FACTS, RUNS, Seen};
 use crate::step::{Harm, Start, Who};
 use crate::world::World;
 use std::path::Path;
@@ -14,7 +14,8 @@ pub(super) fn told(how: Harm, start: Start) -> Harm {
 
 /// Damages a file of one of the days that are there.
 pub(super) fn day(world: &mut World, (who, nth): (Who, u8), table: u8, how: Harm) {
-    let table = TABLES[usize::from(table) % TABLES.len()];
+    let parts = world.dataset.parts();
+    let table = parts[usize::from(table) % parts.len()];
     let dates: Vec<String> = world.model.dates(who.id()).into_iter().collect();
     let Some(date) = dates.get(usize::from(nth) % dates.len().max(1)).map(String::as_str) else { return };
     let key = (who.id().to_owned(), date.to_owned());
@@ -23,7 +24,8 @@ pub(super) fn day(world: &mut World, (who, nth): (Who, u8), table: u8, how: Harm
     }
     // A ledger of another day is known by its hashes, and a day without a pack has the same as another such day.
     let how = if how == Harm::AnotherDays && table == RUNS { Harm::Garbage } else { how };
-    let path = |date: &str| format!("{table}/snapshot_date={date}/aggregator={}/data.parquet", who.id());
+    let name = world.dataset.table(table).expect("a table");
+    let path = |date: &str| format!("{name}/snapshot_date={date}/aggregator={}/data.parquet", who.id());
     let lake = world.lake();
     let other = dates.iter().find(|other| *other != date).map(|other| lake.join(path(other)));
     if !harm(&lake.join(path(date)), other.as_deref(), how) {
@@ -51,7 +53,8 @@ pub(super) fn month(world: &mut World, seen: &Seen, nth: u8, how: Harm) {
     }
     let (table, (id, month)) = all[usize::from(nth) % all.len()];
     let key = (id.clone(), month.clone());
-    let path = world.lake().join(format!("{table}_monthly/snapshot_month={month}/aggregator={id}/data.parquet"));
+    let name = world.dataset.table(table).expect("a table");
+    let path = world.lake().join(format!("{name}_monthly/snapshot_month={month}/aggregator={id}/data.parquet"));
     if !harm(&path, None, how) {
         return;
     }

@@ -1,7 +1,7 @@
 //! The commands that work on days that are there.
 
 use super::{After, Catalogued, filter_of, is_fault, made_good};
-use crate::facts::{Packs, document};
+use crate::facts::{Packs, answer};
 use crate::step::{Fault, File, Who};
 use crate::world::{World, finish};
 use std::fmt::Write;
@@ -43,7 +43,8 @@ pub(super) fn repair(world: &mut World, file: File, fault: Fault) -> Result<Afte
 pub(crate) fn maintain(world: &mut World, file: File, fault: Fault) -> Result<After, String> {
     let (pipeline, ids) = (world.pipeline(file), world.ids(file));
     let is_hindered = ids.iter().any(|id| is_hindered(world, id));
-    let is_pending = ids.iter().any(|id| world.model.pending.contains(*id));
+    let model = &world.model;
+    let is_pending = ids.iter().any(|id| model.pending.contains(*id) || model.pending_beside.contains(*id));
     let ended = world.compline(&["maintain", &pipeline, "--apply"], fault)?;
     let mut after = After { may_drop: ids.clone(), is_verified: true, ..After::default() };
     match ended.code {
@@ -115,7 +116,8 @@ pub(super) fn two_waiters(world: &mut World, date: &str, first: &Packs, second: 
         return Ok(After::default());
     }
     let pipeline = world.pipeline(File::Second);
-    world.aws.say("gov", date, first.facts());
+    let dataset = world.dataset;
+    world.aws.say("gov", date, first.facts(dataset));
     let calls = world.aws.calls();
     world.aws.stall(true);
     let run = ["run", &pipeline, "--date", date, "--fresh", "--json"];
@@ -125,7 +127,8 @@ pub(super) fn two_waiters(world: &mut World, date: &str, first: &Packs, second: 
         std::thread::sleep(Duration::from_millis(5));
     }
     for (name, packs) in [("first.json", first), ("second.json", second)] {
-        std::fs::write(world.folder.path().join(name), document(&packs.facts())).expect("written");
+        std::fs::write(world.folder.path().join(name), answer(dataset, &packs.facts(dataset)).to_string())
+            .expect("written");
         let import = [
             "import",
             &pipeline,
@@ -139,7 +142,7 @@ pub(super) fn two_waiters(world: &mut World, date: &str, first: &Packs, second: 
             "60s",
             name,
         ];
-        children.push(world.start(&import, Fault::Nothing));
+        children.push(world.start(&[&import[..], dataset.option()].concat(), Fault::Nothing));
         std::thread::sleep(Duration::from_millis(120));
     }
     world.aws.stall(false);
@@ -154,7 +157,7 @@ pub(super) fn two_waiters(world: &mut World, date: &str, first: &Packs, second: 
             ));
         }
         let filter = filter_of(world, "gov");
-        world.model.commit(&key, vec![first.facts(), second.facts()], filter);
+        world.model.commit(&key, vec![first.facts(dataset), second.facts(dataset)], filter);
     }
     world.model.checkpoints.retain(|(id, _), _| id != "gov");
     made_good(world, ["gov"]);

@@ -24,7 +24,8 @@
 CREATE TABLE {target}.days_recomputed WITH (format = 'PARQUET') AS
 WITH changes AS (
     SELECT *, outcome = 'succeeded' OR (outcome = 'failed' AND (commit_number IS NOT NULL OR snapshot_sha256 IS NOT NULL OR "rows" > 0)) AS is_commit
-    FROM {database}.runs
+    -- Those of rules are of another history.
+    FROM {database}.runs WHERE coalesce(dataset, 'packs') = 'packs'
 ),
 numbered AS (
     SELECT *,

@@ -301,7 +301,7 @@ impl Ledgers {
         for date in ledgers.difference(days) {
             let ledger = self.of_day(lake, &month.aggregator, *date).await?;
             let was_committed = ledger.last_commit().is_some() && !ledger.has_no(month.table);
-            if ledger.rows().is_empty() || was_committed {
+            if ledger.is_empty() || was_committed {
                 return Ok(Some(*date));
             }
         }

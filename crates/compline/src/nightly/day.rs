@@ -345,6 +345,8 @@ async fn trends(
                 None => why.untold(),
             });
             day.news = match &day.regressed {
+                // That nothing is known of them is no news.
+                Some(regressed) if regressed.iter().all(|one| one.rules.is_none()) => Vec::new(),
                 Some(regressed) => vec![why_regressed(regressed)],
                 None => computed.tonight.as_ref().map(|trends| news(shared.dataset, trends)).unwrap_or_default(),
             };

@@ -152,7 +152,10 @@ impl Aggregator {
 
     /// What is asked for of a dataset.
     fn of_dataset(&self, dataset: &'static Dataset, document: &Document<'_>) -> Result<DatasetSettings, Problem> {
-        let filters = self.filter.iter().map(|filter| filter.0.of(dataset)).collect();
+        let filters: Vec<FilterLists> = self.filter.iter().map(|filter| filter.0.of(dataset)).collect();
+        // One that says nothing of this dataset, as one of another's names, asks for all of it.
+        let is_everything = filters.contains(&FilterLists::default());
+        let filters = if is_everything { Vec::new() } else { filters };
         // Each pattern is one; all of them together can only be too many.
         let row_filter = RowFilter::new(dataset, &self.include.0.of(dataset), &self.exclude.0.of(dataset))
             .map_err(|error| document.problem_at(&self.id.span(), error))?;

@@ -136,7 +136,7 @@ impl Day<'_> {
             let may_be_missing = |table: &Table| {
                 (*table == self.dataset.status && self.status_is_dropped)
                     || (facts_only && table.is_derived())
-                    || (*table == Table::Runs && (self.ledger_is_told || self.dataset != &Dataset::PACKS))
+                    || (*table == Table::Runs && self.ledger_is_told)
             };
             let all = self.dataset.tables().into_iter().chain([Table::Runs]);
             let missing = all.filter(|table| !tables.contains(table) && !may_be_missing(table));

@@ -163,3 +163,14 @@ fn the_text_of_filters_is_short_stable_and_empty_for_everything() {
         assert_eq!((population.shown().as_str(), population.depends_on_answer()), (text, depends));
     }
 }
+
+#[test]
+fn names_with_commas_and_spaces_never_make_one_text_of_two_populations() {
+    let text = |names: &[&str]| {
+        let config_rule_name = names.iter().map(|name| name.parse().expect("a name")).collect();
+        Population::of(&Dataset::RULES, &[FilterLists { config_rule_name, ..FilterLists::default() }]).shown()
+    };
+    let all = [&["a", "b"][..], &["a,b"], &["a b"], &["a compliance_type=NON_COMPLIANT"], &["a"], &["\"a\""]];
+    let texts: std::collections::BTreeSet<String> = all.iter().map(|names| text(names)).collect();
+    assert_eq!(texts.len(), all.len(), "{texts:?}");
+}

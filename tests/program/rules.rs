@@ -131,6 +131,90 @@ fn what_a_stopped_run_left_of_rules_is_completed_by_a_night_of_packs_alone() {
 }
 
 #[test]
+fn an_earlier_snapshot_in_the_place_of_the_last_one_is_not_taken_for_a_commit_of_either_dataset() {
+    let scene = Scene::of_accounts(4);
+    let pipeline = scene.org_pipeline("lake", RULES, "");
+    scene.night(&pipeline, DAYS[0]);
+    let facts = [Table::PackCompliance, Table::RuleCompliance].map(|table| file(&scene, table, DAYS[0]));
+    let first = facts.clone().map(|file| std::fs::read(file).expect("a snapshot"));
+    scene.night(&pipeline, DAYS[0]);
+    for (file, bytes) in facts.iter().zip(first) {
+        assert_ne!(std::fs::read(file).expect("a snapshot"), bytes, "another run is in it");
+        std::fs::write(file, bytes).expect("put back");
+    }
+    let before = ledger(&scene, "lake", DAYS[0], "run_id");
+    for folder in ["_compline/journal", "_compline/journal/dataset=rules"] {
+        let folder = scene.path("lake").join(folder).join("aggregator=org");
+        std::fs::create_dir_all(&folder).expect("made");
+        std::fs::write(folder.join("01990000-0000-7000-8000-000000000000.json"), b"")
+            .expect("an entry that is damaged");
+    }
+    let pipeline = pipeline.display().to_string();
+    let ended = compline(&scene, &["trends", &pipeline]);
+    assert!(ended.stderr.contains("the snapshot is not the one that the ledger says"), "{ended:?}");
+    assert_eq!(ledger(&scene, "lake", DAYS[0], "run_id"), before);
+    let said = compline(&scene, &["verify", &pipeline]);
+    let told = said.stdout.matches("not the one that the ledger says").count();
+    assert!(said.code == Some(1) && told == 2, "one of each dataset: {said:?}");
+}
+
+#[test]
+fn a_ledger_that_is_gone_and_a_held_file_that_is_damaged_are_told_of_rules_alone() {
+    let scene = Scene::of_accounts(12);
+    let pipeline = scene.org_pipeline("lake", RULES, "");
+    scene.night(&pipeline, DAYS[0]);
+    let pipeline = pipeline.display().to_string();
+    let one = r#"{"ConfigRuleName":"ssh","AccountId":"000000000001","AwsRegion":"eu-west-1","Compliance":{"ComplianceType":"COMPLIANT"}}"#;
+    std::fs::write(scene.path("one.json"), one).expect("written");
+    let import = |day: &str, accept: &[&str]| {
+        let of = ["import", &pipeline, "--aggregator", "org", "--date", day, "one.json", "--dataset", "rules"];
+        compline(&scene, &[&of, accept].concat())
+    };
+    assert_eq!(import(DAYS[1], &["--accept"]).code, Some(0));
+    is_sound(&scene, &pipeline, &[]);
+    let ledger_file = file(&scene, Table::Runs, DAYS[1]);
+    let saved = std::fs::read(&ledger_file).expect("a ledger");
+    std::fs::remove_file(&ledger_file).expect("removed");
+    let is_told = |how: &str| {
+        let said = compline(&scene, &["verify", &pipeline]);
+        let gone = format!("runs of {} is not there", DAYS[1]);
+        assert!(said.code == Some(1) && said.stdout.contains(&gone), "{how}: {said:?}");
+    };
+    is_told("with the documents of its runs");
+    let (notes, set_aside) = (scene.path("lake").join("_compline/ledger/dataset=rules"), scene.path("notes"));
+    std::fs::rename(&notes, &set_aside).expect("moved");
+    is_told("without them");
+    std::fs::rename(&set_aside, &notes).expect("moved");
+    std::fs::write(&ledger_file, saved).expect("put back");
+    is_sound(&scene, &pipeline, &[]);
+    // A file of rules that no row of the ledger has set aside, beside rows of packs.
+    let alone = scene.org_pipeline("lake", "", "");
+    scene.night(&alone, DAYS[2]);
+    let held = format!("_compline/held/rule_compliance/snapshot_date={}/aggregator=org/data.parquet", DAYS[2]);
+    let held = scene.path("lake").join(held);
+    std::fs::create_dir_all(held.parent().expect("a folder")).expect("made");
+    std::fs::write(&held, b"no file of ours").expect("written");
+    let said = compline(&scene, &["verify", &pipeline]);
+    assert!(said.code == Some(1) && said.stdout.contains("held"), "{said:?}");
+}
+
+#[test]
+fn no_rule_is_asked_for_before_the_packs_of_every_aggregator_are_read() {
+    let scene = Scene::of_accounts(12);
+    let pipeline = scene.pipeline_with_rules("page_size = 2\nmax_in_flight = 1");
+    scene.night(&pipeline, DAYS[0]);
+    // Pages of rules are ten times as large.
+    let asked = scene.requests();
+    let is_of_rules = |body: &&String| body.contains("\"Limit\":20");
+    let is_of_packs = |body: &&String| body.contains("\"Limit\":2,") || body.contains("\"Limit\":2}");
+    let first = asked.iter().position(|body| is_of_rules(&body)).expect("rules are asked for");
+    let of_packs = asked.iter().enumerate().filter(|(_, body)| is_of_packs(body));
+    let others: Vec<usize> =
+        of_packs.filter(|(_, body)| body.contains("security-aggregator")).map(|(at, _)| at).collect();
+    assert!(others.len() > 3 && others.iter().all(|at| *at < first), "{first}: {others:?}");
+}
+
+#[test]
 fn rules_that_are_collected_no_more_stay_and_packs_go_on() {
     let (scene, _) = three_days("");
     let before = tables(&scene, "lake", &Dataset::RULES);

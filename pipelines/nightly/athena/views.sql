@@ -330,7 +330,7 @@ ids AS (
         ON changes.snapshot_date = facts.snapshot_date AND changes.aggregator = facts.aggregator
         AND changes.account_id = facts.account_id AND changes.aws_region = facts.aws_region
         AND changes.config_rule_name = facts.config_rule_name AND changes.to_type = 'NON_COMPLIANT'
-    -- A pack's counts are of no other types, and an id without any is none that a pack has.
+    -- The counts of a pack are of no other types, and an id without any is none that a pack has.
     WHERE facts.conformance_pack_id IS NOT NULL AND facts.compliance_type IN ('COMPLIANT', 'NON_COMPLIANT')
     GROUP BY facts.snapshot_date, facts.aggregator, facts.account_id, facts.aws_region, facts.conformance_pack_id
 ),

@@ -14,8 +14,11 @@ type Tables = BTreeMap<(&'static str, String), Vec<Row>>;
 /// An aggregator's days in order.
 type History = Vec<(String, Facts)>;
 
+/// Trend tables by the history that they are of.
+type Made = HashMap<(Dataset, History), Arc<Tables>>;
+
 /// The clean lakes that were made, since sequences begin alike and shrink.
-static MADE: LazyLock<Mutex<HashMap<(Dataset, History), Arc<Tables>>>> = LazyLock::new(Mutex::default);
+static MADE: LazyLock<Mutex<Made>> = LazyLock::new(Mutex::default);
 
 /// Holds the trend tables of an aggregator against those of a clean lake.
 pub(crate) fn compare(world: &World, seen: &Seen, id: &str) -> Result<(), String> {

@@ -123,10 +123,10 @@ def test_many_nights_are_what_sql_over_their_snapshots_says(stored, name, datase
 def test_the_fact_carries_the_status_of_its_source(stored, name, dataset):
     database = stored(name, dataset)
     by_sql = f"""
-        SELECT f.snapshot_date, f.aggregator, f.account_id, f.aws_region, f.{dataset.key}, s.status, s.last_update_time
+        SELECT f.snapshot_date, f.aggregator, f.account_id, f.aws_region, f.{dataset.key}, s.status, s.last_update_time::VARCHAR
         FROM {dataset.facts} AS f LEFT JOIN source_status AS s
             ON (s.snapshot_date, s.aggregator, s.source_id, s.aws_region) = (f.snapshot_date, f.aggregator, f.account_id, f.aws_region)"""
-    from_facts = f"SELECT snapshot_date, aggregator, account_id, aws_region, {dataset.key}, source_status, source_updated_at FROM {dataset.facts}"
+    from_facts = f"SELECT snapshot_date, aggregator, account_id, aws_region, {dataset.key}, source_status, source_updated_at::VARCHAR FROM {dataset.facts}"
     assert differences(database, from_facts, by_sql) == []
     statuses = {status for (status,) in database.sql(f"SELECT DISTINCT source_status FROM {dataset.facts}").fetchall()}
     assert statuses == {"SUCCEEDED", "OUTDATED", "FAILED"} - ({"FAILED"} if name == "nights" else set())

@@ -17,8 +17,9 @@ static LAST_RESORT: Once = Once::new();
 /// The first signal that came, whoever waited for one then.
 static RECEIVED: OnceLock<Signal> = OnceLock::new();
 
-/// Waits for a signal to end; gives at once the one that has come before.
-pub(crate) async fn received() -> Signal {
+/// A signal to end; at once the one that has come before. From this call on signals are noticed, and not only once it is waited for: what is
+/// waited for beside it may have begun by then.
+pub(crate) fn received() -> impl Future<Output = Signal> {
     // Once signals are waited for, they end nothing by themselves.
     LAST_RESORT.call_once(|| {
         // A thread of its own: those of the program may be what does not end.
@@ -29,9 +30,12 @@ pub(crate) async fn received() -> Signal {
         let thread = std::thread::Builder::new().name("signals".to_owned());
         let _ = thread.spawn(last_resort);
     });
-    match RECEIVED.get() {
-        Some(signal) => *signal,
-        None => next().await,
+    let next = next();
+    async {
+        match RECEIVED.get() {
+            Some(signal) => *signal,
+            None => next.await,
+        }
     }
 }
 
@@ -63,12 +67,17 @@ async fn end_at_last() {
 }
 
 #[cfg(unix)]
-async fn next() -> Signal {
+fn next() -> impl Future<Output = Signal> {
     use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
-    tokio::select! {
-        Ok(()) = tokio::signal::ctrl_c() => Signal::Interrupt,
-        _ = terminate.recv() => Signal::Terminate,
+    let (interrupt, terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    async {
+        let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = interrupt.recv() => Signal::Interrupt,
+            _ = terminate.recv() => Signal::Terminate,
+        }
     }
 }
 

@@ -1,10 +1,9 @@
 //! Files of a lake that are damaged one at a time, and what the next runs do: a damaged file costs its own day, not the next.
 
-use crate::support::reading::{column, files, of_trends};
+use crate::support::reading::{column, file, files, of_trends};
 use crate::support::{Ended, Scene, pack_tables, run};
 use crate::verify::is_sound;
 use compline_model::Table;
-use std::path::PathBuf;
 
 /// Days in order, the last two of which are run after the damage.
 pub(crate) const DAYS: [&str; 5] = ["2026-02-24", "2026-02-25", "2026-02-26", "2026-02-27", "2026-02-28"];
@@ -15,10 +14,6 @@ pub(crate) fn three_days() -> (Scene, String) {
     let pipeline = scene.org_pipeline("lake", "", "");
     DAYS[..3].iter().for_each(|day| drop(scene.night(&pipeline, day)));
     (scene, pipeline.display().to_string())
-}
-
-pub(crate) fn file(scene: &Scene, table: Table, day: &str) -> PathBuf {
-    scene.path("lake").join(table.name()).join(format!("snapshot_date={day}/aggregator=org/data.parquet"))
 }
 
 fn key(table: Table, day: &str) -> String {

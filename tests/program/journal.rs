@@ -1,16 +1,12 @@
 //! What a run that was stopped left in the journal, and the order of commits.
 
-use crate::support::reading::{column, files};
+use crate::support::reading::{column, file, files};
 use crate::support::{Scene, finish, run, start, wait_until};
 use crate::verify::is_sound;
 use compline_model::Table;
 use std::path::PathBuf;
 
 const DAYS: [&str; 3] = ["2026-02-24", "2026-02-25", "2026-02-26"];
-
-fn file(scene: &Scene, table: Table, day: &str) -> PathBuf {
-    scene.path("lake").join(table.name()).join(format!("snapshot_date={day}/aggregator=org/data.parquet"))
-}
 
 /// A file in place of the folder of a table's day, so that it cannot be written.
 fn block(scene: &Scene, table: Table, day: &str) -> PathBuf {

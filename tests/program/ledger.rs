@@ -1,7 +1,7 @@
 //! A ledger that is damaged: what waits for it, and what it is made again from.
 
-use crate::damage::{DAYS, file, night, three_days};
-use crate::support::reading::{column, files};
+use crate::damage::{DAYS, night, three_days};
+use crate::support::reading::{column, file, files};
 use crate::support::{Scene, pack_tables, run};
 use crate::verify::is_sound;
 use compline_model::Table;

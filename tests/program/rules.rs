@@ -1,11 +1,11 @@
 //! Compliance by rule, the second dataset of an aggregator: against what packs, other commands and faults do to it.
 
-use crate::support::reading::{column, files, of_trends, texts};
+use crate::support::reading::{column, file, files, of_trends, texts};
 use crate::support::{Ended, Scene, run};
 use crate::verify::{is_sound, verify};
+use arrow::array::RecordBatch;
 use compline_model::{Dataset, Table};
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
 
 const DAYS: [&str; 3] = ["2026-02-27", "2026-02-28", "2026-03-01"];
 const RULES: &str = "datasets = [\"packs\", \"rules\"]";
@@ -16,10 +16,6 @@ fn three_days(rest: &str) -> (Scene, String) {
     let pipeline = scene.org_pipeline("lake", RULES, rest);
     DAYS.iter().for_each(|day| drop(scene.night(&pipeline, day)));
     (scene, pipeline.display().to_string())
-}
-
-fn file(scene: &Scene, table: Table, day: &str) -> PathBuf {
-    scene.path("lake").join(format!("{}/snapshot_date={day}/aggregator=org/data.parquet", table.name()))
 }
 
 /// The files of the tables of a dataset, but for the ledger.
@@ -40,6 +36,14 @@ fn pairs(of: &[(&str, &str)]) -> Vec<(String, String)> {
 
 fn compline(scene: &Scene, arguments: &[&str]) -> Ended {
     run(scene.command(arguments))
+}
+
+/// Imports a day of one rule.
+fn import_one(scene: &Scene, pipeline: &str, day: &str, more: &[&str]) -> Ended {
+    let one = r#"{"ConfigRuleName":"ssh","AccountId":"000000000001","AwsRegion":"eu-west-1","Compliance":{"ComplianceType":"COMPLIANT"}}"#;
+    std::fs::write(scene.path("one.json"), one).expect("written");
+    let of = ["import", pipeline, "--aggregator", "org", "--date", day, "one.json", "--dataset", "rules"];
+    compline(scene, &[&of, more].concat())
 }
 
 #[test]
@@ -164,13 +168,7 @@ fn a_ledger_that_is_gone_and_a_held_file_that_is_damaged_are_told_of_rules_alone
     let pipeline = scene.org_pipeline("lake", RULES, "");
     scene.night(&pipeline, DAYS[0]);
     let pipeline = pipeline.display().to_string();
-    let one = r#"{"ConfigRuleName":"ssh","AccountId":"000000000001","AwsRegion":"eu-west-1","Compliance":{"ComplianceType":"COMPLIANT"}}"#;
-    std::fs::write(scene.path("one.json"), one).expect("written");
-    let import = |day: &str, accept: &[&str]| {
-        let of = ["import", &pipeline, "--aggregator", "org", "--date", day, "one.json", "--dataset", "rules"];
-        compline(&scene, &[&of, accept].concat())
-    };
-    assert_eq!(import(DAYS[1], &["--accept"]).code, Some(0));
+    assert_eq!(import_one(&scene, &pipeline, DAYS[1], &["--accept"]).code, Some(0));
     is_sound(&scene, &pipeline, &[]);
     let ledger_file = file(&scene, Table::Runs, DAYS[1]);
     let saved = std::fs::read(&ledger_file).expect("a ledger");
@@ -290,7 +288,7 @@ fn pages_of_the_aws_cli_are_a_day_of_rules() {
     assert!(ended.code == Some(1) && ended.stdout.contains("give --dataset rules"), "{ended:?}");
     let ended = compline(&scene, &[&import[..], &["--dataset", "rules"]].concat());
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    let rows = texts(&scene.read(&scene.lake(), Table::RuleCompliance, "org", DAYS[0]).expect("rows"));
+    let rows = scene.rows(Table::RuleCompliance, "org", DAYS[0]);
     assert_eq!(
         rows,
         [
@@ -307,13 +305,8 @@ fn rules_that_lost_much_are_held_by_themselves_and_accepted_or_rejected() {
     let pipeline = scene.org_pipeline("lake", RULES, "");
     scene.night(&pipeline, DAYS[0]);
     let pipeline = pipeline.display().to_string();
-    let one = r#"{"ConfigRuleName":"ssh","AccountId":"000000000001","AwsRegion":"eu-west-1","Compliance":{"ComplianceType":"COMPLIANT"}}"#;
-    std::fs::write(scene.path("one.json"), one).expect("written");
     let hold = |day: &str| {
-        let ended = compline(
-            &scene,
-            &["import", &pipeline, "--aggregator", "org", "--date", day, "one.json", "--dataset", "rules"],
-        );
+        let ended = import_one(&scene, &pipeline, day, &[]);
         assert_eq!(ended.code, Some(4), "{ended:?}");
     };
     hold(DAYS[1]);
@@ -398,22 +391,23 @@ fn each_table_of_rules_that_is_cut_or_gone_is_told_and_what_is_computed_is_repai
                 is_sound(&scene, &pipeline, &["--repair"]);
             } else {
                 assert_eq!(ended.code, Some(0), "{} {cut}: {ended:?}", table.name());
-                assert_eq!(texts_of(&scene, table, DAYS[1]), texts_in(&scene, &before, table, DAYS[1]));
+                assert_eq!(scene.rows(table, "org", DAYS[1]), texts_in(&scene, &before, table, DAYS[1]));
             }
         }
     }
     for dataset in Dataset::ALL {
         for table in dataset.tables() {
-            assert_eq!(texts_of(&scene, table, DAYS[2]), texts_in(&scene, &before, table, DAYS[2]), "{}", table.name());
+            assert_eq!(
+                scene.rows(table, "org", DAYS[2]),
+                texts_in(&scene, &before, table, DAYS[2]),
+                "{}",
+                table.name()
+            );
         }
     }
 }
 
-fn texts_of(scene: &Scene, table: Table, day: &str) -> Vec<String> {
-    texts(&scene.read(&scene.lake(), table, "org", day).expect("rows"))
-}
-
-/// The same of files that were there before.
+/// The rows of files that were there before, as text.
 fn texts_in(scene: &Scene, before: &BTreeMap<String, Vec<u8>>, table: Table, day: &str) -> Vec<String> {
     scene.put_lake("before", before);
     texts(&scene.read(&scene.lake_at("before"), table, "org", day).expect("rows"))
@@ -445,8 +439,9 @@ fn months_of_rules_are_compacted_and_their_days_dropped_beside_those_of_packs() 
     }
     let days = ["2026-03-02", DAYS[2]];
     for table in Dataset::RULES.derived() {
-        days.iter()
-            .for_each(|day| assert_eq!(texts_of(&scene, table, day), texts_of(&other, table, day), "{}", table.name()));
+        days.iter().for_each(|day| {
+            assert_eq!(scene.rows(table, "org", day), other.rows(table, "org", day), "{}", table.name())
+        });
     }
 }
 
@@ -502,6 +497,14 @@ fn datasets_of_the_pipeline_file_are_packs_or_both() {
     }
 }
 
+/// Columns of the rows of an account and region.
+fn of_place<const N: usize>(rows: &RecordBatch, place: [&str; 2], names: [&str; N]) -> Vec<[String; N]> {
+    let [accounts, regions] = ["account_id", "aws_region"].map(|name| column(rows, name));
+    let columns = names.map(|name| column(rows, name));
+    let is_there = |row: &usize| accounts[*row] == place[0] && regions[*row] == place[1];
+    (0..rows.num_rows()).filter(is_there).map(|row| columns.each_ref().map(|column| column[row].clone())).collect()
+}
+
 #[test]
 fn packs_that_regressed_have_the_rules_that_say_why_in_the_summary() {
     let scene = Scene::of_accounts(60);
@@ -516,18 +519,25 @@ fn packs_that_regressed_have_the_rules_that_say_why_in_the_summary() {
         for pack in found["worst"].as_array().expect("a list") {
             let Some(groups) = pack["rule_groups"].as_array() else { continue };
             told += 1;
-            // Each is of a rule in that place that turned NON_COMPLIANT on the day.
+            let place = [&pack["account_id"], &pack["aws_region"]].map(|value| value.as_str().expect("a text"));
+            let said: BTreeSet<&str> = groups.iter().map(|group| group.as_str().expect("a text")).collect();
+            // The rules of one id of the place have the counts of the pack, and of them these turned on the day.
+            let own = pack["conformance_pack_name"].as_str().expect("a text");
+            let packs = scene.read(&scene.lake(), Table::PackCompliance, "org", day).expect("rows");
+            let names = ["compliant_rule_count", "non_compliant_rule_count", "conformance_pack_name"];
+            let counts = of_place(&packs, place, names).into_iter().find(|[.., name]| name == own).expect("a pack");
+            let facts = scene.read(&scene.lake(), Table::RuleCompliance, "org", day).expect("rows");
             let changes = scene.read(&scene.lake(), Table::RuleChanges, "org", day).expect("rows");
-            let [accounts, regions, of_rows, types] =
-                ["account_id", "aws_region", "rule_group", "to_type"].map(|name| column(&changes, name));
-            for group in groups {
-                let is_it = |row: &usize| {
-                    accounts[*row] == pack["account_id"]
-                        && regions[*row] == pack["aws_region"]
-                        && of_rows[*row] == *group
-                };
-                assert!((0..changes.num_rows()).filter(is_it).any(|row| types[row] == "NON_COMPLIANT"), "{pack}");
-            }
+            let facts = of_place(&facts, place, ["config_rule_name", "conformance_pack_id", "compliance_type"]);
+            let changes = of_place(&changes, place, ["config_rule_name", "rule_group", "to_type"]);
+            let ids: BTreeSet<&str> = facts.iter().map(|[_, id, _]| id.as_str()).filter(|id| *id != "-").collect();
+            let is_it = |id: &&str| {
+                let count = |kind: &str| facts.iter().filter(|[_, of, is]| of == id && is == kind).count().to_string();
+                let turned = changes.iter().filter(|[name, _, to]| name.ends_with(id) && to == "NON_COMPLIANT");
+                let turned: BTreeSet<&str> = turned.map(|[_, group, _]| group.as_str()).collect();
+                [count("COMPLIANT"), count("NON_COMPLIANT")] == counts[..2] && turned == said
+            };
+            assert_eq!(ids.into_iter().filter(is_it).count(), 1, "{pack}");
         }
     }
     assert!(regressed > 0 && told * 2 > regressed, "{told} of {regressed} are told");

@@ -1,6 +1,6 @@
 //! `compline trends`: the trend tables again from the snapshots.
 
-use crate::support::reading::{files, of_trends};
+use crate::support::reading::{file, files, of_trends};
 use crate::support::{Ended, Scene, run};
 use compline_model::Table;
 
@@ -18,10 +18,6 @@ fn recompute(scene: &Scene, pipeline: &str, arguments: &[&str]) -> Ended {
     let ended = run(scene.command(&[&["trends", pipeline, "--only", "org"], arguments].concat()));
     assert_eq!(ended.code, Some(0), "{ended:?}");
     ended
-}
-
-fn file(scene: &Scene, table: Table, day: &str) -> std::path::PathBuf {
-    scene.path("lake").join(table.name()).join(format!("snapshot_date={day}/aggregator=org/data.parquet"))
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `compline verify` and `compline history`: a lake held against what it must be.
 
-use crate::support::reading::{files, of_trends};
+use crate::support::reading::{file, files, of_trends};
 use crate::support::{Ended, Scene, pack_tables, run, signal, start, wait_until};
 use compline_model::Table;
 use std::collections::BTreeMap;
@@ -35,10 +35,6 @@ fn wrong(scene: &Scene, pipeline: &str, arguments: &[&str]) -> Vec<String> {
     let ended = verify(scene, pipeline, arguments);
     assert_eq!(ended.code, Some(1), "{ended:?}");
     ended.stdout.lines().filter_map(|line| line.trim().strip_prefix("problem: ")).map(str::to_owned).collect()
-}
-
-fn file(scene: &Scene, table: Table, day: &str) -> PathBuf {
-    scene.path("lake").join(table.name()).join(format!("snapshot_date={day}/aggregator=org/data.parquet"))
 }
 
 fn cut(path: &Path) {

@@ -4,13 +4,12 @@ use crate::deal::Deal;
 use crate::failure::Failure;
 use crate::history::Span;
 use crate::log::LogFormat;
-use crate::settings::{NamesSource, Settings};
+use crate::settings::{DatasetName, NamesSource, Settings};
 use anyhow::anyhow;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use compline_model::{AggregatorId, Dataset, Region, SnapshotDate};
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 /// Version, commit and UTC day of the build: `0.1.0 (0123456789ab 2026-11-27)`.
@@ -378,19 +377,6 @@ pub(crate) struct PlanArguments {
     /// Print the result as JSON.
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-/// A dataset, by its name.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct DatasetName(pub(crate) &'static Dataset);
-
-impl FromStr for DatasetName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let known = || format!("allowed is {}", Dataset::ALL.map(|dataset| dataset.name).join(", "));
-        Dataset::named(text).map(Self).ok_or_else(known)
-    }
 }
 
 #[derive(Debug, Args)]

@@ -95,7 +95,7 @@ async fn aggregator(aggregator: &AggregatorSettings, settings: &Settings, connec
         }
     }
     let client = connector.connect(aggregator.address.clone()).await;
-    let counted = settings.reconciles(aggregator).then_some(Probe::PackCounts);
+    let counted = settings.reconciles(aggregator, &Dataset::PACKS).then_some(Probe::PackCounts);
     let rules = aggregator.datasets.contains(&&Dataset::RULES).then_some(Probe::Rules);
     for probe in [Probe::Aggregator, Probe::Sources, Probe::Packs].into_iter().chain(rules).chain(counted) {
         let found = client.try_page(probe).await;

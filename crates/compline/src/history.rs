@@ -197,7 +197,7 @@ impl History {
             let Some(first) = snapshots.first() else { continue };
             let trends = self.trends.get(id).unwrap_or(&none);
             for date in trends.range(first..).rev().filter(|date| !snapshots.contains(date)) {
-                let ledger = Ledger::sound(lake, id, *date).await?.unwrap_or_else(|| Ledger::none(dataset));
+                let ledger = Ledger::sound_or_none(lake, id, *date).await?;
                 if ledger.is_dropped() {
                     self.dropped_to.insert(id.clone(), *date);
                     break;

@@ -175,6 +175,14 @@ impl Ledger {
         }
     }
 
+    /// The same, and without rows where its file is damaged.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub(crate) async fn sound_or_none(lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> anyhow::Result<Self> {
+        Ok(Self::sound(lake, id, date).await?.unwrap_or_else(|| Self::none(lake.dataset())))
+    }
+
     /// Adds a row to a day's ledger, or replaces the one of its run.
     ///
     /// # Errors

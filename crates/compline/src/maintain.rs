@@ -81,10 +81,7 @@ pub(crate) async fn planned(session: &Session<'_>) -> anyhow::Result<Maintained>
 /// The aggregators of the settings, each with those of its datasets that there is something of. The ledger is maintained with packs, and
 /// after what is dropped of others, which gives it rows.
 fn passes<'a>(session: &'a Session<'_>, inventory: &Inventory) -> Vec<(&'a AggregatorId, &'static Dataset)> {
-    let of = |id: &'a AggregatorId| {
-        let is_there = |dataset: &&'static Dataset| *dataset == &Dataset::PACKS || inventory.has(dataset, id);
-        Dataset::ALL.into_iter().rev().filter(is_there).map(move |dataset| (id, dataset)).collect::<Vec<_>>()
-    };
+    let of = |id: &'a AggregatorId| inventory.datasets(id).into_iter().rev().map(move |dataset| (id, dataset));
     session.settings.ids().flat_map(of).collect()
 }
 
@@ -410,7 +407,7 @@ async fn proven(
     let mut proof = Proof::open(lake, id).await?;
     for date in dates {
         // The row of a ledger that cannot be read could not say that the day was dropped.
-        let ledger = Ledger::sound(lake, id, *date).await?.unwrap_or_else(|| Ledger::none(lake.dataset()));
+        let ledger = Ledger::sound_or_none(lake, id, *date).await?;
         if !proof.holds(*date, &ledger, false).await? {
             return Ok((proven, Some(*date)));
         }

@@ -25,6 +25,7 @@ use compline_fetcher::{Connector, Discovery, FilesAre};
 use compline_model::{AggregatorId, Dataset, SnapshotDate};
 use compline_sink::Lake;
 use futures::future::join_all;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::path::PathBuf;
 use tokio::sync::Semaphore;
@@ -106,14 +107,14 @@ impl<'a> Deref for Shared<'a> {
 pub(crate) async fn nightly(session: &Session<'_>, request: &RunRequest) -> anyhow::Result<Report> {
     let settings = session.settings;
     let run = session.until_stopped(Box::pin(open(session, request))).await?;
-    let (shared, concerned) = session.until_stopped(Box::pin(run.prepare())).await?;
-    if concerned.is_empty() && request.source == Source::AwsConfig {
+    let days = session.until_stopped(Box::pin(run.days())).await?;
+    if days.is_empty() && request.source == Source::AwsConfig {
         bail!("no aggregator of the file collects {}", request.dataset.map_or("packs", |dataset| dataset.name));
     }
-    if concerned.is_empty() {
+    if days.is_empty() {
         bail!("nothing is held of {}; `compline history FILE` says what became of the day", request.date);
     }
-    let aggregators = run.reports(&shared, concerned).await;
+    let aggregators = run.reports(days).await;
     let mut report = Report {
         run_id: session.run_id.to_string(),
         command: session.command,
@@ -134,8 +135,12 @@ pub(crate) async fn nightly(session: &Session<'_>, request: &RunRequest) -> anyh
     Ok(report)
 }
 
-/// The days of an aggregator that a run concerns: of each its dataset, and its journal if that can be opened.
-type Days = Vec<(&'static Dataset, anyhow::Result<Journal>)>;
+/// The days of a dataset that a run concerns, and what they share.
+struct Days<'a> {
+    shared: Shared<'a>,
+    /// Their aggregators, each with its journal if that can be opened.
+    each: Vec<(&'a AggregatorSettings, anyhow::Result<Journal>)>,
+}
 
 /// What a run has once.
 async fn open<'a>(session: &'a Session<'a>, request: &'a RunRequest) -> anyhow::Result<Run<'a>> {
@@ -179,18 +184,16 @@ async fn store(report: &Report, session: &Session<'_>, date: SnapshotDate) -> an
 }
 
 impl<'a> Run<'a> {
-    /// What the aggregators share for each dataset, and those that the run concerns, each with its days.
-    async fn prepare(&'a self) -> anyhow::Result<(Vec<Shared<'a>>, Vec<(&'a AggregatorSettings, Days)>)> {
+    /// The days that the run concerns, those of each dataset together.
+    async fn days(&'a self) -> anyhow::Result<Vec<Days<'a>>> {
         let Self { session, request, .. } = *self;
-        let aggregators = &session.settings.aggregators;
-        let (mut all, mut concerned) =
-            (Vec::new(), aggregators.iter().map(|one| (one, Days::new())).collect::<Vec<_>>());
+        let (mut all, mut held) = (Vec::new(), BTreeSet::new());
         for dataset in Dataset::ALL {
-            let (concerned_ids, others): (Vec<_>, Vec<_>) =
-                aggregators.iter().partition(|one| request.is_of(one, dataset));
+            let (concerned, others): (Vec<_>, Vec<_>) =
+                session.settings.aggregators.iter().partition(|one| request.is_of(one, dataset));
             // What a stopped run left of a dataset is completed by the next run, whatever that one collects.
             join_all(others.iter().map(|one| complete(session, dataset, &one.address.id))).await;
-            let ids: Vec<&AggregatorId> = concerned_ids.iter().map(|one| &one.address.id).collect();
+            let ids: Vec<&AggregatorId> = concerned.iter().map(|one| &one.address.id).collect();
             if ids.is_empty() {
                 continue;
             }
@@ -199,43 +202,51 @@ impl<'a> Run<'a> {
             let statuses_from = session.settings.keep.statuses_from(dataset, session.today());
             let lake = session.lake.of(dataset);
             let history = History::for_day(&lake, statuses_from, &ids, request.date).await?;
-            let shared = Shared { run: self, dataset, lake, history };
-            for (id, journal) in ids.into_iter().zip(journals) {
-                if request.source.is_of_held() && !shared.has_held(id, &journal).await? {
-                    continue;
+            let mut days = Days { shared: Shared { run: self, dataset, lake, history }, each: Vec::new() };
+            for (aggregator, journal) in concerned.into_iter().zip(journals) {
+                let id = &aggregator.address.id;
+                if request.source.is_of_held() {
+                    if !days.shared.has_held(id, &journal).await? {
+                        continue;
+                    }
+                    // What is right of one dataset says nothing of another.
+                    if !held.insert(id) {
+                        bail!(NotRecorded(format!(
+                            "packs and rules of {id} are held of {}: give --dataset packs or --dataset rules",
+                            request.date
+                        )));
+                    }
                 }
-                if let Some((_, days)) = concerned.iter_mut().find(|(one, _)| one.address.id == *id) {
-                    days.push((dataset, journal));
-                }
+                days.each.push((aggregator, journal));
             }
-            all.push(shared);
+            if !days.each.is_empty() {
+                all.push(days);
+            }
         }
-        concerned.retain(|(_, days)| !days.is_empty());
-        // What is right of one dataset says nothing of another.
-        if let Some((one, _)) = concerned.iter().find(|(_, days)| request.source.is_of_held() && days.len() > 1) {
-            let (id, date) = (&one.address.id, request.date);
-            bail!(NotRecorded(format!(
-                "packs and rules of {id} are held of {date}: give --dataset packs or --dataset rules"
-            )));
-        }
-        Ok((all, concerned))
+        Ok(all)
     }
 
-    /// The aggregators' days, those of an aggregator together. One dataset of all aggregators comes after the other, so that no rules of
+    /// What became of the days, those of an aggregator together. One dataset of all aggregators comes after the other, so that no rules of
     /// one take the time of another's packs.
-    async fn reports(&self, all: &[Shared<'_>], concerned: Vec<(&AggregatorSettings, Days)>) -> Vec<AggregatorReport> {
-        let mut aggregators: Vec<_> =
-            concerned.into_iter().map(|(aggregator, days)| (aggregator, days, None, Vec::new())).collect();
-        for shared in all {
-            let each = aggregators.iter_mut().map(async |(aggregator, days, discovered, reports)| {
-                let of = days.iter().position(|(dataset, _)| *dataset == shared.dataset);
-                if let Some((_, journal)) = of.map(|of| days.remove(of)) {
-                    reports.push(shared.report(aggregator, journal, discovered).await);
-                }
+    async fn reports(&self, days: Vec<Days<'_>>) -> Vec<AggregatorReport> {
+        let (mut reports, mut discoveries) = (Vec::new(), BTreeMap::new());
+        for Days { shared, each } in days {
+            let each = each.into_iter().map(|(aggregator, journal)| {
+                let known = discoveries.remove(&aggregator.address.id);
+                (aggregator, journal, known)
             });
-            join_all(each).await;
+            let each = each.collect::<Vec<_>>().into_iter().map(async |(aggregator, journal, known)| {
+                let (report, discovery) = shared.report(aggregator, journal, known).await;
+                (&aggregator.address.id, report, discovery)
+            });
+            for (id, report, discovery) in join_all(each).await {
+                discoveries.extend(discovery.map(|discovery| (id, discovery)));
+                reports.push(report);
+            }
         }
-        aggregators.into_iter().flat_map(|(.., reports)| reports).collect()
+        let ids = || self.session.settings.ids();
+        reports.sort_by_key(|report: &AggregatorReport| ids().position(|id| id.as_str() == report.aggregator));
+        reports
     }
 }
 
@@ -257,13 +268,13 @@ impl Shared<'_> {
         &self,
         aggregator: &AggregatorSettings,
         journal: anyhow::Result<Journal>,
-        discovered: &mut Option<Discovery>,
-    ) -> AggregatorReport {
+        known: Option<Discovery>,
+    ) -> (AggregatorReport, Option<Discovery>) {
         let bar = self.session.progress.aggregator(&aggregator.address.id, self.dataset);
-        let report = Box::pin(day::report(self, aggregator, journal, &bar, discovered)).await;
+        let (report, discovery) = Box::pin(day::report(self, aggregator, journal, &bar, known)).await;
         bar.finish();
         report.log();
-        report
+        (report, discovery)
     }
 
     /// The lake as it is of the dataset, for the holder of an aggregator's lease.

@@ -2,10 +2,10 @@
 
 use crate::population::Population;
 use crate::settings::{AggregatorSettings, Settings, lake_name};
-use compline_fetcher::{Connector, FanOut, FilterLists, Shard, Split, Wanted, plan_shards, split_needed};
-use compline_model::{Dataset, RunId, SnapshotDate, Table};
+use compline_fetcher::{Connector, FanOut, FilterLists, Shard, Split, Wanted, page_rows, plan_shards, split_needed};
+use compline_model::{Dataset, RunId, SnapshotDate};
 use compline_sink::Partition;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::collections::BTreeSet;
 
 /// What a run of a day would read and write.
@@ -25,7 +25,9 @@ pub(crate) struct AggregatorPlan {
     /// Its id in the pipeline file.
     pub(crate) aggregator: String,
     /// What is collected: packs or rules.
-    pub(crate) dataset: &'static str,
+    #[cfg_attr(test, schemars(with = "String"))]
+    #[serde(serialize_with = "by_name")]
+    pub(crate) dataset: &'static Dataset,
     /// Its name in AWS Config.
     pub(crate) name: String,
     pub(crate) region: String,
@@ -84,12 +86,11 @@ pub(crate) async fn plan(
             Err(error) => (None, Some(error.to_string())),
         };
         let facts_only = Population::of(aggregator.of(dataset)).facts_only;
-        let tables =
-            dataset.tables().into_iter().chain([Table::Runs]).filter(|table| !facts_only || !table.is_derived());
+        let tables = dataset.tables_and_ledger().into_iter().filter(|table| !facts_only || !table.is_derived());
         let partition = |table| Partition { table, date, aggregator: address.id.clone() };
         aggregators.push(AggregatorPlan {
             aggregator: address.id.to_string(),
-            dataset: dataset.name,
+            dataset,
             name: address.name.to_string(),
             region: address.region.to_string(),
             role: address.role.as_ref().map(|role| role.arn.clone()),
@@ -110,7 +111,7 @@ fn planned(aggregator: &AggregatorSettings, dataset: &'static Dataset, settings:
     let shards = plan_shards(dataset, filters, aggregator.fan_out, &BTreeSet::new(), &BTreeSet::new());
     let shards = if open_split.is_some() && shards.is_empty() { open_shards(dataset, filters) } else { shards };
     let asks_sources = dataset == &Dataset::PACKS;
-    let reconciles = reconciles(aggregator, dataset, settings);
+    let reconciles = settings.reconciles(aggregator, dataset);
     Reading {
         // The sources are asked for once for all datasets.
         min_calls: Some(
@@ -142,19 +143,17 @@ async fn discovered(
         sources: Some(discovery.statuses.len()),
         min_calls: None,
         page_size: page_size(dataset, settings),
-        reconciles: reconciles(aggregator, dataset, settings),
+        reconciles: settings.reconciles(aggregator, dataset),
         open_split: None,
     })
 }
 
 fn page_size(dataset: &Dataset, settings: &Settings) -> u32 {
-    let of_packs = settings.fetch.page_size.and_then(|size| u32::try_from(size).ok()).unwrap_or(100);
-    if dataset == &Dataset::RULES { 10 * of_packs } else { of_packs }
+    page_rows(dataset, settings.fetch.page_size).unsigned_abs()
 }
 
-/// AWS Config counts packs alone.
-fn reconciles(aggregator: &AggregatorSettings, dataset: &Dataset, settings: &Settings) -> bool {
-    dataset == &Dataset::PACKS && settings.reconciles(aggregator)
+fn by_name<S: Serializer>(dataset: &Dataset, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(dataset.name)
 }
 
 fn shown(shards: &[Shard]) -> Vec<String> {

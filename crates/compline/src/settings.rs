@@ -32,7 +32,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-pub(crate) use text::is_database;
+pub(crate) use text::{DatasetName, is_database};
 
 /// The largest pipeline file that is read, in bytes: some ten thousand aggregators.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -287,9 +287,10 @@ impl Settings {
         self.aggregators.retain(|aggregator| deal.has(&aggregator.address.id));
     }
 
-    /// Whether a day of the aggregator is held against AWS Config's own count: of a part of it there is no such count.
-    pub(crate) fn reconciles(&self, aggregator: &AggregatorSettings) -> bool {
-        self.reconcile != Reconcile::Off && aggregator.of(&Dataset::PACKS).is_everything()
+    /// Whether a day of an aggregator's dataset is held against AWS Config's own count: there is one of packs alone, and of a part of
+    /// them there is none.
+    pub(crate) fn reconciles(&self, aggregator: &AggregatorSettings, dataset: &Dataset) -> bool {
+        dataset == &Dataset::PACKS && self.reconcile != Reconcile::Off && aggregator.of(dataset).is_everything()
     }
 
     /// Whether the source answers for any date, as the simulator does; AWS Config only knows now.

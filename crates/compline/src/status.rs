@@ -1,7 +1,7 @@
 //! How fresh a lake is: of each aggregator its last snapshot, and what waits for a person or for the next run. A few lists and
 //! files are read, however long the history is.
 
-use crate::journal::{Journal, is_damage};
+use crate::journal::{Journal, Pending, is_damage};
 use crate::ledger::{Ledger, LedgerRow};
 use crate::session::Session;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -131,14 +131,18 @@ pub(crate) async fn status<'a>(
     let mut all = Vec::new();
     for dataset in Dataset::ALL {
         let lake = session.lake.of(dataset);
-        let (mut concerned, mut held) = (Vec::new(), None);
+        let held = lake.held_partitions(dataset.facts).await?;
+        let mut concerned = Vec::new();
         for id in &ids {
-            if session.settings.collects(id, dataset) || waits(&lake, id, &mut held).await? {
-                concerned.push(*id);
+            let pending = Journal::peek(&lake, id).await?;
+            // What is no longer collected may wait for a person or for another command.
+            let waits = held.contains_key(*id) || pending.trends_from.is_some() || !pending.runs.is_empty();
+            if waits || session.settings.collects(id, dataset) {
+                concerned.push((*id, pending));
             }
         }
         if !concerned.is_empty() {
-            all.extend(of_dataset(session, &lake, &concerned, max_age).await?);
+            all.extend(of_dataset(session, &lake, held, concerned, max_age).await?);
         }
     }
     // Those of an aggregator together, in the order in which these were given.
@@ -146,24 +150,12 @@ pub(crate) async fn status<'a>(
     Ok(all)
 }
 
-/// Whether something of a dataset that is no longer collected waits for a person or for another command. What is held is listed once.
-async fn waits(lake: &Lake, id: &AggregatorId, held: &mut Option<Partitions>) -> anyhow::Result<bool> {
-    let held = match held {
-        Some(held) => held,
-        None => held.insert(lake.held_partitions(lake.dataset().facts).await?),
-    };
-    if held.contains_key(id) {
-        return Ok(true);
-    }
-    let pending = Journal::peek(lake, id).await?;
-    Ok(pending.trends_from.is_some() || !pending.runs.is_empty())
-}
-
-/// How each of these aggregators stands, of the lake's dataset.
+/// How each of these aggregators stands, of the lake's dataset, by what is held of it and by what their journals say.
 async fn of_dataset(
     session: &Session<'_>,
     lake: &Lake,
-    ids: &[&AggregatorId],
+    held: Partitions,
+    ids: Vec<(&AggregatorId, Pending)>,
     max_age: Duration,
 ) -> anyhow::Result<Vec<Status>> {
     let (today, dataset) = (session.today(), lake.dataset());
@@ -172,13 +164,13 @@ async fn of_dataset(
         facts: lake.partitions_from(dataset.facts, from, today).await?,
         ledgers: lake.partitions_from(Table::Runs, from, today).await?,
         trends: lake.partitions_from(dataset.trends, from, today).await?,
-        held: lake.held_partitions(dataset.facts).await?,
+        held,
         from,
         all: OnceCell::new(),
     };
     let mut all = Vec::new();
-    for id in ids {
-        all.push(of_aggregator(session, (lake, &days), id, max_age).await?);
+    for (id, pending) in ids {
+        all.push(of_aggregator(session, (lake, &days), (id, pending), max_age).await?);
     }
     Ok(all)
 }
@@ -186,7 +178,7 @@ async fn of_dataset(
 async fn of_aggregator(
     session: &Session<'_>,
     (lake, days): (&Lake, &Days),
-    id: &AggregatorId,
+    (id, pending): (&AggregatorId, Pending),
     max_age: Duration,
 ) -> anyhow::Result<Status> {
     let (today, dataset) = (session.today(), lake.dataset());
@@ -200,7 +192,6 @@ async fn of_aggregator(
         facts = all_facts.get(id).cloned().unwrap_or_default();
         ledgers = all_ledgers.get(id).cloned().unwrap_or_default();
     }
-    let pending = Journal::peek(lake, id).await?;
     let mut status = Status {
         aggregator: id.to_string(),
         dataset: dataset.name,

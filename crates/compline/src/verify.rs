@@ -104,10 +104,7 @@ pub(crate) async fn verify(
     let inventory = &first;
     let known = inventory.aggregators();
     let ids: Vec<&AggregatorId> = known.iter().filter(|id| only.is_none_or(|only| only.contains(id))).collect();
-    let datasets = |id| {
-        let is_there = move |dataset: &&'static Dataset| *dataset == &Dataset::PACKS || inventory.has(dataset, id);
-        Dataset::ALL.into_iter().filter(is_there).map(move |dataset| (id, dataset))
-    };
+    let datasets = |id| inventory.datasets(id).into_iter().map(move |dataset| (id, dataset));
     let passes = ids.into_iter().flat_map(datasets).map(|(id, dataset)| (id, dataset, weight(inventory, dataset, id)));
     let passes: Vec<(&AggregatorId, &Dataset, u32)> = passes.collect();
     let room = passes.iter().map(|(_, _, weight)| *weight).max().unwrap_or_default();

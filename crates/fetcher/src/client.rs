@@ -35,8 +35,11 @@ pub(crate) const PACKS: &str = Dataset::PACKS.operation;
 /// The operation that lists rules.
 pub(crate) const RULES: &str = Dataset::RULES.operation;
 
-/// How many times as many rows a page of rules has as one of any other list: AWS Config allows 1,000 in place of 100.
-const RULES_PAGE: i32 = 10;
+/// Rows of a page of a dataset at most, where those of packs are as many as given, or as many as AWS Config allows: 100 packs, and of
+/// rules 1,000.
+pub fn page_rows(dataset: &Dataset, of_packs: Option<i32>) -> i32 {
+    of_packs.unwrap_or(100).saturating_mul(if dataset == &Dataset::RULES { 10 } else { 1 })
+}
 
 /// The operation that lists sources.
 pub(crate) const SOURCES: &str = "DescribeConfigurationAggregatorSourcesStatus";
@@ -89,10 +92,9 @@ impl AggregatorClient {
         &self.address.id
     }
 
-    /// Rows of a page of a dataset.
+    /// Rows of a page of a dataset at most.
     pub(crate) fn page_rows(&self, dataset: &Dataset) -> u64 {
-        let rows = self.page_size.unwrap_or(100) * if dataset.operation == RULES { RULES_PAGE } else { 1 };
-        u64::try_from(rows).unwrap_or(100)
+        u64::try_from(page_rows(dataset, self.page_size)).unwrap_or_default()
     }
 
     /// The aggregator.
@@ -124,7 +126,7 @@ impl AggregatorClient {
             request
                 .configuration_aggregator_name(self.address.name.as_str())
                 .set_filters(rule_filters(filter))
-                .set_limit(self.page_size.map(|size| size * RULES_PAGE))
+                .set_limit(self.page_size.map(|size| page_rows(&Dataset::RULES, Some(size))))
                 .set_next_token(call.token.map(str::to_owned))
                 .customize()
                 .interceptor(recorder)

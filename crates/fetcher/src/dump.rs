@@ -11,7 +11,7 @@ mod document;
 mod pages;
 
 use crate::lines::{ArchiveHead, Head, PageHead, VERSION};
-use crate::wire::{BodyError, Object, RawAnswer, RawPack, RawRule, excerpt};
+use crate::wire::{BodyError, Object, RawAnswer, RawPack, RawRule, excerpt, packs_of, rules_of};
 use bytes::{Buf, Bytes};
 use chrono::{DateTime, Utc};
 use compline_model::{AggregatorId, Answers, Dataset, Page, RunId, SnapshotDate, SourceAnswer};
@@ -269,21 +269,13 @@ impl FileReader {
             }
             RawDocument { compline: Some(_), .. } => Err(self.error("answer", "the value is missing")),
             RawDocument { packs: Some(list), next_token, .. } => {
-                let each = |(position, Object(pack)): (usize, Object<RawPack>)| {
-                    pack.checked(|| format!("{at}{}[{position}].", crate::wire::PACKS))
-                };
-                let packs = list.into_iter().enumerate().map(each).collect::<Result<_, _>>();
-                let packs = packs.map_err(|error| self.wrong(error))?;
+                let packs = packs_of(list, at).map_err(|error| self.wrong(error))?;
                 self.pages.push(next_token);
                 self.push(None, self.run_id, Answers::Packs(packs));
                 Ok(())
             }
             RawDocument { rules: Some(list), next_token, .. } => {
-                let each = |(position, Object(rule)): (usize, Object<RawRule>)| {
-                    rule.checked(|| format!("{at}{}[{position}].", crate::wire::RULES))
-                };
-                let rules = list.into_iter().enumerate().map(each).collect::<Result<_, _>>();
-                let rules = rules.map_err(|error| self.wrong(error))?;
+                let rules = rules_of(list, at).map_err(|error| self.wrong(error))?;
                 self.pages.push(next_token);
                 self.push(None, self.run_id, Answers::Rules(rules));
                 Ok(())

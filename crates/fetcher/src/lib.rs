@@ -27,7 +27,7 @@ mod recorder;
 mod wire;
 
 pub use accounts::account_names;
-pub use client::AggregatorClient;
+pub use client::{AggregatorClient, page_rows};
 pub use connect::{AggregatorAddress, Connector, FetchOptions, Role};
 pub use discover::{Discovery, Wanted};
 pub use dump::{Archive, Dump, DumpError, Dumped, FilesAre, SourcesPage, read_shard};

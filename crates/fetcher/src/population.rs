@@ -4,7 +4,7 @@
 //! packs on both; one by compliance type does not, since a pack that was fixed is no longer asked for and looks removed.
 
 use crate::FilterLists;
-use compline_model::{ComplianceType, Dataset, PackAnswer, RuleAnswer};
+use compline_model::{ComplianceType, Dataset, PackAnswer, RuleAnswer, quoted};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -136,21 +136,16 @@ impl Asked {
             Self::ByValue { field, named, others } => {
                 let mut values: BTreeMap<&Self, Vec<&str>> = BTreeMap::new();
                 named.iter().for_each(|(value, asked)| values.entry(asked).or_default().push(value));
-                for (asked, values) in values.into_iter().chain([(&**others, vec!["*"])]) {
-                    let values: Vec<String> = values.into_iter().map(quoted).collect();
+                // Of names some have commas and spaces, and one may be `*`.
+                let named = |values: Vec<&str>| values.into_iter().map(|value| quoted(value, "")).collect::<Vec<_>>();
+                let named = values.into_iter().map(|(asked, values)| (asked, named(values)));
+                for (asked, values) in named.chain([(&**others, vec!["*".to_owned()])]) {
                     let place = [place, &[format!("{}={}", field.name(dataset), values.join(","))]].concat();
                     asked.show(dataset, &place, parts);
                 }
             }
         }
     }
-}
-
-/// A value as it is, or quoted where it has more in it than most names: names of rules may have commas and spaces, and two populations
-/// never have the same text.
-fn quoted(value: &str) -> String {
-    let is_plain = value.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.*".contains(letter));
-    if is_plain { value.to_owned() } else { format!("{value:?}") }
 }
 
 impl Field {

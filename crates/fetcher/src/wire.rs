@@ -271,16 +271,12 @@ fn missing_list(list: &str) -> BodyError {
 impl RawAnswer {
     pub(crate) fn packs(self) -> Result<ListPage<PackAnswer>, BodyError> {
         let list = self.aggregate_compliance_by_conformance_packs.ok_or_else(|| missing_list(PACKS))?;
-        let at = |(position, Object(raw)): (usize, Object<RawPack>)| raw.checked(|| format!("{PACKS}[{position}]."));
-        let items = list.into_iter().enumerate().map(at).collect::<Result<_, _>>()?;
-        Ok(ListPage { items, next_token: self.next_token })
+        Ok(ListPage { items: packs_of(list, "")?, next_token: self.next_token })
     }
 
     pub(crate) fn rules(self) -> Result<ListPage<RuleAnswer>, BodyError> {
         let list = self.aggregate_compliance_by_config_rules.ok_or_else(|| missing_list(RULES))?;
-        let at = |(position, Object(raw)): (usize, Object<RawRule>)| raw.checked(|| format!("{RULES}[{position}]."));
-        let items = list.into_iter().enumerate().map(at).collect::<Result<_, _>>()?;
-        Ok(ListPage { items, next_token: self.next_token })
+        Ok(ListPage { items: rules_of(list, "")?, next_token: self.next_token })
     }
 
     pub(crate) fn sources(self) -> Result<ListPage<SourceAnswer>, BodyError> {
@@ -289,6 +285,20 @@ impl RawAnswer {
         let items = list.into_iter().enumerate().map(at).collect::<Result<_, _>>()?;
         Ok(ListPage { items, next_token: self.next_token })
     }
+}
+
+/// The packs of a list. `at` is where the answer is that has it, for the error.
+pub(crate) fn packs_of(list: Vec<Object<RawPack>>, at: &str) -> Result<Vec<PackAnswer>, BodyError> {
+    let checked =
+        |(position, Object(raw)): (usize, Object<RawPack>)| raw.checked(|| format!("{at}{PACKS}[{position}]."));
+    list.into_iter().enumerate().map(checked).collect()
+}
+
+/// The same of rules.
+pub(crate) fn rules_of(list: Vec<Object<RawRule>>, at: &str) -> Result<Vec<RuleAnswer>, BodyError> {
+    let checked =
+        |(position, Object(raw)): (usize, Object<RawRule>)| raw.checked(|| format!("{at}{RULES}[{position}]."));
+    list.into_iter().enumerate().map(checked).collect()
 }
 
 impl RawPack {

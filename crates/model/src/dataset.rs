@@ -9,8 +9,6 @@ use std::collections::BTreeSet;
 pub struct Dataset {
     /// What it is called in settings, messages and the ledger: what is counted, in the plural.
     pub name: &'static str,
-    /// The same, in the singular.
-    pub item: &'static str,
     /// The operation that is asked.
     pub operation: &'static str,
     /// The column that names a row within its account and region.
@@ -37,7 +35,6 @@ impl Dataset {
     /// Compliance by conformance pack.
     pub const PACKS: Self = Self {
         name: "packs",
-        item: "pack",
         operation: "DescribeAggregateComplianceByConformancePacks",
         key: "conformance_pack_name",
         group: "pack_group",
@@ -53,7 +50,6 @@ impl Dataset {
     /// Compliance by Config rule.
     pub const RULES: Self = Self {
         name: "rules",
-        item: "rule",
         operation: "DescribeAggregateComplianceByConfigRules",
         key: "config_rule_name",
         group: "rule_group",
@@ -82,6 +78,17 @@ impl Dataset {
     /// Its tables, in the order in which they are written.
     pub fn tables(&self) -> Vec<Table> {
         self.snapshot().into_iter().chain(self.derived()).collect()
+    }
+
+    /// The same and the ledger: all that a day of it is in.
+    pub fn tables_and_ledger(&self) -> Vec<Table> {
+        self.tables().into_iter().chain([Table::Runs]).collect()
+    }
+
+    /// The compliance types that an answer may have (the service model: `ComplianceType` of a rule, `ConformancePackComplianceType` of
+    /// a pack), and that are counted.
+    pub fn compliance_types(&self) -> impl Iterator<Item = &'static str> {
+        ["COMPLIANT", "NON_COMPLIANT"].into_iter().chain(self.other_types.iter().copied())
     }
 
     /// The tables of a snapshot: what was collected.

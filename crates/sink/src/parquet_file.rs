@@ -58,9 +58,11 @@ enum Written {
 /// rhythm, that of an account's regions, which the numbers of a dictionary hide from the compression since they are not whole
 /// bytes; numbers of very few bits are pressed no smaller by trying hard. Only what every reader knows, so neither differences
 /// (Spark before 3.3 reads none) nor bytes that are split (Athena does not say that it reads them). tests/readers/test_files.py holds the sizes.
-const OTHERWISE: [(&str, Written, Effort); 9] = [
+const OTHERWISE: [(&str, Written, Effort); 11] = [
     ("account_id", Written::Plain, Effort::Hard),
     ("conformance_pack_name", Written::Plain, Effort::Hard),
+    ("config_rule_name", Written::Plain, Effort::Hard),
+    ("conformance_pack_id", Written::Plain, Effort::Hard),
     ("total_rule_count", Written::Plain, Effort::Hard),
     ("collected_at", Written::Plain, Effort::Light),
     ("source_updated_at", Written::Plain, Effort::Hard),

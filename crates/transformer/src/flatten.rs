@@ -185,15 +185,8 @@ impl Names {
             [compliance.compliant_rule_count, compliance.non_compliant_rule_count, compliance.total_rule_count]
         });
         let compliance_type = compliance.and_then(|compliance| compliance.compliance_type.as_deref());
-        Row {
-            account: self.accounts.number(pack.account_id.as_str()),
-            region: self.regions.number(&pack.aws_region),
-            name: self.names.number(&pack.conformance_pack_name),
-            pack_id: 0,
-            compliance_type: compliance_type.map_or(0, |text| self.types.number(text).saturating_add(1)),
-            counts: counts.map(Option::unwrap_or_default),
-            has: counts.map(|count| count.is_some()),
-        }
+        let place = [pack.account_id.as_str(), &pack.aws_region];
+        self.row(place, (&pack.conformance_pack_name, None), compliance_type, counts)
     }
 
     fn row_of_rule(&mut self, rule: &RuleAnswer) -> Row {
@@ -203,10 +196,22 @@ impl Names {
         let compliance_type = compliance.and_then(|compliance| compliance.compliance_type.as_deref());
         let pack_id = RuleName::of(&rule.config_rule_name).conformance_pack_id;
         let before_id = rule.config_rule_name.len() - pack_id.map_or(0, str::len);
+        let place = [rule.account_id.as_str(), &rule.aws_region];
+        self.row(place, (&rule.config_rule_name[..before_id], pack_id), compliance_type, counts)
+    }
+
+    /// The row of an answer of an account and region, by its name without the pack's id, and that.
+    fn row(
+        &mut self,
+        [account, region]: [&str; 2],
+        (name, pack_id): (&str, Option<&str>),
+        compliance_type: Option<&str>,
+        counts: [Option<i32>; 3],
+    ) -> Row {
         Row {
-            account: self.accounts.number(rule.account_id.as_str()),
-            region: self.regions.number(&rule.aws_region),
-            name: self.names.number(&rule.config_rule_name[..before_id]),
+            account: self.accounts.number(account),
+            region: self.regions.number(region),
+            name: self.names.number(name),
             pack_id: pack_id.map_or(0, |id| self.pack_ids.number(id).saturating_add(1)),
             compliance_type: compliance_type.map_or(0, |text| self.types.number(text).saturating_add(1)),
             counts: counts.map(Option::unwrap_or_default),

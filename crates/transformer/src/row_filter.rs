@@ -1,6 +1,6 @@
 //! Which rows are wanted, where the exact-match filters of the API cannot say it.
 
-use compline_model::{Dataset, PackAnswer, RuleAnswer, RuleName, pack_group};
+use compline_model::{Dataset, PackAnswer, RuleAnswer, RuleName, pack_group, quoted};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use std::collections::BTreeSet;
 
@@ -129,10 +129,7 @@ impl Patterns {
     /// The fields that have patterns, as `aws_region=eu-*,us-east-1`. A pattern that has more in it than names and wildcards is
     /// quoted, so that two filters never have the same text.
     fn shown(&self, dataset: &Dataset) -> String {
-        let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.*?".contains(letter);
-        let quoted =
-            |pattern: &String| if pattern.chars().all(is_plain) { pattern.clone() } else { format!("{pattern:?}") };
-        let list = |patterns: &Vec<String>| patterns.iter().map(quoted).collect::<Vec<_>>().join(",");
+        let list = |patterns: &Vec<String>| patterns.iter().map(|one| quoted(one, "*?")).collect::<Vec<_>>().join(",");
         let named = self.fields(dataset).into_iter().filter(|(_, patterns)| !patterns.is_empty());
         named.map(|(name, patterns)| format!("{name}={}", list(patterns))).collect::<Vec<_>>().join(" ")
     }

@@ -47,6 +47,11 @@ impl Scene {
     }
 }
 
+/// The file of a day of `org`, in the lake that scenes write.
+pub(crate) fn file(scene: &Scene, table: Table, day: &str) -> PathBuf {
+    scene.path("lake").join(table.name()).join(format!("snapshot_date={day}/aggregator=org/data.parquet"))
+}
+
 pub(crate) fn texts(batch: &RecordBatch) -> Vec<String> {
     let columns = || batch.schema().fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
     let shown: Vec<String> = columns().into_iter().filter(|name| !OF_THE_RUN.contains(&name.as_str())).collect();

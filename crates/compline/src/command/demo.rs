@@ -15,7 +15,7 @@ use crate::report;
 use crate::session::{Access, Clock, Ended, Opening, Session, session};
 use crate::settings::{ReportSettings, Settings, lake_name};
 use anyhow::{Context, anyhow};
-use compline_model::{Dataset, SnapshotDate};
+use compline_model::SnapshotDate;
 use compline_simulator::{Faults, Simulator};
 use compline_sink::{LakeLocation, ReportFile};
 use serde::Serialize;
@@ -100,7 +100,7 @@ async fn others(session: &Session<'_>) -> anyhow::Result<Option<String>> {
     let inventory = session.lake.inventory(session.started_at).await?;
     let days = inventory.partitions.keys().map(|partition| (&partition.aggregator, partition.date));
     for (id, date) in days.collect::<BTreeSet<_>>() {
-        let ledger = Ledger::sound(&session.lake, id, date).await?.unwrap_or_else(|| Ledger::none(&Dataset::PACKS));
+        let ledger = Ledger::sound_or_none(&session.lake, id, date).await?;
         let is_of_demo = match ledger.rows().is_empty() {
             true => {
                 // One that was stopped, which this one completes.

@@ -35,7 +35,6 @@ fn words(plan: &Plan) -> String {
     let mut text = format!("snapshot {} to {}\n", plan.snapshot_date, plan.lake);
     for one in &plan.aggregators {
         let AggregatorPlan { aggregator, dataset, name, region, role, reading, error, facts_only, writes } = one;
-        let dataset = Dataset::named(dataset).unwrap_or(&Dataset::PACKS);
         let role = role.as_ref().map_or_else(String::new, |role| format!(", as {role}"));
         let _ = writeln!(text, "\naggregator {} ({name} in {region}{role})", named(aggregator, dataset.name));
         if let Some(reading) = reading {

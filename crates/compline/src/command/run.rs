@@ -243,7 +243,7 @@ mod tests {
 
         let lake = Lake::open(&LakeLocation::Folder(lake), Compression::Zstd).await.expect("a lake");
         let aggregator: AggregatorId = "org".parse().expect("an id");
-        for table in Dataset::PACKS.tables().into_iter().chain([Table::Runs]) {
+        for table in Dataset::PACKS.tables_and_ledger() {
             let partitions = lake.partitions(table).await.expect("listed");
             assert_eq!(partitions[&aggregator], [date].into(), "{}", table.name());
         }

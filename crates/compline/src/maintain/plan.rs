@@ -267,10 +267,7 @@ impl Ledgers {
     async fn of_day(&mut self, lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> anyhow::Result<&Ledger> {
         Ok(match self.0.entry(date) {
             Entry::Occupied(read) => read.into_mut(),
-            Entry::Vacant(unread) => {
-                let ledger = Ledger::sound(lake, id, date).await?;
-                unread.insert(ledger.unwrap_or_else(|| Ledger::none(lake.dataset())))
-            }
+            Entry::Vacant(unread) => unread.insert(Ledger::sound_or_none(lake, id, date).await?),
         })
     }
 

@@ -14,7 +14,6 @@ use bytes::Bytes;
 use compline_fetcher::{
     AggregatorClient, CallCounts, Discovery, FetchError, Probe, Shard, ShardReader, ShardStep, ShardTally,
 };
-use compline_model::Dataset;
 use compline_transformer::{
     CheckedSnapshot, Flattener, Named, RECONCILED_COLUMNS, ShardRows, SourceIndex, check, reconcile, source_status,
 };
@@ -51,6 +50,8 @@ pub(super) struct Reading {
     pub(super) caller: Option<String>,
     /// Why AWS Config's count could not be had.
     pub(super) not_reconciled: Option<String>,
+    /// What the aggregator said of its sources: before, of another dataset's day; after, of this one.
+    pub(super) discovery: Option<Discovery>,
 }
 
 impl Reading {
@@ -103,12 +104,11 @@ pub(super) async fn collect(
     shared: &Shared<'_>,
     aggregator: &AggregatorSettings,
     bar: &Bar,
-    (reading, discovered): (&mut Reading, &mut Option<Discovery>),
+    reading: &mut Reading,
 ) -> anyhow::Result<Collected> {
     let client = shared.connector.connect(aggregator.address.clone()).await;
     // Here as well, so that the calls until a signal are counted.
-    let reading_all =
-        shared.session.until_stopped(Box::pin(read_all(shared, aggregator, &client, bar, (reading, discovered))));
+    let reading_all = shared.session.until_stopped(Box::pin(read_all(shared, aggregator, &client, bar, reading)));
     let collected = timeout_at(shared.deadline, reading_all).await;
     reading.calls = client.counts();
     collected.unwrap_or_else(|_| {
@@ -125,13 +125,13 @@ async fn read_all(
     aggregator: &AggregatorSettings,
     client: &AggregatorClient,
     bar: &Bar,
-    (reading, discovered): (&mut Reading, &mut Option<Discovery>),
+    reading: &mut Reading,
 ) -> anyhow::Result<Collected> {
     reading.caller = caller(shared, aggregator).await?;
     check_clock(shared, client).await?;
     bar.stage("asking for its sources");
     let checkpoints = Checkpoints::open(shared, aggregator).await?;
-    let (mut discovery, lines) = checkpoints.discovery(client, aggregator, discovered.as_ref()).await?;
+    let (mut discovery, lines) = checkpoints.discovery(client, aggregator, reading.discovery.as_ref()).await?;
     let source_status = source_status(&discovery.statuses, discovery.collected_at, discovery.run_id)?;
     reading.shards = discovery.shards.len() as u64;
     reading.unnamed.clone_from(&discovery.unnamed);
@@ -140,8 +140,7 @@ async fn read_all(
     let planned = mem::take(&mut discovery.shards);
     let row_filter = aggregator.of(shared.dataset).row_filter.clone();
     let flattener = Flattener::new(shared.dataset, SourceIndex::new(&discovery.statuses), row_filter);
-    // The next dataset's rows are of the same sources.
-    *discovered = Some(discovery);
+    reading.discovery = Some(discovery);
     let shards = ShardReading { shared, client, checkpoints, flattener, bar };
     let at_once = shared.session.settings.max_in_flight;
     let each = planned.into_iter().map(|shard| shards.shard(shard));
@@ -161,7 +160,7 @@ async fn read_all(
         memory::give_back();
         snapshot
     };
-    if shared.dataset == &Dataset::PACKS && shared.session.settings.reconciles(aggregator) {
+    if shared.session.settings.reconciles(aggregator, shared.dataset) {
         let (unreconciled, failed) = reconciled(shared, client, &snapshot, bar).await?;
         reading.unreconciled = unreconciled;
         reading.not_reconciled = failed.map(|error| error.to_string());

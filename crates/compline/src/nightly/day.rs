@@ -65,18 +65,19 @@ pub(super) struct Day {
     pub(super) is_stopped: bool,
 }
 
-/// The day of an aggregator, whatever becomes of it.
+/// The day of an aggregator, whatever becomes of it; and what the aggregator said of its sources, of which as much as is known is not asked
+/// again.
 pub(super) async fn report(
     shared: &Shared<'_>,
     aggregator: &AggregatorSettings,
     journal: anyhow::Result<Journal>,
     bar: &Bar,
-    discovered: &mut Option<Discovery>,
-) -> AggregatorReport {
+    known: Option<Discovery>,
+) -> (AggregatorReport, Option<Discovery>) {
     let started = Instant::now();
     let mut day = Day {
         row: row(shared, aggregator),
-        reading: Reading::default(),
+        reading: Reading { discovery: known, ..Reading::default() },
         findings: None,
         trends: None,
         regressed: None,
@@ -95,12 +96,13 @@ pub(super) async fn report(
         is_stopped: false,
     };
     let id = &aggregator.address.id;
-    let work = shared.session.guarded(id, Box::pin(run(shared, aggregator, journal, bar, (&mut day, discovered))));
+    let work = shared.session.guarded(id, Box::pin(run(shared, aggregator, journal, bar, &mut day)));
     if let Err(error) = shared.session.until_stopped(work).await {
         day.fail(&error);
     }
     day.seconds = started.elapsed().as_secs_f64();
-    AggregatorReport::of(id, shared.dataset, day)
+    let discovery = day.reading.discovery.take();
+    (AggregatorReport::of(id, shared.dataset, day), discovery)
 }
 
 /// Does a stage of a day; gives how many seconds it took as well.
@@ -136,7 +138,7 @@ async fn run(
     aggregator: &AggregatorSettings,
     journal: anyhow::Result<Journal>,
     bar: &Bar,
-    (day, discovered): (&mut Day, &mut Option<Discovery>),
+    day: &mut Day,
 ) -> anyhow::Result<()> {
     let id = &aggregator.address.id;
     let mut journal = match journal {
@@ -154,7 +156,7 @@ async fn run(
         }
     };
     day.undone.extend(journal.undone());
-    let pending = match Box::pin(snapshot(shared, aggregator, bar, &mut journal, (day, discovered))).await {
+    let pending = match Box::pin(snapshot(shared, aggregator, bar, &mut journal, day)).await {
         Ok(pending) => pending,
         Err(error) => {
             day.fail(&error);
@@ -193,17 +195,17 @@ async fn snapshot(
     aggregator: &AggregatorSettings,
     bar: &Bar,
     journal: &mut Journal,
-    (day, discovered): (&mut Day, &mut Option<Discovery>),
+    day: &mut Day,
 ) -> anyhow::Result<Option<SnapshotDate>> {
     let id = &aggregator.address.id;
     if shared.request.source == Source::Rejection {
         let mut planned = day.row.clone();
         day.is_committing = true;
-        shared.reject(journal, &mut planned).await?;
+        journal.reject(shared.request.date, &mut planned).await?;
         day.row = planned;
         return Ok(journal.trends_from());
     }
-    let obtained = obtain(shared, aggregator, bar, (&mut day.reading, discovered));
+    let obtained = obtain(shared, aggregator, bar, &mut day.reading);
     let (seconds, collected) = timed("collect", Box::pin(obtained)).await;
     day.stage_seconds.insert("collect", seconds);
     day.reading.fill(&mut day.row);
@@ -371,7 +373,7 @@ async fn obtain(
     shared: &Shared<'_>,
     aggregator: &AggregatorSettings,
     bar: &Bar,
-    (reading, discovered): (&mut Reading, &mut Option<Discovery>),
+    reading: &mut Reading,
 ) -> anyhow::Result<Collected> {
     let id = &aggregator.address.id;
     refuse_dropped(shared, id).await?;
@@ -387,7 +389,7 @@ async fn obtain(
         },
         Source::AwsConfig => {
             warn_of_archived(shared, id).await;
-            collect(shared, aggregator, bar, (reading, discovered)).await
+            collect(shared, aggregator, bar, reading).await
         }
     }
 }
@@ -423,7 +425,7 @@ async fn refuse_dropped(shared: &Shared<'_>, id: &AggregatorId) -> anyhow::Resul
         // Before the ledger said so, the settings alone told a day that was dropped from one that is lost.
         let ledger = match dropped.contains(&other) {
             true => Ledger::read(&shared.lake, id, other).await?,
-            false => Ledger::sound(&shared.lake, id, other).await?.unwrap_or_else(|| Ledger::none(shared.dataset)),
+            false => Ledger::sound_or_none(&shared.lake, id, other).await?,
         };
         if other == date && ledger.is_dropped() && is_lost(shared, id).await? {
             // Its month does not have it any more, so this is the only place where it would be.
@@ -474,9 +476,8 @@ async fn catalog(shared: &Shared<'_>, id: &AggregatorId, completed: &[SnapshotDa
     let facts_only = day.row.facts_only.unwrap_or_default();
     let tables: Vec<Table> = shared
         .dataset
-        .tables()
+        .tables_and_ledger()
         .into_iter()
-        .chain([Table::Runs])
         .filter(|table| *table == Table::Runs || (is_committed && !(facts_only && table.is_derived())))
         .collect();
     let lake = &shared.lake;

@@ -6,7 +6,7 @@ use super::collect::Collected;
 use crate::held::{Held, Holding, held, hint, option};
 use crate::history::History;
 use crate::journal::Journal;
-use crate::ledger::{Ledger, LedgerRow};
+use crate::ledger::Ledger;
 use crate::population::{Population, Told, is_comparable};
 use anyhow::{Context, bail};
 use arrow::array::{AsArray, RecordBatch};
@@ -59,17 +59,9 @@ impl Shared<'_> {
         let (lake, date) = (&self.lake, self.request.date);
         // What the journal fails with is told of the aggregator.
         let Ok(journal) = journal else { return Ok(true) };
-        let ledger = Ledger::sound(lake, id, date).await?.unwrap_or_else(|| Ledger::none(self.dataset));
+        let ledger = Ledger::sound_or_none(lake, id, date).await?;
         let holding = held(lake, id, date, &ledger).await?;
         Ok(!matches!(holding, Holding::Nothing) || journal.has_blocked_hold(date))
-    }
-
-    /// Removes what is held of the day, whatever its state is.
-    ///
-    /// # Errors
-    /// A store that does not answer.
-    pub(super) async fn reject(&self, journal: &mut Journal, row: &mut LedgerRow) -> anyhow::Result<()> {
-        journal.reject(self.request.date, row).await
     }
 
     /// Why a day is to be held: it lost more than the settings allow against the last snapshot of the same population before

@@ -95,11 +95,10 @@ fn rule_figures(trends: &RecordBatch) -> RuleFigures {
         regressed: rows.count("rules_regressed", *row),
         open_max_days: rows.count("open_non_compliant_max_days", *row),
     };
-    let whole = of("aggregator").first().copied().unwrap_or_default();
-    let has_rows = trends.num_rows() > 0;
+    let whole = of("aggregator").first().copied();
     RuleFigures {
-        rules: if has_rows { count("rules_total", whole) } else { 0 },
-        rule_rate: if has_rows { rate("rule_compliance_rate", whole) } else { None },
+        rules: whole.map_or(0, |row| count("rules_total", row)),
+        rule_rate: whole.and_then(|row| rate("rule_compliance_rate", row)),
         groups: Listed { count: groups.len() as u64, first: groups.iter().take(MAX_LISTED).map(group).collect() },
     }
 }

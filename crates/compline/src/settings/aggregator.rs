@@ -1,7 +1,7 @@
 //! `[[aggregator]]`: who is asked, and what for.
 
 use super::document::{Document, Problem};
-use super::text::{ExternalId, NamedDataset, Pattern, RoleArn, RuleType, SessionName, WrittenFanOut};
+use super::text::{DatasetName, ExternalId, Pattern, RoleArn, RuleType, SessionName, WrittenFanOut};
 use super::value::{Section, Text, Whole, one_or_many};
 use super::{AggregatorSettings, DatasetSettings};
 use compline_fetcher::{AggregatorAddress, FanOut, FilterLists, Role};
@@ -38,8 +38,8 @@ pub(super) struct Aggregator {
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
 struct Datasets {
-    #[serde(deserialize_with = "one_or_many::<NamedDataset, _, _>")]
-    names: Vec<NamedDataset>,
+    #[serde(deserialize_with = "one_or_many::<DatasetName, _, _>")]
+    names: Vec<DatasetName>,
 }
 
 /// One `[[aggregator.filter]]`: its accounts and regions are asked for of each dataset, and what is left is of one of them.

@@ -11,6 +11,7 @@ use compline_notifier::{Kind, WebhookFormat};
 use compline_sink::{Compression, LakeLocation, S3Location};
 use compline_transformer::RowFilter;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// What would be read as something else in a lake's prefix: by Athena's projection (`$`, braces), as a pattern by Hadoop,
 /// DuckDB and others (`*?[]{}`), as an escape by Hive (`%`), as the end of a URL (`#`), by SQL (quotes and backslashes).
@@ -248,15 +249,23 @@ impl FromText for RuleType {
 
 /// A dataset, by its name.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct NamedDataset(pub(super) &'static Dataset);
+pub(crate) struct DatasetName(pub(crate) &'static Dataset);
 
-impl FromText for NamedDataset {
+impl FromText for DatasetName {
     fn allowed() -> String {
         Dataset::ALL.map(|dataset| dataset.name).join(", ")
     }
 
     fn from_text(text: &str) -> Option<Self> {
         Dataset::named(text).map(Self)
+    }
+}
+
+impl FromStr for DatasetName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::from_text(text).ok_or_else(|| format!("allowed is {}", Self::allowed()))
     }
 }
 

@@ -138,7 +138,7 @@ impl Day<'_> {
                     || (facts_only && table.is_derived())
                     || (*table == Table::Runs && self.ledger_is_told)
             };
-            let all = self.dataset.tables().into_iter().chain([Table::Runs]);
+            let all = self.dataset.tables_and_ledger().into_iter();
             let missing = all.filter(|table| !tables.contains(table) && !may_be_missing(table));
             let words = |table: Table| (table.is_derived(), format!("{} of {date} is not there", table.name()));
             return missing.map(words).collect();

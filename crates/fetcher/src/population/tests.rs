@@ -173,4 +173,6 @@ fn names_with_commas_and_spaces_never_make_one_text_of_two_populations() {
     let all = [&["a", "b"][..], &["a,b"], &["a b"], &["a compliance_type=NON_COMPLIANT"], &["a"], &["\"a\""]];
     let texts: std::collections::BTreeSet<String> = all.iter().map(|names| text(names)).collect();
     assert_eq!(texts.len(), all.len(), "{texts:?}");
+    // Without quotes it stands for the values that are not named.
+    assert_eq!(text(&["*"]), r#"config_rule_name="*""#);
 }

@@ -151,8 +151,14 @@ impl Inventory {
         tables.chain(months).chain(journals).chain(ledgers).cloned().collect()
     }
 
+    /// The datasets of an aggregator that there is anything of, and packs in any case.
+    pub fn datasets(&self, aggregator: &AggregatorId) -> Vec<&'static Dataset> {
+        let is_there = |dataset: &&Dataset| *dataset == &Dataset::PACKS || self.has(dataset, aggregator);
+        Dataset::ALL.into_iter().filter(is_there).collect()
+    }
+
     /// Whether there is anything of a dataset of an aggregator.
-    pub fn has(&self, dataset: &Dataset, aggregator: &AggregatorId) -> bool {
+    fn has(&self, dataset: &Dataset, aggregator: &AggregatorId) -> bool {
         let is_of = |table: Table| dataset.tables().contains(&table);
         let mut partitions = self.partitions.keys().chain(self.held.keys());
         let name = (dataset != &Dataset::PACKS).then(|| dataset.name.to_owned());

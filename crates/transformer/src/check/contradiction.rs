@@ -11,9 +11,7 @@ use compline_model::{ComplianceType, Dataset};
 pub(super) fn find<'a, N: FnOnce() -> String>(answers: impl Iterator<Item = (Answer<'a>, N)>, warnings: &mut Named) {
     for (Answer { compliance_type, said }, name) in answers {
         let found = match said {
-            Said::Pack(Counts { compliant, non_compliant, total }) => {
-                contradiction(compliance_type, [compliant, non_compliant, total])
-            }
+            Said::Pack(counts) => of_pack(compliance_type, counts),
             Said::Rule(contributors) => of_rule(compliance_type, contributors),
         };
         if let Some(words) = found {
@@ -58,27 +56,25 @@ fn shown(dataset: &Dataset, rows: &RecordBatch, row: usize) -> String {
 }
 
 fn of_rule(kind: Option<&str>, contributors: Contributors) -> Option<String> {
-    let Some(kind) = kind else { return Some("no compliance type".to_owned()) };
-    if !RULE_TYPES.contains(&kind) {
-        return Some(unknown(kind));
+    if let Some(unknown) = unknown(&Dataset::RULES, kind) {
+        return Some(unknown);
     }
     let count = contributors.count.filter(|count| *count < 0)?;
     Some(format!("a negative count ({count} contributors)"))
 }
 
-/// The four answers AWS Config gives for a rule (the service model: `ComplianceType`).
-const RULE_TYPES: [&str; 4] = ["COMPLIANT", "NON_COMPLIANT", "NOT_APPLICABLE", "INSUFFICIENT_DATA"];
-
-fn unknown(kind: &str) -> String {
-    format!("compliance type {:?} is not known", kind.chars().take(80).collect::<String>())
+/// That an answer has no compliance type, or one that its dataset does not have.
+fn unknown(dataset: &Dataset, kind: Option<&str>) -> Option<String> {
+    match kind {
+        None => Some("no compliance type".to_owned()),
+        Some(kind) if dataset.compliance_types().any(|known| known == kind) => None,
+        Some(kind) => Some(format!("compliance type {:?} is not known", kind.chars().take(80).collect::<String>())),
+    }
 }
 
-fn contradiction(kind: Option<&str>, counts: [Option<i32>; 3]) -> Option<String> {
-    let Some(kind) = kind else { return Some("no compliance type".to_owned()) };
-    let Some(known) = ComplianceType::parse(kind) else {
-        return Some(unknown(kind));
-    };
-    let [Some(compliant), Some(non_compliant), Some(total)] = counts else {
+fn of_pack(kind: Option<&str>, counts: Counts) -> Option<String> {
+    let Some(known) = kind.and_then(ComplianceType::parse) else { return unknown(&Dataset::PACKS, kind) };
+    let Counts { compliant: Some(compliant), non_compliant: Some(non_compliant), total: Some(total) } = counts else {
         return Some(format!("{known} without all of its counts"));
     };
     if compliant < 0 || non_compliant < 0 || total < 0 {
@@ -99,8 +95,8 @@ fn contradiction(kind: Option<&str>, counts: [Option<i32>; 3]) -> Option<String>
 mod tests {
     use super::*;
 
-    fn counts(compliant: i32, non_compliant: i32, total: i32) -> [Option<i32>; 3] {
-        [Some(compliant), Some(non_compliant), Some(total)]
+    fn counts(compliant: i32, non_compliant: i32, total: i32) -> Counts {
+        Counts { compliant: Some(compliant), non_compliant: Some(non_compliant), total: Some(total) }
     }
 
     #[test]
@@ -112,7 +108,7 @@ mod tests {
             ("INSUFFICIENT_DATA", counts(0, 0, 5)),
             ("INSUFFICIENT_DATA", counts(0, 0, 0)),
         ] {
-            assert_eq!(contradiction(Some(kind), counts), None, "{kind} {counts:?}");
+            assert_eq!(of_pack(Some(kind), counts), None, "{kind} {counts:?}");
         }
     }
 
@@ -126,12 +122,16 @@ mod tests {
             (Some("COMPLIANT"), counts(3, 0, 2), "of 2 rules"),
             (Some("COMPLIANT"), counts(i32::MAX, i32::MAX, 2), "of 2 rules"),
             (Some("COMPLIANT"), counts(-1, 0, 2), "a negative count"),
-            (Some("COMPLIANT"), [None; 3], "without all of its counts"),
-            (None, [None; 3], "no compliance type"),
+            (
+                Some("COMPLIANT"),
+                Counts { compliant: None, non_compliant: None, total: None },
+                "without all of its counts",
+            ),
+            (None, Counts { compliant: None, non_compliant: None, total: None }, "no compliance type"),
             (Some("compliant"), counts(1, 0, 1), "not known"),
             (Some(""), counts(1, 0, 1), "not known"),
         ] {
-            let found = contradiction(kind, counts).unwrap_or_default();
+            let found = of_pack(kind, counts).unwrap_or_default();
             assert!(found.contains(words), "{kind:?} {counts:?}: {found:?}");
         }
     }

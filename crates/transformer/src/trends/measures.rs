@@ -87,8 +87,7 @@ impl Measures {
 
     /// The compliance types that are counted, each with what its column is called.
     pub(super) fn types(&self) -> impl Iterator<Item = (&'static str, String)> {
-        let types = ["COMPLIANT", "NON_COMPLIANT"].into_iter().chain(self.dataset.other_types.iter().copied());
-        types.map(|kind| (kind, self.count(&kind.to_ascii_lowercase())))
+        self.dataset.compliance_types().map(|kind| (kind, self.count(&kind.to_ascii_lowercase())))
     }
 }
 

@@ -385,6 +385,22 @@ def test_a_state_machine_ends_a_task_at_its_deadline_and_waits_as_systemd_does(d
         assert [one["ErrorEquals"] for one in run["Catch"]] == [["States.TaskFailed"]]
 
 
+@TERRAFORM
+def test_alarms_are_of_the_very_metrics_that_a_run_of_packs_and_rules_has(tmp_path):
+    others = 'locals {\n  lake         = "s3://lake/of/ours"\n  fargate_jobs = {}\n}\nvariable "alarms" {\n  default = %s\n}\n'
+    (tmp_path / "alarms.tf").write_text((MODULE / "alarms.tf").read_text().split("resource ")[0])
+    # An id may end in what names the rules of another.
+    (tmp_path / "others.tf").write_text(others % '{ aggregators = ["org", "org-rules"], rules = ["org"], topic_arns = [] }')
+    alarms = evaluated("local.alarm_days", tmp_path)
+    dimensions = {name: {"aggregator": one["aggregator"], **one["dataset"]} for name, one in alarms.items()}
+    assert dimensions == {"org": {"aggregator": "org"}, "org-rules": {"aggregator": "org-rules"}, "org.rules": {"aggregator": "org", "dataset": "rules"}}
+    (tmp_path / "others.tf").write_text(others % "null")
+    assert evaluated("local.alarm_days", tmp_path) == {}
+    for kind, name, body in resources():
+        if kind == "aws_cloudwatch_metric_alarm" and name != "failed":
+            assert body["for_each"] == "${local.alarm_days}" and "each.value.dataset" in body["dimensions"], name
+
+
 def test_an_alarm_looks_back_longer_than_a_night_takes_and_no_longer_than_cloudwatch_can():
     alarms = {name: body for kind, name, body in resources() if kind == "aws_cloudwatch_metric_alarm"}
     assert {alarms[name]["metric_name"] for name in ("no_success", "held")} == {"compline_last_success_age_seconds", "compline_held_days"}

@@ -1,21 +1,24 @@
 # Alarms on what Compline says of each run, in the embedded metric format, and on commands that failed.
 
 locals {
-  alarm_aggregators = var.alarms == null ? [] : var.alarms.aggregators
-  alarm_topics      = var.alarms == null ? [] : var.alarms.topic_arns
-  alarm_jobs        = var.alarms == null ? {} : local.fargate_jobs
+  alarm_topics = var.alarms == null ? [] : var.alarms.topic_arns
+  alarm_jobs   = var.alarms == null ? {} : local.fargate_jobs
+  # The days of each aggregator, and those of its rules, as their metrics have them. No id has a dot in it.
+  alarm_packs = { for id in try(var.alarms.aggregators, []) : id => { what = id, aggregator = id, dataset = {} } }
+  alarm_rules = { for id in try(var.alarms.rules, []) : "${id}.rules" => { what = "rules of ${id}", aggregator = id, dataset = { dataset = "rules" } } }
+  alarm_days  = merge(local.alarm_packs, local.alarm_rules)
 }
 
 # CloudWatch takes period times evaluation_periods up to seven days where the period is an hour or more.
 resource "aws_cloudwatch_metric_alarm" "no_success" {
-  for_each = toset(local.alarm_aggregators)
+  for_each = local.alarm_days
 
   alarm_name        = "${var.name}-${each.key}-no-success"
-  alarm_description = "No run of ${each.key} has succeeded for ${var.alarms.hours} hours: `compline status` says what there is, the log of the last run why. AWS Config only knows now: a day without a run is a gap."
+  alarm_description = "No run of ${each.value.what} has succeeded for ${var.alarms.hours} hours: `compline status` says what there is, the log of the last run why. AWS Config only knows now: a day without a run is a gap."
   namespace         = var.alarms.namespace
   # Hours, where a run that succeeds has moments: what was committed days ago, or another day now, is no success.
   metric_name         = "compline_last_success_age_seconds"
-  dimensions          = { lake = local.lake, aggregator = each.key }
+  dimensions          = merge({ lake = local.lake, aggregator = each.value.aggregator }, each.value.dataset)
   statistic           = "Minimum"
   comparison_operator = "GreaterThanThreshold"
   threshold           = 7200
@@ -37,13 +40,13 @@ resource "aws_cloudwatch_metric_alarm" "no_success" {
 }
 
 resource "aws_cloudwatch_metric_alarm" "held" {
-  for_each = toset(local.alarm_aggregators)
+  for_each = local.alarm_days
 
   alarm_name          = "${var.name}-${each.key}-held"
-  alarm_description   = "A day of ${each.key} lost much and is held: see it with `compline status`, then `compline run --accept` or `compline run --reject`."
+  alarm_description   = "A day of ${each.value.what} lost much and is held: see it with `compline status`, then `compline run --accept` or `compline run --reject`."
   namespace           = var.alarms.namespace
   metric_name         = "compline_held_days"
-  dimensions          = { lake = local.lake, aggregator = each.key }
+  dimensions          = merge({ lake = local.lake, aggregator = each.value.aggregator }, each.value.dataset)
   statistic           = "Maximum"
   comparison_operator = "GreaterThanThreshold"
   threshold           = 0

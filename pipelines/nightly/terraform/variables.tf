@@ -224,9 +224,10 @@ variable "fargate" {
 # Who is told.
 
 variable "alarms" {
-  description = "CloudWatch alarms on the metrics of the pipeline file's [metrics] emf_namespace, and on failed commands where Fargate runs them."
+  description = "CloudWatch alarms on the metrics of the pipeline file's [metrics] emf_namespace, and on failed commands where Fargate runs them. Those of `rules` are the aggregators that collect rules as well."
   type = object({
     aggregators = list(string)
+    rules       = optional(list(string), [])
     namespace   = optional(string, "Compline")
     hours       = optional(number, 28)
     topic_arns  = optional(list(string), [])
@@ -234,8 +235,8 @@ variable "alarms" {
   default = null
 
   validation {
-    condition     = alltrue([for id in try(var.alarms.aggregators, []) : can(regex("^[a-z0-9][a-z0-9_-]*$", id))])
-    error_message = "Each of alarms.aggregators is the id of an aggregator in the pipeline file."
+    condition     = alltrue([for id in try(concat(var.alarms.aggregators, var.alarms.rules), []) : can(regex("^[a-z0-9][a-z0-9_-]*$", id))])
+    error_message = "Each of alarms.aggregators and alarms.rules is the id of an aggregator in the pipeline file."
   }
 
   validation {

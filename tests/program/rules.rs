@@ -93,11 +93,18 @@ fn a_failure_of_rules_costs_no_day_of_packs_and_the_next_night_goes_on() {
     assert!(ended.stdout.contains("config:DescribeAggregateComplianceByConfigRules"), "{ended:?}");
     assert_eq!(ledger(&bad, "lake", DAYS[0], "outcome"), pairs(&[("packs", "succeeded"), ("rules", "failed")]));
     is_sound(&bad, &pipeline, &[]);
+    let unread = |scene: &Scene, pipeline: &str, day: &str| {
+        let ended = compline(scene, &["report", pipeline, "--date", day, "--format", "json"]);
+        serde_json::from_str::<serde_json::Value>(&ended.stdout).expect("JSON")["aggregators"][0]["unread"].clone()
+    };
+    let why = format!("no rules of {} are committed: `compline history FILE` says why", DAYS[0]);
+    assert_eq!(unread(&bad, &pipeline, DAYS[0]), serde_json::json!([why]));
     let alone = Scene::of_accounts(12);
     let of_packs = alone.org_pipeline("lake", "", "");
     alone.night(&of_packs, DAYS[0]);
     let same = |scene: &Scene| of_trends(tables(scene, "lake", &Dataset::PACKS));
     assert_eq!(same(&bad), same(&alone));
+    assert_eq!(unread(&alone, &of_packs.display().to_string(), DAYS[0]), serde_json::json!([]), "none were to come");
     // The right is given, and the next nights have both.
     let good = Scene::of_accounts(12);
     good.put_lake("lake", &files(&bad.path("lake")));

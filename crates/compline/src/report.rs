@@ -233,7 +233,7 @@ async fn of_aggregator(
             reader.unread.push(missing_computed(dataset.trends, last));
         }
         of_changes(&mut figures, &mut reader, request, (days, trends), last).await?;
-        rules::of_rules(&mut figures, &mut reader, last).await?;
+        rules::of_rules(&mut figures, &mut reader, ledger.as_ref(), last).await?;
         let unread = reader.unread.len();
         if let Some(states) = reader.rows(dataset.status, last, rows::STATE_COLUMNS).await? {
             let order: Vec<&str> = figures.accounts.iter().map(|line| line.value.as_str()).collect();

@@ -2,6 +2,9 @@
 
 use super::Reader;
 use super::rows::Rows;
+use crate::journal::Journal;
+use crate::ledger::Ledger;
+use crate::status::missing_computed;
 use arrow::array::{AsArray, RecordBatch};
 use compline_model::{Dataset, SnapshotDate, Table};
 use compline_report::{AggregatorFigures, Change, Listed, MAX_LISTED, RuleFigures, RuleGroup};
@@ -34,9 +37,16 @@ const MAX_RULES: i32 = 3_000_000;
 pub(super) async fn of_rules(
     figures: &mut AggregatorFigures,
     reader: &mut Reader<'_>,
+    ledger: Option<&Ledger>,
     last: SnapshotDate,
 ) -> anyhow::Result<()> {
-    let Some(trends) = reader.rows(Dataset::RULES.trends, last, TREND_COLUMNS).await? else { return Ok(()) };
+    let unread = reader.unread.len();
+    let Some(trends) = reader.rows(Dataset::RULES.trends, last, TREND_COLUMNS).await? else {
+        if let Some(ledger) = ledger.filter(|_| reader.unread.len() == unread) {
+            reader.unread.extend(why_none(reader, ledger, last).await?);
+        }
+        return Ok(());
+    };
     let rules = rule_figures(&trends);
     let all = rules.rules;
     figures.rules = Some(rules);
@@ -72,6 +82,24 @@ pub(super) async fn of_rules(
         change.rule_groups = told.get(&key(change)).cloned().flatten();
     }
     Ok(())
+}
+
+/// Why a day has no trends of rules, if it should.
+async fn why_none(reader: &Reader<'_>, ledger: &Ledger, date: SnapshotDate) -> anyhow::Result<Option<String>> {
+    let dataset = &Dataset::RULES;
+    // Where no run was to collect them there is no row.
+    let Some(of_rules) = ledger.of_each().into_iter().find(|one| one.dataset() == dataset) else { return Ok(None) };
+    if of_rules.has_no(dataset.trends) || of_rules.is_dropped() {
+        return Ok(None);
+    }
+    if of_rules.last_commit().is_none() {
+        return Ok(Some(format!("no rules of {date} are committed: `compline history FILE` says why")));
+    }
+    let lake = reader.session.lake.of(dataset);
+    Ok(Some(match Journal::peek(&lake, reader.id).await?.trends_from.filter(|from| *from <= date) {
+        Some(_) => format!("the trends of rules of {date} are out of date: the next run or `compline trends FILE` computes them"),
+        None => missing_computed(dataset.trends, date),
+    }))
 }
 
 fn rule_figures(trends: &RecordBatch) -> RuleFigures {

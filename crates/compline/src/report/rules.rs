@@ -97,7 +97,9 @@ async fn why_none(reader: &Reader<'_>, ledger: &Ledger, date: SnapshotDate) -> a
     }
     let lake = reader.session.lake.of(dataset);
     Ok(Some(match Journal::peek(&lake, reader.id).await?.trends_from.filter(|from| *from <= date) {
-        Some(_) => format!("the trends of rules of {date} are out of date: the next run or `compline trends FILE` computes them"),
+        Some(_) => format!(
+            "the trends of rules of {date} are out of date: the next run or `compline trends FILE` computes them"
+        ),
         None => missing_computed(dataset.trends, date),
     }))
 }

@@ -79,6 +79,37 @@ fn a_night_of_both_datasets_commits_a_day_of_each_and_asks_for_the_sources_once(
     assert!(count("calls") <= count("pages") + 2, "the sources are not asked for again: {rules}");
 }
 
+/// What a report says that it cannot tell of `org`.
+fn unread(scene: &Scene, pipeline: &str, day: &str) -> Vec<String> {
+    let ended = compline(scene, &["report", pipeline, "--date", day, "--format", "json"]);
+    let report: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    let unread = report["aggregators"][0]["unread"].as_array().expect("a list");
+    unread.iter().map(|one| one.as_str().expect("a text").to_owned()).collect()
+}
+
+#[test]
+fn a_report_says_why_it_has_no_rules_and_what_to_do() {
+    let scene = Scene::of_accounts(12);
+    let pipeline = scene.org_pipeline("lake", RULES, "");
+    DAYS[..2].iter().for_each(|day| drop(scene.night(&pipeline, day)));
+    let in_the_way = scene.path("lake").join(format!("rule_compliance/snapshot_date={}", DAYS[2]));
+    std::fs::write(&in_the_way, b"").expect("a file");
+    let pipeline = pipeline.display().to_string();
+    assert_eq!(compline(&scene, &["run", &pipeline, "--date", DAYS[2]]).code, Some(3));
+    std::fs::remove_file(&in_the_way).expect("removed");
+    assert!(unread(&scene, &pipeline, DAYS[2])[0].starts_with("a run was stopped while it changed the rules of"));
+    assert!(unread(&scene, &pipeline, DAYS[1]).is_empty());
+    std::fs::remove_file(file(&scene, Table::RuleTrends, DAYS[1])).expect("removed");
+    let gone = format!(
+        "of rules, rule_trends of {} is not in the lake: `compline verify FILE --repair` recomputes it",
+        DAYS[1]
+    );
+    assert_eq!(unread(&scene, &pipeline, DAYS[1]), [gone]);
+    std::fs::remove_file(file(&scene, Table::RuleCompliance, DAYS[1])).expect("removed");
+    let gone = format!("of rules, the snapshot of {} is committed and is not in the lake: restore", DAYS[1]);
+    assert!(unread(&scene, &pipeline, DAYS[1])[0].starts_with(&gone), "{:?}", unread(&scene, &pipeline, DAYS[1]));
+}
+
 #[test]
 fn a_failure_of_rules_costs_no_day_of_packs_and_the_next_night_goes_on() {
     let denied = "denied_operation = \"DescribeAggregateComplianceByConfigRules\"";
@@ -93,18 +124,14 @@ fn a_failure_of_rules_costs_no_day_of_packs_and_the_next_night_goes_on() {
     assert!(ended.stdout.contains("config:DescribeAggregateComplianceByConfigRules"), "{ended:?}");
     assert_eq!(ledger(&bad, "lake", DAYS[0], "outcome"), pairs(&[("packs", "succeeded"), ("rules", "failed")]));
     is_sound(&bad, &pipeline, &[]);
-    let unread = |scene: &Scene, pipeline: &str, day: &str| {
-        let ended = compline(scene, &["report", pipeline, "--date", day, "--format", "json"]);
-        serde_json::from_str::<serde_json::Value>(&ended.stdout).expect("JSON")["aggregators"][0]["unread"].clone()
-    };
     let why = format!("no rules of {} are committed: `compline history FILE` says why", DAYS[0]);
-    assert_eq!(unread(&bad, &pipeline, DAYS[0]), serde_json::json!([why]));
+    assert_eq!(unread(&bad, &pipeline, DAYS[0]), [why]);
     let alone = Scene::of_accounts(12);
     let of_packs = alone.org_pipeline("lake", "", "");
     alone.night(&of_packs, DAYS[0]);
     let same = |scene: &Scene| of_trends(tables(scene, "lake", &Dataset::PACKS));
     assert_eq!(same(&bad), same(&alone));
-    assert_eq!(unread(&alone, &of_packs.display().to_string(), DAYS[0]), serde_json::json!([]), "none were to come");
+    assert!(unread(&alone, &of_packs.display().to_string(), DAYS[0]).is_empty(), "none were to come");
     // The right is given, and the next nights have both.
     let good = Scene::of_accounts(12);
     good.put_lake("lake", &files(&bad.path("lake")));
@@ -459,6 +486,7 @@ fn a_filter_by_type_makes_rules_facts_only_and_packs_are_what_they_were() {
         format!("{RULES}\n[[aggregator.filter]]\nrule_compliance_type = \"NON_COMPLIANT\"\naws_region = \"eu-west-1\"");
     let pipeline = scene.org_pipeline("lake", &filter, "");
     scene.night(&pipeline, DAYS[0]);
+    assert!(unread(&scene, &pipeline.display().to_string(), DAYS[0]).is_empty(), "facts only has none");
     assert_eq!(
         ledger(&scene, "lake", DAYS[0], "population"),
         pairs(&[("packs", "aws_region=eu-west-1"), ("rules", "aws_region=eu-west-1 compliance_type=NON_COMPLIANT")])

@@ -1,8 +1,9 @@
 //! `compline verify` and `compline history`: a lake held against what it must be.
 
 use crate::support::reading::{file, files, of_trends};
-use crate::support::{Ended, Scene, pack_tables, run, signal, start, wait_until};
+use crate::support::{Ended, Scene, date, pack_tables, run, signal, start, wait_until};
 use compline_model::Table;
+use compline_sink::Partition;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -101,6 +102,44 @@ fn b33_each_table_that_is_cut_gone_or_another_days_is_wrong_and_trend_tables_are
             std::fs::write(&path, &good).expect("written");
             run(scene.command(&["trends", &pipeline]));
         }
+    }
+}
+
+/// Long enough for several chains of days, which go on from what is stored.
+#[test]
+fn the_days_of_a_long_history_that_are_wrong_are_told_and_no_others_wherever_they_are() {
+    const LONG: usize = 45;
+    let scene = Scene::new("");
+    let demo = ["demo", "--lake", "lake", "--accounts", "3", "--regions", "1", "--packs", "1"];
+    let ended = run(scene.command(&[&demo[..], &["--days", &LONG.to_string()]].concat()));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let pipeline = scene.org_pipeline("lake", "", "").display().to_string();
+    is_sound(&scene, &pipeline, &["--only", "org"]);
+    let days: Vec<String> = files(&scene.path("lake/pack_status"))
+        .into_keys()
+        .filter_map(|key| {
+            Some(key.strip_suffix("/aggregator=org/data.parquet")?.strip_prefix("snapshot_date=")?.to_owned())
+        })
+        .collect();
+    assert_eq!(days.len(), LONG);
+    let lake = scene.lake();
+    // In the middle the state of a day is what the next chain begins with, where there are two of the same length.
+    for (table, at) in
+        [(Table::PackStatus, LONG.div_ceil(2) - 1), (Table::ComplianceTrends, LONG - 2), (Table::PackStatus, 20)]
+    {
+        let (day, path) = (&days[at], file(&scene, table, &days[at]));
+        let good = std::fs::read(&path).expect("a file");
+        let rows = scene.read(&lake, table, "org", day).expect("rows");
+        let partition = Partition { table, date: date(day), aggregator: "org".parse().expect("an id") };
+        let other =
+            scene.runtime.block_on(lake.encode(&partition, rows.slice(1, rows.num_rows() - 1))).expect("a file");
+        std::fs::write(&path, &other).expect("written");
+        let found = wrong(&scene, &pipeline, &["--only", "org"]);
+        let of_trends: Vec<&String> =
+            found.iter().filter(|line| line.contains("are not what the snapshots say")).collect();
+        assert_eq!(of_trends, [&format!("the trend tables of {day} are not what the snapshots say")], "{found:?}");
+        is_sound(&scene, &pipeline, &["--only", "org", "--repair"]);
+        assert_eq!(std::fs::read(&path).expect("a file"), good, "{day}");
     }
 }
 

@@ -386,11 +386,11 @@ def test_a_state_machine_ends_a_task_at_its_deadline_and_waits_as_systemd_does(d
 
 
 @TERRAFORM
-def test_alarms_are_of_the_very_metrics_that_a_run_of_packs_and_rules_has(tmp_path):
+def test_alarms_have_a_dimension_of_rules_and_none_of_packs(tmp_path):
     others = 'locals {\n  lake         = "s3://lake/of/ours"\n  fargate_jobs = {}\n}\nvariable "alarms" {\n  default = %s\n}\n'
     (tmp_path / "alarms.tf").write_text((MODULE / "alarms.tf").read_text().split("resource ")[0])
     # An id may end in what names the rules of another.
-    (tmp_path / "others.tf").write_text(others % '{ aggregators = ["org", "org-rules"], rules = ["org"], topic_arns = [] }')
+    (tmp_path / "others.tf").write_text(others % '{ aggregators = ["org", "org-rules", "org"], rules = ["org"], topic_arns = [] }')
     alarms = evaluated("local.alarm_days", tmp_path)
     dimensions = {name: {"aggregator": one["aggregator"], **one["dataset"]} for name, one in alarms.items()}
     assert dimensions == {"org": {"aggregator": "org"}, "org-rules": {"aggregator": "org-rules"}, "org.rules": {"aggregator": "org", "dataset": "rules"}}

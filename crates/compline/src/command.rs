@@ -24,12 +24,17 @@ mod verify;
 use crate::arguments::{Command, OrganizationArguments};
 use crate::failure::{Ending, Failure};
 use crate::session::Clock;
-use crate::signals::or_stopped;
+use crate::signals::{self, or_stopped};
 use chrono::{DateTime, Utc};
 use compline_model::SnapshotDate;
 use compline_simulator::{Organization, OrganizationSpec};
 
 pub(crate) async fn perform(command: Command, clock: Clock) -> Result<Ending, Failure> {
+    // What does nothing but print ends as any program does.
+    let prints = matches!(command, Command::Athena(_) | Command::Completions(_) | Command::Man(_) | Command::Schema(_));
+    if !prints {
+        signals::listen();
+    }
     match command {
         Command::Athena(arguments) => athena::athena(&arguments, clock).await,
         Command::Catalog(arguments) => catalog::catalog(&arguments, clock).await,

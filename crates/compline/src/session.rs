@@ -139,14 +139,20 @@ pub(crate) async fn session<T>(
     for warning in &opening.settings.warnings {
         tracing::warn!("{warning}");
     }
-    if opening.settings.has_aws_lake() {
-        // What is wrong with it is wrong usage, and said before anything is asked.
-        Environment::load(Identity::DefaultChain).await?;
-    }
-    let lake = open_lake(opening.settings).await.map_err(Failure::run)?;
-    let (command, when_stopped, ends_itself) = (opening.command, opening.when_stopped, opening.ends_itself);
     let asked_at = (opening.clock)();
     let run_id = RunId::new(asked_at);
+    let opened = async {
+        if opening.settings.has_aws_lake() {
+            // What is wrong with it is wrong usage, and said before anything is asked.
+            Environment::load(Identity::DefaultChain).await?;
+        }
+        open_lake(opening.settings).await.map_err(Failure::run)
+    };
+    let lake = tokio::select! {
+        lake = opened => lake?,
+        signal = signals::received() => return Ok(Ended::Stopped(signal, run_id)),
+    };
+    let (command, when_stopped, ends_itself) = (opening.command, opening.when_stopped, opening.ends_itself);
     let (stopper, stop) = watch::channel(None);
     // On the heap: the future of a whole command is large.
     let mut work = Box::pin(within(opening, (asked_at, run_id), (lake.clone(), stop), work));

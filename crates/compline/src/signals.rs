@@ -1,8 +1,11 @@
 //! SIGINT and SIGTERM.
 
 use crate::failure::{Ending, Failure, Signal};
-use std::sync::{Once, OnceLock};
+use std::io;
+use std::sync::{LazyLock, Once, mpsc};
 use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
 /// For how long another signal is taken for the same one: who stops a group of processes may stop each of them as well.
 const SAME: Duration = Duration::from_secs(1);
@@ -12,37 +15,55 @@ const SAME: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(25);
 const LONGEST_AGAIN: Duration = Duration::from_secs(3);
 
-static LAST_RESORT: Once = Once::new();
+/// What has come.
+#[derive(Debug, Clone, Copy, Default)]
+struct Came {
+    first: Option<Signal>,
+    /// Whether another has come that is not the same.
+    again: bool,
+}
 
-/// The first signal that came, whoever waited for one then.
-static RECEIVED: OnceLock<Signal> = OnceLock::new();
+static CAME: LazyLock<watch::Sender<Came>> = LazyLock::new(watch::Sender::default);
+static LISTENING: Once = Once::new();
 
-/// A signal to end; at once the one that has come before. From this call on signals are noticed, and not only once it is waited for: what is
-/// waited for beside it may have begun by then.
-pub(crate) fn received() -> impl Future<Output = Signal> {
-    // Once signals are waited for, they end nothing by themselves.
-    LAST_RESORT.call_once(|| {
+/// From now on a signal ends nothing by itself, and none is missed: it waits for whoever asks with [`received`]. If nobody does it ends the
+/// program after a while.
+pub(crate) fn listen() {
+    LISTENING.call_once(|| {
+        let (listening, is_listening) = mpsc::channel();
         // A thread of its own: those of the program may be what does not end.
-        let last_resort = || -> std::io::Result<()> {
-            tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(end_at_last());
-            Ok(())
+        let of_thread = move || -> io::Result<()> {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async {
+                let signals = Signals::new()?;
+                let _ = listening.send(());
+                end_at_last(signals).await
+            })
         };
-        let thread = std::thread::Builder::new().name("signals".to_owned());
-        let _ = thread.spawn(last_resort);
+        // Where it cannot be started a signal ends the program by itself, as it does any other.
+        if std::thread::Builder::new().name("signals".to_owned()).spawn(of_thread).is_ok() {
+            let _ = is_listening.recv();
+        }
     });
-    let next = next();
-    async {
-        match RECEIVED.get() {
-            Some(signal) => *signal,
-            None => next.await,
+}
+
+/// A signal to end; at once the one that has come before.
+pub(crate) fn received() -> impl Future<Output = Signal> {
+    listen();
+    let mut came = CAME.subscribe();
+    async move {
+        match came.wait_for(|came| came.first.is_some()).await.map(|came| came.first) {
+            Ok(Some(signal)) => signal,
+            _ => std::future::pending().await,
         }
     }
 }
 
 /// Waits for another signal than the one that has come.
 pub(crate) async fn received_again() {
-    tokio::time::sleep(SAME).await;
-    next().await;
+    if CAME.subscribe().wait_for(|came| came.again).await.is_err() {
+        std::future::pending().await
+    }
 }
 
 /// Does a command that changes no table until a signal comes.
@@ -56,35 +77,55 @@ pub(crate) async fn or_stopped(command: impl Future<Output = Result<Ending, Fail
     }
 }
 
-async fn end_at_last() {
-    let signal = next().await;
-    let _ = RECEIVED.set(signal);
-    tokio::select! {
-        () = tokio::time::sleep(LONGEST) => {}
-        () = async { received_again().await; tokio::time::sleep(LONGEST_AGAIN).await } => {}
+/// Tells of each signal that comes, and ends the program if it has not ended long after the first.
+async fn end_at_last(mut signals: Signals) -> io::Result<()> {
+    let first = signals.next().await;
+    let came_at = Instant::now();
+    let mut end = came_at + LONGEST;
+    CAME.send_modify(|came| came.first = Some(first));
+    loop {
+        tokio::select! {
+            () = sleep_until(end) => std::process::exit(Ending::Stopped(first).exit_code().into()),
+            _ = signals.next() => if came_at.elapsed() >= SAME {
+                end = end.min(Instant::now() + LONGEST_AGAIN);
+                CAME.send_modify(|came| came.again = true);
+            }
+        }
     }
-    std::process::exit(Ending::Stopped(signal).exit_code().into());
 }
 
 #[cfg(unix)]
-fn next() -> impl Future<Output = Signal> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (interrupt, terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
-    async {
-        let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) else {
-            return std::future::pending().await;
-        };
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) -> Signal {
         tokio::select! {
-            _ = interrupt.recv() => Signal::Interrupt,
-            _ = terminate.recv() => Signal::Terminate,
+            _ = self.interrupt.recv() => Signal::Interrupt,
+            _ = self.terminate.recv() => Signal::Terminate,
         }
     }
 }
 
 #[cfg(not(unix))]
-async fn next() -> Signal {
-    match tokio::signal::ctrl_c().await {
-        Ok(()) => Signal::Interrupt,
-        Err(_) => std::future::pending().await,
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) -> Signal {
+        let _ = tokio::signal::ctrl_c().await;
+        Signal::Interrupt
     }
 }

@@ -1,7 +1,7 @@
 //! How fresh a lake is: of each aggregator its last snapshot, and what waits for a person or for the next run. A few lists and
 //! files are read, however long the history is.
 
-use crate::journal::{Journal, Pending, is_damage};
+use crate::journal::{Journal, is_damage};
 use crate::ledger::{Ledger, LedgerRow};
 use crate::session::Session;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -134,15 +134,12 @@ pub(crate) async fn status<'a>(
         let held = lake.held_partitions(dataset.facts).await?;
         let mut concerned = Vec::new();
         for id in &ids {
-            let pending = Journal::peek(&lake, id).await?;
-            // What is no longer collected may wait for a person or for another command.
-            let waits = held.contains_key(*id) || pending.trends_from.is_some() || !pending.runs.is_empty();
-            if waits || session.settings.collects(id, dataset) {
-                concerned.push((*id, pending));
-            }
+            let is_concerned =
+                session.settings.collects(id, dataset) || held.contains_key(*id) || is_pending(&lake, id).await?;
+            concerned.extend(is_concerned.then_some(*id));
         }
         if !concerned.is_empty() {
-            all.extend(of_dataset(session, &lake, held, concerned, max_age).await?);
+            all.extend(of_dataset(session, &lake, held, &concerned, max_age).await?);
         }
     }
     // Those of an aggregator together, in the order in which these were given.
@@ -150,12 +147,18 @@ pub(crate) async fn status<'a>(
     Ok(all)
 }
 
-/// How each of these aggregators stands, of the lake's dataset, by what is held of it and by what their journals say.
+/// Whether something of a dataset that is no longer collected waits for another command.
+async fn is_pending(lake: &Lake, id: &AggregatorId) -> anyhow::Result<bool> {
+    let pending = Journal::peek(lake, id).await?;
+    Ok(pending.trends_from.is_some() || !pending.runs.is_empty())
+}
+
+/// How each of these aggregators stands, of the lake's dataset.
 async fn of_dataset(
     session: &Session<'_>,
     lake: &Lake,
     held: Partitions,
-    ids: Vec<(&AggregatorId, Pending)>,
+    ids: &[&AggregatorId],
     max_age: Duration,
 ) -> anyhow::Result<Vec<Status>> {
     let (today, dataset) = (session.today(), lake.dataset());
@@ -169,8 +172,8 @@ async fn of_dataset(
         all: OnceCell::new(),
     };
     let mut all = Vec::new();
-    for (id, pending) in ids {
-        all.push(of_aggregator(session, (lake, &days), (id, pending), max_age).await?);
+    for id in ids {
+        all.push(of_aggregator(session, (lake, &days), id, max_age).await?);
     }
     Ok(all)
 }
@@ -178,7 +181,7 @@ async fn of_dataset(
 async fn of_aggregator(
     session: &Session<'_>,
     (lake, days): (&Lake, &Days),
-    (id, pending): (&AggregatorId, Pending),
+    id: &AggregatorId,
     max_age: Duration,
 ) -> anyhow::Result<Status> {
     let (today, dataset) = (session.today(), lake.dataset());
@@ -192,6 +195,8 @@ async fn of_aggregator(
         facts = all_facts.get(id).cloned().unwrap_or_default();
         ledgers = all_ledgers.get(id).cloned().unwrap_or_default();
     }
+    // After the lists: a day that has come since is in them, or in the journal, or there when it is looked for.
+    let pending = Journal::peek(lake, id).await?;
     let mut status = Status {
         aggregator: id.to_string(),
         dataset: dataset.name,

@@ -12,10 +12,11 @@ use crate::journal::{Journal, Pending};
 use crate::ledger::Ledger;
 use crate::progress::Progress;
 use crate::session::Session;
-use crate::trends::Computing;
+use crate::trends::{Computed, Computing};
 use chrono::{DateTime, Utc};
 use compline_model::{AggregatorId, Dataset, RunId, SnapshotDate, Table};
 use compline_sink::{Inventory, Lake, Month, Object, Partition, READ_CONCURRENCY};
+use futures::future::join_all;
 use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
@@ -107,11 +108,13 @@ pub(crate) async fn verify(
     let datasets = |id| inventory.datasets(id).into_iter().map(move |dataset| (id, dataset));
     let passes = ids.into_iter().flat_map(datasets).map(|(id, dataset)| (id, dataset, weight(inventory, dataset, id)));
     let passes: Vec<(&AggregatorId, &Dataset, u32)> = passes.collect();
-    let room = passes.iter().map(|(_, _, weight)| *weight).max().unwrap_or_default();
+    let largest = passes.iter().map(|(_, _, weight)| *weight).max().unwrap_or_default();
+    let room = largest.max(u32::try_from(workers()).unwrap_or(1).saturating_mul(ROOM_OF_A_CHAIN));
     let memory = Semaphore::new(room as usize);
     let each = passes.into_iter().map(async |(id, dataset, weight)| {
-        let _permit = memory.acquire_many(weight).await?;
-        Box::pin(aggregator(session, inventory, (dataset, id), span)).await
+        let chains = (room / weight).clamp(1, u32::try_from(workers()).unwrap_or(1));
+        let _permit = memory.acquire_many(weight * chains).await?;
+        Box::pin(aggregator(session, inventory, (dataset, id), span, chains as usize)).await
     });
     let (mut aggregators, mut latest) = (Vec::new(), None::<Listed>);
     let mut each = Box::pin(stream::iter(each).buffered(workers()));
@@ -129,7 +132,7 @@ fn workers() -> usize {
 }
 
 /// What an aggregator takes of the memory, in KiB of its largest snapshot's file: together those that are verified at once take no
-/// more than the largest one alone.
+/// more than the largest one alone, or than small ones.
 fn weight(inventory: &Inventory, dataset: &Dataset, id: &AggregatorId) -> u32 {
     let facts = inventory
         .partitions
@@ -141,6 +144,12 @@ fn weight(inventory: &Inventory, dataset: &Dataset, id: &AggregatorId) -> u32 {
 
 /// What a small aggregator takes besides its rows, in KiB of a snapshot's file.
 const MIN_WEIGHT: u32 = 64;
+
+/// What a chain of days that nobody calls large takes, in the same: some 100,000 rows.
+const ROOM_OF_A_CHAIN: u32 = 512;
+
+/// Fewer days than these are no chain of their own: each reads a window of days before its first.
+const CHAIN_DAYS: usize = 20;
 
 /// As much as can be counted.
 const MAX_WEIGHT: u32 = 1 << 28;
@@ -157,6 +166,7 @@ async fn aggregator(
     inventory: &Inventory,
     (dataset, id): (&'static Dataset, &AggregatorId),
     span: Span,
+    chains: usize,
 ) -> anyhow::Result<(Found, Option<Listed>)> {
     let (keep, today, lake) = (&session.settings.keep, session.today(), &session.lake.of(dataset));
     let (mut later, mut attempt): (Option<Listed>, u32) = (None, 0);
@@ -172,6 +182,7 @@ async fn aggregator(
             history: &history,
             id,
             span,
+            chains,
             snapshots_from: keep.snapshots_from(today),
             pending: &pending,
             progress: &session.progress,
@@ -242,6 +253,8 @@ struct Verifying<'a> {
     history: &'a History,
     id: &'a AggregatorId,
     span: Span,
+    /// How many chains of days may be computed at once.
+    chains: usize,
     /// The first day whose snapshot is retained, as the settings say.
     snapshots_from: Option<SnapshotDate>,
     pending: &'a Pending,
@@ -435,8 +448,18 @@ impl Verifying<'_> {
         let bar = self.progress.steps(history.days(id, span).count() as u64, "days recomputed");
         bar.set_message(id.to_string());
         let on_day = |_| bar.inc(1);
-        let computing = Computing { lake, history, id, span, state_of: None, on_day: &on_day };
-        match computing.compute(None, None).await {
+        let compute = async |span| {
+            let computing = Computing { lake, history, id, span, state_of: None, on_day: &on_day };
+            Box::pin(computing.compute(None, None)).await
+        };
+        let is_sound = |computed: &anyhow::Result<Computed>| {
+            computed.as_ref().is_ok_and(|of| of.differed.is_empty() && of.facts_only.is_empty())
+        };
+        // A chain begins with the state that is stored of the day before, and what that is, the chain before says. So where all are sound,
+        // all is; and where one is not, a chain of all days says which of them are not.
+        let spans = chain_spans(&history.days(id, span).collect::<Vec<_>>(), span, self.chains);
+        let are_sound = spans.len() > 1 && join_all(spans.into_iter().map(compute)).await.iter().all(is_sound);
+        match if are_sound { Ok(Computed::default()) } else { compute(span).await } {
             Ok(computed) => {
                 let differ = |date: &SnapshotDate| {
                     let what = format!("the trend tables of {date} are not what the snapshots say");
@@ -457,8 +480,50 @@ impl Verifying<'_> {
     }
 }
 
+/// A span in as many parts as may be, each of [`CHAIN_DAYS`] at least of the days that it has.
+fn chain_spans(days: &[SnapshotDate], span: Span, most: usize) -> Vec<Span> {
+    let parts = (days.len() / CHAIN_DAYS).clamp(1, most.max(1));
+    let mut firsts: Vec<Option<SnapshotDate>> =
+        days.chunks(days.len().div_ceil(parts).max(1)).map(|part| part.first().copied()).collect();
+    // The first part has what is before its first day as well, and the last what is after.
+    match firsts.first_mut() {
+        Some(first) => *first = span.from,
+        None => firsts.push(span.from),
+    }
+    let ends =
+        firsts.iter().skip(1).map(|next| next.map(|next| next.minus_days(1))).chain([span.to]).collect::<Vec<_>>();
+    firsts.into_iter().zip(ends).map(|(from, to)| Span { from, to }).collect()
+}
+
 /// The calendar days between the first and the last that are not among them.
 fn gaps(days: &BTreeSet<SnapshotDate>) -> Vec<(SnapshotDate, SnapshotDate)> {
     let pairs = days.iter().copied().zip(days.iter().copied().skip(1));
     pairs.filter(|(one, other)| one.next() != *other).map(|(one, other)| (one.next(), other.minus_days(1))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn chains_have_each_day_once_and_are_long_enough_and_begin_and_end_as_all_of_them(
+            count in 0_usize..1000,
+            most in 0_usize..9,
+            is_open in any::<bool>(),
+        ) {
+            let last: SnapshotDate = "2026-03-01".parse().expect("a date");
+            // Every third day is a gap.
+            let days: Vec<SnapshotDate> =
+                (0..u32::try_from(count).expect("few")).rev().filter(|ago| ago % 3 > 0).map(|ago| last.minus_days(ago)).collect();
+            let span = if is_open { Span::default() } else { Span { from: days.first().copied(), to: Some(last) } };
+            let spans = chain_spans(&days, span, most);
+            prop_assert!(!spans.is_empty() && spans.len() <= most.max(1));
+            prop_assert_eq!((spans[0].from, spans[spans.len() - 1].to), (span.from, span.to));
+            prop_assert!(days.iter().all(|day| spans.iter().filter(|span| span.has(*day)).count() == 1));
+            let of = |span: &Span| days.iter().filter(|day| span.has(**day)).count();
+            prop_assert!(spans.len() == 1 || spans.iter().all(|span| of(span) * 2 > CHAIN_DAYS), "{spans:?}");
+        }
+    }
 }

@@ -128,6 +128,12 @@ mod tests {
     }
 
     #[test]
+    fn the_types_that_are_counted_of_packs_are_those_that_are_known() {
+        let known: BTreeSet<&str> = ComplianceType::ALL.iter().map(|kind| kind.as_str()).collect();
+        assert_eq!(Dataset::PACKS.compliance_types().collect::<BTreeSet<_>>(), known);
+    }
+
+    #[test]
     fn facts_changes_and_states_have_the_columns_that_a_dataset_names() {
         for dataset in Dataset::ALL {
             for table in [dataset.facts, dataset.changes, dataset.status] {

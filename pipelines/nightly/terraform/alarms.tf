@@ -4,8 +4,8 @@ locals {
   alarm_topics = var.alarms == null ? [] : var.alarms.topic_arns
   alarm_jobs   = var.alarms == null ? {} : local.fargate_jobs
   # The days of each aggregator, and those of its rules, as their metrics have them. No id has a dot in it.
-  alarm_packs = { for id in try(var.alarms.aggregators, []) : id => { what = id, aggregator = id, dataset = {} } }
-  alarm_rules = { for id in try(var.alarms.rules, []) : "${id}.rules" => { what = "rules of ${id}", aggregator = id, dataset = { dataset = "rules" } } }
+  alarm_packs = { for id in toset(try(var.alarms.aggregators, [])) : id => { what = id, aggregator = id, dataset = {} } }
+  alarm_rules = { for id in toset(try(var.alarms.rules, [])) : "${id}.rules" => { what = "rules of ${id}", aggregator = id, dataset = { dataset = "rules" } } }
   alarm_days  = merge(local.alarm_packs, local.alarm_rules)
 }
 

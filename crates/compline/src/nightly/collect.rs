@@ -50,7 +50,7 @@ pub(super) struct Reading {
     pub(super) caller: Option<String>,
     /// Why AWS Config's count could not be had.
     pub(super) not_reconciled: Option<String>,
-    /// What the aggregator said of its sources: before, of another dataset's day; after, of this one.
+    /// What the aggregator said of its sources: for this day, or until it was asked for this one for that of the dataset before.
     pub(super) discovery: Option<Discovery>,
 }
 

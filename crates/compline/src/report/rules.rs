@@ -4,7 +4,7 @@ use super::Reader;
 use super::rows::Rows;
 use crate::journal::Journal;
 use crate::ledger::Ledger;
-use crate::status::missing_computed;
+use crate::status::{is_there, missing, missing_computed, missing_table};
 use arrow::array::{AsArray, RecordBatch};
 use compline_model::{Dataset, SnapshotDate, Table};
 use compline_report::{AggregatorFigures, Change, Listed, MAX_LISTED, RuleFigures, RuleGroup};
@@ -86,19 +86,32 @@ pub(super) async fn of_rules(
 
 /// Why a day has no trends of rules, if it should.
 async fn why_none(reader: &Reader<'_>, ledger: &Ledger, date: SnapshotDate) -> anyhow::Result<Option<String>> {
-    let dataset = &Dataset::RULES;
-    // Where no run was to collect them there is no row.
+    let (dataset, id) = (&Dataset::RULES, reader.id);
+    let lake = reader.session.lake.of(dataset);
+    let pending = Journal::peek(&lake, id).await?;
+    if pending.days.iter().any(|(_, day)| *day == date) {
+        return Ok(Some(format!(
+            "a run was stopped while it changed the rules of {date}: the next run, or `compline trends FILE`, completes it"
+        )));
+    }
+    // There is no row where none were to be collected, or where the run was stopped before.
     let Some(of_rules) = ledger.of_each().into_iter().find(|one| one.dataset() == dataset) else { return Ok(None) };
-    if of_rules.has_no(dataset.trends) || of_rules.is_dropped() {
+    if of_rules.has_no(dataset.trends) {
         return Ok(None);
     }
     if of_rules.last_commit().is_none() {
         return Ok(Some(format!("no rules of {date} are committed: `compline history FILE` says why")));
     }
-    let lake = reader.session.lake.of(dataset);
-    Ok(Some(match Journal::peek(&lake, reader.id).await?.trends_from.filter(|from| *from <= date) {
-        Some(_) => format!(
-            "the trends of rules of {date} are out of date: the next run or `compline trends FILE` computes them"
+    let of = |what: String| Some(format!("of rules, {what}"));
+    if of_rules.is_dropped() {
+        return Ok(of(missing_table(dataset.trends, date)));
+    }
+    if !is_there(&lake, dataset.facts, id, date).await? {
+        return Ok(of(missing(date)));
+    }
+    Ok(of(match pending.trends_from.filter(|from| *from <= date) {
+        Some(from) => format!(
+            "the trends from {from} on are out of date: `compline trends FILE` computes them, or says what they wait for"
         ),
         None => missing_computed(dataset.trends, date),
     }))

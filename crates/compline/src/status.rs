@@ -207,6 +207,10 @@ async fn of_aggregator(
         ..Status::default()
     };
     for date in ledgers.iter().rev().copied() {
+        // Of a dataset that was never committed every ledger would be read, which another's days have.
+        if facts.is_empty() && date < days.from {
+            break;
+        }
         let ledger = ledger(lake, id, date, &mut status.unread).await?;
         if status.last_run.is_none() {
             status.last_run =

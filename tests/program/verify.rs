@@ -124,20 +124,27 @@ fn the_days_of_a_long_history_that_are_wrong_are_told_and_no_others_wherever_the
     assert_eq!(days.len(), LONG);
     let lake = scene.lake();
     // In the middle the state of a day is what the next chain begins with, where there are two of the same length.
-    for (table, at) in [(Table::PackStatus, LONG.div_ceil(2) - 1), (Table::ComplianceTrends, LONG - 2)] {
-        let (day, path) = (&days[at], file(&scene, table, &days[at]));
-        let good = std::fs::read(&path).expect("a file");
-        let rows = scene.read(&lake, table, "org", day).expect("rows");
-        let partition = Partition { table, date: date(day), aggregator: "org".parse().expect("an id") };
-        let other =
-            scene.runtime.block_on(lake.encode(&partition, rows.slice(1, rows.num_rows() - 1))).expect("a file");
-        std::fs::write(&path, &other).expect("written");
+    let (middle, late) = ((Table::PackStatus, LONG.div_ceil(2) - 1), (Table::ComplianceTrends, LONG - 2));
+    for damaged in [&[middle][..], &[late], &[middle, late]] {
+        let mut good = Vec::new();
+        for (table, at) in damaged {
+            let (day, path) = (&days[*at], file(&scene, *table, &days[*at]));
+            good.push((path.clone(), std::fs::read(&path).expect("a file")));
+            let rows = scene.read(&lake, *table, "org", day).expect("rows");
+            let partition = Partition { table: *table, date: date(day), aggregator: "org".parse().expect("an id") };
+            let other = lake.encode(&partition, rows.slice(1, rows.num_rows() - 1));
+            std::fs::write(&path, scene.runtime.block_on(other).expect("a file")).expect("written");
+        }
         let found = wrong(&scene, &pipeline, &["--only", "org"]);
         let of_trends: Vec<&String> =
             found.iter().filter(|line| line.contains("are not what the snapshots say")).collect();
-        assert_eq!(of_trends, [&format!("the trend tables of {day} are not what the snapshots say")], "{found:?}");
+        let said =
+            |(_, at): &(Table, usize)| format!("the trend tables of {} are not what the snapshots say", days[*at]);
+        assert_eq!(of_trends, damaged.iter().map(said).collect::<Vec<_>>().iter().collect::<Vec<_>>(), "{found:?}");
         is_sound(&scene, &pipeline, &["--only", "org", "--repair"]);
-        assert_eq!(std::fs::read(&path).expect("a file"), good, "{day}");
+        for (path, good) in good {
+            assert_eq!(std::fs::read(&path).expect("a file"), good, "{}", path.display());
+        }
     }
 }
 

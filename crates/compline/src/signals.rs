@@ -47,15 +47,11 @@ pub(crate) fn listen() {
     });
 }
 
-/// A signal to end; at once the one that has come before.
-pub(crate) fn received() -> impl Future<Output = Signal> {
-    listen();
-    let mut came = CAME.subscribe();
-    async move {
-        match came.wait_for(|came| came.first.is_some()).await.map(|came| came.first) {
-            Ok(Some(signal)) => signal,
-            _ => std::future::pending().await,
-        }
+/// Waits for a signal to end; gives at once the one that has come since [`listen`].
+pub(crate) async fn received() -> Signal {
+    match CAME.subscribe().wait_for(|came| came.first.is_some()).await.map(|came| came.first) {
+        Ok(Some(signal)) => signal,
+        _ => std::future::pending().await,
     }
 }
 

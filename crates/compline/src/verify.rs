@@ -109,10 +109,11 @@ pub(crate) async fn verify(
     let passes = ids.into_iter().flat_map(datasets).map(|(id, dataset)| (id, dataset, weight(inventory, dataset, id)));
     let passes: Vec<(&AggregatorId, &Dataset, u32)> = passes.collect();
     let largest = passes.iter().map(|(_, _, weight)| *weight).max().unwrap_or_default();
-    let room = largest.max(u32::try_from(workers()).unwrap_or(1).saturating_mul(ROOM_OF_A_CHAIN));
+    let most_chains = u32::try_from(workers()).unwrap_or(1);
+    let room = largest.max(most_chains.saturating_mul(ROOM_OF_A_CHAIN));
     let memory = Semaphore::new(room as usize);
     let each = passes.into_iter().map(async |(id, dataset, weight)| {
-        let chains = (room / weight).clamp(1, u32::try_from(workers()).unwrap_or(1));
+        let chains = (room / weight).clamp(1, most_chains);
         let _permit = memory.acquire_many(weight * chains).await?;
         Box::pin(aggregator(session, inventory, (dataset, id), span, chains as usize)).await
     });
@@ -455,11 +456,16 @@ impl Verifying<'_> {
         let is_sound = |computed: &anyhow::Result<Computed>| {
             computed.as_ref().is_ok_and(|of| of.differed.is_empty() && of.facts_only.is_empty())
         };
-        // A chain begins with the state that is stored of the day before, and what that is, the chain before says. So where all are sound,
-        // all is; and where one is not, a chain of all days says which of them are not.
+        // A chain begins with the state that is stored of the day before, and what that is, the chain before says. So what the first one
+        // says that is not sound is right, and what those after it say may not be: their days are computed again, in one chain with its.
         let spans = chain_spans(&history.days(id, span).collect::<Vec<_>>(), span, self.chains);
-        let are_sound = spans.len() > 1 && join_all(spans.into_iter().map(compute)).await.iter().all(is_sound);
-        match if are_sound { Ok(Computed::default()) } else { compute(span).await } {
+        let mut chains = join_all(spans.iter().copied().map(compute)).await;
+        let computed = match chains.iter().position(|computed| !is_sound(computed)) {
+            None => Ok(Computed::default()),
+            Some(last) if last + 1 == chains.len() => chains.remove(last),
+            Some(first) => compute(Span { from: spans[first].from, ..span }).await,
+        };
+        match computed {
             Ok(computed) => {
                 let differ = |date: &SnapshotDate| {
                     let what = format!("the trend tables of {date} are not what the snapshots say");

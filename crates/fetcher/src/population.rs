@@ -137,8 +137,8 @@ impl Asked {
                 let mut values: BTreeMap<&Self, Vec<&str>> = BTreeMap::new();
                 named.iter().for_each(|(value, asked)| values.entry(asked).or_default().push(value));
                 // Of names some have commas and spaces, and one may be `*`.
-                let named = |values: Vec<&str>| values.into_iter().map(|value| quoted(value, "")).collect::<Vec<_>>();
-                let named = values.into_iter().map(|(asked, values)| (asked, named(values)));
+                let shown = |values: Vec<&str>| values.into_iter().map(|value| quoted(value, "")).collect::<Vec<_>>();
+                let named = values.into_iter().map(|(asked, values)| (asked, shown(values)));
                 for (asked, values) in named.chain([(&**others, vec!["*".to_owned()])]) {
                     let place = [place, &[format!("{}={}", field.name(dataset), values.join(","))]].concat();
                     asked.show(dataset, &place, parts);

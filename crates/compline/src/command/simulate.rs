@@ -20,10 +20,10 @@ pub(super) async fn simulate(arguments: SimulateArguments, clock: Clock) -> Resu
         .await
         .with_context(|| format!("cannot serve on port {}; choose another with --port", arguments.port))
         .map_err(Failure::Run)?;
-    let signal = signals::received();
     // Whoever starts it needs the address, however quiet it is to be.
     output::document(&format!("{}\nas of {date}: {}\n", simulator.url(), aggregators.join(", ")))?;
-    Ok(Ending::Stopped(signal.await))
+    let signal = signals::received().await;
+    Ok(Ending::Stopped(signal))
 }
 
 /// The faults of the file and of the command line.

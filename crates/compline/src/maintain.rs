@@ -389,7 +389,7 @@ async fn store_state(
     }
     // A day that is facts only has no state, and the next does not go on from it.
     if let Some(state) = computed.state {
-        lake.commit(&Partition { table: dataset.status, date, aggregator: id.clone() }, state).await?;
+        state.commit(lake, &Partition { table: dataset.status, date, aggregator: id.clone() }).await?;
     }
     Ok(Ok(()))
 }

@@ -2,6 +2,7 @@
 //! for `compline verify`, which only compares.
 
 mod chain;
+mod status;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ pub(crate) use chain::population_since;
 use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
 use compline_sink::{Lake, SinkError};
 use compline_transformer::{CheckedSnapshot, Trends};
+pub(crate) use status::Status;
 use std::collections::BTreeSet;
 
 /// Which days are computed, and what becomes of them.
@@ -57,7 +59,7 @@ pub(crate) struct Computed {
     /// What of earlier runs could not be completed, in words.
     pub(crate) undone: Vec<String>,
     /// The state after the day that it was asked for.
-    pub(crate) state: Option<RecordBatch>,
+    pub(crate) state: Option<Status>,
     /// The trends of the snapshot that has just been committed.
     pub(crate) tonight: Option<Trends>,
     pub(crate) bytes: u64,
@@ -146,7 +148,7 @@ impl Computing<'_> {
             let is_tonight = tonight.as_ref().is_some_and(|tonight| tonight.date == date);
             let is_all = tonight.as_ref().is_some_and(|tonight| tonight.is_all);
             let taken = if is_tonight { tonight.as_mut() } else { None };
-            let Some(trends) = chain.day(date, taken).await? else {
+            let Some(day) = chain.day(date, taken).await? else {
                 if chain.has_trends(date) {
                     computed.facts_only.push(date);
                     if let Some(journal) = &mut journal {
@@ -156,22 +158,22 @@ impl Computing<'_> {
                 }
                 continue;
             };
-            let is_stored = chain.is_stored(date, &trends).await?;
+            let is_stored = chain.is_stored(date, &day).await?;
             if !is_stored {
                 computed.differed.push(date);
             }
             if let Some(journal) = journal.as_mut().filter(|_| !is_stored) {
                 journal.begin_trends(date).await?;
-                computed.bytes += chain.commit(date, &trends).await?;
+                computed.bytes += chain.commit(date, &day).await?;
             }
             if self.state_of == Some(date) {
-                computed.state = Some(trends.status.clone());
+                computed.state = Some(day.status.clone());
             }
             computed.days.push(date);
             (self.on_day)(date);
             if is_tonight {
                 chain.write_together(date).await;
-                computed.tonight = Some(trends);
+                computed.tonight = Some(day.trends);
                 // A snapshot that gives the trends that were there changes no later day either.
                 if is_all && is_stored && first == date {
                     break;

@@ -12,8 +12,8 @@ mod runs;
 mod snapshot;
 mod verified;
 
-use crate::parquet_file::decode;
 use crate::store::{self, Condition, Fenced, OWN, Store};
+use crate::table_file::{TableFile, decode};
 use crate::{Compression, Holder, LakeLocation, Lease, LeaseOutcome, SinkError, SinkErrorKind, Version};
 pub use checkpoints::Collection;
 pub use inventory::{Inventory, Object, OfDay, Unexpected};
@@ -260,7 +260,7 @@ impl Lake {
     /// The partition is then as it was, unless the error says that it is not as it was put.
     pub async fn commit(&self, partition: &Partition, rows: RecordBatch) -> Result<Committed, SinkError> {
         let file = self.encode(partition, rows).await?;
-        self.put(&partition.key(), file).await
+        self.commit_file(partition, Place::Table, file).await
     }
 
     /// Removes partitions.
@@ -322,6 +322,16 @@ impl Lake {
     ) -> Result<Option<RecordBatch>, SinkError> {
         let Some(file) = self.store.get(&key).await? else { return Ok(None) };
         blocking("decode", move || decode(table, file, columns, &key)).await.map(Some)
+    }
+
+    /// The file of a partition, whose rows are decoded as they are asked for; nothing if it is not there.
+    ///
+    /// # Errors
+    /// A store that does not answer, or a file that is not one of the table.
+    pub async fn file(&self, partition: &Partition) -> Result<Option<TableFile>, SinkError> {
+        let key = partition.key();
+        let file = self.store.get(&key).await?;
+        file.map(|file| TableFile::open(partition.table, file, &key)).transpose()
     }
 
     /// The days that a table has. Objects that are not partitions of ours are left alone and not named.

@@ -12,6 +12,7 @@ mod month_file;
 mod mutate;
 mod parquet_file;
 mod store;
+mod table_file;
 
 pub use catalog::{
     Catalog, CatalogColumn, CatalogLocation, Change, LakeDays, Layout, PartitionDifferences, PartitionValues,
@@ -23,5 +24,6 @@ pub use lake::{
     Place, READ_CONCURRENCY, RecentDay, RecentDays, ReportFile, SeenReport, Stored, Unexpected, Verification, Versions,
 };
 pub use month_file::MonthDays;
-pub use parquet_file::{Compression, RowSource};
+pub use parquet_file::{Compression, TableWriter};
 pub use store::{Encryption, Holder, LakeLocation, Lease, LeaseOutcome, S3Location, Version};
+pub use table_file::TableFile;

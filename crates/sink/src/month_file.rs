@@ -1,6 +1,7 @@
 //! A month of a table as one Parquet file: its days one after the other, each row with its snapshot date.
 
-use crate::parquet_file::{Compression, check_places, guarded, properties, version, with_later_columns};
+use crate::parquet_file::{Compression, properties};
+use crate::table_file::{check_places, guarded, version, with_later_columns};
 use crate::{Layout, SinkError};
 use arrow::array::{Array, AsArray, Date32Array, RecordBatch};
 use arrow::compute::concat_batches;

@@ -1,25 +1,23 @@
-//! One record batch as one Parquet file, in the form that Athena reads, and back.
+//! The rows of a partition as one Parquet file, in the form that Athena reads.
 
+use crate::table_file::TableFile;
 use crate::{Layout, Partition, SinkError};
-use arrow::array::{RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
-use arrow::datatypes::{FieldRef, SchemaRef};
-use arrow::error::ArrowError;
 use bytes::Bytes;
-use compline_model::{SCHEMA_VERSION, Table, schema_of};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use compline_model::{RowSource, SCHEMA_VERSION, Table};
 use parquet::arrow::arrow_writer::{
     ArrowColumnChunk, ArrowRowGroupWriterFactory, ArrowWriter, ArrowWriterOptions, compute_leaves,
 };
 use parquet::basic::{Compression as Codec, GzipLevel, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{KeyValue, ParquetMetaData, ParquetMetaDataReader, SortingColumn};
+use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
+use std::collections::VecDeque;
+use std::fmt;
 use std::num::NonZero;
-use std::ops::Range;
-use std::sync::Arc;
 
 /// How the pages of a file are compressed: only what Athena reads (case B35).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -36,10 +34,10 @@ pub enum Compression {
 }
 
 /// What a file says of itself in its footer.
-const TABLE: &str = "compline.table";
-const VERSION: &str = "compline.schema_version";
+pub(crate) const TABLE: &str = "compline.table";
+pub(crate) const VERSION: &str = "compline.schema_version";
 /// Of a day's file, so that it is not taken for another's in whose place it is put.
-const PARTITION: &str = "compline.partition";
+pub(crate) const PARTITION: &str = "compline.partition";
 
 /// Rows per row group, some hundred kilobytes: a reader that looks for one account skips all but one or two of them, and each
 /// is still large enough for its dictionaries to pay.
@@ -94,82 +92,147 @@ impl Compression {
     }
 }
 
-/// Where the rows of a file come from, a row group at a time: of a large day there need not be all columns at once.
-pub trait RowSource: Send + Sync {
-    /// How many rows there are.
-    fn row_count(&self) -> usize;
-
-    /// Some of them.
-    ///
-    /// # Errors
-    /// Why they cannot be had, in words.
-    fn rows(&self, range: Range<usize>) -> Result<RecordBatch, String>;
-}
-
-impl RowSource for RecordBatch {
-    fn row_count(&self) -> usize {
-        self.num_rows()
-    }
-
-    fn rows(&self, range: Range<usize>) -> Result<RecordBatch, String> {
-        Ok(self.slice(range.start, range.len()))
-    }
-}
-
 /// The file of a partition's rows, which must have the table's schema and be sorted by its key. Its footer has been read back.
 pub(crate) fn encode(
     partition: &Partition,
     rows: &dyn RowSource,
     compression: Compression,
-) -> Result<Bytes, SinkError> {
-    let table = partition.table;
-    let failed = |reason: &dyn std::fmt::Display| {
-        SinkError::permanent(format!("write rows of {} as Parquet", table.name()), reason)
-    };
-    // The Arrow schema is left out: it would say "view" of text columns, which are plain strings to every reader.
-    let options = ArrowWriterOptions::new()
-        .with_properties(properties(table, Some(partition), compression))
-        .with_skip_arrow_metadata(true);
-    let writer =
-        ArrowWriter::try_new_with_options(Vec::new(), table.schema(), options).map_err(|error| failed(&error))?;
-    let file = Bytes::from(written(table, writer, rows).map_err(|error| failed(&error))?);
-    let footer = ParquetMetaDataReader::new().parse_and_finish(&file).map_err(|error| failed(&error))?;
-    let written = footer.file_metadata().num_rows();
-    if usize::try_from(written) != Ok(rows.row_count()) {
-        return Err(failed(&format!("the footer names {written} rows instead of {}", rows.row_count())));
+) -> Result<TableFile, SinkError> {
+    let mut writer = TableWriter::new(partition, compression)?;
+    let starts: Vec<usize> = (0..rows.row_count()).step_by(ROW_GROUP_ROWS).collect();
+    for starts in starts.chunks(at_once()) {
+        let group = |start: &usize| {
+            let range = *start..rows.row_count().min(start + ROW_GROUP_ROWS);
+            move || rows.rows(range, None).map_err(|error| ParquetError::General(error.to_string()))
+        };
+        writer.append(starts.iter().map(group).collect())?;
     }
-    Ok(file)
+    writer.finish()
 }
 
-/// Writes the rows, a row group on each processor.
-fn written(table: Table, writer: ArrowWriter<Vec<u8>>, rows: &dyn RowSource) -> parquet::errors::Result<Vec<u8>> {
-    let (mut writer, factory) = writer.into_serialized_writer()?;
-    let groups: Vec<usize> = (0..rows.row_count().div_ceil(ROW_GROUP_ROWS)).collect();
-    let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
-    for groups in groups.chunks(at_once) {
-        let encoded: Vec<_> = std::thread::scope(|scope| {
-            let group = |index: &usize| {
-                let (index, start) = (*index, *index * ROW_GROUP_ROWS);
-                let range = start..rows.row_count().min(start + ROW_GROUP_ROWS);
-                let factory = &factory;
-                scope.spawn(move || {
-                    let rows = rows.rows(range).map_err(ParquetError::General)?;
-                    row_group(factory, index, &of_table(table, rows)?)
-                })
-            };
-            let running: Vec<_> = groups.iter().map(group).collect();
+/// Row groups that are encoded at the same time.
+fn at_once() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// Writes the file of a partition as its rows come, which must have the table's schema and be sorted by its key.
+pub struct TableWriter {
+    partition: Partition,
+    writer: SerializedFileWriter<Vec<u8>>,
+    factory: ArrowRowGroupWriterFactory,
+    /// Rows that make no row group for each processor yet.
+    waiting: VecDeque<RecordBatch>,
+    groups: usize,
+    rows: usize,
+}
+
+impl fmt::Debug for TableWriter {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("TableWriter").field("partition", &self.partition).field("rows", &self.rows).finish()
+    }
+}
+
+impl TableWriter {
+    pub(crate) fn new(partition: &Partition, compression: Compression) -> Result<Self, SinkError> {
+        let table = partition.table;
+        // The Arrow schema is left out: it would say "view" of text columns, which are plain strings to every reader.
+        let options = ArrowWriterOptions::new()
+            .with_properties(properties(table, Some(partition), compression))
+            .with_skip_arrow_metadata(true);
+        let writer = ArrowWriter::try_new_with_options(Vec::new(), table.schema(), options)
+            .and_then(ArrowWriter::into_serialized_writer);
+        let (writer, factory) = writer.map_err(|error| failed(table, &error))?;
+        let waiting = VecDeque::new();
+        Ok(Self { partition: partition.clone(), writer, factory, waiting, groups: 0, rows: 0 })
+    }
+
+    /// Adds rows, which come after those that were added.
+    ///
+    /// # Errors
+    /// Rows that are not those of the table.
+    pub fn push(&mut self, rows: RecordBatch) -> Result<(), SinkError> {
+        self.waiting.push_back(rows);
+        while self.waiting.iter().map(RecordBatch::num_rows).sum::<usize>() >= at_once() * ROW_GROUP_ROWS {
+            self.append_waiting()?;
+        }
+        Ok(())
+    }
+
+    /// The file, whose footer has been read back.
+    ///
+    /// # Errors
+    /// Rows that are not those of the table.
+    pub fn finish(mut self) -> Result<TableFile, SinkError> {
+        self.waiting.retain(|rows| rows.num_rows() > 0);
+        while !self.waiting.is_empty() {
+            self.append_waiting()?;
+        }
+        let table = self.partition.table;
+        let file = self.writer.into_inner().map_err(|error| failed(table, &error))?;
+        let file = TableFile::open(table, Bytes::from(file), &self.partition.key())?;
+        match file.row_count() == self.rows {
+            true => Ok(file),
+            false => {
+                Err(failed(table, &format!("the footer names {} rows instead of {}", file.row_count(), self.rows)))
+            }
+        }
+    }
+
+    /// Appends a row group for each processor, of rows that wait.
+    fn append_waiting(&mut self) -> Result<(), SinkError> {
+        let schema = self.partition.table.schema();
+        let groups: Vec<Vec<RecordBatch>> = (0..at_once()).map(|_| self.next_group()).collect();
+        let whole = |rows: Vec<RecordBatch>| {
+            let schema = schema.clone();
+            move || Ok(concat_batches(&schema, &rows)?)
+        };
+        self.append(groups.into_iter().filter(|rows| !rows.is_empty()).map(whole).collect())
+    }
+
+    /// The first of the rows that wait, as many as a row group has.
+    fn next_group(&mut self) -> Vec<RecordBatch> {
+        let (mut group, mut lacking) = (Vec::new(), ROW_GROUP_ROWS);
+        while lacking > 0
+            && let Some(rows) = self.waiting.pop_front()
+        {
+            let taken = rows.num_rows().min(lacking);
+            if taken < rows.num_rows() {
+                self.waiting.push_front(rows.slice(taken, rows.num_rows() - taken));
+            }
+            group.push(rows.slice(0, taken));
+            lacking -= taken;
+        }
+        group
+    }
+
+    /// Appends row groups, each made and encoded by a thread of its own.
+    fn append<G: FnOnce() -> parquet::errors::Result<RecordBatch> + Send>(
+        &mut self,
+        groups: Vec<G>,
+    ) -> Result<(), SinkError> {
+        let (table, factory, first) = (self.partition.table, &self.factory, self.groups);
+        let encoded: Vec<parquet::errors::Result<_>> = std::thread::scope(|scope| {
+            let group =
+                |(index, rows): (usize, G)| scope.spawn(move || row_group(factory, index, &of_table(table, rows()?)?));
+            let running: Vec<_> = (first..).zip(groups).map(group).collect();
             let panicked = |_| Err(ParquetError::General("encoding a row group stopped".to_owned()));
             running.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).collect()
         });
         for columns in encoded {
-            let mut group = writer.next_row_group()?;
-            for column in columns? {
-                column.append_to_row_group(&mut group)?;
-            }
-            group.close()?;
+            let (columns, rows) = columns.map_err(|error| failed(table, &error))?;
+            let appended = self.writer.next_row_group().and_then(|mut group| {
+                columns.into_iter().try_for_each(|column| column.append_to_row_group(&mut group))?;
+                group.close()
+            });
+            appended.map_err(|error| failed(table, &error))?;
+            (self.groups, self.rows) = (self.groups + 1, self.rows + rows);
         }
+        Ok(())
     }
-    writer.into_inner()
+}
+
+fn failed(table: Table, reason: &dyn fmt::Display) -> SinkError {
+    SinkError::permanent(format!("write rows of {} as Parquet", table.name()), reason)
 }
 
 /// Rows that have the table's schema.
@@ -180,11 +243,12 @@ fn of_table(table: Table, rows: RecordBatch) -> parquet::errors::Result<RecordBa
     }
 }
 
+/// The columns of a row group, and how many rows it has.
 fn row_group(
     factory: &ArrowRowGroupWriterFactory,
     index: usize,
     rows: &RecordBatch,
-) -> parquet::errors::Result<Vec<ArrowColumnChunk>> {
+) -> parquet::errors::Result<(Vec<ArrowColumnChunk>, usize)> {
     let columns = factory.create_column_writers(index)?;
     let schema = rows.schema();
     let each = columns.into_iter().zip(schema.fields().iter().zip(rows.columns()));
@@ -195,7 +259,7 @@ fn row_group(
         }
         column.close()
     });
-    written.collect()
+    Ok((written.collect::<Result<_, _>>()?, rows.num_rows()))
 }
 
 /// How the file of a partition is written, or of a table's month: there the snapshot date comes before the columns, and before
@@ -239,121 +303,6 @@ pub(crate) fn properties(table: Table, partition: Option<&Partition>, compressio
         )
         .set_key_value_metadata(Some(said))
         .build()
-}
-
-/// The rows of a file, all columns or the named ones; columns that came after its version are null. `key` is where it is: a file
-/// of another day or aggregator than its path says is damage.
-pub(crate) fn decode(table: Table, file: Bytes, columns: Option<&[&str]>, key: &str) -> Result<RecordBatch, SinkError> {
-    let damaged = |reason: &dyn std::fmt::Display| {
-        SinkError::damaged(format!("read {key}"), reason).hint(Some(restore_hint(table).to_owned()))
-    };
-    let footer = guarded(|| ParquetMetaDataReader::new().parse_and_finish(&file).map_err(|error| error.to_string()));
-    let footer = footer.map_err(|error| damaged(&error))?;
-    check_places(&footer, file.len()).map_err(|error| damaged(&error))?;
-    let version = version(table.name(), &footer).map_err(|reason| damaged(&reason))?;
-    if version > SCHEMA_VERSION {
-        return Err(SinkError::of_newer(key, version));
-    }
-    // Files of older versions do not say it.
-    if let Some(other) = said(&footer, PARTITION).filter(|own| !key.contains(&format!("/{own}/"))) {
-        return Err(damaged(&format!("it is of {other}")));
-    }
-    let options = ArrowReaderOptions::new().with_schema(schema_of(table.columns_of(version)));
-    let metadata = ArrowReaderMetadata::try_new(Arc::new(footer), options).map_err(|error| damaged(&error))?;
-    // In one batch, which need not be put together.
-    let rows = usize::try_from(metadata.metadata().file_metadata().num_rows()).unwrap_or_default();
-    let mut reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata).with_batch_size(rows.max(1));
-    let mut schema = table.schema();
-    if let Some(names) = columns {
-        let mask = ProjectionMask::columns(reader.parquet_schema(), names.iter().copied());
-        reader = reader.with_projection(mask);
-        schema = projected(&schema, names);
-    }
-    let batches = || reader.build().and_then(|batches| Ok(batches.collect::<Result<Vec<_>, _>>()?));
-    let batches = guarded(|| batches().map_err(|error| error.to_string())).map_err(|error| damaged(&error))?;
-    let batches: Result<Vec<_>, _> = batches.iter().map(|batch| with_later_columns(batch, &schema)).collect();
-    batches.and_then(|batches| concat_batches(&schema, &batches)).map_err(|error| damaged(&error))
-}
-
-/// Whether the columns that a footer tells of are in the file: the reader panics at some that are not, and believes others.
-pub(crate) fn check_places(footer: &ParquetMetaData, file_bytes: usize) -> Result<(), String> {
-    let mut rows = 0_i64;
-    for group in footer.row_groups() {
-        rows =
-            rows.checked_add(group.num_rows()).filter(|_| group.num_rows() >= 0).ok_or("it has less than no rows")?;
-        for column in group.columns() {
-            let start = column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset());
-            let end = start.checked_add(column.compressed_size()).and_then(|end| usize::try_from(end).ok());
-            let is_inside = start >= 0 && column.compressed_size() >= 0 && end.is_some_and(|end| end <= file_bytes);
-            if !is_inside || column.num_values() < 0 || column.uncompressed_size() < 0 {
-                return Err(format!("its footer says that {} is where it cannot be", column.column_path().string()));
-            }
-        }
-    }
-    let said = footer.file_metadata().num_rows();
-    if rows == said { Ok(()) } else { Err(format!("its footer says {said} rows, and its parts have {rows}")) }
-}
-
-/// Does something with a file that may be damaged in ways at which the reader of Parquet panics: that is damage like any other, and
-/// costs no more than the day.
-pub(crate) fn guarded<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(read));
-    read.unwrap_or_else(|_| Err("reading it panicked".to_owned()))
-}
-
-/// What to do about a damaged file: never to remove the only copy of what cannot be computed again.
-pub(crate) const fn restore_hint(table: Table) -> &'static str {
-    match table {
-        table if table.is_derived() => {
-            "the file is damaged or not of Compline: `compline verify FILE --repair` computes it again from the snapshots"
-        }
-        Table::Runs => {
-            "the file is damaged or not of Compline: restore an earlier version of the object, or `compline verify FILE --repair` \
-             makes it again from _compline/runs"
-        }
-        Table::RuleCompliance => {
-            "the file is damaged or not of Compline: restore an earlier version of the object, or `compline import --dataset rules \
-             --replace` the day's pages from _compline/raw/dataset=rules, or take its rows from the month's file; until then leave it \
-             where it is"
-        }
-        _ => {
-            "the file is damaged or not of Compline: restore an earlier version of the object, or `compline import --replace` \
-             the day's pages from _compline/raw, or take its rows from the month's file; until then leave it where it is"
-        }
-    }
-}
-
-/// The version that a file says it is of.
-pub(crate) fn version(table: &str, footer: &ParquetMetaData) -> Result<u32, String> {
-    match (said(footer, TABLE), said(footer, VERSION)) {
-        (Some(name), _) if name != table => Err(format!("it is of the table {name}")),
-        (Some(_), Some(version)) => version.parse().map_err(|_| format!("its version is {version:?}, which is none")),
-        _ => Err("its footer does not say which version of which table it is of".to_owned()),
-    }
-}
-
-/// What a file says of itself.
-fn said<'a>(footer: &'a ParquetMetaData, key: &str) -> Option<&'a str> {
-    let values = footer.file_metadata().key_value_metadata()?;
-    values.iter().find(|value| value.key == key)?.value.as_deref()
-}
-
-/// The same rows with every column of the schema: one that the file does not have is null.
-pub(crate) fn with_later_columns(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
-    let column = |field: &FieldRef| match batch.column_by_name(field.name()) {
-        Some(column) => Arc::clone(column),
-        None => new_null_array(field.data_type(), batch.num_rows()),
-    };
-    let columns = schema.fields().iter().map(column).collect();
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
-}
-
-/// The schema with only the named columns, in its own order.
-fn projected(schema: &SchemaRef, names: &[&str]) -> SchemaRef {
-    let fields: Vec<_> =
-        schema.fields().iter().filter(|field| names.contains(&field.name().as_str())).cloned().collect();
-    Arc::new(arrow::datatypes::Schema::new(fields))
 }
 
 #[cfg(test)]

@@ -6,12 +6,13 @@
 #![allow(unsafe_code)]
 
 use crate::TransformError;
-use arrow::array::{Array, ArrayRef, RecordBatch, make_array};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, make_array};
 use arrow::datatypes::SchemaRef;
 use arrow::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi, to_ffi};
 use polars::prelude::{ArrowField, Column, CompatLevel, DataFrame, PolarsError, PolarsResult, Series};
 use polars_arrow::ffi::{self, ArrowArray, ArrowSchema};
 use std::mem::{align_of, size_of, transmute};
+use std::sync::Arc;
 
 const _: () = {
     assert!(size_of::<FFI_ArrowArray>() == size_of::<ArrowArray>());
@@ -48,6 +49,16 @@ pub(crate) fn to_batch(schema: &SchemaRef, mut frame: DataFrame) -> Result<Recor
     RecordBatch::try_new(schema.clone(), columns).map_err(TransformError::arrow("make a record batch of a frame"))
 }
 
+/// The same rows with texts of their own: those of a few rows that were taken out of many would keep the texts of all.
+pub(crate) fn with_own_texts(rows: &RecordBatch) -> Result<RecordBatch, TransformError> {
+    let own = |column: &ArrayRef| match column.as_string_view_opt() {
+        Some(texts) => Arc::new(texts.gc()) as ArrayRef,
+        None => Arc::clone(column),
+    };
+    let columns = rows.columns().iter().map(own).collect();
+    RecordBatch::try_new(rows.schema(), columns).map_err(TransformError::arrow("take rows out of others"))
+}
+
 fn import(array: &ArrayRef) -> PolarsResult<Box<dyn polars_arrow::array::Array>> {
     let compute = |error: arrow::error::ArrowError| PolarsError::ComputeError(error.to_string().into());
     let (array, schema) = to_ffi(&array.to_data()).map_err(compute)?;
@@ -82,7 +93,6 @@ mod tests {
     };
     use arrow::datatypes::{Field, Schema};
     use compline_model::{ColumnType, Table};
-    use std::sync::Arc;
 
     const TYPES: [ColumnType; 7] = [
         ColumnType::Text,

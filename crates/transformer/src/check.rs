@@ -6,7 +6,7 @@ mod contradiction;
 use crate::flatten::{Contributors, Counts, Row, Texts};
 use crate::{Findings, ShardRows, SourceIndex, TransformError};
 use arrow::array::{Array, RecordBatch, StringViewArray};
-use compline_model::{Dataset, RuleName, pack_group};
+use compline_model::{Dataset, RowError, RowSource, RuleName, pack_group};
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -30,44 +30,30 @@ enum Rows {
 }
 
 impl CheckedSnapshot {
-    /// How many rows there are.
-    pub fn row_count(&self) -> usize {
+    /// What was found.
+    pub fn findings(&self) -> &Findings {
+        &self.findings
+    }
+}
+
+impl RowSource for CheckedSnapshot {
+    fn row_count(&self) -> usize {
         match &self.rows {
             Rows::Kept(kept) => kept.places.len(),
             Rows::Stored(rows) => rows.num_rows(),
         }
     }
 
-    /// Some of the rows, all columns of the dataset's facts.
-    ///
-    /// # Errors
-    /// None that an input can cause.
-    pub fn batch(&self, rows: Range<usize>) -> Result<RecordBatch, TransformError> {
-        self.batch_of(rows, None)
-    }
-
-    /// Some of the rows, the named columns in the order of the table.
-    ///
-    /// # Errors
-    /// None that an input can cause.
-    pub fn columns(&self, rows: Range<usize>, names: &[&str]) -> Result<RecordBatch, TransformError> {
-        self.batch_of(rows, Some(names))
-    }
-
-    fn batch_of(&self, rows: Range<usize>, names: Option<&[&str]>) -> Result<RecordBatch, TransformError> {
-        let schema = self.dataset.facts.schema();
-        let is_wanted = |name: &str| names.is_none_or(|names| names.contains(&name));
-        let wanted: Vec<usize> = (0..schema.fields().len()).filter(|at| is_wanted(schema.field(*at).name())).collect();
-        let batch = match &self.rows {
-            Rows::Kept(kept) => schema.project(&wanted).and_then(|schema| kept.columns(rows, Arc::new(schema))),
-            Rows::Stored(stored) => stored.slice(rows.start, rows.len()).project(&wanted),
+    fn rows(&self, range: Range<usize>, columns: Option<&[&str]>) -> Result<RecordBatch, RowError> {
+        let kept = match &self.rows {
+            Rows::Kept(kept) => kept,
+            Rows::Stored(stored) => return stored.rows(range, columns),
         };
-        batch.map_err(TransformError::arrow("make the rows of a snapshot"))
-    }
-
-    /// What was found.
-    pub fn findings(&self) -> &Findings {
-        &self.findings
+        let schema = self.dataset.facts.schema();
+        let is_wanted = |at: &usize| columns.is_none_or(|names| names.contains(&schema.field(*at).name().as_str()));
+        let wanted: Vec<usize> = (0..schema.fields().len()).filter(is_wanted).collect();
+        let batch = schema.project(&wanted).and_then(|schema| kept.columns(range, Arc::new(schema)));
+        batch.map_err(TransformError::arrow("make the rows of a snapshot")).map_err(RowError::new)
     }
 }
 

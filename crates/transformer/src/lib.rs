@@ -3,6 +3,8 @@
 //! [`Flattener`] turns the pages of a shard into rows of a dataset's facts; [`check()`] makes one [`CheckedSnapshot`] of the
 //! shards of an aggregator; [`advance`] goes from one day's state to the next.
 
+use compline_model::RowError;
+
 mod bridge;
 mod check;
 mod findings;
@@ -17,18 +19,16 @@ mod why;
 pub use check::{CheckedSnapshot, check, checked_before};
 pub use findings::{Findings, Named};
 pub use flatten::{Flattener, ShardRows};
-pub use loss::{LOSS_COLUMNS, Loss};
-pub use reconcile::{RECONCILED_COLUMNS, reconcile};
+pub use loss::{Extent, Loss};
+pub use reconcile::reconcile;
 pub use row_filter::{InvalidPattern, Patterns, RowFilter};
 pub use source_status::{SourceIndex, source_status, sources_by_status};
-pub use trends::{
-    Recent, SnapshotRows, State, TrendDay, Trends, advance, recent_columns, recent_needed, snapshot_columns,
-};
+pub use trends::{Recent, State, TakeStatus, TrendDay, Trends, advance, recent_columns, recent_needed};
 
 pub use why::{Regressed, WHY_PACK_COLUMNS, WHY_RULE_COLUMNS, Why};
 
-/// A step over columns that failed. Every input has the exact schema of its table, so this is a defect of Compline or a
-/// machine without memory.
+/// A step over columns that failed, or rows that could not be had. Every input has the exact schema of its table, so the former is a defect
+/// of Compline or a machine without memory.
 #[derive(Debug, thiserror::Error)]
 pub enum TransformError {
     /// Arrow refused a step.
@@ -47,6 +47,15 @@ pub enum TransformError {
         /// What Polars says.
         source: polars::error::PolarsError,
     },
+    /// Rows of the snapshot cannot be had.
+    #[error(transparent)]
+    Snapshot(RowError),
+    /// Rows of the state of the day before cannot be had.
+    #[error(transparent)]
+    State(RowError),
+    /// Rows of the new state are not taken.
+    #[error(transparent)]
+    Status(RowError),
 }
 
 impl TransformError {

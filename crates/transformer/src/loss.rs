@@ -1,10 +1,15 @@
 //! What a snapshot has lost against the one before it.
 
 use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use compline_model::{RowError, RowSource, row_parts};
 use std::collections::HashSet;
 
-/// The columns of `pack_compliance` that a loss is told from.
-pub const LOSS_COLUMNS: &[&str] = &["account_id", "aws_region"];
+/// What a loss is told from: of the facts, or of a state, which has what is gone as well.
+const COLUMNS: &[&str] = &[ACCOUNT, REGION, IS_PRESENT];
+const ACCOUNT: &str = "account_id";
+const REGION: &str = "aws_region";
+const IS_PRESENT: &str = "is_present";
 
 /// Shares lost, 0 to 1 each: of the rows (net), of the accounts and of the regions that were there.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -18,14 +23,15 @@ pub struct Loss {
 }
 
 impl Loss {
-    /// What `now` has lost against `before`; both have at least [`LOSS_COLUMNS`].
-    pub fn of(before: &RecordBatch, now: &RecordBatch) -> Self {
-        let fewer = before.num_rows().saturating_sub(now.num_rows());
-        let [accounts, regions] = ["account_id", "aws_region"].map(|name| {
-            let (before, now) = (values(before, name), values(now, name));
-            share(before.difference(&now).count(), before.len())
-        });
-        Self { rows: share(fewer, before.num_rows()), accounts, regions }
+    /// What `now` has lost against `before`.
+    pub fn of(before: &Extent, now: &Extent) -> Self {
+        let gone =
+            |before: &HashSet<String>, now: &HashSet<String>| share(before.difference(now).count(), before.len());
+        Self {
+            rows: share(before.rows.saturating_sub(now.rows), before.rows),
+            accounts: gone(&before.accounts, &now.accounts),
+            regions: gone(&before.regions, &now.regions),
+        }
     }
 
     /// The largest of the three.
@@ -34,17 +40,43 @@ impl Loss {
     }
 }
 
-fn values<'a>(rows: &'a RecordBatch, name: &str) -> HashSet<&'a str> {
-    let mut values = HashSet::new();
+/// How far a day goes: its rows, accounts and regions.
+#[derive(Debug, Default)]
+pub struct Extent {
+    rows: usize,
+    accounts: HashSet<String>,
+    regions: HashSet<String>,
+}
+
+impl Extent {
+    /// That of the facts of a day, or of its state.
+    ///
+    /// # Errors
+    /// Rows that cannot be had.
+    pub fn of(rows: &dyn RowSource) -> Result<Self, RowError> {
+        let mut extent = Self::default();
+        for rows in row_parts(rows, Some(COLUMNS)) {
+            let mut rows = rows?;
+            if let Some(is_present) = rows.column_by_name(IS_PRESENT) {
+                rows = filter_record_batch(&rows, is_present.as_boolean()).map_err(RowError::new)?;
+            }
+            extent.rows += rows.num_rows();
+            add(&rows, ACCOUNT, &mut extent.accounts);
+            add(&rows, REGION, &mut extent.regions);
+        }
+        Ok(extent)
+    }
+}
+
+fn add(rows: &RecordBatch, name: &str, values: &mut HashSet<String>) {
     let mut last = None;
     for value in rows[name].as_string_view().iter().flatten() {
         // Rows are sorted: most are like the one before, which costs less to see than to look up.
-        if last != Some(value) {
-            values.insert(value);
+        if last != Some(value) && !values.contains(value) {
+            values.insert(value.to_owned());
         }
         last = Some(value);
     }
-    values
 }
 
 fn share(part: usize, whole: usize) -> f64 {
@@ -57,17 +89,18 @@ mod tests {
     use arrow::array::{ArrayRef, StringViewArray};
     use std::sync::Arc;
 
-    fn rows(of: &[(&str, &str)]) -> RecordBatch {
+    fn extent(of: &[(&str, &str)]) -> Extent {
         let column = |values: Vec<&str>| -> ArrayRef { Arc::new(StringViewArray::from(values)) };
         let (accounts, regions) = of.iter().copied().unzip();
-        RecordBatch::try_from_iter([("account_id", column(accounts)), ("aws_region", column(regions))]).expect("rows")
+        let rows = RecordBatch::try_from_iter([(ACCOUNT, column(accounts)), (REGION, column(regions))]).expect("rows");
+        Extent::of(&rows).expect("rows")
     }
 
     #[test]
     fn a_loss_is_told_by_rows_by_accounts_and_by_regions() {
-        let before = rows(&[("1", "a"), ("1", "b"), ("2", "a"), ("2", "b")]);
+        let before = extent(&[("1", "a"), ("1", "b"), ("2", "a"), ("2", "b")]);
         let loss = |now: &[(&str, &str)]| {
-            let loss = Loss::of(&before, &rows(now));
+            let loss = Loss::of(&before, &extent(now));
             (loss.rows, loss.accounts, loss.regions)
         };
         assert_eq!(loss(&[("1", "a"), ("1", "b"), ("2", "a"), ("2", "b"), ("3", "c")]), (0.0, 0.0, 0.0));
@@ -75,6 +108,6 @@ mod tests {
         assert_eq!(loss(&[("1", "a"), ("1", "b"), ("3", "a"), ("3", "b")]), (0.0, 0.5, 0.0), "others in their place");
         assert_eq!(loss(&[("1", "a"), ("2", "a"), ("3", "a"), ("4", "a")]), (0.0, 0.0, 0.5));
         assert_eq!(loss(&[]), (1.0, 1.0, 1.0));
-        assert_eq!(Loss::of(&rows(&[]), &before), Loss::default(), "there was nothing to lose");
+        assert_eq!(Loss::of(&extent(&[]), &before), Loss::default(), "there was nothing to lose");
     }
 }

@@ -2,24 +2,32 @@
 
 use crate::Named;
 use arrow::array::{AsArray, RecordBatch};
-use compline_model::{ComplianceType, PackCounts};
+use compline_model::{ComplianceType, PackCounts, RowError, RowSource, row_parts};
 use std::collections::BTreeMap;
 use std::mem;
 
 /// The columns of a snapshot that are counted.
-pub const RECONCILED_COLUMNS: &[&str] = &["account_id", "compliance_type"];
+const COLUMNS: &[&str] = &["account_id", "compliance_type"];
 
 /// The accounts whose packs are not as many as AWS Config counts them, if all of them together differ by more than
 /// `tolerance`, a share of all packs counted: a pack may change while a night is reading.
-pub fn reconcile(rows: &RecordBatch, counted: &BTreeMap<String, PackCounts>, tolerance: f64) -> Named {
-    let found = count(rows);
+///
+/// # Errors
+/// Rows that cannot be had.
+pub fn reconcile(
+    rows: &dyn RowSource,
+    counted: &BTreeMap<String, PackCounts>,
+    tolerance: f64,
+) -> Result<Named, RowError> {
+    let mut found = BTreeMap::new();
+    for rows in row_parts(rows, Some(COLUMNS)) {
+        count(&rows?, &mut found);
+    }
     let none = PackCounts::default();
     let mut differing = Named::default();
     // As shares they need no more than a float has, and what a broken answer counts does not overflow one.
     let mut difference = 0.0;
-    for account in
-        found.keys().copied().chain(counted.keys().map(String::as_str)).collect::<std::collections::BTreeSet<_>>()
-    {
+    for account in found.keys().chain(counted.keys()).collect::<std::collections::BTreeSet<_>>() {
         let (ours, theirs) = (found.get(account).unwrap_or(&none), counted.get(account).unwrap_or(&none));
         if ours != theirs {
             difference += ours.compliant.abs_diff(theirs.compliant) as f64;
@@ -33,17 +41,17 @@ pub fn reconcile(rows: &RecordBatch, counted: &BTreeMap<String, PackCounts>, tol
         }
     }
     let all: f64 = counted.values().map(|counts| counts.compliant as f64 + counts.non_compliant as f64).sum();
-    if difference <= tolerance * all.max(1.0) { Named::default() } else { differing }
+    Ok(if difference <= tolerance * all.max(1.0) { Named::default() } else { differing })
 }
 
-fn count(rows: &RecordBatch) -> BTreeMap<&str, PackCounts> {
-    let mut counts: BTreeMap<&str, PackCounts> = BTreeMap::new();
+/// Adds the packs of some rows to those of their accounts.
+fn count(rows: &RecordBatch, counts: &mut BTreeMap<String, PackCounts>) {
     let (mut account, mut of_account) = ("", PackCounts::default());
     // Rows are sorted: those of an account follow each other, and are added as one.
-    let mut add = |account, of_account: &mut PackCounts| {
+    let mut add = |account: &str, of_account: &mut PackCounts| {
         let PackCounts { compliant, non_compliant } = mem::take(of_account);
         if compliant + non_compliant > 0 {
-            let counts = counts.entry(account).or_default();
+            let counts = counts.entry(account.to_owned()).or_default();
             counts.compliant += compliant;
             counts.non_compliant += non_compliant;
         }
@@ -61,7 +69,6 @@ fn count(rows: &RecordBatch) -> BTreeMap<&str, PackCounts> {
         }
     }
     add(account, &mut of_account);
-    counts
 }
 
 #[cfg(test)]
@@ -85,12 +92,16 @@ mod tests {
         of.iter().map(counts).collect()
     }
 
+    fn reconciled(rows: &RecordBatch, counted: &BTreeMap<String, PackCounts>, tolerance: f64) -> Named {
+        reconcile(rows, counted, tolerance).expect("rows")
+    }
+
     #[test]
     fn b27_accounts_that_differ_are_named_in_both_directions_beyond_the_tolerance() {
         let ours =
             [("1", Some("COMPLIANT")), ("1", Some("NON_COMPLIANT")), ("1", Some("INSUFFICIENT_DATA")), ("2", None)];
-        assert_eq!(reconcile(&rows(&ours), &counted(&[("1", 1, 1)]), 0.0), Named::default());
-        let found = reconcile(&rows(&ours), &counted(&[("1", 2, 1), ("3", 0, 4)]), 0.1);
+        assert_eq!(reconciled(&rows(&ours), &counted(&[("1", 1, 1)]), 0.0), Named::default());
+        let found = reconciled(&rows(&ours), &counted(&[("1", 2, 1), ("3", 0, 4)]), 0.1);
         assert_eq!(
             found.first,
             [
@@ -98,15 +109,15 @@ mod tests {
                 "3: 0 compliant and 0 non-compliant packs, AWS Config counts 0 and 4",
             ]
         );
-        assert_eq!(reconcile(&rows(&ours), &counted(&[("1", 2, 1), ("3", 0, 4)]), 0.8).count, 0, "5 of 7 differ");
-        assert_eq!(reconcile(&rows(&ours), &counted(&[]), 0.0).count, 1, "one account that AWS Config does not count");
+        assert_eq!(reconciled(&rows(&ours), &counted(&[("1", 2, 1), ("3", 0, 4)]), 0.8).count, 0, "5 of 7 differ");
+        assert_eq!(reconciled(&rows(&ours), &counted(&[]), 0.0).count, 1, "one account that AWS Config does not count");
     }
 
     #[test]
     fn counts_at_the_ends_of_their_range_differ_and_do_not_overflow() {
         for (compliant, non_compliant) in [(i64::MAX, i64::MAX), (i64::MIN, i64::MIN), (i64::MAX, 1)] {
             let counted = counted(&[("1", compliant, non_compliant), ("2", compliant, non_compliant)]);
-            assert_eq!(reconcile(&rows(&[("1", Some("COMPLIANT"))]), &counted, 0.01).count, 2, "{compliant}");
+            assert_eq!(reconciled(&rows(&[("1", Some("COMPLIANT"))]), &counted, 0.01).count, 2, "{compliant}");
         }
     }
 }

@@ -9,45 +9,17 @@ mod parts;
 mod totals;
 mod windows;
 
-use crate::bridge::{to_batch, to_frame};
-use crate::{CheckedSnapshot, TransformError};
-use arrow::array::{AsArray, RecordBatch, StringViewArray};
-use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
+use crate::TransformError;
+use crate::bridge::{to_batch, to_frame, with_own_texts};
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use compline_model::{AggregatorId, Dataset, PART_ROWS, RowError, RowSource, SnapshotDate, Table};
 use measures::Measures;
 use polars::prelude::*;
-use std::ops::Range;
+use std::sync::Arc;
 
-pub use measures::{recent_columns, snapshot_columns};
+pub use measures::recent_columns;
 pub use windows::recent_needed;
-
-/// The rows that a day's trends are computed from.
-#[derive(Debug)]
-pub enum SnapshotRows {
-    /// Those of a snapshot that has just been collected: columns are made of a part at a time.
-    Checked(CheckedSnapshot),
-    /// Those of a file, at least the columns of [`snapshot_columns`].
-    Read(RecordBatch),
-}
-
-impl SnapshotRows {
-    /// The account of each row.
-    fn accounts(&self) -> Result<StringViewArray, TransformError> {
-        const ACCOUNT: &str = "account_id";
-        Ok(match self {
-            Self::Checked(snapshot) => {
-                snapshot.columns(0..snapshot.row_count(), &[ACCOUNT])?[ACCOUNT].as_string_view().clone()
-            }
-            Self::Read(rows) => rows[ACCOUNT].as_string_view().clone(),
-        })
-    }
-
-    fn columns(&self, rows: Range<usize>, names: &[&str]) -> Result<RecordBatch, TransformError> {
-        match self {
-            Self::Checked(snapshot) => snapshot.columns(rows, names),
-            Self::Read(all) => Ok(all.slice(rows.start, rows.len())),
-        }
-    }
-}
 
 /// The state that a day starts from: the dataset's status as of the previous snapshot.
 #[derive(Debug, Clone)]
@@ -55,7 +27,7 @@ pub struct State {
     /// The date of that snapshot.
     pub date: SnapshotDate,
     /// The rows of its status table.
-    pub status: RecordBatch,
+    pub status: Arc<dyn RowSource>,
 }
 
 /// The trend rows of one of the recent days, the columns of [`recent_columns`] in any order.
@@ -67,16 +39,18 @@ pub struct Recent {
     pub trends: RecordBatch,
 }
 
-/// The trend tables of one aggregator's day.
+/// What of the trend tables of one aggregator's day is smaller than the day.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trends {
     /// The events of the day.
     pub changes: RecordBatch,
     /// Totals and rates.
     pub trends: RecordBatch,
-    /// The state of the next day.
-    pub status: RecordBatch,
 }
+
+/// Takes the rows of a day's state as they are computed: all columns, in the order of the table, at least one part of them, which may be
+/// empty.
+pub type TakeStatus<'a> = dyn FnMut(RecordBatch) -> Result<(), RowError> + 'a;
 
 /// Which day, and since when the aggregator's population has been what it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,20 +61,21 @@ pub struct TrendDay {
     pub population_since: SnapshotDate,
 }
 
-/// The trend tables of a dataset's day. `recent` holds the days that [`recent_needed`] names. What it takes by value it lets go as soon as
-/// it can: each is as large as the day.
+/// The trend tables of a dataset's day. `recent` holds the days that [`recent_needed`] names. The snapshot, the state before it and the
+/// new state are as large as the day: none of them is there whole.
 ///
 /// # Errors
-/// None that an input can cause, since every batch has the schema of its table.
+/// Rows that cannot be had, or are not taken; none else that an input can cause, since every batch has the schema of its table.
 pub fn advance(
     dataset: &'static Dataset,
     aggregator: &AggregatorId,
     day: TrendDay,
     previous: Option<State>,
-    snapshot: SnapshotRows,
+    snapshot: Box<dyn RowSource>,
     recent: &[Recent],
+    status: &mut TakeStatus<'_>,
 ) -> Result<Trends, TransformError> {
-    in_parts(parts::PART_ROWS, (dataset, aggregator), day, (previous, snapshot), recent)
+    in_parts(PART_ROWS, (dataset, aggregator), day, (previous, snapshot), recent, status)
 }
 
 /// The same in parts of about so many rows, which make no difference to what comes of them.
@@ -108,39 +83,42 @@ fn in_parts(
     part_rows: usize,
     (dataset, aggregator): (&'static Dataset, &AggregatorId),
     TrendDay { date, population_since }: TrendDay,
-    (previous, snapshot): (Option<State>, SnapshotRows),
+    (previous, snapshot): (Option<State>, Box<dyn RowSource>),
     recent: &[Recent],
+    status: &mut TakeStatus<'_>,
 ) -> Result<Trends, TransformError> {
     let doing = "compute the trends";
     let Dataset { changes: changes_table, trends: trends_table, status: status_table, .. } = *dataset;
     let measures = Measures::of(dataset);
     let day = Day { measures, date, previous: previous.as_ref().map(|state| state.date), population_since };
-    let before = previous.map_or_else(|| RecordBatch::new_empty(status_table.schema()), |state| state.status);
-    let (mut changes, mut statuses, mut parts) = (Vec::new(), Vec::new(), Vec::new());
-    let [now_ranges, before_ranges] =
-        parts::parts(&snapshot.accounts()?, before["account_id"].as_string_view(), part_rows);
-    // Each part is let go when it is done: the new state grows as the one before it shrinks.
-    for (now, before) in now_ranges.into_iter().zip(parts::split(before, &before_ranges)?) {
-        let now = snapshot.columns(now, measures.snapshot)?;
+    let before =
+        previous.map_or_else(|| Arc::new(RecordBatch::new_empty(status_table.schema())) as _, |state| state.status);
+    let (mut changes, mut parts) = (Vec::new(), Vec::new());
+    let now_accounts = parts::accounts(&*snapshot).map_err(TransformError::Snapshot)?;
+    let before_accounts = parts::accounts(&*before).map_err(TransformError::State)?;
+    let [now_ranges, before_ranges] = parts::parts(&now_accounts, &before_accounts, part_rows);
+    for (now, before_rows) in now_ranges.into_iter().zip(before_ranges) {
+        let now = snapshot.rows(now, Some(measures.snapshot)).map_err(TransformError::Snapshot)?;
         let now = to_frame(&now.schema(), &[now])?;
+        let before = before.rows(before_rows, None).map_err(TransformError::State)?;
         let before = to_frame(&before.schema(), &[before])?;
         // Collected once: the three tables and four dimensions all read it, and the join is the costly part.
         let moves = moves::moves(now.lazy(), before.lazy(), day).collect().map_err(TransformError::polars(doing))?;
         let of_part = moves::changes(moves.clone().lazy(), day).collect().map_err(TransformError::polars(doing))?;
-        changes.push(to_batch(&changes_table.schema(), of_part)?);
+        changes.push(with_own_texts(&to_batch(&changes_table.schema(), of_part)?)?);
         let of_part = totals::of_part(&moves.clone().lazy(), aggregator, day).and_then(LazyFrame::collect);
         parts.push(of_part.map_err(TransformError::polars(doing))?.lazy());
         let of_part = moves::statuses(moves.lazy(), day).collect().map_err(TransformError::polars(doing))?;
-        statuses.push(to_batch(&status_table.schema(), of_part)?);
+        status(to_batch(&status_table.schema(), of_part)?).map_err(TransformError::Status)?;
     }
-    drop(snapshot);
+    drop((snapshot, before));
     // Collected as well: the joins of the windows read it seven times, and would compute it each time.
     let totals = totals::totals(parts, day).and_then(LazyFrame::collect).map_err(TransformError::polars(doing))?;
     let trends = windows::with_windows(totals, recent, day)?;
     Ok(Trends {
-        changes: parts::one_batch(&changes_table.schema(), changes)?,
+        changes: concat_batches(&changes_table.schema(), &changes)
+            .map_err(TransformError::arrow("put the events of a day together"))?,
         trends: to_batch(&trends_table.schema(), trends)?,
-        status: parts::one_batch(&status_table.schema(), statuses)?,
     })
 }
 

@@ -15,7 +15,7 @@ use compline_fetcher::{
     AggregatorClient, CallCounts, Discovery, FetchError, Probe, Shard, ShardReader, ShardStep, ShardTally,
 };
 use compline_transformer::{
-    CheckedSnapshot, Flattener, Named, RECONCILED_COLUMNS, ShardRows, SourceIndex, check, reconcile, source_status,
+    CheckedSnapshot, Flattener, Named, ShardRows, SourceIndex, check, reconcile, source_status,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use std::mem;
@@ -239,10 +239,7 @@ async fn reconciled(
     };
     let (snapshot, tolerance) = (snapshot.clone(), settings.reconcile_tolerance);
     // Off the thread that renews the lease.
-    let compared = tokio::task::spawn_blocking(move || {
-        let rows = snapshot.columns(0..snapshot.row_count(), RECONCILED_COLUMNS)?;
-        anyhow::Ok(reconcile(&rows, &counted, tolerance))
-    });
+    let compared = tokio::task::spawn_blocking(move || reconcile(&snapshot, &counted, tolerance));
     let differing = compared.await.context("reconciling stopped")??;
     if settings.reconcile == Reconcile::Fail && differing.count > 0 {
         // What was read is not right, so the next run must not resume from it.

@@ -16,14 +16,12 @@ use crate::progress::Bar;
 use crate::settings::AggregatorSettings;
 use crate::trends::{Computing, Tonight};
 use anyhow::{Context, bail};
-use arrow::array::RecordBatch;
 use compline_fetcher::Discovery;
-use compline_model::{AggregatorId, Dataset, SnapshotDate, SnapshotMonth, Table};
+use compline_model::{AggregatorId, Dataset, RowSource, SnapshotDate, SnapshotMonth, Table};
 use compline_notifier::Packs;
-use compline_sink::{Month, Partition, RowSource};
-use compline_transformer::{CheckedSnapshot, Regressed, Why};
+use compline_sink::{Month, Partition};
+use compline_transformer::{Regressed, Why};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 use std::pin::Pin;
 use std::time::Instant;
 use tracing::Instrument;
@@ -232,25 +230,12 @@ async fn snapshot(
 async fn files(shared: &Shared<'_>, id: &AggregatorId, collected: &Collected) -> anyhow::Result<SnapshotFiles> {
     let lake = shared.lake_of(id);
     let partition = |table| Partition { table, date: shared.request.date, aggregator: id.clone() };
-    let facts = lake.encode(&partition(shared.dataset.facts), SnapshotRows(collected.snapshot.clone())).await?;
+    let facts = lake.encode(&partition(shared.dataset.facts), collected.snapshot.clone()).await?;
     let sources = match shared.dataset.sources {
         Some(table) => Some(lake.encode(&partition(table), collected.source_status.clone()).await?),
         None => None,
     };
     Ok(SnapshotFiles { facts, sources })
-}
-
-/// A snapshot whose columns are made as its file is written.
-struct SnapshotRows(CheckedSnapshot);
-
-impl RowSource for SnapshotRows {
-    fn row_count(&self) -> usize {
-        self.0.row_count()
-    }
-
-    fn rows(&self, range: Range<usize>) -> Result<RecordBatch, String> {
-        self.0.batch(range).map_err(|error| error.to_string())
-    }
 }
 
 /// What the ledger is to say of a day that was collected.

@@ -9,18 +9,14 @@ use crate::journal::Journal;
 use crate::ledger::Ledger;
 use crate::population::{Population, Told, is_comparable};
 use anyhow::{Context, bail};
-use arrow::array::{AsArray, RecordBatch};
-use arrow::compute::filter_record_batch;
-use compline_model::{AggregatorId, SnapshotDate, Table};
-use compline_sink::Partition;
-use compline_transformer::{LOSS_COLUMNS, Loss, checked_before};
-
-/// The columns of a state that say as much as those that a loss is told from.
-const STATE_COLUMNS: &[&str] = &["account_id", "aws_region", "is_present"];
+use arrow::array::RecordBatch;
+use compline_model::{AggregatorId, RowError, SnapshotDate, Table};
+use compline_sink::{Partition, SinkError, TableFile};
+use compline_transformer::{Extent, Loss, checked_before};
 
 /// What a day is compared with.
 struct Comparable {
-    last: Option<(SnapshotDate, RecordBatch)>,
+    last: Option<(SnapshotDate, Extent)>,
     /// Why a later one cannot be read.
     unread: Option<String>,
     /// Whether earlier days would not say otherwise.
@@ -84,9 +80,7 @@ impl Shared<'_> {
         let Some((last, before)) = before else { return Ok((None, unread)) };
         let snapshot = collected.snapshot.clone();
         // Off the thread that renews the lease.
-        let compared = tokio::task::spawn_blocking(move || {
-            anyhow::Ok(Loss::of(&before, &snapshot.columns(0..snapshot.row_count(), LOSS_COLUMNS)?))
-        });
+        let compared = tokio::task::spawn_blocking(move || Extent::of(&snapshot).map(|now| Loss::of(&before, &now)));
         let (loss, allowed) = (compared.await.context("comparing stopped")??, self.session.settings.max_loss);
         if loss.largest() <= allowed {
             return Ok((None, unread));
@@ -136,21 +130,15 @@ impl Shared<'_> {
             }
             let partition = |table| Partition { table, date, aggregator: id.clone() };
             // Of a day whose snapshot was dropped its state has the packs, where that was not dropped too.
-            let rows = match dropped.contains(&date) && !history.has_snapshot(id, date) {
-                true => self.lake.read(&partition(self.dataset.status), Some(STATE_COLUMNS)).await,
+            let file = match dropped.contains(&date) && !history.has_snapshot(id, date) {
+                true => self.lake.file(&partition(self.dataset.status)).await,
                 false => {
                     let committed = theirs.snapshot_sha256.as_deref();
-                    self.lake.committed(&partition(self.dataset.facts), committed, Some(LOSS_COLUMNS)).await
+                    self.lake.committed(&partition(self.dataset.facts), committed).await
                 }
             };
-            match rows {
-                Ok(Some(rows)) => {
-                    let rows = match rows.column_by_name("is_present") {
-                        Some(present) => filter_record_batch(&rows, present.as_boolean())?,
-                        None => rows,
-                    };
-                    return Ok(Comparable { last: Some((date, rows)), unread, is_known: true });
-                }
+            match extent(file).await? {
+                Ok(Some(extent)) => return Ok(Comparable { last: Some((date, extent)), unread, is_known: true }),
                 Ok(None) => {}
                 Err(error) if error.is_damage() => {
                     unread.get_or_insert_with(|| error.to_string());
@@ -165,5 +153,20 @@ impl Shared<'_> {
     pub(super) async fn remove_held(&self, id: &AggregatorId) -> anyhow::Result<()> {
         let files = Partition::of_tables(&self.dataset.snapshot(), self.request.date, id);
         Ok(self.lake_of(id).remove_held(&files).await?)
+    }
+}
+
+/// The extent of a day, by a file of it.
+async fn extent(file: Result<Option<TableFile>, SinkError>) -> anyhow::Result<Result<Option<Extent>, SinkError>> {
+    let file = match file {
+        Ok(Some(file)) => file,
+        Ok(None) => return Ok(Ok(None)),
+        Err(error) => return Ok(Err(error)),
+    };
+    let extent = tokio::task::spawn_blocking(move || Extent::of(&file)).await.context("comparing stopped")?;
+    match extent.map_err(RowError::downcast) {
+        Ok(extent) => Ok(Ok(Some(extent))),
+        Err(Ok(error)) => Ok(Err(error)),
+        Err(Err(other)) => Err(other.into()),
     }
 }

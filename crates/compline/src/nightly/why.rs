@@ -3,12 +3,9 @@
 use super::Shared;
 use anyhow::Context;
 use arrow::array::RecordBatch;
-use compline_model::{AggregatorId, Dataset, Table};
+use compline_model::{AggregatorId, Dataset, Table, row_parts};
 use compline_sink::{Partition, SinkError};
 use compline_transformer::{CheckedSnapshot, WHY_PACK_COLUMNS, WHY_RULE_COLUMNS, Why};
-
-/// Rows that are counted at once.
-const PART_ROWS: usize = 64 * 1024;
 
 /// What is known of the packs that regressed on the day before its rules' trends are computed; nothing where no pack did, or of another
 /// dataset than rules. The packs' day is committed before, by this run or an earlier one.
@@ -35,9 +32,8 @@ async fn counted(shared: &Shared<'_>, id: &AggregatorId, snapshot: &CheckedSnaps
     // Off the thread that renews the lease.
     let counting = tokio::task::spawn_blocking(move || {
         why.add_packs(&packs);
-        for first in (0..snapshot.row_count()).step_by(PART_ROWS) {
-            let rows = first..snapshot.row_count().min(first + PART_ROWS);
-            why.add_rules(&snapshot.columns(rows, WHY_RULE_COLUMNS)?);
+        for rows in row_parts(&snapshot, Some(WHY_RULE_COLUMNS)) {
+            why.add_rules(&rows?);
         }
         anyhow::Ok(why)
     });

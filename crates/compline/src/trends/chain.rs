@@ -1,5 +1,6 @@
 //! The days of an aggregator one after the other, and what is carried from one to the next.
 
+use super::status::{Status, Taking};
 use super::{Computing, Tonight, damage, is_same};
 use crate::failure::NeedsDropped;
 use crate::history::{History, Span, TRENDS_REACH_DAYS};
@@ -11,13 +12,12 @@ use anyhow::{Context, bail};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Date32Type;
 use chrono::{NaiveDate, TimeDelta};
-use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
-use compline_sink::{Lake, Month, Partition, READ_CONCURRENCY, RecentDay, RecentDays};
-use compline_transformer::{
-    Recent, SnapshotRows, State, TrendDay, Trends, advance, recent_columns, recent_needed, snapshot_columns,
-};
+use compline_model::{AggregatorId, Dataset, RowSource, SnapshotDate, Table};
+use compline_sink::{Lake, Month, Partition, READ_CONCURRENCY, RecentDay, RecentDays, SinkError, TableFile};
+use compline_transformer::{Recent, State, TransformError, TrendDay, Trends, advance, recent_columns, recent_needed};
 use futures::{StreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// The days being gone through, and what is carried.
 pub(super) struct Chain<'a> {
@@ -54,6 +54,14 @@ pub(super) struct Chain<'a> {
     computed: BTreeSet<SnapshotDate>,
     /// A table that is computed and could not be read.
     pub(super) damaged: Option<(Table, SnapshotDate)>,
+}
+
+/// The trend tables of a day.
+pub(super) struct DayTrends {
+    pub(super) trends: Trends,
+    pub(super) status: Status,
+    /// The status table that the lake has, if it was read.
+    stored: Option<TableFile>,
 }
 
 /// Days were not listed that are needed.
@@ -209,8 +217,7 @@ impl<'a> Chain<'a> {
         if lacking.is_some() {
             return Ok(lacking);
         }
-        let status = self.read(self.dataset.status, previous, None).await?;
-        let state = State { date: previous, status };
+        let state = State { date: previous, status: self.state(previous).await? };
         self.before = Some(Before { population, state: Some((state, since)) });
         Ok(None)
     }
@@ -292,13 +299,44 @@ impl<'a> Chain<'a> {
         }
         let partition = self.partition(table, date);
         let read = self.lake.read(&partition, columns).await;
-        self.note_damage(table, date, &read);
+        self.note_damage(table, date, read.as_ref().err());
         present(&partition, read?)
     }
 
-    fn note_damage<T>(&mut self, table: Table, date: SnapshotDate, read: &Result<T, compline_sink::SinkError>) {
-        if table.is_derived() && read.as_ref().is_err_and(compline_sink::SinkError::is_damage) {
+    /// The state of a day, which is known to be there.
+    async fn state(&mut self, date: SnapshotDate) -> anyhow::Result<Arc<dyn RowSource>> {
+        let table = self.dataset.status;
+        if let Some(rows) = self.from_months.get(&(table, date)) {
+            return Ok(Arc::new(rows.clone()));
+        }
+        let partition = self.partition(table, date);
+        let file = self.lake.file(&partition).await;
+        self.note_damage(table, date, file.as_ref().err());
+        Ok(Arc::new(present(&partition, file?)?))
+    }
+
+    fn note_damage(&mut self, table: Table, date: SnapshotDate, error: Option<&SinkError>) {
+        if table.is_derived() && error.is_some_and(SinkError::is_damage) {
             self.damaged = Some((table, date));
+        }
+    }
+
+    /// Why a day is not computed: of rows that cannot be had that is what their file's error says. Where it is the state of the day before
+    /// that is damaged, that is noted.
+    fn failed(&mut self, error: TransformError, before: Option<SnapshotDate>) -> anyhow::Error {
+        let (rows, before) = match error {
+            TransformError::State(rows) => (rows, before),
+            TransformError::Snapshot(rows) | TransformError::Status(rows) => (rows, None),
+            other => return other.into(),
+        };
+        match rows.downcast::<SinkError>() {
+            Ok(error) => {
+                if let Some(before) = before {
+                    self.note_damage(self.dataset.status, before, Some(&error));
+                }
+                error.into()
+            }
+            Err(other) => other.into(),
         }
     }
 
@@ -307,7 +345,7 @@ impl<'a> Chain<'a> {
         &mut self,
         date: SnapshotDate,
         tonight: Option<&mut Tonight>,
-    ) -> anyhow::Result<Option<Trends>> {
+    ) -> anyhow::Result<Option<DayTrends>> {
         let Told { population, snapshot_sha256 } = match &tonight {
             Some(tonight) => {
                 Told { population: Some(tonight.population.clone()), snapshot_sha256: tonight.snapshot_sha256.clone() }
@@ -318,14 +356,13 @@ impl<'a> Chain<'a> {
             self.before = Some(Before { population, state: None });
             return Ok(None);
         }
-        let snapshot = match tonight.and_then(|tonight| tonight.snapshot.take()) {
-            Some(snapshot) => SnapshotRows::Checked(snapshot),
+        let snapshot: Box<dyn RowSource> = match tonight.and_then(|tonight| tonight.snapshot.take()) {
+            Some(snapshot) => Box::new(snapshot),
             // Not tonight's, or used up by an attempt that met a damaged file.
             None => {
                 let partition = self.partition(self.dataset.facts, date);
-                let committed = snapshot_sha256.as_deref();
-                let rows = self.lake.committed(&partition, committed, Some(snapshot_columns(self.dataset))).await?;
-                SnapshotRows::Read(present(&partition, rows)?)
+                let file = self.lake.committed(&partition, snapshot_sha256.as_deref()).await?;
+                Box::new(present(&partition, file)?)
             }
         };
         let before = self.before.take();
@@ -338,16 +375,27 @@ impl<'a> Chain<'a> {
         };
         let trend_day = TrendDay { date, population_since: since.unwrap_or(date) };
         let recent = if state.is_some() { self.recent(trend_day).await? } else { Vec::new() };
-        let (id, dataset) = (self.id.clone(), self.dataset);
-        let computed = tokio::task::spawn_blocking(move || advance(dataset, &id, trend_day, state, snapshot, &recent));
-        let trends = computed.await.context("computing the trends stopped")??;
+        let partition = self.partition(self.dataset.status, date);
+        let stored = match self.statuses.contains(&date) {
+            true => damage(self.lake.file(&partition).await)?.flatten(),
+            false => None,
+        };
+        let (id, dataset, state_date) = (self.id.clone(), self.dataset, state.as_ref().map(|state| state.date));
+        let mut taking = Taking::new(self.lake, partition, stored.clone());
+        let computing = move || {
+            let mut take = |rows| taking.take(rows);
+            let trends = advance(dataset, &id, trend_day, state, snapshot, &recent, &mut take)?;
+            Ok((trends, taking.finish().map_err(TransformError::Status)?))
+        };
+        let computed = tokio::task::spawn_blocking(computing).await.context("computing the trends stopped")?;
+        let (trends, status) = computed.map_err(|error| self.failed(error, state_date))?;
         tracing::debug!(%date, "computed");
         memory::give_back();
-        let state = State { date, status: trends.status.clone() };
+        let state = State { date, status: status.rows() };
         self.before = Some(Before { population, state: Some((state, Some(trend_day.population_since))) });
         self.recent.insert(date, only_recent(dataset, &trends.trends)?);
         self.computed.insert(date);
-        Ok(Some(trends))
+        Ok(Some(DayTrends { trends, status, stored }))
     }
 
     /// The trend rows of the recent days; those that are not carried are read.
@@ -373,7 +421,7 @@ impl<'a> Chain<'a> {
         });
         let read: Vec<_> = stream::iter(reading).buffer_unordered(READ_CONCURRENCY).collect().await;
         for (date, rows) in read {
-            self.note_damage(table, date, &rows);
+            self.note_damage(table, date, rows.as_ref().err());
             if rows.as_ref().is_ok_and(Option::is_none) {
                 self.damaged = Some((table, date));
             }
@@ -441,19 +489,33 @@ impl<'a> Chain<'a> {
     ///
     /// # Errors
     /// A store that does not answer, or a file of a newer version, which must not be replaced.
-    pub(super) async fn is_stored(&self, date: SnapshotDate, trends: &Trends) -> anyhow::Result<bool> {
-        for (table, rows) in self.tables(trends) {
+    pub(super) async fn is_stored(&self, date: SnapshotDate, day: &DayTrends) -> anyhow::Result<bool> {
+        for (table, rows) in self.tables(&day.trends) {
             match damage(self.lake.read(&self.partition(table, date), None).await)? {
                 Some(Some(stored)) if is_same(table, &stored, rows) => {}
-                Some(None) if !self.retains(table, date) => {}
                 _ => return Ok(false),
             }
         }
-        Ok(true)
+        let partition = self.partition(self.dataset.status, date);
+        let stored = match &day.stored {
+            Some(stored) => Some(stored.clone()),
+            None => match damage(self.lake.file(&partition).await)? {
+                Some(stored) => stored,
+                None => return Ok(false),
+            },
+        };
+        let Some(stored) = stored else { return Ok(!self.retains(self.dataset.status, date)) };
+        let status = day.status.clone();
+        let compared = tokio::task::spawn_blocking(move || status.is_in(&partition, &stored));
+        match compared.await.context("comparing stopped")? {
+            Ok(is_same) => Ok(is_same),
+            Err(error) if error.downcast_ref::<SinkError>().is_some_and(SinkError::is_damage) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Commits the trends of a day, the state last: where it is, the others are. Gives the bytes written.
-    pub(super) async fn commit(&mut self, date: SnapshotDate, trends: &Trends) -> anyhow::Result<u64> {
+    pub(super) async fn commit(&mut self, date: SnapshotDate, day: &DayTrends) -> anyhow::Result<u64> {
         let mut bytes = 0;
         self.is_changed = true;
         let status = self.dataset.status;
@@ -464,10 +526,11 @@ impl<'a> Chain<'a> {
             self.lake.note_retained_from(self.id, status, from).await?;
             self.noted_from = Some(from);
         }
-        for (table, rows) in self.tables(trends) {
-            if self.retains(table, date) {
-                bytes += self.lake.commit(&self.partition(table, date), rows.clone()).await?.bytes;
-            }
+        for (table, rows) in self.tables(&day.trends) {
+            bytes += self.lake.commit(&self.partition(table, date), rows.clone()).await?.bytes;
+        }
+        if self.retains(status, date) {
+            bytes += day.status.commit(self.lake, &self.partition(status, date)).await?.bytes;
         }
         self.trends.insert(date);
         Ok(bytes)
@@ -479,13 +542,14 @@ impl<'a> Chain<'a> {
         Ok(self.lake.remove(&partitions).await?)
     }
 
-    fn tables<'t>(&self, trends: &'t Trends) -> [(Table, &'t RecordBatch); 3] {
-        let Dataset { changes, trends: rates, status, .. } = *self.dataset;
-        [(changes, &trends.changes), (rates, &trends.trends), (status, &trends.status)]
+    /// Those but the state.
+    fn tables<'t>(&self, trends: &'t Trends) -> [(Table, &'t RecordBatch); 2] {
+        let Dataset { changes, trends: rates, .. } = *self.dataset;
+        [(changes, &trends.changes), (rates, &trends.trends)]
     }
 }
 
-fn present(partition: &Partition, rows: Option<RecordBatch>) -> anyhow::Result<RecordBatch> {
+fn present<T>(partition: &Partition, rows: Option<T>) -> anyhow::Result<T> {
     rows.with_context(|| format!("{} was there and is gone: is something else changing the lake?", partition.key()))
 }
 

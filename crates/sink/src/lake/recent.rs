@@ -5,7 +5,7 @@
 //! again or restored since is read from its own file, whoever did it, and nobody has to keep this up to date.
 
 use super::{Lake, blocking};
-use crate::parquet_file::guarded;
+use crate::table_file::guarded;
 use crate::{SinkError, Version};
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;

@@ -2,10 +2,11 @@
 //! aside until a person accepts it.
 
 use super::{Committed, Lake, Partition, Stored, blocking, sha256};
-use crate::SinkError;
-use crate::parquet_file::{RowSource, decode, encode};
-use arrow::array::RecordBatch;
+use crate::parquet_file::encode;
+use crate::table_file::decode;
+use crate::{SinkError, TableFile, TableWriter};
 use bytes::Bytes;
+use compline_model::RowSource;
 
 /// Where a snapshot's file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +39,15 @@ impl Lake {
     /// Rows that are not those of the table.
     pub async fn encode(&self, partition: &Partition, rows: impl RowSource + 'static) -> Result<Bytes, SinkError> {
         let (partition, compression) = (partition.clone(), self.compression);
-        blocking("encode", move || encode(&partition, &rows, compression)).await
+        blocking("encode", move || Ok(encode(&partition, &rows, compression)?.bytes().clone())).await
+    }
+
+    /// What makes the file of a partition of rows as they come.
+    ///
+    /// # Errors
+    /// None that an input can cause.
+    pub fn writer(&self, partition: &Partition) -> Result<TableWriter, SinkError> {
+        TableWriter::new(partition, self.compression)
     }
 
     /// Replaces a partition by a file that is encoded, at once and whole, and makes sure that it is there as it was put.
@@ -73,25 +82,24 @@ impl Lake {
         blocking("decode", read).await.map(Some)
     }
 
-    /// The snapshot's rows as they were committed: the named columns of a file with this SHA-256. Where none is known, as of
-    /// lakes of older versions, any sound file is taken.
+    /// The snapshot's file as it was committed: one with this SHA-256. Where none is known, as of lakes of older versions, any sound file is
+    /// taken.
     ///
     /// # Errors
-    /// A store that does not answer, or a file that is not whole, is gone, or is another than the one that was committed.
-    pub async fn committed(
-        &self,
-        partition: &Partition,
-        hash: Option<&str>,
-        columns: Option<&'static [&'static str]>,
-    ) -> Result<Option<RecordBatch>, SinkError> {
-        match (self.stored(partition, Place::Table, columns).await?, hash) {
-            (Some(stored), hash) => {
-                as_committed(&partition.key(), hash, &stored.sha256)?;
-                Ok(Some(stored.rows))
+    /// A store that does not answer, or a file that is not one of the table, is gone, or is another than the one that was committed.
+    pub async fn committed(&self, partition: &Partition, hash: Option<&str>) -> Result<Option<TableFile>, SinkError> {
+        let (file, key) = (self.file(partition).await?, partition.key());
+        match (file, hash.map(str::to_owned)) {
+            (file, None) => Ok(file),
+            (Some(file), Some(hash)) => {
+                let compare = move || {
+                    as_committed(&key, Some(&hash), &sha256(file.bytes()))?;
+                    Ok(Some(file))
+                };
+                blocking("compare", compare).await
             }
-            (None, None) => Ok(None),
             (None, Some(hash)) => Err(lost(
-                &partition.key(),
+                &key,
                 format!("it is gone, and the ledger says that it was committed, with the SHA-256 {hash}"),
             )),
         }

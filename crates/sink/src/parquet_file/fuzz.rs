@@ -1,10 +1,11 @@
 //! Damaged files: each is an error or the rows of something else, none a panic, and none takes memory that its size does not explain.
 
-use super::tests::rows;
-use super::{Compression, decode, encode};
+use super::Compression;
+use super::tests::{encode, rows};
 use crate::Partition;
 use crate::month_file::{Footer, MonthReader, MonthWriter, days_in, first_guess};
 use crate::mutate::{Edit, edited, edits, ends};
+use crate::table_file::decode;
 use bytes::Bytes;
 use compline_model::{SnapshotDate, Table};
 use parquet::file::metadata::ParquetMetaDataReader;

@@ -1,12 +1,15 @@
-use super::*;
+use super::{encode as encode_file, *};
+use crate::table_file::decode;
 use arrow::array::{
     ArrayRef, BooleanArray, Date32Array, Float64Array, Int32Array, Int64Array, StringViewArray,
     TimestampMillisecondArray,
 };
 use compline_model::ColumnType;
 use parquet::basic::{ConvertedType, Encoding, Type};
+use parquet::file::metadata::ParquetMetaDataReader;
+use proptest::prelude::*;
+use std::sync::Arc;
 
-/// Made-up rows of a table: keys count up, every third value that may be null is.
 /// Where a file of that day is.
 const KEY: &str = "pack_status/snapshot_date=2026-01-01/aggregator=org/data.parquet";
 
@@ -15,6 +18,12 @@ fn day(table: Table) -> Partition {
     Partition { table, date: "2026-01-01".parse().expect("a date"), aggregator }
 }
 
+/// The file of a partition's rows.
+pub(crate) fn encode(partition: &Partition, rows: &RecordBatch, compression: Compression) -> Result<Bytes, SinkError> {
+    encode_file(partition, rows, compression).map(|file| file.bytes().clone())
+}
+
+/// Made-up rows of a table: keys count up, every third value that may be null is.
 pub(crate) fn rows(table: Table, count: usize) -> RecordBatch {
     let columns = table.columns().iter().map(|column| -> ArrayRef {
         let some = |row: usize| !(column.nullable && row.is_multiple_of(3));
@@ -55,6 +64,31 @@ fn row_groups_that_are_written_at_once_are_read_in_order() {
     let groups: Vec<i64> = footer.row_groups().iter().map(|group| group.num_rows()).collect();
     assert_eq!(groups, [ROW_GROUP_ROWS as i64, ROW_GROUP_ROWS as i64, ROW_GROUP_ROWS as i64, 1]);
     assert_eq!(decode(Table::PackStatus, file, None, KEY).expect("read"), rows);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
+    #[test]
+    fn a_file_of_rows_that_come_in_parts_is_the_file_of_all_of_them_and_any_of_its_rows_are_read_alone(
+        parts in prop::collection::vec(prop_oneof![Just(0), Just(1), 1..2 * ROW_GROUP_ROWS, Just(2 * ROW_GROUP_ROWS)], 0..5),
+        (from, to) in (0.0..1.0, 0.0..1.0),
+    ) {
+        let (table, count) = (Table::SourceStatus, parts.iter().sum());
+        let rows = rows(table, count);
+        let mut writer = TableWriter::new(&day(table), Compression::Snappy).expect("a writer");
+        let mut first = 0;
+        for part in parts {
+            writer.push(rows.slice(first, part)).expect("pushed");
+            first += part;
+        }
+        let file = writer.finish().expect("a file");
+        prop_assert_eq!(file.bytes(), &encode(&day(table), &rows, Compression::Snappy).expect("a file"));
+        let [from, to] = [from, to].map(|share: f64| (share * count as f64) as usize);
+        let range = from.min(to)..from.max(to);
+        prop_assert_eq!(file.decode(range.clone(), None).expect("read"), rows.slice(range.start, range.len()));
+        let one = file.decode(range.clone(), Some(&["aws_region", "none"])).expect("read");
+        prop_assert_eq!((one.num_columns(), one.num_rows()), (1, range.len()));
+    }
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn checked(shards: Vec<Vec<(i64, Vec<PackAnswer>)>>) -> CheckedSnapshot {
 }
 
 fn column(snapshot: &CheckedSnapshot, name: &str) -> Vec<String> {
-    let column = &snapshot.batch(0..snapshot.row_count()).expect("rows")[name];
+    let column = &snapshot.rows(0..snapshot.row_count(), None).expect("rows")[name];
     (0..column.len()).map(|row| arrow::util::display::array_value_to_string(column, row).expect("a value")).collect()
 }
 
@@ -82,7 +82,7 @@ fn b38_no_rows_at_all_are_a_snapshot_with_the_full_schema() {
     for shards in [vec![], vec![vec![]], vec![vec![(0, vec![])]]] {
         let snapshot = checked(shards);
         assert_eq!(
-            (snapshot.row_count(), snapshot.batch(0..0).expect("rows").schema()),
+            (snapshot.row_count(), snapshot.rows(0..0, None).expect("rows").schema()),
             (0, Table::PackCompliance.schema())
         );
     }
@@ -196,7 +196,7 @@ fn a_rule_has_its_group_the_id_of_its_pack_and_its_contributors_as_aws_config_sa
     assert_eq!(warnings.len(), 2, "{warnings:?}");
     assert!(warnings[0].contains("SOMETHING_NEW") && warnings[1].ends_with("no compliance type"), "{warnings:?}");
     // What is held is read back, and says the same.
-    let stored = snapshot.batch(0..snapshot.row_count()).expect("rows");
+    let stored = snapshot.rows(0..snapshot.row_count(), None).expect("rows");
     assert_eq!(checked_before(&Dataset::RULES, stored).findings().warnings, snapshot.findings().warnings);
 }
 

@@ -91,11 +91,6 @@ impl Measures {
     }
 }
 
-/// The columns of a dataset's facts that trends are computed from.
-pub fn snapshot_columns(dataset: &Dataset) -> &'static [&'static str] {
-    Measures::of(dataset).snapshot
-}
-
 /// The columns of a dataset's trends that the recent days are read for.
 pub fn recent_columns(dataset: &Dataset) -> &'static [&'static str] {
     Measures::of(dataset).recent

@@ -1,21 +1,40 @@
 //! A day in parts of some accounts each: what is computed of a pack depends on no other pack, and so a large day need not be joined
 //! with the state of the day before all at once.
 
-use crate::TransformError;
-use arrow::array::{Array, ArrayRef, RecordBatch, StringViewArray, UInt64Array};
-use arrow::compute::{concat, take};
-use arrow::datatypes::SchemaRef;
+use arrow::array::AsArray;
+use compline_model::{RowError, RowSource, row_parts};
 use std::ops::Range;
 
-/// Rows of a part, about: its joins then work on a few megabytes, and there are few enough that starting each costs nothing.
-pub(super) const PART_ROWS: usize = 64 * 1024;
+/// The accounts of rows in their order, and how many rows each has there.
+pub(super) type Accounts = Vec<(String, usize)>;
 
-/// Which rows of a snapshot, and which of the state before it, by the account of each, are a part: the same accounts, in their order.
-pub(super) fn parts(now: &StringViewArray, before: &StringViewArray, part_rows: usize) -> [Vec<Range<usize>>; 2] {
-    let longer = if now.len() >= before.len() { now } else { before };
-    let mut bounds: Vec<&str> =
-        (1..longer.len().div_ceil(part_rows)).map(|part| longer.value(part * part_rows)).collect();
-    bounds.dedup();
+/// The accounts of a day's rows.
+pub(super) fn accounts(rows: &dyn RowSource) -> Result<Accounts, RowError> {
+    const ACCOUNT: &str = "account_id";
+    let mut accounts = Accounts::new();
+    for rows in row_parts(rows, Some(&[ACCOUNT])) {
+        for account in rows?[ACCOUNT].as_string_view().iter() {
+            let account = account.unwrap_or_default();
+            match accounts.last_mut() {
+                Some((last, rows)) if last == account => *rows += 1,
+                _ => accounts.push((account.to_owned(), 1)),
+            }
+        }
+    }
+    Ok(accounts)
+}
+
+/// Which rows of a snapshot, and which of the state before it, by the accounts of each, are a part: the same accounts, in their order. A part
+/// has about so many rows of the longer of the two.
+pub(super) fn parts(now: &Accounts, before: &Accounts, part_rows: usize) -> [Vec<Range<usize>>; 2] {
+    let longer = if rows(now) >= rows(before) { now } else { before };
+    let (mut bounds, mut row): (Vec<&str>, usize) = (Vec::new(), 0);
+    for (account, rows) in longer {
+        // Whether one of its rows is the first of a part.
+        let is_bound = row.div_ceil(part_rows).max(1) * part_rows < row + rows;
+        bounds.extend(is_bound.then_some(account.as_str()));
+        row += rows;
+    }
     // Files of Compline are sorted. Of one that is not, all rows are one part.
     if !(is_sorted(now) && is_sorted(before)) {
         bounds.clear();
@@ -23,75 +42,45 @@ pub(super) fn parts(now: &StringViewArray, before: &StringViewArray, part_rows: 
     [now, before].map(|accounts| ranges(accounts, &bounds))
 }
 
-fn is_sorted(texts: &StringViewArray) -> bool {
-    (1..texts.len()).all(|row| texts.value(row - 1) <= texts.value(row))
+fn rows(accounts: &Accounts) -> usize {
+    accounts.iter().map(|(_, rows)| rows).sum()
+}
+
+fn is_sorted(accounts: &Accounts) -> bool {
+    accounts.is_sorted_by(|(one, _), (next, _)| one < next)
 }
 
 /// The rows before the first bound, those from each bound to the next, and those from the last on.
-fn ranges(accounts: &StringViewArray, bounds: &[&str]) -> Vec<Range<usize>> {
+fn ranges(accounts: &Accounts, bounds: &[&str]) -> Vec<Range<usize>> {
     let mut starts = vec![0];
-    for bound in bounds {
-        let (mut low, mut high) = (starts.last().copied().unwrap_or_default(), accounts.len());
-        while low < high {
-            let middle = usize::midpoint(low, high);
-            if accounts.value(middle) < *bound { low = middle + 1 } else { high = middle }
+    let (mut row, mut bounds) = (0, bounds.iter().peekable());
+    for (account, rows) in accounts {
+        while bounds.next_if(|bound| ***bound <= **account).is_some() {
+            starts.push(row);
         }
-        starts.push(low);
+        row += rows;
     }
-    let ends = starts.iter().copied().skip(1).chain([accounts.len()]);
+    starts.extend(bounds.map(|_| row));
+    let ends = starts.iter().copied().skip(1).chain([row]);
     starts.iter().copied().zip(ends).map(|(start, end)| start..end).collect()
-}
-
-/// The rows of these ranges, each with values of its own, a column at a time: when a range is let go, its values are. Long texts stay where
-/// they are, shared.
-pub(super) fn split(rows: RecordBatch, ranges: &[Range<usize>]) -> Result<Vec<RecordBatch>, TransformError> {
-    let doing = "split a day into parts";
-    if ranges.len() < 2 {
-        return Ok(vec![rows]);
-    }
-    let (schema, columns, _) = rows.into_parts();
-    let mut parts = vec![Vec::with_capacity(columns.len()); ranges.len()];
-    for column in columns {
-        for (part, range) in parts.iter_mut().zip(ranges) {
-            let (first, end) = (range.start as u64, range.end as u64);
-            let rows = UInt64Array::from_iter_values(first..end);
-            part.push(take(&column, &rows, None).map_err(TransformError::arrow(doing))?);
-        }
-    }
-    let batch = |columns| RecordBatch::try_new(schema.clone(), columns).map_err(TransformError::arrow(doing));
-    parts.into_iter().map(batch).collect()
-}
-
-/// The parts' rows one after the other. Each part is let go as it is taken, a column at a time.
-pub(super) fn one_batch(schema: &SchemaRef, parts: Vec<RecordBatch>) -> Result<RecordBatch, TransformError> {
-    let doing = "put the parts of a day together";
-    if let [only] = &parts[..] {
-        return Ok(only.clone());
-    }
-    let mut parts: Vec<_> = parts.into_iter().map(|part| part.columns().to_vec().into_iter()).collect();
-    let mut column = |_| -> Result<ArrayRef, TransformError> {
-        let arrays: Vec<ArrayRef> = parts.iter_mut().filter_map(Iterator::next).collect();
-        concat(&arrays.iter().map(|array| &**array).collect::<Vec<&dyn Array>>()).map_err(TransformError::arrow(doing))
-    };
-    let columns = (0..schema.fields().len()).map(&mut column).collect::<Result<_, _>>()?;
-    RecordBatch::try_new(schema.clone(), columns).map_err(TransformError::arrow(doing))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::AsArray;
+    use arrow::array::{RecordBatch, StringViewArray};
     use arrow::datatypes::{DataType, Field, Schema};
     use proptest::prelude::*;
     use std::sync::Arc;
 
-    fn rows(accounts: &[u32]) -> StringViewArray {
-        accounts.iter().map(|account| Some(format!("{account:012}"))).collect()
+    fn batch(of: &[u32]) -> RecordBatch {
+        let schema = Schema::new(vec![Field::new("account_id", DataType::Utf8View, false)]);
+        let column: StringViewArray = of.iter().map(|account| Some(format!("{account:012}"))).collect();
+        RecordBatch::try_new(Arc::new(schema), vec![Arc::new(column)]).expect("rows")
     }
 
-    fn batch(accounts: &StringViewArray, rows: &Range<usize>) -> RecordBatch {
-        let schema = Schema::new(vec![Field::new("account_id", DataType::Utf8View, false)]);
-        RecordBatch::try_new(Arc::new(schema), vec![Arc::new(accounts.slice(rows.start, rows.len()))]).expect("rows")
+    fn accounts_of(of: &[u32]) -> Accounts {
+        accounts(&batch(of)).expect("rows")
     }
 
     proptest! {
@@ -103,36 +92,35 @@ mod tests {
         ) {
             now.sort_unstable();
             before.sort_unstable();
-            let sides = [rows(&now), rows(&before)];
-            let ranges = parts(&sides[0], &sides[1], part_rows);
+            let longest = now.len().max(before.len());
+            let sides = [now, before];
+            let ranges = parts(&accounts_of(&sides[0]), &accounts_of(&sides[1]), part_rows);
             prop_assert!(!ranges[0].is_empty() && ranges[0].len() == ranges[1].len());
-            let parts: Vec<[RecordBatch; 2]> = ranges[0]
-                .iter()
-                .zip(&ranges[1])
-                .map(|(now, before)| [batch(&sides[0], now), batch(&sides[1], before)])
-                .collect();
-            let accounts = |rows: &RecordBatch| -> Vec<String> {
-                rows["account_id"].as_string_view().iter().flatten().map(str::to_owned).collect()
-            };
-            for pair in parts.windows(2) {
-                for (one, other) in pair[0].iter().flat_map(|one| pair[1].iter().map(move |other| (one, other))) {
-                    let (last, first) = (accounts(one).last().cloned(), accounts(other).first().cloned());
-                    prop_assert!(last.is_none() || first.is_none_or(|first| last < Some(first)));
-                }
+            prop_assert!(ranges[0].len() <= longest.div_ceil(part_rows).max(1));
+            for (side, ranges) in sides.iter().zip(&ranges) {
+                prop_assert!(ranges.iter().cloned().flatten().eq(0..side.len()));
             }
-            for (side, all) in sides.iter().enumerate() {
-                let whole = batch(all, &(0..all.len()));
-                let of_side: Vec<RecordBatch> = parts.iter().map(|part| part[side].clone()).collect();
-                prop_assert_eq!(&split(whole.clone(), &ranges[side]).expect("parts"), &of_side);
-                prop_assert_eq!(one_batch(&whole.schema(), of_side).expect("rows"), whole);
+            let values = |part: usize| [0, 1].map(|side| &sides[side][ranges[side][part].clone()]).concat();
+            for part in 1..ranges[0].len() {
+                let last = (0..part).flat_map(values).max();
+                prop_assert!(last.is_none() || values(part).into_iter().min().is_none_or(|first| last < Some(first)));
+            }
+            // No part of the longer side is larger than one of its accounts makes it.
+            let longer = usize::from(sides[0].len() < sides[1].len());
+            for range in &ranges[longer] {
+                let most = sides[longer][range.clone()].chunk_by(|a, b| a == b).map(<[u32]>::len).max();
+                prop_assert!(range.len() < part_rows + most.unwrap_or_default().max(1), "{range:?}");
             }
         }
     }
 
     #[test]
     fn rows_that_are_not_sorted_are_one_part() {
-        let (sorted, not) = (rows(&[1, 2, 3, 4]), rows(&[1, 3, 2, 4]));
+        let (sorted, not) = (accounts_of(&[1, 2, 3, 4]), accounts_of(&[1, 3, 2, 4]));
         assert_eq!(parts(&sorted, &sorted, 1).map(|ranges| ranges.len()), [4, 4]);
         assert_eq!(parts(&sorted, &not, 1).map(|ranges| (ranges.len(), ranges[0].clone())), [(1, 0..4), (1, 0..4)]);
+        let twice = accounts_of(&[1, 2, 1]);
+        let ranges = parts(&twice, &sorted, 1).map(|ranges| (ranges.len(), ranges[0].clone()));
+        assert_eq!(ranges, [(1, 0..3), (1, 0..4)]);
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Flattener, RowFilter, SourceIndex, check};
+use crate::{CheckedSnapshot, Flattener, RowFilter, SourceIndex, check};
 use arrow::array::Array;
 use arrow::util::display::array_value_to_string;
 use chrono::DateTime;
@@ -21,9 +21,9 @@ fn aggregator() -> AggregatorId {
 
 /// A snapshot of packs in one account and region. A compliant pack has 4 compliant rules, a non-compliant one 1 of each,
 /// any other 2 without data.
-fn snapshot(packs: &[(&str, &str)]) -> SnapshotRows {
+fn snapshot(packs: &[(&str, &str)]) -> CheckedSnapshot {
     let packs: Vec<_> = packs.iter().map(|&(name, kind)| ("000000000001", name, kind)).collect();
-    SnapshotRows::Checked(snapshot_of(&packs))
+    snapshot_of(&packs)
 }
 
 /// The same in any account.
@@ -56,9 +56,40 @@ fn snapshot_of(packs: &[(&str, &str, &str)]) -> CheckedSnapshot {
     check(&Dataset::PACKS, vec![rows])
 }
 
+/// The trend tables of a day.
+#[derive(Debug, PartialEq)]
+struct Tables {
+    changes: RecordBatch,
+    trends: RecordBatch,
+    status: RecordBatch,
+}
+
+/// Those of a day in parts of so many rows.
+fn tables(
+    part_rows: usize,
+    day: TrendDay,
+    previous: Option<State>,
+    snapshot: impl RowSource + 'static,
+    recent: &[Recent],
+) -> Tables {
+    let mut status = Vec::new();
+    let mut take = |rows| {
+        status.push(rows);
+        Ok(())
+    };
+    let of = (&Dataset::PACKS, &aggregator());
+    let trends = in_parts(part_rows, of, day, (previous, Box::new(snapshot)), recent, &mut take).expect("trends");
+    let status = concat_batches(&Dataset::PACKS.status.schema(), &status).expect("rows");
+    Tables { changes: trends.changes, trends: trends.trends, status }
+}
+
+fn state(date: SnapshotDate, tables: &Tables) -> State {
+    State { date, status: Arc::new(tables.status.clone()) }
+}
+
 /// Every day's trends, each from the day before.
-fn history(days: &[(&str, &[(&str, &str)])]) -> BTreeMap<SnapshotDate, Trends> {
-    let mut done: BTreeMap<SnapshotDate, Trends> = BTreeMap::new();
+fn history(days: &[(&str, &[(&str, &str)])]) -> BTreeMap<SnapshotDate, Tables> {
+    let mut done: BTreeMap<SnapshotDate, Tables> = BTreeMap::new();
     for (day, packs) in days {
         let day = date(day);
         let dates: Vec<SnapshotDate> = done.keys().copied().collect();
@@ -66,12 +97,10 @@ fn history(days: &[(&str, &[(&str, &str)])]) -> BTreeMap<SnapshotDate, Trends> {
             .into_iter()
             .map(|date| Recent { date, trends: done[&date].trends.clone() })
             .collect();
-        let previous = done.last_key_value().map(|(date, trends)| State { date: *date, status: trends.status.clone() });
+        let previous = done.last_key_value().map(|(date, tables)| state(*date, tables));
         let population_since = done.keys().next().copied().unwrap_or(day);
         let trend_day = TrendDay { date: day, population_since };
-        let trends =
-            advance(&Dataset::PACKS, &aggregator(), trend_day, previous, snapshot(packs), &recent).expect("trends");
-        done.insert(day, trends);
+        done.insert(day, tables(PART_ROWS, trend_day, previous, snapshot(packs), &recent));
     }
     done
 }
@@ -85,7 +114,7 @@ fn rows(batch: &RecordBatch, columns: &[&str]) -> Vec<String> {
     (0..batch.num_rows()).map(|row| columns.iter().map(|name| shown(name, row)).collect::<Vec<_>>().join(" ")).collect()
 }
 
-fn whole(trends: &Trends, columns: &[&str]) -> String {
+fn whole(trends: &Tables, columns: &[&str]) -> String {
     let row = rows(&trends.trends, columns);
     let dimension = rows(&trends.trends, &["dimension"]);
     dimension.iter().position(|name| name == "aggregator").map(|at| row[at].clone()).expect("the aggregator's row")
@@ -281,13 +310,11 @@ proptest! {
             let date = date("2026-01-01").minus_days(100 - 3 * number);
             let day = TrendDay { date, population_since: date.minus_days(3 * number) };
             let checked = snapshot_of(&packs);
-            let read = SnapshotRows::Read(checked.batch(0..checked.row_count()).expect("rows"));
-            let of = |rows: usize, snapshot: SnapshotRows| {
-                in_parts(rows, (&Dataset::PACKS, &aggregator()), day, (before.clone(), snapshot), &recent).expect("trends")
-            };
-            let (whole, parts) = (of(usize::MAX, read), of(part_rows, SnapshotRows::Checked(checked)));
+            let read = checked.rows(0..checked.row_count(), Some(Measures::of(&Dataset::PACKS).snapshot)).expect("rows");
+            let whole = tables(usize::MAX, day, before.clone(), read, &recent);
+            let parts = tables(part_rows, day, before.clone(), checked, &recent);
             prop_assert_eq!(&whole, &parts, "{}", number);
-            before = Some(State { date, status: whole.status });
+            before = Some(state(date, &whole));
             recent.push(Recent { date, trends: whole.trends });
         }
     }

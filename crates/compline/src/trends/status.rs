@@ -1,0 +1,171 @@
+//! The state of a day as it is computed: one batch of a small day, and of a large one its file, which is a tenth as large.
+
+use super::is_same;
+use arrow::array::RecordBatch;
+use bytes::Bytes;
+use compline_model::{RowError, RowSource, row_parts};
+use compline_sink::{Committed, Lake, Partition, Place, SinkError, TableFile, TableWriter};
+use std::mem;
+use std::sync::Arc;
+
+/// The rows of a day's status table.
+#[derive(Debug, Clone)]
+pub(crate) enum Status {
+    /// Those of a day that is one part.
+    Whole(RecordBatch),
+    /// The file that they make.
+    File(TableFile),
+}
+
+impl Status {
+    /// The same, for the next day to go on from.
+    pub(super) fn rows(&self) -> Arc<dyn RowSource> {
+        match self {
+            Self::Whole(rows) => Arc::new(rows.clone()),
+            Self::File(file) => Arc::new(file.clone()),
+        }
+    }
+
+    /// Whether a stored file has these rows.
+    ///
+    /// # Errors
+    /// A file that is damaged.
+    pub(super) fn is_in(&self, partition: &Partition, stored: &TableFile) -> Result<bool, RowError> {
+        let rows: &dyn RowSource = match self {
+            Self::File(file) if file.bytes() == stored.bytes() => return Ok(true),
+            Self::File(file) => file,
+            Self::Whole(rows) => rows,
+        };
+        if rows.row_count() != stored.row_count() {
+            return Ok(false);
+        }
+        for (rows, stored) in row_parts(rows, None).zip(row_parts(stored, None)) {
+            if !is_same(partition.table, &stored?, &rows?) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Replaces the partition by them.
+    ///
+    /// # Errors
+    /// The partition is then as it was, unless the error says that it is not as it was put.
+    pub(crate) async fn commit(&self, lake: &Lake, partition: &Partition) -> Result<Committed, SinkError> {
+        match self {
+            Self::Whole(rows) => lake.commit(partition, rows.clone()).await,
+            Self::File(file) => lake.commit_file(partition, Place::Table, Bytes::clone(file.bytes())).await,
+        }
+    }
+}
+
+/// Takes the rows of a state part by part.
+#[derive(Debug)]
+pub(super) struct Taking {
+    lake: Lake,
+    partition: Partition,
+    /// The file that the lake has: as long as it has the same rows, no other is made.
+    stored: Option<TableFile>,
+    taken: Taken,
+}
+
+#[derive(Debug, Default)]
+enum Taken {
+    #[default]
+    Nothing,
+    One(RecordBatch),
+    /// The first so many rows of the file that the lake has.
+    Stored(TableFile, usize),
+    Written(Box<TableWriter>),
+}
+
+impl Taking {
+    pub(super) fn new(lake: &Lake, partition: Partition, stored: Option<TableFile>) -> Self {
+        // One of an older version lacks columns, which the next day goes on from.
+        let stored = stored.filter(TableFile::is_of_this_version);
+        Self { lake: lake.clone(), partition, stored, taken: Taken::Nothing }
+    }
+
+    /// Takes the next rows.
+    ///
+    /// # Errors
+    /// A lake's file that is read no more, which was read before; rows that are not those of the table.
+    pub(super) fn take(&mut self, rows: RecordBatch) -> Result<(), RowError> {
+        self.taken = match mem::take(&mut self.taken) {
+            Taken::Nothing => Taken::One(rows),
+            Taken::One(first) => {
+                let begun = match self.stored.take() {
+                    Some(file) => Taken::Stored(file, 0),
+                    None => Taken::Written(self.writer()?),
+                };
+                let begun = self.add(begun, first)?;
+                self.add(begun, rows)?
+            }
+            taken => self.add(taken, rows)?,
+        };
+        Ok(())
+    }
+
+    fn add(&self, taken: Taken, rows: RecordBatch) -> Result<Taken, RowError> {
+        let mut writer = match taken {
+            Taken::Stored(file, first) => {
+                let end = first + rows.num_rows();
+                // One that cannot be read on is another.
+                let is_next = end <= file.row_count() && file.rows(first..end, None).is_ok_and(|next| next == rows);
+                if is_next {
+                    return Ok(Taken::Stored(file, end));
+                }
+                self.beginning(&file, first)?
+            }
+            Taken::Written(writer) => writer,
+            Taken::Nothing | Taken::One(_) => self.writer()?,
+        };
+        writer.push(rows).map_err(RowError::new)?;
+        Ok(Taken::Written(writer))
+    }
+
+    fn writer(&self) -> Result<Box<TableWriter>, RowError> {
+        self.lake.writer(&self.partition).map(Box::new).map_err(RowError::new)
+    }
+
+    /// A file that begins with the first rows of another.
+    fn beginning(&self, file: &TableFile, count: usize) -> Result<Box<TableWriter>, RowError> {
+        let mut writer = self.writer()?;
+        for rows in row_parts(&First { file, count }, None) {
+            writer.push(rows?).map_err(RowError::new)?;
+        }
+        Ok(writer)
+    }
+
+    /// All rows that were taken.
+    ///
+    /// # Errors
+    /// As those of [`Taking::take`].
+    pub(super) fn finish(mut self) -> Result<Status, RowError> {
+        let finished = |writer: Box<TableWriter>| writer.finish().map(Status::File).map_err(RowError::new);
+        match mem::take(&mut self.taken) {
+            Taken::Nothing => Ok(Status::Whole(RecordBatch::new_empty(self.partition.table.schema()))),
+            Taken::One(rows) => Ok(Status::Whole(rows)),
+            Taken::Stored(file, count) if count == file.row_count() => Ok(Status::File(file)),
+            Taken::Stored(file, count) => finished(self.beginning(&file, count)?),
+            Taken::Written(writer) => finished(writer),
+        }
+    }
+}
+
+/// The first rows of a file.
+#[derive(Debug)]
+struct First<'a> {
+    file: &'a TableFile,
+    count: usize,
+}
+
+impl RowSource for First<'_> {
+    fn row_count(&self) -> usize {
+        self.count
+    }
+
+    fn rows(&self, range: std::ops::Range<usize>, columns: Option<&[&str]>) -> Result<RecordBatch, RowError> {
+        self.file.rows(range, columns)
+    }
+}

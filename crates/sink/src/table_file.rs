@@ -1,0 +1,202 @@
+//! The Parquet file of a partition in memory, whose rows are decoded as they are asked for.
+
+use crate::SinkError;
+use crate::parquet_file::{PARTITION, TABLE, VERSION};
+use arrow::array::{RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{FieldRef, SchemaRef};
+use arrow::error::ArrowError;
+use bytes::Bytes;
+use compline_model::{RowError, RowSource, SCHEMA_VERSION, Table, schema_of};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A partition's file as it is there, some ten bytes a row. Its footer has been read; what is damaged behind it shows when its rows are
+/// asked for. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct TableFile {
+    table: Table,
+    /// Where it is, for errors.
+    key: String,
+    file: Bytes,
+    metadata: ArrowReaderMetadata,
+    version: u32,
+}
+
+impl TableFile {
+    /// `key` is where it is: a file of another day or aggregator than its path says is damage.
+    pub(crate) fn open(table: Table, file: Bytes, key: &str) -> Result<Self, SinkError> {
+        let damaged = |reason: &dyn fmt::Display| damaged(table, key, reason);
+        let footer =
+            guarded(|| ParquetMetaDataReader::new().parse_and_finish(&file).map_err(|error| error.to_string()));
+        let footer = footer.map_err(|error| damaged(&error))?;
+        check_places(&footer, file.len()).map_err(|error| damaged(&error))?;
+        let version = version(table.name(), &footer).map_err(|reason| damaged(&reason))?;
+        if version > SCHEMA_VERSION {
+            return Err(SinkError::of_newer(key, version));
+        }
+        // Files of older versions do not say it.
+        if let Some(other) = said(&footer, PARTITION).filter(|own| !key.contains(&format!("/{own}/"))) {
+            return Err(damaged(&format!("it is of {other}")));
+        }
+        let options = ArrowReaderOptions::new().with_schema(schema_of(table.columns_of(version)));
+        let metadata = ArrowReaderMetadata::try_new(Arc::new(footer), options).map_err(|error| damaged(&error))?;
+        Ok(Self { table, key: key.to_owned(), file, metadata, version })
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &Bytes {
+        &self.file
+    }
+
+    /// Whether it has every column of its table, and not only those of an older version.
+    pub fn is_of_this_version(&self) -> bool {
+        self.version == SCHEMA_VERSION
+    }
+
+    /// Some of its rows, all columns or the named ones; columns that came after its version are null.
+    pub(crate) fn decode(&self, range: Range<usize>, columns: Option<&[&str]>) -> Result<RecordBatch, SinkError> {
+        let damaged = |reason: &dyn fmt::Display| damaged(self.table, &self.key, reason);
+        let mut schema = self.table.schema();
+        let (groups, first) = self.row_groups(&range);
+        // In one batch, which need not be put together.
+        let mut reader = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), self.metadata.clone())
+            .with_row_groups(groups)
+            .with_batch_size(range.len().max(1));
+        if range.len() < self.row_count() {
+            reader = reader.with_offset(range.start - first).with_limit(range.len());
+        }
+        if let Some(names) = columns {
+            let mask = ProjectionMask::columns(reader.parquet_schema(), names.iter().copied());
+            reader = reader.with_projection(mask);
+            schema = projected(&schema, names);
+        }
+        let batches = || reader.build().and_then(|batches| Ok(batches.collect::<Result<Vec<_>, _>>()?));
+        let batches = guarded(|| batches().map_err(|error| error.to_string())).map_err(|error| damaged(&error))?;
+        let batches: Result<Vec<_>, _> = batches.iter().map(|batch| with_later_columns(batch, &schema)).collect();
+        let rows = batches.and_then(|batches| concat_batches(&schema, &batches)).map_err(|error| damaged(&error))?;
+        match rows.num_rows() == range.len() {
+            true => Ok(rows),
+            false => Err(damaged(&format!("of {} rows it has {}", range.len(), rows.num_rows()))),
+        }
+    }
+
+    /// The row groups that have these rows, and the first row of them.
+    fn row_groups(&self, range: &Range<usize>) -> (Vec<usize>, usize) {
+        let (mut groups, mut first, mut row) = (Vec::new(), range.start, 0);
+        for (index, group) in self.metadata.metadata().row_groups().iter().enumerate() {
+            let end = row + usize::try_from(group.num_rows()).unwrap_or_default();
+            if row < range.end && range.start < end {
+                first = if groups.is_empty() { row } else { first };
+                groups.push(index);
+            }
+            row = end;
+        }
+        (groups, first)
+    }
+}
+
+impl RowSource for TableFile {
+    fn row_count(&self) -> usize {
+        usize::try_from(self.metadata.metadata().file_metadata().num_rows()).unwrap_or_default()
+    }
+
+    fn rows(&self, range: Range<usize>, columns: Option<&[&str]>) -> Result<RecordBatch, RowError> {
+        self.decode(range, columns).map_err(RowError::new)
+    }
+}
+
+/// All rows of a file, all columns or the named ones.
+pub(crate) fn decode(table: Table, file: Bytes, columns: Option<&[&str]>, key: &str) -> Result<RecordBatch, SinkError> {
+    let file = TableFile::open(table, file, key)?;
+    file.decode(0..file.row_count(), columns)
+}
+
+fn damaged(table: Table, key: &str, reason: &dyn fmt::Display) -> SinkError {
+    SinkError::damaged(format!("read {key}"), reason).hint(Some(restore_hint(table).to_owned()))
+}
+
+/// Whether the columns that a footer tells of are in the file: the reader panics at some that are not, and believes others.
+pub(crate) fn check_places(footer: &ParquetMetaData, file_bytes: usize) -> Result<(), String> {
+    let mut rows = 0_i64;
+    for group in footer.row_groups() {
+        rows =
+            rows.checked_add(group.num_rows()).filter(|_| group.num_rows() >= 0).ok_or("it has less than no rows")?;
+        for column in group.columns() {
+            let start = column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset());
+            let end = start.checked_add(column.compressed_size()).and_then(|end| usize::try_from(end).ok());
+            let is_inside = start >= 0 && column.compressed_size() >= 0 && end.is_some_and(|end| end <= file_bytes);
+            if !is_inside || column.num_values() < 0 || column.uncompressed_size() < 0 {
+                return Err(format!("its footer says that {} is where it cannot be", column.column_path().string()));
+            }
+        }
+    }
+    let said = footer.file_metadata().num_rows();
+    if rows == said { Ok(()) } else { Err(format!("its footer says {said} rows, and its parts have {rows}")) }
+}
+
+/// Does something with a file that may be damaged in ways at which the reader of Parquet panics: that is damage like any other, and
+/// costs no more than the day.
+pub(crate) fn guarded<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(read));
+    read.unwrap_or_else(|_| Err("reading it panicked".to_owned()))
+}
+
+/// What to do about a damaged file: never to remove the only copy of what cannot be computed again.
+pub(crate) const fn restore_hint(table: Table) -> &'static str {
+    match table {
+        table if table.is_derived() => {
+            "the file is damaged or not of Compline: `compline verify FILE --repair` computes it again from the snapshots"
+        }
+        Table::Runs => {
+            "the file is damaged or not of Compline: restore an earlier version of the object, or `compline verify FILE --repair` \
+             makes it again from _compline/runs"
+        }
+        Table::RuleCompliance => {
+            "the file is damaged or not of Compline: restore an earlier version of the object, or `compline import --dataset rules \
+             --replace` the day's pages from _compline/raw/dataset=rules, or take its rows from the month's file; until then leave it \
+             where it is"
+        }
+        _ => {
+            "the file is damaged or not of Compline: restore an earlier version of the object, or `compline import --replace` \
+             the day's pages from _compline/raw, or take its rows from the month's file; until then leave it where it is"
+        }
+    }
+}
+
+/// The version that a file says it is of.
+pub(crate) fn version(table: &str, footer: &ParquetMetaData) -> Result<u32, String> {
+    match (said(footer, TABLE), said(footer, VERSION)) {
+        (Some(name), _) if name != table => Err(format!("it is of the table {name}")),
+        (Some(_), Some(version)) => version.parse().map_err(|_| format!("its version is {version:?}, which is none")),
+        _ => Err("its footer does not say which version of which table it is of".to_owned()),
+    }
+}
+
+/// What a file says of itself.
+fn said<'a>(footer: &'a ParquetMetaData, key: &str) -> Option<&'a str> {
+    let values = footer.file_metadata().key_value_metadata()?;
+    values.iter().find(|value| value.key == key)?.value.as_deref()
+}
+
+/// The same rows with every column of the schema: one that the file does not have is null.
+pub(crate) fn with_later_columns(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let column = |field: &FieldRef| match batch.column_by_name(field.name()) {
+        Some(column) => Arc::clone(column),
+        None => new_null_array(field.data_type(), batch.num_rows()),
+    };
+    let columns = schema.fields().iter().map(column).collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
+}
+
+/// The schema with only the named columns, in its own order.
+fn projected(schema: &SchemaRef, names: &[&str]) -> SchemaRef {
+    let fields: Vec<_> =
+        schema.fields().iter().filter(|field| names.contains(&field.name().as_str())).cloned().collect();
+    Arc::new(arrow::datatypes::Schema::new(fields))
+}

@@ -129,22 +129,29 @@ impl DumpError {
     }
 }
 
-/// The pages of a shard of a dataset, by its place in the plan, read back from what [`crate::ShardReader::lines`] gave. `name` is the file's, for the
-/// error.
+/// Reads the pages of a shard of a dataset, by its place in the plan, back from what [`crate::ShardReader::lines`] gave, and gives each of them.
+/// `name` is the file's, for the error.
 ///
 /// # Errors
-/// Lines that are not those of the shard, or not whole.
-pub fn read_shard(name: &str, dataset: &'static Dataset, index: usize, lines: Bytes) -> Result<Vec<Page>, DumpError> {
+/// Lines that are not those of the shard, or not whole: what pages were given before are not the shard's.
+pub fn read_shard(
+    name: &str,
+    dataset: &'static Dataset,
+    index: usize,
+    lines: Bytes,
+    mut each: impl FnMut(Page),
+) -> Result<(), DumpError> {
     let mut file = FileReader::of_checkpoint(name, lines)?;
-    let mut pages = Vec::new();
+    let mut is_empty = true;
     while let Some(dumped) = file.next_part()? {
         match dumped {
-            Dumped::Page(page) if page.answers.dataset() == dataset => pages.push(page),
+            Dumped::Page(page) if page.answers.dataset() == dataset => each(page),
             _ => return Err(file.error("", &format!("unexpected page: not one of {}", dataset.name))),
         }
+        is_empty = false;
     }
     file.is_of_shard(index + 1)?;
-    if pages.is_empty() { Err(file.error("", "it has no page")) } else { Ok(pages) }
+    if is_empty { Err(file.error("", "it has no page")) } else { Ok(()) }
 }
 
 /// One file being read.

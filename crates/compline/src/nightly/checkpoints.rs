@@ -5,8 +5,8 @@ use crate::settings::AggregatorSettings;
 use anyhow::Context;
 use bytes::Bytes;
 use compline_fetcher::{AggregatorClient, Discovery, Shard, Wanted, read_shard};
-use compline_model::Page;
 use compline_sink::{Collection, Lake};
+use compline_transformer::ShardRows;
 use std::collections::BTreeSet;
 
 /// The checkpoints of one aggregator's collection.
@@ -81,21 +81,24 @@ impl<'a> Checkpoints<'a> {
         Ok((discovery, lines))
     }
 
-    /// The pages of a shard and their lines, if it was read whole.
-    pub(super) async fn shard(&self, shard: &Shard) -> anyhow::Result<Option<(Vec<Page>, Bytes)>> {
+    /// The rows of a shard, of which there are none yet, and its lines, if it was read whole.
+    pub(super) async fn shard(&self, shard: &Shard, mut rows: ShardRows) -> anyhow::Result<(ShardRows, Option<Bytes>)> {
         let name = shard_name(shard);
-        let Some(lines) = self.stored(&name).await? else { return Ok(None) };
+        let Some(lines) = self.stored(&name).await? else { return Ok((rows, None)) };
         let (dataset, index, of_pages) = (self.shared.dataset, shard.index, lines.clone());
-        let pages = tokio::task::spawn_blocking(move || read_shard(&name, dataset, index, of_pages))
-            .await
-            .context("reading stopped")?;
-        match pages {
-            Ok(pages) => Ok(Some((pages, lines))),
-            Err(error) => {
-                tracing::warn!(%error, "a checkpoint is damaged: reading its shard again");
-                Ok(None)
+        let reading = tokio::task::spawn_blocking(move || {
+            let read = read_shard(&name, dataset, index, of_pages, |page| rows.push(&page));
+            if read.is_err() {
+                rows.clear();
             }
+            (rows, read)
+        });
+        let (rows, read) = reading.await.context("reading stopped")?;
+        if let Err(error) = read {
+            tracing::warn!(%error, "a checkpoint is damaged: reading its shard again");
+            return Ok((rows, None));
         }
+        Ok((rows, Some(lines)))
     }
 
     /// Writes the checkpoint of a shard that was read whole.

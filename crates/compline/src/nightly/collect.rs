@@ -253,17 +253,18 @@ async fn reconciled(
     Ok((Some(differing), None))
 }
 
+/// After how many pages of a shard what they took is given back: rows and lines that grow leave much between them that is free.
+const PAGES_UNTIL_GIVEN_BACK: u64 = 100;
+
 impl ShardReading<'_> {
     /// A shard: from its checkpoint, or read and checkpointed.
     #[tracing::instrument(target = SPANS, name = "shard", skip_all, fields(id = shard.index + 1, filter = %shard.filter))]
     async fn shard(&self, shard: Shard) -> anyhow::Result<ShardBatch> {
         let _permit = self.shared.permits.acquire().await?;
-        let (index, mut rows) = (shard.index, self.flattener.shard());
-        let (tally, lines) = match self.checkpoints.shard(&shard).await? {
-            Some((pages, lines)) => {
-                pages.iter().for_each(|page| rows.push(page));
-                (None, lines)
-            }
+        let index = shard.index;
+        let (mut rows, lines) = self.checkpoints.shard(&shard, self.flattener.shard()).await?;
+        let (tally, lines) = match lines {
+            Some(lines) => (None, lines),
             None => {
                 let mut reader = ShardReader::new(
                     self.client.clone(),
@@ -275,6 +276,9 @@ impl ShardReading<'_> {
                     match step {
                         ShardStep::Page(page) => {
                             rows.push(&page);
+                            if reader.tally().pages.is_multiple_of(PAGES_UNTIL_GIVEN_BACK) {
+                                memory::give_back();
+                            }
                             self.bar.page(page.answers.len(), self.client.counts());
                         }
                         ShardStep::Restarted => rows.clear(),

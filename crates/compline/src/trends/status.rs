@@ -1,6 +1,7 @@
 //! The state of a day as it is computed: one batch of a small day, and of a large one its file, which is a tenth as large.
 
 use super::is_same;
+use crate::memory;
 use arrow::array::RecordBatch;
 use bytes::Bytes;
 use compline_model::{RowError, RowSource, row_parts};
@@ -103,6 +104,9 @@ impl Taking {
             }
             taken => self.add(taken, rows)?,
         };
+        if !matches!(self.taken, Taken::One(_)) {
+            memory::give_back();
+        }
         Ok(())
     }
 

@@ -173,3 +173,112 @@ impl RowSource for First<'_> {
         self.file.rows(range, columns)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{ArrayRef, BooleanArray, Date32Array, Int32Array, StringViewArray};
+    use compline_model::{ColumnType, Table};
+    use compline_sink::{Compression, LakeLocation};
+    use proptest::prelude::*;
+
+    /// Rows of a state, whose numbers say which.
+    fn rows(numbers: impl Iterator<Item = i32> + Clone) -> RecordBatch {
+        let column = |kind| -> ArrayRef {
+            let numbers = numbers.clone();
+            match kind {
+                ColumnType::Text => Arc::new(numbers.map(|n| Some(format!("{n:012}"))).collect::<StringViewArray>()),
+                ColumnType::Boolean => Arc::new(numbers.map(|n| Some(n % 2 == 0)).collect::<BooleanArray>()),
+                ColumnType::Date => Arc::new(numbers.map(Some).collect::<Date32Array>()),
+                _ => Arc::new(numbers.collect::<Int32Array>()),
+            }
+        };
+        let columns = Table::PackStatus.columns().iter().map(|of| column(of.column_type)).collect();
+        RecordBatch::try_new(Table::PackStatus.schema(), columns).expect("rows")
+    }
+
+    /// What the lake has of the day before it is computed.
+    #[derive(Debug, Clone, Copy)]
+    enum There {
+        Nothing,
+        Same,
+        /// One row is another.
+        Other(usize),
+        Shorter(usize),
+        Longer(usize),
+        /// A byte of its rows is another.
+        Damaged(usize),
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+        #[test]
+        fn a_state_taken_in_parts_is_the_file_of_all_of_its_rows_whatever_the_lake_has(
+            parts in prop::collection::vec(0_usize..40, 1..6),
+            there in prop_oneof![
+                Just(There::Nothing),
+                Just(There::Same),
+                (0_usize..200).prop_map(There::Other),
+                (1_usize..200).prop_map(There::Shorter),
+                (1_usize..200).prop_map(There::Longer),
+                (0_usize..4000).prop_map(There::Damaged),
+            ],
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                let folder = tempfile::tempdir().expect("a folder");
+                let lake = Lake::open(&LakeLocation::Folder(folder.path().into()), Compression::Zstd).await.expect("a lake");
+                let aggregator = "org".parse().expect("an id");
+                let date = "2026-01-02".parse().expect("a date");
+                let partition = Partition { table: Table::PackStatus, date, aggregator };
+                let count = parts.iter().sum::<usize>();
+                let numbers = 0..i32::try_from(count).expect("few");
+                let all = rows(numbers.clone());
+                let whole = lake.encode(&partition, all.clone()).await.expect("a file");
+                let of_lake = match there {
+                    There::Nothing | There::Damaged(_) => None,
+                    There::Same => Some(all.clone()),
+                    There::Other(at) => Some(rows(numbers.clone().map(|n| if n as usize == at { -1 } else { n }))),
+                    There::Shorter(by) => Some(all.slice(0, count.saturating_sub(by))),
+                    There::Longer(by) => Some(rows(0..numbers.end + by as i32)),
+                };
+                if let Some(of_lake) = of_lake {
+                    lake.commit(&partition, of_lake).await.expect("committed");
+                }
+                if let There::Damaged(at) = there {
+                    let mut file = whole.to_vec();
+                    // Behind the magic bytes, and before the footer.
+                    let length = u32::from_le_bytes(file[file.len() - 8..file.len() - 4].try_into().expect("four bytes"));
+                    let rows_end = file.len() - 8 - length as usize;
+                    if rows_end > 4 {
+                        file[4 + at % (rows_end - 4)] ^= 0x55;
+                    }
+                    lake.commit_file(&partition, Place::Table, file.into()).await.expect("committed");
+                }
+                let stored = lake.file(&partition).await.expect("a file");
+                let mut taking = Taking::new(&lake, partition.clone(), stored.clone());
+                let mut first = 0;
+                for part in &parts {
+                    taking.take(all.slice(first, *part)).expect("taken");
+                    first += part;
+                }
+                let status = taking.finish().expect("a state");
+                let read = status.rows();
+                assert_eq!(read.rows(0..read.row_count(), None).expect("rows"), all);
+                // A byte that is another may make no row another.
+                let is_same =
+                    stored.as_ref().is_some_and(|file| file.rows(0..file.row_count(), None).is_ok_and(|rows| rows == all));
+                let is_whole = |file: &TableFile| file.bytes() == &whole || (is_same && matches!(there, There::Damaged(_)));
+                match &status {
+                    Status::Whole(_) => assert_eq!(parts.len(), 1),
+                    Status::File(file) => assert!(is_whole(file)),
+                }
+                if let Some(stored) = stored {
+                    assert_eq!(status.is_in(&partition, &stored).unwrap_or_default(), is_same);
+                }
+                status.commit(&lake, &partition).await.expect("committed");
+                assert!(is_whole(&lake.file(&partition).await.expect("a file").expect("there")));
+            });
+        }
+    }
+}

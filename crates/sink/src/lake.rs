@@ -469,7 +469,7 @@ fn lease_key(aggregator: &AggregatorId) -> String {
     format!("_compline/lease/aggregator={aggregator}.json")
 }
 
-fn sha256(file: &[u8]) -> String {
+pub(crate) fn sha256(file: &[u8]) -> String {
     use std::fmt::Write;
     Sha256::digest(file).iter().fold(String::with_capacity(64), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
@@ -478,7 +478,7 @@ fn sha256(file: &[u8]) -> String {
 }
 
 /// Runs work that takes the processor for long where it does not hold up the network.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     doing: &'static str,
     work: impl FnOnce() -> Result<T, SinkError> + Send + 'static,
 ) -> Result<T, SinkError> {

@@ -1,6 +1,7 @@
 //! The Parquet file of a partition in memory, whose rows are decoded as they are asked for.
 
 use crate::SinkError;
+use crate::lake::{blocking, sha256};
 use crate::parquet_file::{PARTITION, TABLE, VERSION};
 use arrow::array::{RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::compute::concat_batches;
@@ -53,9 +54,29 @@ impl TableFile {
         &self.file
     }
 
+    /// SHA-256 of it, in hexadecimal.
+    pub fn sha256(&self) -> String {
+        sha256(&self.file)
+    }
+
     /// Whether it has every column of its table, and not only those of an older version.
     pub fn is_of_this_version(&self) -> bool {
         self.version == SCHEMA_VERSION
+    }
+
+    /// Does something with its rows where that does not hold up the network.
+    ///
+    /// # Errors
+    /// Rows that cannot be had.
+    pub async fn look_through<T: Send + 'static>(
+        self,
+        look: impl FnOnce(&Self) -> Result<T, RowError> + Send + 'static,
+    ) -> Result<T, SinkError> {
+        let failed = |error: RowError| {
+            let other = |error| SinkError::permanent("look through the rows of a file", error);
+            error.downcast().unwrap_or_else(other)
+        };
+        blocking("decode", move || look(&self).map_err(failed)).await
     }
 
     /// Some of its rows, all columns or the named ones; columns that came after its version are null.

@@ -10,8 +10,8 @@ use crate::ledger::Ledger;
 use crate::population::{Population, Told, is_comparable};
 use anyhow::{Context, bail};
 use arrow::array::RecordBatch;
-use compline_model::{AggregatorId, RowError, SnapshotDate, Table};
-use compline_sink::{Partition, SinkError, TableFile};
+use compline_model::{AggregatorId, SnapshotDate, Table};
+use compline_sink::Partition;
 use compline_transformer::{Extent, Loss, checked_before};
 
 /// What a day is compared with.
@@ -137,7 +137,12 @@ impl Shared<'_> {
                     self.lake.committed(&partition(self.dataset.facts), committed).await
                 }
             };
-            match extent(file).await? {
+            let extent = match file {
+                Ok(Some(file)) => file.look_through(|file| Extent::of(file)).await.map(Some),
+                Ok(None) => Ok(None),
+                Err(error) => Err(error),
+            };
+            match extent {
                 Ok(Some(extent)) => return Ok(Comparable { last: Some((date, extent)), unread, is_known: true }),
                 Ok(None) => {}
                 Err(error) if error.is_damage() => {
@@ -153,20 +158,5 @@ impl Shared<'_> {
     pub(super) async fn remove_held(&self, id: &AggregatorId) -> anyhow::Result<()> {
         let files = Partition::of_tables(&self.dataset.snapshot(), self.request.date, id);
         Ok(self.lake_of(id).remove_held(&files).await?)
-    }
-}
-
-/// The extent of a day, by a file of it.
-async fn extent(file: Result<Option<TableFile>, SinkError>) -> anyhow::Result<Result<Option<Extent>, SinkError>> {
-    let file = match file {
-        Ok(Some(file)) => file,
-        Ok(None) => return Ok(Ok(None)),
-        Err(error) => return Ok(Err(error)),
-    };
-    let extent = tokio::task::spawn_blocking(move || Extent::of(&file)).await.context("comparing stopped")?;
-    match extent.map_err(RowError::downcast) {
-        Ok(extent) => Ok(Ok(Some(extent))),
-        Err(Ok(error)) => Ok(Err(error)),
-        Err(Err(other)) => Err(other.into()),
     }
 }

@@ -506,12 +506,8 @@ impl<'a> Chain<'a> {
         };
         let Some(stored) = stored else { return Ok(!self.retains(self.dataset.status, date)) };
         let status = day.status.clone();
-        let compared = tokio::task::spawn_blocking(move || status.is_in(&partition, &stored));
-        match compared.await.context("comparing stopped")? {
-            Ok(is_same) => Ok(is_same),
-            Err(error) if error.downcast_ref::<SinkError>().is_some_and(SinkError::is_damage) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        let compared = stored.look_through(move |stored| status.is_in(&partition, stored)).await;
+        Ok(damage(compared)?.unwrap_or_default())
     }
 
     /// Commits the trends of a day, the state last: where it is, the others are. Gives the bytes written.

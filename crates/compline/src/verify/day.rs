@@ -3,10 +3,10 @@
 use super::Problem;
 use crate::ledger::Ledger;
 use arrow::array::{AsArray, RecordBatch, make_comparator};
-use arrow::compute::SortOptions;
+use arrow::compute::{SortOptions, concat_batches};
 use arrow::datatypes::Int32Type;
-use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
-use compline_sink::{Lake, Partition, Place, Stored};
+use compline_model::{AggregatorId, Dataset, RowError, RowSource, SnapshotDate, Table, row_parts};
+use compline_sink::{Lake, Partition, TableFile};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
@@ -42,10 +42,11 @@ pub(super) struct Verified {
     pub(super) ledger_is_damaged: bool,
 }
 
-/// What one file says that others must agree with.
+/// What the files say that they must agree on.
 #[derive(Default)]
 struct Said {
-    snapshot: Option<Stored>,
+    /// Its rows, and SHA-256 of its file.
+    snapshot: Option<(usize, String)>,
     source_status_sha256: Option<String>,
     present: Option<usize>,
     total: Option<i32>,
@@ -64,18 +65,18 @@ impl Day<'_> {
         for table in &tables {
             let (table, partition) =
                 (*table, Partition { table: *table, date: self.date, aggregator: self.id.clone() });
-            match self.lake.stored(&partition, Place::Table, None).await {
-                Ok(Some(stored)) => {
+            let dataset = self.dataset;
+            let told = match self.lake.file(&partition).await {
+                Ok(Some(file)) => file.look_through(move |file| Told::of(dataset, table, file)).await.map(Some),
+                Ok(None) => Ok(None),
+                Err(error) => Err(error),
+            };
+            match told {
+                Ok(Some(told)) => {
                     let key = partition.key();
-                    let (stored, order) = tokio::task::spawn_blocking(move || {
-                        let order = disorder(table, &stored.rows);
-                        (stored, order)
-                    })
-                    .await?;
-                    problems.extend(
-                        order.filter(|_| is_told(table)).map(|what| (table.is_derived(), format!("{key}: {what}"))),
-                    );
-                    said.note(self.dataset, table, stored);
+                    let order = told.disorder.as_ref().filter(|_| is_told(table));
+                    problems.extend(order.map(|what| (table.is_derived(), format!("{key}: {what}"))));
+                    said.note(self.dataset, table, told);
                 }
                 Ok(None) if !is_told(table) => {}
                 Ok(None) => problems.push((table.is_derived(), format!("{} was there and is gone", partition.key()))),
@@ -108,7 +109,7 @@ impl Day<'_> {
         problems.extend(self.agreement(&said, ledger_is_read.then_some(&ledger)));
         Ok(Verified {
             date: self.date,
-            snapshot_rows: said.snapshot.as_ref().map_or(0, |snapshot| snapshot.rows.num_rows() as u64),
+            snapshot_rows: said.snapshot.as_ref().map_or(0, |(rows, _)| *rows as u64),
             problems: problems
                 .into_iter()
                 .map(|(is_of_trends, what)| Problem { date: Some(self.date), is_of_trends, what })
@@ -174,8 +175,8 @@ impl Day<'_> {
     fn agreement(&self, said: &Said, ledger: Option<&Ledger>) -> Vec<(bool, String)> {
         let date = self.date;
         let mut found = Vec::new();
-        let Some(snapshot) = &said.snapshot else { return found };
-        let rows = snapshot.rows.num_rows();
+        let Some((rows, sha256)) = &said.snapshot else { return found };
+        let rows = *rows;
         if let Some(present) = said.present.filter(|present| *present != rows) {
             let (status, items) = (self.dataset.status.name(), self.dataset.name);
             let what = format!("{status} of {date} has {present} {items} that are present, and the snapshot {rows}");
@@ -189,7 +190,7 @@ impl Day<'_> {
         let other_sources = |own: &String| said.source_status_sha256.as_ref().is_some_and(|there| there != own);
         match ledger.last_commit() {
             None => found.push((false, format!("the ledger of {date} has no run that committed its snapshot"))),
-            Some(last) if !last.committed(rows, &snapshot.sha256) => {
+            Some(last) if !last.committed(rows, sha256) => {
                 found
                     .push((false, format!("the snapshot of {date} is not the one that the ledger says was committed")));
             }
@@ -204,26 +205,72 @@ impl Day<'_> {
 }
 
 impl Said {
-    fn note(&mut self, dataset: &'static Dataset, table: Table, stored: Stored) {
-        let rows = &stored.rows;
+    fn note(&mut self, dataset: &'static Dataset, table: Table, told: Told) {
         if table == dataset.facts {
-            self.snapshot = Some(stored);
+            self.snapshot = Some((told.rows, told.sha256));
         } else if Some(table) == dataset.sources {
-            self.source_status_sha256 = Some(stored.sha256);
+            self.source_status_sha256 = Some(told.sha256);
         } else if table == dataset.status {
-            self.present = Some(rows["is_present"].as_boolean().true_count());
+            self.present = Some(told.present);
         } else if table == dataset.trends {
-            let total = format!("{}_total", dataset.name);
-            let of_all = rows["dimension"].as_string_view().iter().position(|name| name == Some("aggregator"));
-            self.total = of_all.map(|row| rows[total.as_str()].as_primitive::<Int32Type>().value(row));
+            self.total = told.total;
         } else if table == Table::Runs {
-            self.ledger = Some(Ledger::of(dataset, rows));
+            self.ledger = told.ledger;
         }
     }
 }
 
-/// What is wrong with the order of a table's rows: they are sorted by its key, which names a row.
-fn disorder(table: Table, rows: &RecordBatch) -> Option<String> {
+/// What a file says, all of which was read.
+#[derive(Default)]
+struct Told {
+    rows: usize,
+    /// Of a snapshot's files.
+    sha256: String,
+    /// What is wrong with the order of its rows.
+    disorder: Option<String>,
+    /// Of a state, how many are present.
+    present: usize,
+    /// Of trends, how many there are of the aggregator.
+    total: Option<i32>,
+    ledger: Option<Ledger>,
+}
+
+impl Told {
+    /// Reads every column of every row, of a large file a part at a time.
+    fn of(dataset: &'static Dataset, table: Table, file: &TableFile) -> Result<Self, RowError> {
+        let mut told = Self { rows: file.row_count(), ..Self::default() };
+        if dataset.snapshot().contains(&table) {
+            told.sha256 = file.sha256();
+        }
+        let (mut first, mut last): (usize, Option<RecordBatch>) = (0, None);
+        for rows in row_parts(file, None) {
+            let rows = rows?;
+            if table == dataset.status {
+                told.present += rows["is_present"].as_boolean().true_count();
+            } else if table == dataset.trends && told.total.is_none() {
+                let total = format!("{}_total", dataset.name);
+                let of_all = rows["dimension"].as_string_view().iter().position(|name| name == Some("aggregator"));
+                told.total = of_all.map(|row| rows[total.as_str()].as_primitive::<Int32Type>().value(row));
+            }
+            // With the row before the part, which is that of the last one.
+            let from = first - usize::from(last.is_some());
+            let with_last: Vec<&RecordBatch> = last.iter().chain([&rows]).collect();
+            let with_last = concat_batches(&rows.schema(), with_last).map_err(RowError::new)?;
+            if told.disorder.is_none() {
+                told.disorder = disorder(table, from, &with_last);
+            }
+            first += rows.num_rows();
+            last = Some(rows.slice(rows.num_rows() - 1, 1));
+        }
+        if table == Table::Runs {
+            told.ledger = Some(Ledger::of(dataset, &file.rows(0..told.rows, None)?));
+        }
+        Ok(told)
+    }
+}
+
+/// What is wrong with the order of a table's rows, which come after so many others: they are sorted by its key, which names a row.
+fn disorder(table: Table, from: usize, rows: &RecordBatch) -> Option<String> {
     let compare = |name: &&str| {
         let column = &rows[*name];
         make_comparator(column.as_ref(), column.as_ref(), SortOptions::default())
@@ -235,16 +282,19 @@ fn disorder(table: Table, rows: &RecordBatch) -> Option<String> {
     let order = |row: usize| comparators.iter().map(|compare| compare(row - 1, row)).find(|order| order.is_ne());
     (1..rows.num_rows()).find_map(|row| match order(row) {
         Some(Ordering::Less) => None,
-        Some(_) => Some(format!("row {} comes before the one above it in the table's order", row + 1)),
-        None => Some(format!("rows {row} and {} have the same key", row + 1)),
+        Some(_) => Some(format!("row {} comes before the one above it in the table's order", from + row + 1)),
+        None => Some(format!("rows {} and {} have the same key", from + row, from + row + 1)),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{Array, StringViewArray};
-    use arrow::compute::{concat_batches, take_record_batch};
+    use arrow::array::{Array, BooleanArray, Int32Array, StringViewArray};
+    use arrow::compute::{cast, take_record_batch};
+    use arrow::datatypes::DataType;
+    use compline_model::PART_ROWS;
+    use compline_sink::{Compression, LakeLocation};
     use std::sync::Arc;
 
     fn rows(keys: &[(&str, &str)]) -> RecordBatch {
@@ -258,15 +308,47 @@ mod tests {
     fn rows_out_of_order_and_keys_that_come_twice_are_told_by_their_row() {
         let sorted = rows(&[("account", "1"), ("account", "2"), ("region", "1")]);
         let table = Table::ComplianceTrends;
-        assert_eq!(disorder(table, &sorted), None);
-        assert_eq!(disorder(table, &sorted.slice(0, 0)), None);
+        assert_eq!(disorder(table, 0, &sorted), None);
+        assert_eq!(disorder(table, 0, &sorted.slice(0, 0)), None);
         let order =
             |order: Vec<u32>| take_record_batch(&sorted, &arrow::array::UInt32Array::from(order)).expect("rows");
         assert_eq!(
-            disorder(table, &order(vec![0, 2, 1])).as_deref(),
+            disorder(table, 0, &order(vec![0, 2, 1])).as_deref(),
             Some("row 3 comes before the one above it in the table's order")
         );
         let twice = concat_batches(&sorted.schema(), [&sorted.slice(0, 2), &sorted.slice(1, 1)]).expect("rows");
-        assert_eq!(disorder(table, &twice).as_deref(), Some("rows 2 and 3 have the same key"));
+        assert_eq!(disorder(table, 10, &twice).as_deref(), Some("rows 12 and 13 have the same key"));
+    }
+
+    #[tokio::test]
+    async fn rows_out_of_order_between_two_parts_of_a_large_file_are_told() {
+        let (table, numbers) = (Table::PackStatus, |swapped: Option<usize>| {
+            let mut numbers: Vec<usize> = (0..2 * PART_ROWS + 1).collect();
+            swapped.inspect(|row| numbers.swap(row - 1, *row));
+            numbers
+        });
+        let folder = tempfile::tempdir().expect("a folder");
+        let lake = Lake::open(&LakeLocation::Folder(folder.path().into()), Compression::Snappy).await.expect("a lake");
+        let date = "2026-01-02".parse().expect("a date");
+        let partition = Partition { table, date, aggregator: "org".parse().expect("an id") };
+        for swapped in [None, Some(PART_ROWS), Some(2 * PART_ROWS), Some(PART_ROWS + 1)] {
+            let numbers = numbers(swapped);
+            let columns = table.columns().iter().map(|column| -> Arc<dyn Array> {
+                let (kind, texts) = (column.column_type.data_type(), numbers.iter().map(|n| Some(format!("{n:09}"))));
+                match kind {
+                    DataType::Utf8View => Arc::new(texts.collect::<StringViewArray>()),
+                    DataType::Boolean => Arc::new(numbers.iter().map(|n| Some(n % 2 == 0)).collect::<BooleanArray>()),
+                    kind => cast(&Int32Array::from(vec![7; numbers.len()]), &kind).expect("numbers"),
+                }
+            });
+            let rows = RecordBatch::try_new(table.schema(), columns.collect()).expect("rows");
+            lake.commit(&partition, rows).await.expect("committed");
+            let file = lake.file(&partition).await.expect("read").expect("there");
+            let told = file.look_through(move |file| Told::of(&Dataset::PACKS, table, file)).await.expect("read");
+            assert_eq!((told.rows, told.present), (2 * PART_ROWS + 1, PART_ROWS + 1));
+            let expected =
+                swapped.map(|row| format!("row {} comes before the one above it in the table's order", row + 1));
+            assert_eq!(told.disorder, expected, "{swapped:?}");
+        }
     }
 }

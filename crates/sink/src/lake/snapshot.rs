@@ -93,7 +93,7 @@ impl Lake {
             (file, None) => Ok(file),
             (Some(file), Some(hash)) => {
                 let compare = move || {
-                    as_committed(&key, Some(&hash), &sha256(file.bytes()))?;
+                    as_committed(&key, Some(&hash), &file.sha256())?;
                     Ok(Some(file))
                 };
                 blocking("compare", compare).await

@@ -36,7 +36,7 @@ pub use dataset::Dataset;
 pub use names::{AccountId, AggregatorId, AggregatorName, ConfigRuleName, InvalidName, PackName, Region};
 pub use pack_group::pack_group;
 pub use quoted::quoted;
-pub use rows::{PART_ROWS, RowError, RowSource, row_parts};
+pub use rows::{PART_ROWS, RowError, RowSource, named_columns, row_parts};
 pub use rule_name::RuleName;
 pub use run_id::RunId;
 pub use snapshot_date::{InvalidDate, SnapshotDate};

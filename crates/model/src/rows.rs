@@ -1,6 +1,7 @@
 //! Rows of a table that are had some at a time: of a large day there need not be all of them at once.
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::Schema;
 use std::error::Error;
 use std::fmt::Debug;
 use std::ops::Range;
@@ -52,11 +53,14 @@ impl RowSource for RecordBatch {
 
     fn rows(&self, range: Range<usize>, columns: Option<&[&str]>) -> Result<RecordBatch, RowError> {
         let rows = self.slice(range.start, range.len());
-        let Some(names) = columns else { return Ok(rows) };
-        let schema = self.schema();
-        let is_wanted = |at: &usize| names.contains(&schema.field(*at).name().as_str());
-        rows.project(&(0..self.num_columns()).filter(is_wanted).collect::<Vec<_>>()).map_err(RowError::new)
+        rows.project(&named_columns(&self.schema(), columns)).map_err(RowError::new)
     }
+}
+
+/// Where the named columns are in a schema, or all of them; a name that it does not have is passed over.
+pub fn named_columns(schema: &Schema, names: Option<&[&str]>) -> Vec<usize> {
+    let is_wanted = |at: &usize| names.is_none_or(|names| names.contains(&schema.field(*at).name().as_str()));
+    (0..schema.fields().len()).filter(is_wanted).collect()
 }
 
 /// All of the rows one part of [`PART_ROWS`] after the other, none empty.

@@ -1,21 +1,20 @@
 //! A month of a table as one Parquet file: its days one after the other, each row with its snapshot date.
 
 use crate::parquet_file::{Compression, properties};
-use crate::table_file::{check_places, guarded, version, with_later_columns};
+use crate::table_file::{check_places, guarded, row_group, version, with_later_columns};
 use crate::{Layout, SinkError};
 use arrow::array::{Array, AsArray, Date32Array, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef};
 use bytes::Bytes;
 use compline_model::{SCHEMA_VERSION, SnapshotDate, Table, schema_of};
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
-};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, ParquetMetaData, ParquetMetaDataReader};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What a file says in its footer of the days that are in it.
@@ -23,9 +22,6 @@ const DAYS: &str = "compline.days";
 
 /// What is read of a file at first to find its footer, and nearly always all that it takes.
 const FOOTER_GUESS: u64 = 64 * 1024;
-
-/// Rows read at once.
-const BATCH_ROWS: usize = 64 * 1024;
 
 /// The days of a month's file, and SHA-256 of the file that each was made from.
 pub type MonthDays = BTreeMap<SnapshotDate, String>;
@@ -81,7 +77,10 @@ fn failed(table: Table, reason: &dyn fmt::Display) -> SinkError {
 pub(crate) struct MonthReader {
     table: Table,
     key: String,
-    reader: ParquetRecordBatchReader,
+    file: Bytes,
+    metadata: ArrowReaderMetadata,
+    /// The row groups that were not read yet.
+    groups: Range<usize>,
     /// Rows that were read and not asked for yet.
     rest: Option<RecordBatch>,
     pub(crate) days: MonthDays,
@@ -103,10 +102,9 @@ impl MonthReader {
         }
         let options = ArrowReaderOptions::new().with_schema(schema(table, version));
         let metadata = ArrowReaderMetadata::try_new(Arc::new(footer), options).map_err(|error| damaged(&error))?;
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata).with_batch_size(BATCH_ROWS);
-        let reader = reader.build().map_err(|error| damaged(&error))?;
+        let groups = 0..metadata.metadata().num_row_groups();
         let ahead = days.keys().rev().copied().collect();
-        Ok(Self { table, key: key.to_owned(), reader, rest: None, days, ahead })
+        Ok(Self { table, key: key.to_owned(), file, metadata, groups, rest: None, days, ahead })
     }
 
     /// Whether the next rows are those of a day, each of them and nothing else.
@@ -153,11 +151,11 @@ impl MonthReader {
     }
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>, SinkError> {
-        match self.rest.take() {
-            Some(batch) => Ok(Some(batch)),
-            None => guarded(|| self.reader.next().transpose().map_err(|error| error.to_string()))
-                .map_err(|error| damaged(&self.key, &error)),
+        if let Some(batch) = self.rest.take() {
+            return Ok(Some(batch));
         }
+        let next = self.groups.next().map(|index| row_group(&self.file, &self.metadata, index, None));
+        next.transpose().map_err(|error| damaged(&self.key, &error))
     }
 
     /// The next so many rows; nothing if there are not so many.

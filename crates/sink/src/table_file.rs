@@ -8,7 +8,7 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{FieldRef, SchemaRef};
 use arrow::error::ArrowError;
 use bytes::Bytes;
-use compline_model::{RowError, RowSource, SCHEMA_VERSION, Table, schema_of};
+use compline_model::{RowError, RowSource, SCHEMA_VERSION, Table, named_columns, schema_of};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
@@ -82,42 +82,20 @@ impl TableFile {
     /// Some of its rows, all columns or the named ones; columns that came after its version are null.
     pub(crate) fn decode(&self, range: Range<usize>, columns: Option<&[&str]>) -> Result<RecordBatch, SinkError> {
         let damaged = |reason: &dyn fmt::Display| damaged(self.table, &self.key, reason);
-        let mut schema = self.table.schema();
-        let (groups, first) = self.row_groups(&range);
-        // In one batch, which need not be put together.
-        let mut reader = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), self.metadata.clone())
-            .with_row_groups(groups)
-            .with_batch_size(range.len().max(1));
-        if range.len() < self.row_count() {
-            reader = reader.with_offset(range.start - first).with_limit(range.len());
-        }
-        if let Some(names) = columns {
-            let mask = ProjectionMask::columns(reader.parquet_schema(), names.iter().copied());
-            reader = reader.with_projection(mask);
-            schema = projected(&schema, names);
-        }
-        let batches = || reader.build().and_then(|batches| Ok(batches.collect::<Result<Vec<_>, _>>()?));
-        let batches = guarded(|| batches().map_err(|error| error.to_string())).map_err(|error| damaged(&error))?;
-        let batches: Result<Vec<_>, _> = batches.iter().map(|batch| with_later_columns(batch, &schema)).collect();
-        let rows = batches.and_then(|batches| concat_batches(&schema, &batches)).map_err(|error| damaged(&error))?;
-        match rows.num_rows() == range.len() {
-            true => Ok(rows),
-            false => Err(damaged(&format!("of {} rows it has {}", range.len(), rows.num_rows()))),
-        }
-    }
-
-    /// The row groups that have these rows, and the first row of them.
-    fn row_groups(&self, range: &Range<usize>) -> (Vec<usize>, usize) {
-        let (mut groups, mut first, mut row) = (Vec::new(), range.start, 0);
-        for (index, group) in self.metadata.metadata().row_groups().iter().enumerate() {
-            let end = row + usize::try_from(group.num_rows()).unwrap_or_default();
-            if row < range.end && range.start < end {
-                first = if groups.is_empty() { row } else { first };
-                groups.push(index);
+        let schema = self.table.schema();
+        let schema = schema.project(&named_columns(&schema, columns)).map(Arc::new).map_err(|error| damaged(&error))?;
+        let (mut rows, mut first) = (Vec::new(), 0);
+        for index in 0..self.metadata.metadata().num_row_groups() {
+            let end = first + rows_of_group(&self.metadata, index);
+            let (from, to) = (range.start.max(first), range.end.min(end));
+            if from < to {
+                let group = row_group(&self.file, &self.metadata, index, columns).map_err(|reason| damaged(&reason))?;
+                let group = with_later_columns(&group, &schema).map_err(|error| damaged(&error))?;
+                rows.push(group.slice(from - first, to - from));
             }
-            row = end;
+            first = end;
         }
-        (groups, first)
+        concat_batches(&schema, &rows).map_err(|error| damaged(&error))
     }
 }
 
@@ -129,6 +107,37 @@ impl RowSource for TableFile {
     fn rows(&self, range: Range<usize>, columns: Option<&[&str]>) -> Result<RecordBatch, RowError> {
         self.decode(range, columns).map_err(RowError::new)
     }
+}
+
+/// A row group of a file, all columns or the named ones.
+///
+/// Row groups are read one at a time and each of them whole: over several, Parquet's reader takes what one column lacks in a damaged group
+/// from the next one, and gives rows that have values of others.
+pub(crate) fn row_group(
+    file: &Bytes,
+    metadata: &ArrowReaderMetadata,
+    index: usize,
+    columns: Option<&[&str]>,
+) -> Result<RecordBatch, String> {
+    let count = rows_of_group(metadata, index);
+    let mut reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file.clone(), metadata.clone())
+        .with_row_groups(vec![index])
+        // In one batch, which need not be put together.
+        .with_batch_size(count.max(1));
+    if let Some(names) = columns {
+        let mask = ProjectionMask::columns(reader.parquet_schema(), names.iter().copied());
+        reader = reader.with_projection(mask);
+    }
+    let batches = || reader.build().and_then(|batches| Ok(batches.collect::<Result<Vec<_>, _>>()?));
+    let batches = guarded(|| batches().map_err(|error| error.to_string()))?;
+    match &batches[..] {
+        [rows] if rows.num_rows() == count => Ok(rows.clone()),
+        _ => Err(format!("row group {} does not have the {count} rows that the footer says", index + 1)),
+    }
+}
+
+fn rows_of_group(metadata: &ArrowReaderMetadata, index: usize) -> usize {
+    usize::try_from(metadata.metadata().row_group(index).num_rows()).unwrap_or_default()
 }
 
 /// All rows of a file, all columns or the named ones.
@@ -213,11 +222,4 @@ pub(crate) fn with_later_columns(batch: &RecordBatch, schema: &SchemaRef) -> Res
     let columns = schema.fields().iter().map(column).collect();
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
-}
-
-/// The schema with only the named columns, in its own order.
-fn projected(schema: &SchemaRef, names: &[&str]) -> SchemaRef {
-    let fields: Vec<_> =
-        schema.fields().iter().filter(|field| names.contains(&field.name().as_str())).cloned().collect();
-    Arc::new(arrow::datatypes::Schema::new(fields))
 }

@@ -1,4 +1,5 @@
 use super::{encode as encode_file, *};
+use crate::month_file::{MonthReader, MonthWriter};
 use crate::table_file::decode;
 use arrow::array::{
     ArrayRef, BooleanArray, Date32Array, Float64Array, Int32Array, Int64Array, StringViewArray,
@@ -6,7 +7,7 @@ use arrow::array::{
 };
 use compline_model::ColumnType;
 use parquet::basic::{ConvertedType, Encoding, Type};
-use parquet::file::metadata::ParquetMetaDataReader;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaDataReader};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -88,6 +89,62 @@ proptest! {
         prop_assert_eq!(file.decode(range.clone(), None).expect("read"), rows.slice(range.start, range.len()));
         let one = file.decode(range.clone(), Some(&["aws_region", "none"])).expect("read");
         prop_assert_eq!((one.num_columns(), one.num_rows()), (1, range.len()));
+    }
+}
+
+/// A number of Parquet's headers, as it is written there.
+fn header_number(number: usize) -> Vec<u8> {
+    let (mut rest, mut bytes) = (2 * number, Vec::new());
+    while rest >= 0x80 {
+        bytes.push((rest & 0x7f) as u8 | 0x80);
+        rest >>= 7;
+    }
+    bytes.push(rest as u8);
+    bytes
+}
+
+/// A file whose first row group has a value less in each column in turn, as the header of its data page says, with the column's name.
+fn short_of_a_value(whole: &Bytes) -> Vec<(String, Bytes)> {
+    let footer = ParquetMetaDataReader::new().parse_and_finish(whole).expect("a footer");
+    // From where the header says how many values there are.
+    let header = |values| [&[0x2c, 0x15][..], &header_number(values)].concat();
+    let damaged = |column: &ColumnChunkMetaData| {
+        let (start, said) = (column.data_page_offset() as usize, header(ROW_GROUP_ROWS));
+        let at = whole[start..start + 64].windows(said.len()).position(|bytes| bytes == said).expect("a page header");
+        let mut damaged = whole.to_vec();
+        damaged[start + at..start + at + said.len()].copy_from_slice(&header(ROW_GROUP_ROWS - 1));
+        (column.column_path().string(), Bytes::from(damaged))
+    };
+    footer.row_group(0).columns().iter().map(damaged).collect()
+}
+
+#[test]
+fn b33_a_column_that_lacks_a_value_in_one_row_group_is_damage_and_takes_none_of_the_next_one() {
+    let (table, count) = (Table::PackStatus, 2 * ROW_GROUP_ROWS);
+    let rows = rows(table, count);
+    let whole = encode(&day(table), &rows, Compression::Zstd).expect("a file");
+    for (name, damaged) in short_of_a_value(&whole) {
+        let file = TableFile::open(table, damaged, KEY).expect("a footer");
+        for range in [0..ROW_GROUP_ROWS + 100, 100..count - 100, 0..count, 0..ROW_GROUP_ROWS] {
+            let read = file.decode(range.clone(), None).map(|rows| rows.num_rows());
+            assert!(read.as_ref().is_err_and(SinkError::is_damage), "{name} {range:?} {read:?}");
+        }
+        let next = ROW_GROUP_ROWS..count;
+        assert_eq!(file.decode(next.clone(), None).expect("sound"), rows.slice(next.start, next.len()), "{name}");
+    }
+}
+
+#[test]
+fn b33_a_column_that_lacks_a_value_in_one_row_group_of_a_month_is_damage_of_the_days_that_are_read() {
+    let (table, days) = (Table::PackStatus, ["2026-01-01", "2026-01-02"].map(|day| day.parse().expect("a date")));
+    let mut month = MonthWriter::new(table, Compression::Zstd).expect("a writer");
+    for day in days {
+        month.push(day, &rows(table, ROW_GROUP_ROWS + 100), "0".repeat(64)).expect("written");
+    }
+    for (name, damaged) in short_of_a_value(&month.finish().expect("a file")) {
+        let mut reader = MonthReader::open(table, damaged, KEY).expect("a footer");
+        let read = reader.skip_to(days[0]).map(|rows| rows.map(|rows| rows.num_rows()));
+        assert!(read.as_ref().is_err_and(SinkError::is_damage), "{name} {read:?}");
     }
 }
 

@@ -18,6 +18,8 @@ use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
 use compline_sink::{Lake, SinkError};
 use compline_transformer::{CheckedSnapshot, Trends};
 pub(crate) use status::Status;
+#[cfg(test)]
+pub(crate) use status::tests::rows as made_up_rows;
 use std::collections::BTreeSet;
 
 /// Which days are computed, and what becomes of them.

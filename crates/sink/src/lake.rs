@@ -329,9 +329,9 @@ impl Lake {
     /// # Errors
     /// A store that does not answer, or a file that is not one of the table.
     pub async fn file(&self, partition: &Partition) -> Result<Option<TableFile>, SinkError> {
-        let key = partition.key();
-        let file = self.store.get(&key).await?;
-        file.map(|file| TableFile::open(partition.table, file, &key)).transpose()
+        let (table, key) = (partition.table, partition.key());
+        let Some(file) = self.store.get(&key).await? else { return Ok(None) };
+        blocking("decode", move || TableFile::open(table, file, &key)).await.map(Some)
     }
 
     /// The days that a table has. Objects that are not partitions of ours are left alone and not named.

@@ -115,12 +115,17 @@ fn at_once() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
+/// The same of rows that come part by part: however many processors there are, few rows wait.
+fn pushed_at_once() -> usize {
+    at_once().min(4)
+}
+
 /// Writes the file of a partition as its rows come, which must have the table's schema and be sorted by its key.
 pub struct TableWriter {
     partition: Partition,
     writer: SerializedFileWriter<Vec<u8>>,
     factory: ArrowRowGroupWriterFactory,
-    /// Rows that make no row group for each processor yet.
+    /// Rows that are not enough yet for the row groups that are encoded at once.
     waiting: VecDeque<RecordBatch>,
     groups: usize,
     rows: usize,
@@ -152,7 +157,7 @@ impl TableWriter {
     /// Rows that are not those of the table.
     pub fn push(&mut self, rows: RecordBatch) -> Result<(), SinkError> {
         self.waiting.push_back(rows);
-        while self.waiting.iter().map(RecordBatch::num_rows).sum::<usize>() >= at_once() * ROW_GROUP_ROWS {
+        while self.waiting.iter().map(RecordBatch::num_rows).sum::<usize>() >= pushed_at_once() * ROW_GROUP_ROWS {
             self.append_waiting()?;
         }
         Ok(())
@@ -169,7 +174,9 @@ impl TableWriter {
         }
         let table = self.partition.table;
         let file = self.writer.into_inner().map_err(|error| failed(table, &error))?;
-        let file = TableFile::open(table, Bytes::from(file), &self.partition.key())?;
+        // What is wrong with it is wrong with none that is in the lake.
+        let file =
+            TableFile::open(table, Bytes::from(file), &self.partition.key()).map_err(|error| failed(table, &error))?;
         match file.row_count() == self.rows {
             true => Ok(file),
             false => {
@@ -178,10 +185,10 @@ impl TableWriter {
         }
     }
 
-    /// Appends a row group for each processor, of rows that wait.
+    /// Appends some row groups of rows that wait.
     fn append_waiting(&mut self) -> Result<(), SinkError> {
         let schema = self.partition.table.schema();
-        let groups: Vec<Vec<RecordBatch>> = (0..at_once()).map(|_| self.next_group()).collect();
+        let groups: Vec<Vec<RecordBatch>> = (0..pushed_at_once()).map(|_| self.next_group()).collect();
         let whole = |rows: Vec<RecordBatch>| {
             let schema = schema.clone();
             move || Ok(concat_batches(&schema, &rows)?)

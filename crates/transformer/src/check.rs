@@ -6,7 +6,7 @@ mod contradiction;
 use crate::flatten::{Contributors, Counts, Row, Texts};
 use crate::{Findings, ShardRows, SourceIndex, TransformError};
 use arrow::array::{Array, RecordBatch, StringViewArray};
-use compline_model::{Dataset, RowError, RowSource, RuleName, pack_group};
+use compline_model::{Dataset, RowError, RowSource, RuleName, named_columns, pack_group};
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -50,8 +50,7 @@ impl RowSource for CheckedSnapshot {
             Rows::Stored(stored) => return stored.rows(range, columns),
         };
         let schema = self.dataset.facts.schema();
-        let is_wanted = |at: &usize| columns.is_none_or(|names| names.contains(&schema.field(*at).name().as_str()));
-        let wanted: Vec<usize> = (0..schema.fields().len()).filter(is_wanted).collect();
+        let wanted = named_columns(&schema, columns);
         let batch = schema.project(&wanted).and_then(|schema| kept.columns(range, Arc::new(schema)));
         batch.map_err(TransformError::arrow("make the rows of a snapshot")).map_err(RowError::new)
     }

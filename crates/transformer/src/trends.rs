@@ -62,7 +62,7 @@ pub struct TrendDay {
 }
 
 /// The trend tables of a dataset's day. `recent` holds the days that [`recent_needed`] names. The snapshot, the state before it and the
-/// new state are as large as the day: none of them is there whole.
+/// new state are as large as the day: no more of each is made at once than a part, which has the rows of one account at least.
 ///
 /// # Errors
 /// Rows that cannot be had, or are not taken; none else that an input can cause, since every batch has the schema of its table.

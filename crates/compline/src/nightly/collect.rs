@@ -277,7 +277,8 @@ impl ShardReading<'_> {
                         ShardStep::Page(page) => {
                             rows.push(&page);
                             if reader.tally().pages.is_multiple_of(PAGES_UNTIL_GIVEN_BACK) {
-                                memory::give_back();
+                                // Off the thread that renews the lease.
+                                tokio::task::spawn_blocking(memory::give_back).await?;
                             }
                             self.bar.page(page.answers.len(), self.client.counts());
                         }

@@ -60,8 +60,17 @@ pub(super) struct Chain<'a> {
 pub(super) struct DayTrends {
     pub(super) trends: Trends,
     pub(super) status: Status,
-    /// The status table that the lake has, if it was read.
-    stored: Option<TableFile>,
+    stored: StoredState,
+}
+
+/// What the lake has of a day's state.
+#[derive(Clone)]
+enum StoredState {
+    /// It was not listed, and nobody looked.
+    Unread,
+    Absent,
+    Damaged,
+    There(TableFile),
 }
 
 /// Days were not listed that are needed.
@@ -321,18 +330,19 @@ impl<'a> Chain<'a> {
         }
     }
 
-    /// Why a day is not computed: of rows that cannot be had that is what their file's error says. Where it is the state of the day before
-    /// that is damaged, that is noted.
-    fn failed(&mut self, error: TransformError, before: Option<SnapshotDate>) -> anyhow::Error {
-        let (rows, before) = match error {
+    /// Why a day is not computed: of rows that cannot be had that is what their file's error says. Where it is the day's state that is
+    /// damaged, or that of the day before, that is noted.
+    fn failed(&mut self, error: TransformError, date: SnapshotDate, before: Option<SnapshotDate>) -> anyhow::Error {
+        let (rows, state) = match error {
             TransformError::State(rows) => (rows, before),
-            TransformError::Snapshot(rows) | TransformError::Status(rows) => (rows, None),
+            TransformError::Status(rows) => (rows, Some(date)),
+            TransformError::Snapshot(rows) => (rows, None),
             other => return other.into(),
         };
         match rows.downcast::<SinkError>() {
             Ok(error) => {
-                if let Some(before) = before {
-                    self.note_damage(self.dataset.status, before, Some(&error));
+                if let Some(state) = state {
+                    self.note_damage(self.dataset.status, state, Some(&error));
                 }
                 error.into()
             }
@@ -377,18 +387,22 @@ impl<'a> Chain<'a> {
         let recent = if state.is_some() { self.recent(trend_day).await? } else { Vec::new() };
         let partition = self.partition(self.dataset.status, date);
         let stored = match self.statuses.contains(&date) {
-            true => damage(self.lake.file(&partition).await)?.flatten(),
-            false => None,
+            true => self.stored_state(&partition).await?,
+            false => StoredState::Unread,
         };
-        let (id, dataset, state_date) = (self.id.clone(), self.dataset, state.as_ref().map(|state| state.date));
-        let mut taking = Taking::new(self.lake, partition, stored.clone());
+        let there = match &stored {
+            StoredState::There(file) => Some(file.clone()),
+            _ => None,
+        };
+        let (id, dataset, before) = (self.id.clone(), self.dataset, state.as_ref().map(|state| state.date));
+        let mut taking = Taking::new(self.lake, partition, there);
         let computing = move || {
             let mut take = |rows| taking.take(rows);
             let trends = advance(dataset, &id, trend_day, state, snapshot, &recent, &mut take)?;
             Ok((trends, taking.finish().map_err(TransformError::Status)?))
         };
         let computed = tokio::task::spawn_blocking(computing).await.context("computing the trends stopped")?;
-        let (trends, status) = computed.map_err(|error| self.failed(error, state_date))?;
+        let (trends, status) = computed.map_err(|error| self.failed(error, date, before))?;
         tracing::debug!(%date, "computed");
         memory::give_back();
         let state = State { date, status: status.rows() };
@@ -498,16 +512,25 @@ impl<'a> Chain<'a> {
         }
         let partition = self.partition(self.dataset.status, date);
         let stored = match &day.stored {
-            Some(stored) => Some(stored.clone()),
-            None => match damage(self.lake.file(&partition).await)? {
-                Some(stored) => stored,
-                None => return Ok(false),
-            },
+            StoredState::Unread => self.stored_state(&partition).await?,
+            known => known.clone(),
         };
-        let Some(stored) = stored else { return Ok(!self.retains(self.dataset.status, date)) };
+        let stored = match stored {
+            StoredState::There(file) => file,
+            StoredState::Absent => return Ok(!self.retains(self.dataset.status, date)),
+            StoredState::Damaged | StoredState::Unread => return Ok(false),
+        };
         let status = day.status.clone();
         let compared = stored.look_through(move |stored| status.is_in(&partition, stored)).await;
         Ok(damage(compared)?.unwrap_or_default())
+    }
+
+    async fn stored_state(&self, partition: &Partition) -> anyhow::Result<StoredState> {
+        Ok(match damage(self.lake.file(partition).await)? {
+            Some(Some(file)) => StoredState::There(file),
+            Some(None) => StoredState::Absent,
+            None => StoredState::Damaged,
+        })
     }
 
     /// Commits the trends of a day, the state last: where it is, the others are. Gives the bytes written.
@@ -551,10 +574,7 @@ fn present<T>(partition: &Partition, rows: Option<T>) -> anyhow::Result<T> {
 
 /// The columns of trend rows that later days look at.
 fn only_recent(dataset: &Dataset, rows: &RecordBatch) -> anyhow::Result<RecordBatch> {
-    let (schema, wanted) = (rows.schema(), recent_columns(dataset));
-    let columns: Vec<usize> =
-        (0..schema.fields().len()).filter(|at| wanted.contains(&schema.field(*at).name().as_str())).collect();
-    Ok(rows.project(&columns)?)
+    Ok(rows.rows(0..rows.num_rows(), Some(recent_columns(dataset)))?)
 }
 
 /// What trend rows say of their population's first day, the same in every row; nothing where they are of older versions.

@@ -1,4 +1,4 @@
-//! The state of a day as it is computed: one batch of a small day, and of a large one its file, which is a tenth as large.
+//! The state of a day as it is computed: one batch of a day that is one part, and of a larger one its file, which is a tenth as large.
 
 use super::is_same;
 use crate::memory;
@@ -40,8 +40,14 @@ impl Status {
         if rows.row_count() != stored.row_count() {
             return Ok(false);
         }
-        for (rows, stored) in row_parts(rows, None).zip(row_parts(stored, None)) {
-            if !is_same(partition.table, &stored?, &rows?) {
+        for (rows, stored_rows) in row_parts(rows, None).zip(row_parts(stored, None)) {
+            let (rows, stored_rows) = (rows?, stored_rows?);
+            let is_same = match stored.is_of_this_version() {
+                true => stored_rows == rows,
+                // In parts that would be forgiven which is null in some of them.
+                false => is_same(partition.table, &stored_rows, &rows),
+            };
+            if !is_same {
                 return Ok(false);
             }
         }
@@ -75,6 +81,12 @@ enum Taken {
     #[default]
     Nothing,
     One(RecordBatch),
+    More(Parts),
+}
+
+/// The rows of more than one part.
+#[derive(Debug)]
+enum Parts {
     /// The first so many rows of the file that the lake has.
     Stored(TableFile, usize),
     Written(Box<TableWriter>),
@@ -92,40 +104,39 @@ impl Taking {
     /// # Errors
     /// A lake's file that is read no more, which was read before; rows that are not those of the table.
     pub(super) fn take(&mut self, rows: RecordBatch) -> Result<(), RowError> {
-        self.taken = match mem::take(&mut self.taken) {
-            Taken::Nothing => Taken::One(rows),
+        let parts = match mem::take(&mut self.taken) {
+            Taken::Nothing => {
+                self.taken = Taken::One(rows);
+                return Ok(());
+            }
             Taken::One(first) => {
                 let begun = match self.stored.take() {
-                    Some(file) => Taken::Stored(file, 0),
-                    None => Taken::Written(self.writer()?),
+                    Some(file) => Parts::Stored(file, 0),
+                    None => Parts::Written(self.writer()?),
                 };
-                let begun = self.add(begun, first)?;
-                self.add(begun, rows)?
+                self.add(begun, first)?
             }
-            taken => self.add(taken, rows)?,
+            Taken::More(parts) => parts,
         };
-        if !matches!(self.taken, Taken::One(_)) {
-            memory::give_back();
-        }
+        self.taken = Taken::More(self.add(parts, rows)?);
+        memory::give_back();
         Ok(())
     }
 
-    fn add(&self, taken: Taken, rows: RecordBatch) -> Result<Taken, RowError> {
-        let mut writer = match taken {
-            Taken::Stored(file, first) => {
+    fn add(&self, parts: Parts, rows: RecordBatch) -> Result<Parts, RowError> {
+        let mut writer = match parts {
+            Parts::Stored(file, first) => {
                 let end = first + rows.num_rows();
                 // One that cannot be read on is another.
-                let is_next = end <= file.row_count() && file.rows(first..end, None).is_ok_and(|next| next == rows);
-                if is_next {
-                    return Ok(Taken::Stored(file, end));
+                if end <= file.row_count() && file.rows(first..end, None).is_ok_and(|next| next == rows) {
+                    return Ok(Parts::Stored(file, end));
                 }
                 self.beginning(&file, first)?
             }
-            Taken::Written(writer) => writer,
-            Taken::Nothing | Taken::One(_) => self.writer()?,
+            Parts::Written(writer) => writer,
         };
         writer.push(rows).map_err(RowError::new)?;
-        Ok(Taken::Written(writer))
+        Ok(Parts::Written(writer))
     }
 
     fn writer(&self) -> Result<Box<TableWriter>, RowError> {
@@ -150,9 +161,9 @@ impl Taking {
         match mem::take(&mut self.taken) {
             Taken::Nothing => Ok(Status::Whole(RecordBatch::new_empty(self.partition.table.schema()))),
             Taken::One(rows) => Ok(Status::Whole(rows)),
-            Taken::Stored(file, count) if count == file.row_count() => Ok(Status::File(file)),
-            Taken::Stored(file, count) => finished(self.beginning(&file, count)?),
-            Taken::Written(writer) => finished(writer),
+            Taken::More(Parts::Stored(file, count)) if count == file.row_count() => Ok(Status::File(file)),
+            Taken::More(Parts::Stored(file, count)) => finished(self.beginning(&file, count)?),
+            Taken::More(Parts::Written(writer)) => finished(writer),
         }
     }
 }
@@ -175,7 +186,7 @@ impl RowSource for First<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use arrow::array::{ArrayRef, BooleanArray, Date32Array, Int32Array, StringViewArray};
     use compline_model::{ColumnType, Table};
@@ -183,7 +194,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// Rows of a state, whose numbers say which.
-    fn rows(numbers: impl Iterator<Item = i32> + Clone) -> RecordBatch {
+    pub(crate) fn rows(numbers: impl Iterator<Item = i32> + Clone) -> RecordBatch {
         let column = |kind| -> ArrayRef {
             let numbers = numbers.clone();
             match kind {

@@ -66,17 +66,17 @@ impl Day<'_> {
             let (table, partition) =
                 (*table, Partition { table: *table, date: self.date, aggregator: self.id.clone() });
             let dataset = self.dataset;
-            let told = match self.lake.file(&partition).await {
-                Ok(Some(file)) => file.look_through(move |file| Told::of(dataset, table, file)).await.map(Some),
+            let contents = match self.lake.file(&partition).await {
+                Ok(Some(file)) => file.look_through(move |file| Contents::of(dataset, table, file)).await.map(Some),
                 Ok(None) => Ok(None),
                 Err(error) => Err(error),
             };
-            match told {
-                Ok(Some(told)) => {
+            match contents {
+                Ok(Some(contents)) => {
                     let key = partition.key();
-                    let order = told.disorder.as_ref().filter(|_| is_told(table));
+                    let order = contents.disorder.as_ref().filter(|_| is_told(table));
                     problems.extend(order.map(|what| (table.is_derived(), format!("{key}: {what}"))));
-                    said.note(self.dataset, table, told);
+                    said.note(self.dataset, table, contents);
                 }
                 Ok(None) if !is_told(table) => {}
                 Ok(None) => problems.push((table.is_derived(), format!("{} was there and is gone", partition.key()))),
@@ -205,24 +205,24 @@ impl Day<'_> {
 }
 
 impl Said {
-    fn note(&mut self, dataset: &'static Dataset, table: Table, told: Told) {
+    fn note(&mut self, dataset: &'static Dataset, table: Table, contents: Contents) {
         if table == dataset.facts {
-            self.snapshot = Some((told.rows, told.sha256));
+            self.snapshot = Some((contents.rows, contents.sha256));
         } else if Some(table) == dataset.sources {
-            self.source_status_sha256 = Some(told.sha256);
+            self.source_status_sha256 = Some(contents.sha256);
         } else if table == dataset.status {
-            self.present = Some(told.present);
+            self.present = Some(contents.present);
         } else if table == dataset.trends {
-            self.total = told.total;
+            self.total = contents.total;
         } else if table == Table::Runs {
-            self.ledger = told.ledger;
+            self.ledger = contents.ledger;
         }
     }
 }
 
 /// What a file says, all of which was read.
 #[derive(Default)]
-struct Told {
+struct Contents {
     rows: usize,
     /// Of a snapshot's files.
     sha256: String,
@@ -235,37 +235,37 @@ struct Told {
     ledger: Option<Ledger>,
 }
 
-impl Told {
+impl Contents {
     /// Reads every column of every row, of a large file a part at a time.
     fn of(dataset: &'static Dataset, table: Table, file: &TableFile) -> Result<Self, RowError> {
-        let mut told = Self { rows: file.row_count(), ..Self::default() };
+        let mut contents = Self { rows: file.row_count(), ..Self::default() };
         if dataset.snapshot().contains(&table) {
-            told.sha256 = file.sha256();
+            contents.sha256 = file.sha256();
         }
         let (mut first, mut last): (usize, Option<RecordBatch>) = (0, None);
         for rows in row_parts(file, None) {
             let rows = rows?;
             if table == dataset.status {
-                told.present += rows["is_present"].as_boolean().true_count();
-            } else if table == dataset.trends && told.total.is_none() {
+                contents.present += rows["is_present"].as_boolean().true_count();
+            } else if table == dataset.trends && contents.total.is_none() {
                 let total = format!("{}_total", dataset.name);
                 let of_all = rows["dimension"].as_string_view().iter().position(|name| name == Some("aggregator"));
-                told.total = of_all.map(|row| rows[total.as_str()].as_primitive::<Int32Type>().value(row));
+                contents.total = of_all.map(|row| rows[total.as_str()].as_primitive::<Int32Type>().value(row));
             }
             // With the row before the part, which is that of the last one.
             let from = first - usize::from(last.is_some());
             let with_last: Vec<&RecordBatch> = last.iter().chain([&rows]).collect();
             let with_last = concat_batches(&rows.schema(), with_last).map_err(RowError::new)?;
-            if told.disorder.is_none() {
-                told.disorder = disorder(table, from, &with_last);
+            if contents.disorder.is_none() {
+                contents.disorder = disorder(table, from, &with_last);
             }
             first += rows.num_rows();
             last = Some(rows.slice(rows.num_rows() - 1, 1));
         }
         if table == Table::Runs {
-            told.ledger = Some(Ledger::of(dataset, &file.rows(0..told.rows, None)?));
+            contents.ledger = Some(Ledger::of(dataset, &file.rows(0..contents.rows, None)?));
         }
-        Ok(told)
+        Ok(contents)
     }
 }
 
@@ -290,9 +290,9 @@ fn disorder(table: Table, from: usize, rows: &RecordBatch) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{Array, BooleanArray, Int32Array, StringViewArray};
-    use arrow::compute::{cast, take_record_batch};
-    use arrow::datatypes::DataType;
+    use crate::trends::made_up_rows;
+    use arrow::array::{Array, StringViewArray};
+    use arrow::compute::take_record_batch;
     use compline_model::PART_ROWS;
     use compline_sink::{Compression, LakeLocation};
     use std::sync::Arc;
@@ -322,29 +322,18 @@ mod tests {
 
     #[tokio::test]
     async fn rows_out_of_order_between_two_parts_of_a_large_file_are_told() {
-        let (table, numbers) = (Table::PackStatus, |swapped: Option<usize>| {
-            let mut numbers: Vec<usize> = (0..2 * PART_ROWS + 1).collect();
-            swapped.inspect(|row| numbers.swap(row - 1, *row));
-            numbers
-        });
+        let table = Table::PackStatus;
         let folder = tempfile::tempdir().expect("a folder");
         let lake = Lake::open(&LakeLocation::Folder(folder.path().into()), Compression::Snappy).await.expect("a lake");
         let date = "2026-01-02".parse().expect("a date");
         let partition = Partition { table, date, aggregator: "org".parse().expect("an id") };
         for swapped in [None, Some(PART_ROWS), Some(2 * PART_ROWS), Some(PART_ROWS + 1)] {
-            let numbers = numbers(swapped);
-            let columns = table.columns().iter().map(|column| -> Arc<dyn Array> {
-                let (kind, texts) = (column.column_type.data_type(), numbers.iter().map(|n| Some(format!("{n:09}"))));
-                match kind {
-                    DataType::Utf8View => Arc::new(texts.collect::<StringViewArray>()),
-                    DataType::Boolean => Arc::new(numbers.iter().map(|n| Some(n % 2 == 0)).collect::<BooleanArray>()),
-                    kind => cast(&Int32Array::from(vec![7; numbers.len()]), &kind).expect("numbers"),
-                }
-            });
-            let rows = RecordBatch::try_new(table.schema(), columns.collect()).expect("rows");
+            let mut numbers: Vec<i32> = (0..=2 * i32::try_from(PART_ROWS).expect("few")).collect();
+            swapped.inspect(|row| numbers.swap(row - 1, *row));
+            let rows = made_up_rows(numbers.iter().copied());
             lake.commit(&partition, rows).await.expect("committed");
             let file = lake.file(&partition).await.expect("read").expect("there");
-            let told = file.look_through(move |file| Told::of(&Dataset::PACKS, table, file)).await.expect("read");
+            let told = file.look_through(move |file| Contents::of(&Dataset::PACKS, table, file)).await.expect("read");
             assert_eq!((told.rows, told.present), (2 * PART_ROWS + 1, PART_ROWS + 1));
             let expected =
                 swapped.map(|row| format!("row {} comes before the one above it in the table's order", row + 1));

@@ -93,7 +93,11 @@ impl Lake {
             (file, None) => Ok(file),
             (Some(file), Some(hash)) => {
                 let compare = move || {
-                    as_committed(&key, Some(&hash), &file.sha256())?;
+                    if let Err(other) = as_committed(&key, Some(&hash), &file.sha256()) {
+                        // Of one that is damaged that is said.
+                        file.decode(0..file.row_count(), None)?;
+                        return Err(other);
+                    }
                     Ok(Some(file))
                 };
                 blocking("compare", compare).await

@@ -3,11 +3,10 @@
 use crate::s3_calls::{Calls, serve};
 use crate::support::reading::files;
 use crate::support::{Ended, Scene, pack_tables, run};
-use compline_model::{SnapshotDate, Table};
+use compline_model::{Dataset, SnapshotDate, Table};
 use compline_sink::Partition;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::Ordering;
 
 /// Days that a night may read: more than the longest window has.
 const READ_DAYS: u32 = 100;
@@ -75,20 +74,26 @@ impl Lakes {
         }
     }
 
-    /// What a command asks of S3, by kind; the command must succeed.
-    fn calls(&self, name: &str, command: &[&str]) -> (usize, BTreeMap<String, usize>) {
+    /// What a command asks of S3; the command must succeed.
+    fn requests(&self, name: &str, command: &[&str]) -> Vec<String> {
         let calls = Calls { lists: Some(with_entity_tags), ..Calls::default() };
         let (url, calls) = self.scene.runtime.block_on(serve(&self.scene.path(name), calls));
         let ended = self.compline(name, &url, command);
         assert_eq!(ended.code, Some(0), "{ended:?}");
+        calls.requests.lock().expect("no panic").clone()
+    }
+
+    /// The same by kind.
+    fn calls(&self, name: &str, command: &[&str]) -> (usize, BTreeMap<String, usize>) {
+        let requests = self.requests(name, command);
         let mut kinds = BTreeMap::new();
-        for request in calls.requests.lock().expect("no panic").iter() {
+        for request in &requests {
             let is_of_table =
                 Table::ALL.iter().any(|table| request.ends_with(&format!("prefix=lake%2F{}%2F", table.name())));
             assert!(!is_of_table, "a list of a whole table: {request}");
             *kinds.entry(kind(request)).or_default() += 1;
         }
-        (calls.seen.load(Ordering::Relaxed), kinds)
+        (requests.len(), kinds)
     }
 
     fn compline(&self, name: &str, url: &str, command: &[&str]) -> Ended {
@@ -135,4 +140,21 @@ fn a_night_asks_no_more_of_s3_after_years_than_after_ten_days() {
     };
     let ((few, of_young), (many, of_old)) = (night("young"), night("old"));
     assert!(many as f64 <= few as f64 * 1.2, "{few}: {of_young:#?}\n{many}: {of_old:#?}");
+}
+
+#[test]
+fn verify_reads_each_trend_table_of_a_day_once() {
+    let lakes = Lakes { scene: Scene::of_accounts(4) };
+    std::fs::create_dir_all(lakes.scene.path("few/bucket")).expect("a bucket");
+    let pipeline = lakes.scene.org_pipeline("few/bucket/lake", "", "");
+    let days = [2, 1, 0].map(|ago| day(ago).to_string());
+    days.iter().for_each(|day| drop(lakes.scene.night(&pipeline, day)));
+    let requests = lakes.requests("few", &["verify"]);
+    for table in Dataset::PACKS.derived() {
+        for day in &days {
+            let path = format!("/{}/snapshot_date%3D{day}/", table.name());
+            let reads = requests.iter().filter(|request| request.starts_with("GET ") && request.contains(&path));
+            assert_eq!(reads.count(), 1, "{path}: {requests:#?}");
+        }
+    }
 }

@@ -46,7 +46,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 fn main() -> ExitCode {
-    memory::bound();
     std::panic::set_hook(Box::new(|panic| {
         // What a library panics at is one line like any other failure. Whoever reports it is asked for the rest by RUST_BACKTRACE.
         let backtrace = std::backtrace::Backtrace::capture();
@@ -60,6 +59,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(failure) => return failed(&failure),
     };
+    memory::bound(matches!(arguments.command, arguments::Command::Verify(_)));
     // The one place that reads the clock, beside the fetcher's time of arrival and the store's age of a lease or an upload.
     let clock = chrono::Utc::now;
     let perform = || {

@@ -246,6 +246,14 @@ async fn set_apart(session: &Session<'_>, found: &mut Found, before: &Pending) -
     Ok(())
 }
 
+/// What was found of trend tables.
+struct VerifiedTrends {
+    /// What of them is not what the snapshots say.
+    problems: Vec<Problem>,
+    /// The days whose trend tables are, each row and column of them, so that nobody need read them again.
+    sound: BTreeSet<SnapshotDate>,
+}
+
 /// An aggregator that is verified.
 struct Verifying<'a> {
     lake: &'a Lake,
@@ -268,7 +276,8 @@ impl Verifying<'_> {
         let mut found = self.listed(&tables);
         let mut ledgers = BTreeMap::new();
         let gone = self.ledgers_that_are_gone().await?;
-        for day in self.days(&tables, &gone).await? {
+        let trends = self.trends().await;
+        for day in self.days(&tables, &gone, &trends.sound).await? {
             found.rows += day.snapshot_rows;
             found.problems.extend(day.problems);
             found.dropped.extend(day.is_dropped.then_some(day.date));
@@ -286,7 +295,7 @@ impl Verifying<'_> {
         }
         self.documents(&ledgers, &mut found).await?;
         found.gaps = gaps(&found.days.iter().chain(&found.dropped).copied().collect());
-        found.problems.extend(self.trends().await);
+        found.problems.extend(trends.problems);
         self.months(&ledgers, &mut found).await?;
         let told = ledgers.iter().filter(|(_, ledger)| ledger.held().is_some()).map(|(date, _)| *date);
         for date in found.held.iter().copied().chain(told).collect::<BTreeSet<_>>() {
@@ -385,6 +394,7 @@ impl Verifying<'_> {
         &self,
         tables: &BTreeMap<SnapshotDate, BTreeMap<Table, u64>>,
         gone: &BTreeMap<SnapshotDate, bool>,
+        sound: &BTreeSet<SnapshotDate>,
     ) -> anyhow::Result<Vec<day::Verified>> {
         let Self { lake, dataset, history, id, .. } = *self;
         let bar = self.progress.steps(tables.len() as u64, "days");
@@ -402,6 +412,7 @@ impl Verifying<'_> {
                 dataset,
                 id,
                 date: *date,
+                trends_are_sound: sound.contains(date),
                 ledger_is_told: gone.contains_key(date) || is_told_of_packs(date),
                 status_is_dropped: history.status_is_dropped(id, *date),
                 was_dropped_before_the_ledger_said_so: dropped.contains(date)
@@ -429,8 +440,8 @@ impl Verifying<'_> {
         ))
     }
 
-    /// What of the trend tables is not what the snapshots say.
-    async fn trends(&self) -> Vec<Problem> {
+    /// Computes the trend tables, and compares those that are there.
+    async fn trends(&self) -> VerifiedTrends {
         let Self { lake, history, id, span, pending, .. } = *self;
         let mut problems = Vec::new();
         let next = "the next run, `compline trends`, or for an aggregator that the file no longer has `compline verify --repair` completes it";
@@ -460,29 +471,34 @@ impl Verifying<'_> {
         // says that is not sound is right, and what those after it say may not be: their days are computed again, in one chain with its.
         let spans = chain_spans(&history.days(id, span).collect::<Vec<_>>(), span, self.chains);
         let mut chains = join_all(spans.iter().copied().map(compute)).await;
-        let computed = match chains.iter().position(|computed| !is_sound(computed)) {
-            None => Ok(Computed::default()),
-            Some(last) if last + 1 == chains.len() => chains.remove(last),
-            Some(first) => compute(Span { from: spans[first].from, ..span }).await,
-        };
-        match computed {
-            Ok(computed) => {
-                let differ = |date: &SnapshotDate| {
-                    let what = format!("the trend tables of {date} are not what the snapshots say");
-                    Problem { date: Some(*date), is_of_trends: true, what }
-                };
-                problems.extend(computed.differed.iter().map(differ));
-                let needless =
-                    |date: &SnapshotDate| Problem::of(*date, format!("{date} is facts only, and has trend tables"));
-                problems.extend(computed.facts_only.iter().map(needless));
-            }
-            Err(error) => {
-                let what = format!("what the trend tables must be cannot be computed: {error:#}");
-                problems.push(Problem { date: None, is_of_trends: true, what });
+        if let Some(first) = chains.iter().position(|computed| !is_sound(computed)) {
+            if first + 1 < chains.len() {
+                chains.truncate(first);
+                chains.push(compute(Span { from: spans[first].from, ..span }).await);
             }
         }
         bar.finish_and_clear();
-        problems
+        let mut sound = BTreeSet::new();
+        for computed in chains {
+            match computed {
+                Ok(computed) => {
+                    let differ = |date: &SnapshotDate| {
+                        let what = format!("the trend tables of {date} are not what the snapshots say");
+                        Problem { date: Some(*date), is_of_trends: true, what }
+                    };
+                    problems.extend(computed.differed.iter().map(differ));
+                    let needless =
+                        |date: &SnapshotDate| Problem::of(*date, format!("{date} is facts only, and has trend tables"));
+                    problems.extend(computed.facts_only.iter().map(needless));
+                    sound.extend(computed.days.iter().filter(|date| !computed.differed.contains(date)));
+                }
+                Err(error) => {
+                    let what = format!("what the trend tables must be cannot be computed: {error:#}");
+                    problems.push(Problem { date: None, is_of_trends: true, what });
+                }
+            }
+        }
+        VerifiedTrends { problems, sound }
     }
 }
 

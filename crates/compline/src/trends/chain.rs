@@ -404,7 +404,9 @@ impl<'a> Chain<'a> {
         let computed = tokio::task::spawn_blocking(computing).await.context("computing the trends stopped")?;
         let (trends, status) = computed.map_err(|error| self.failed(error, date, before))?;
         tracing::debug!(%date, "computed");
-        memory::give_back();
+        if matches!(status, Status::File(_)) {
+            memory::give_back();
+        }
         let state = State { date, status: status.rows() };
         self.before = Some(Before { population, state: Some((state, Some(trend_day.population_since))) });
         self.recent.insert(date, only_recent(dataset, &trends.trends)?);

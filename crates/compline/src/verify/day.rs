@@ -23,6 +23,8 @@ pub(super) struct Day<'a> {
     pub(super) dataset: &'static Dataset,
     pub(super) id: &'a AggregatorId,
     pub(super) date: SnapshotDate,
+    /// Whether its trend tables were compared with what they must be, and are that.
+    pub(super) trends_are_sound: bool,
     /// Whether such a day's state is no longer retained.
     pub(super) status_is_dropped: bool,
     /// Whether that its ledger is gone is told already.
@@ -62,7 +64,8 @@ impl Day<'_> {
         // The ledger is shared: what is wrong with it is told with packs.
         let is_told = |table: Table| table != Table::Runs || self.dataset == &Dataset::PACKS;
         let mut ledger_is_damaged = false;
-        for table in &tables {
+        let unsettled = |table: &&Table| !(self.trends_are_sound && table.is_derived());
+        for table in tables.iter().filter(unsettled) {
             let (table, partition) =
                 (*table, Partition { table: *table, date: self.date, aggregator: self.id.clone() });
             let dataset = self.dataset;

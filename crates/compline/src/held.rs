@@ -1,14 +1,15 @@
 //! What is held of a day: collected whole, and set aside until a person accepts or rejects it.
 
 use crate::ledger::{Ledger, LedgerRow};
-use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
-use compline_sink::{Lake, Partition, Place, SinkError, Stored};
+use compline_model::{AggregatorId, Dataset, SnapshotDate, row_parts};
+use compline_sink::{Lake, Partition, Place, SinkError, SinkErrorKind, Stored, TableFile};
 
 /// A day that is held, as the ledger says that a run held it.
 pub(crate) struct Held {
     /// The run that held it.
     pub(crate) row: LedgerRow,
-    pub(crate) facts: Stored,
+    /// All of its rows were read once.
+    pub(crate) facts: TableFile,
     /// Nothing of a dataset that has none.
     pub(crate) sources: Option<Stored>,
 }
@@ -31,14 +32,11 @@ pub(crate) async fn held(
     date: SnapshotDate,
     ledger: &Ledger,
 ) -> Result<Holding, SinkError> {
-    let file = async |table: Table| match read(lake, table, id, date).await {
-        Err(error) if error.kind != compline_sink::SinkErrorKind::Transient => Ok(Err(error.what())),
-        read => read.map(Ok),
-    };
     let dataset = lake.dataset();
-    let facts = file(dataset.facts).await?;
+    let partition = |table| Partition { table, date, aggregator: id.clone() };
+    let facts = or_why(facts(lake, &partition(dataset.facts)).await)?;
     let sources = match dataset.sources {
-        Some(table) => file(table).await?,
+        Some(table) => or_why(lake.stored(&partition(table), Place::Held, None).await)?,
         None => Ok(None),
     };
     let row = ledger.held();
@@ -55,7 +53,8 @@ pub(crate) async fn held(
     // Ledgers of older versions have no checksums of what was held.
     let is_other = |own: &Option<String>, there: &str| own.as_ref().is_some_and(|own| own != there);
     let has_other_sources = sources.as_ref().is_some_and(|there| is_other(&row.source_status_sha256, &there.sha256));
-    if is_other(&row.snapshot_sha256, &facts.sha256) || has_other_sources {
+    let (facts, sha256) = facts;
+    if is_other(&row.snapshot_sha256, &sha256) || has_other_sources {
         return Ok(unsound(&format!("it is not what run {} held, by the checksums in the ledger", row.run_id)));
     }
     Ok(Holding::It(Box::new(Held { row: row.clone(), facts, sources })))
@@ -65,8 +64,23 @@ fn unsound(why: &str) -> Holding {
     Holding::Unsound(why.to_owned())
 }
 
-async fn read(lake: &Lake, table: Table, id: &AggregatorId, date: SnapshotDate) -> Result<Option<Stored>, SinkError> {
-    lake.stored(&Partition { table, date, aggregator: id.clone() }, Place::Held, None).await
+/// The file of the facts, and its checksum, if it can be read: a part at a time, since a day may be large.
+async fn facts(lake: &Lake, partition: &Partition) -> Result<Option<(TableFile, String)>, SinkError> {
+    let Some(file) = lake.file_in(partition, Place::Held).await? else { return Ok(None) };
+    let look = |file: &TableFile| row_parts(file, None).try_for_each(|rows| rows.map(drop)).map(|()| file.sha256());
+    let sha256 = file.clone().look_through(look).await?;
+    Ok(Some((file, sha256)))
+}
+
+/// What is there, or why it cannot be accepted.
+///
+/// # Errors
+/// A store that does not answer.
+fn or_why<T>(read: Result<T, SinkError>) -> Result<Result<T, String>, SinkError> {
+    match read {
+        Err(error) if error.kind != SinkErrorKind::Transient => Ok(Err(error.what())),
+        read => read.map(Ok),
+    }
 }
 
 /// What to do about something that is held and cannot be accepted.

@@ -146,7 +146,14 @@ impl Computing<'_> {
         let mut computed = Computed::default();
         let Some(first) = chain.first_day(self.span, tonight.as_ref()).await? else { return Ok(computed) };
         let last = self.span.to;
-        for date in chain.days_from(first).into_iter().take_while(|date| last.is_none_or(|last| *date <= last)) {
+        let dates = chain.days_from(first).into_iter().take_while(|date| last.is_none_or(|last| *date <= last));
+        let mut dates = dates.peekable();
+        // Of a night's days most is at hand, or never looked at.
+        let reads_ahead = tonight.is_none();
+        while let Some(date) = dates.next() {
+            if reads_ahead {
+                chain.read_ahead(date, dates.peek().copied());
+            }
             let is_tonight = tonight.as_ref().is_some_and(|tonight| tonight.date == date);
             let is_all = tonight.as_ref().is_some_and(|tonight| tonight.is_all);
             let taken = if is_tonight { tonight.as_mut() } else { None };

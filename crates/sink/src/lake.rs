@@ -1,5 +1,6 @@
 //! The lake: where each partition is, how it is replaced, and which there are.
 
+mod ahead;
 mod cataloged;
 mod checkpoints;
 mod inventory;
@@ -15,6 +16,7 @@ mod verified;
 use crate::store::{self, Condition, Fenced, OWN, Store};
 use crate::table_file::{TableFile, decode};
 use crate::{Compression, Holder, LakeLocation, Lease, LeaseOutcome, SinkError, SinkErrorKind, Version};
+use ahead::Ahead;
 pub use checkpoints::Collection;
 pub use inventory::{Inventory, Object, OfDay, Unexpected};
 pub use journal::JournalEntry;
@@ -79,6 +81,7 @@ pub struct Lake {
     store: Arc<dyn Store>,
     dataset: &'static Dataset,
     compression: Compression,
+    ahead: Arc<Ahead>,
 }
 
 /// What the folder of a dataset's notes begins with. Packs have none: they were the first, and what is noted of them is where it was.
@@ -124,7 +127,7 @@ impl Lake {
     /// # Errors
     /// A file is in the way of the folder; S3 cannot be asked from this environment.
     pub async fn open(location: &LakeLocation, compression: Compression) -> Result<Self, SinkError> {
-        Ok(Self { store: store::open(location).await?, dataset: &Dataset::PACKS, compression })
+        Ok(Self { store: store::open(location).await?, dataset: &Dataset::PACKS, compression, ahead: Arc::default() })
     }
 
     /// The same lake with what is noted of another dataset. It opens with that of packs, which were the first.
@@ -268,7 +271,9 @@ impl Lake {
     /// # Errors
     /// A store that does not remove it.
     pub async fn remove(&self, partitions: &[Partition]) -> Result<(), SinkError> {
-        self.store.delete(&partitions.iter().map(Partition::key).collect::<Vec<_>>()).await
+        let keys: Vec<String> = partitions.iter().map(Partition::key).collect();
+        keys.iter().for_each(|key| self.forget(key));
+        self.store.delete(&keys).await
     }
 
     /// The rows of a partition, all columns or the named ones; nothing if it is not there.
@@ -285,6 +290,7 @@ impl Lake {
 
     /// Puts a file, and makes sure that it is there as it was put. One that is not is put again: readers see it.
     async fn put(&self, key: &str, file: Bytes) -> Result<Committed, SinkError> {
+        self.forget(key);
         for attempt in 1.. {
             self.store.put(key, file.clone()).await?;
             match self.store.confirm(key, &file).await {
@@ -320,7 +326,7 @@ impl Lake {
         key: String,
         columns: Option<&'static [&'static str]>,
     ) -> Result<Option<RecordBatch>, SinkError> {
-        let Some(file) = self.store.get(&key).await? else { return Ok(None) };
+        let Some(file) = self.get(&key).await? else { return Ok(None) };
         blocking("decode", move || decode(table, file, columns, &key)).await.map(Some)
     }
 
@@ -329,8 +335,16 @@ impl Lake {
     /// # Errors
     /// A store that does not answer, or a file that is not one of the table.
     pub async fn file(&self, partition: &Partition) -> Result<Option<TableFile>, SinkError> {
-        let (table, key) = (partition.table, partition.key());
-        let Some(file) = self.store.get(&key).await? else { return Ok(None) };
+        self.file_in(partition, Place::Table).await
+    }
+
+    /// The same of a partition in its table, or of what is held of it.
+    ///
+    /// # Errors
+    /// Those of [`Lake::file`].
+    pub async fn file_in(&self, partition: &Partition, place: Place) -> Result<Option<TableFile>, SinkError> {
+        let (table, key) = (partition.table, place.key(partition));
+        let Some(file) = self.get(&key).await? else { return Ok(None) };
         blocking("decode", move || TableFile::open(table, file, &key)).await.map(Some)
     }
 
@@ -497,7 +511,7 @@ impl Lake {
 
     /// A lake on a store of a test.
     pub(crate) fn on(store: Arc<dyn Store>) -> Self {
-        Self { store, dataset: &Dataset::PACKS, compression: Compression::Zstd }
+        Self { store, dataset: &Dataset::PACKS, compression: Compression::Zstd, ahead: Arc::default() }
     }
 }
 

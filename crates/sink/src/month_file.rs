@@ -1,13 +1,13 @@
 //! A month of a table as one Parquet file: its days one after the other, each row with its snapshot date.
 
 use crate::parquet_file::{Compression, properties};
-use crate::table_file::{check_places, guarded, row_group, version, with_later_columns};
+use crate::table_file::{check_places, guarded, of_rows, row_group, version, with_later_columns};
 use crate::{Layout, SinkError};
 use arrow::array::{Array, AsArray, Date32Array, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef};
 use bytes::Bytes;
-use compline_model::{SCHEMA_VERSION, SnapshotDate, Table, schema_of};
+use compline_model::{RowSource, SCHEMA_VERSION, SnapshotDate, Table, row_parts, schema_of};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
 use parquet::errors::ParquetError;
@@ -51,13 +51,16 @@ impl MonthWriter {
         Ok(Self { table, writer: writer.map_err(|error| failed(table, &error))?, days: BTreeMap::new() })
     }
 
-    /// Adds a day, which comes after those that were added.
-    pub(crate) fn push(&mut self, date: SnapshotDate, rows: &RecordBatch, sha256: String) -> Result<(), SinkError> {
-        let dates = Arc::new(Date32Array::from_value(date.days_since_epoch(), rows.num_rows()));
-        let columns = [dates as Arc<dyn Array>].into_iter().chain(rows.columns().iter().cloned()).collect();
-        let rows = RecordBatch::try_new(schema(self.table, SCHEMA_VERSION), columns);
-        let rows = rows.map_err(|error| failed(self.table, &error))?;
-        self.writer.write(&rows).map_err(|error| failed(self.table, &error))?;
+    /// Adds a day, which comes after those that were added, part by part.
+    pub(crate) fn push(&mut self, date: SnapshotDate, day: &dyn RowSource, sha256: String) -> Result<(), SinkError> {
+        for rows in row_parts(day, None) {
+            let rows = rows.map_err(of_rows)?;
+            let dates = Arc::new(Date32Array::from_value(date.days_since_epoch(), rows.num_rows()));
+            let columns = [dates as Arc<dyn Array>].into_iter().chain(rows.columns().iter().cloned()).collect();
+            let rows = RecordBatch::try_new(schema(self.table, SCHEMA_VERSION), columns);
+            let rows = rows.map_err(|error| failed(self.table, &error))?;
+            self.writer.write(&rows).map_err(|error| failed(self.table, &error))?;
+        }
         self.days.insert(date.to_string(), sha256);
         Ok(())
     }
@@ -108,12 +111,18 @@ impl MonthReader {
     }
 
     /// Whether the next rows are those of a day, each of them and nothing else.
-    pub(crate) fn next_is(&mut self, date: SnapshotDate, rows: &RecordBatch) -> Result<bool, SinkError> {
-        let Some(next) = self.take(rows.num_rows())? else { return Ok(false) };
-        let of_day = next["snapshot_date"].as_primitive::<Date32Type>().iter();
-        let same_day = of_day.into_iter().all(|day| day == Some(date.days_since_epoch()));
-        let next = with_later_columns(&next, &rows.schema()).map_err(|error| damaged(&self.key, &error))?;
-        Ok(same_day && next == *rows)
+    pub(crate) fn next_is(&mut self, date: SnapshotDate, day: &dyn RowSource) -> Result<bool, SinkError> {
+        for rows in row_parts(day, None) {
+            let rows = rows.map_err(of_rows)?;
+            let Some(next) = self.take(rows.num_rows())? else { return Ok(false) };
+            let of_day = next["snapshot_date"].as_primitive::<Date32Type>().iter();
+            let same_day = of_day.into_iter().all(|day| day == Some(date.days_since_epoch()));
+            let next = with_later_columns(&next, &rows.schema()).map_err(|error| damaged(&self.key, &error))?;
+            if !same_day || next != rows {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The rows of a day, past those of the days before it; nothing if it is not ahead.

@@ -72,11 +72,7 @@ impl TableFile {
         self,
         look: impl FnOnce(&Self) -> Result<T, RowError> + Send + 'static,
     ) -> Result<T, SinkError> {
-        let failed = |error: RowError| {
-            let other = |error| SinkError::permanent("look through the rows of a file", error);
-            error.downcast().unwrap_or_else(other)
-        };
-        blocking("decode", move || look(&self).map_err(failed)).await
+        blocking("decode", move || look(&self).map_err(of_rows)).await
     }
 
     /// Some of its rows, all columns or the named ones; columns that came after its version are null.
@@ -144,6 +140,11 @@ fn rows_of_group(metadata: &ArrowReaderMetadata, index: usize) -> usize {
 pub(crate) fn decode(table: Table, file: Bytes, columns: Option<&[&str]>, key: &str) -> Result<RecordBatch, SinkError> {
     let file = TableFile::open(table, file, key)?;
     file.decode(0..file.row_count(), columns)
+}
+
+/// Why rows cannot be had, as far as a file says it.
+pub(crate) fn of_rows(error: RowError) -> SinkError {
+    error.downcast().unwrap_or_else(|error| SinkError::permanent("look through the rows of a file", error))
 }
 
 fn damaged(table: Table, key: &str, reason: &dyn fmt::Display) -> SinkError {

@@ -6,7 +6,7 @@ mod contradiction;
 use crate::flatten::{Contributors, Counts, Row, Texts};
 use crate::{Findings, ShardRows, SourceIndex, TransformError};
 use arrow::array::{Array, RecordBatch, StringViewArray};
-use compline_model::{Dataset, RowError, RowSource, RuleName, named_columns, pack_group};
+use compline_model::{Dataset, RowError, RowSource, RuleName, named_columns, pack_group, row_parts};
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -25,8 +25,8 @@ pub struct CheckedSnapshot {
 enum Rows {
     /// Of the shards.
     Kept(Arc<Kept>),
-    /// As they were read from a file.
-    Stored(RecordBatch),
+    /// As they are stored.
+    Stored(Arc<dyn RowSource>),
 }
 
 impl CheckedSnapshot {
@@ -40,7 +40,7 @@ impl RowSource for CheckedSnapshot {
     fn row_count(&self) -> usize {
         match &self.rows {
             Rows::Kept(kept) => kept.places.len(),
-            Rows::Stored(rows) => rows.num_rows(),
+            Rows::Stored(stored) => stored.row_count(),
         }
     }
 
@@ -76,10 +76,15 @@ pub fn check(dataset: &'static Dataset, shards: Vec<ShardRows>) -> CheckedSnapsh
 }
 
 /// A snapshot of a dataset that was checked before, and whose rows are as they were then.
-pub fn checked_before(dataset: &'static Dataset, rows: RecordBatch) -> CheckedSnapshot {
+///
+/// # Errors
+/// Rows that cannot be had.
+pub fn checked_before(dataset: &'static Dataset, stored: Arc<dyn RowSource>) -> Result<CheckedSnapshot, RowError> {
     let mut findings = Findings::default();
-    contradiction::find(contradiction::answers(dataset, &rows), &mut findings.warnings);
-    CheckedSnapshot { dataset, rows: Rows::Stored(rows), findings }
+    for rows in row_parts(&*stored, None) {
+        contradiction::find(contradiction::answers(dataset, &rows?), &mut findings.warnings);
+    }
+    Ok(CheckedSnapshot { dataset, rows: Rows::Stored(stored), findings })
 }
 
 /// The group of each name, in their order; and once more where the name has the id of a pack behind it.

@@ -11,8 +11,9 @@ use crate::population::{Population, Told, is_comparable};
 use anyhow::{Context, bail};
 use arrow::array::RecordBatch;
 use compline_model::{AggregatorId, SnapshotDate, Table};
-use compline_sink::Partition;
+use compline_sink::{Partition, TableFile};
 use compline_transformer::{Extent, Loss, checked_before};
+use std::sync::Arc;
 
 /// What a day is compared with.
 struct Comparable {
@@ -39,9 +40,8 @@ impl Shared<'_> {
         tracing::info!(held_by = row.run_id, "committing the day that was held");
         let population = Population::of_row(&row);
         let dataset = self.dataset;
-        let snapshot = tokio::task::spawn_blocking(move || checked_before(dataset, facts.rows))
-            .await
-            .context("checking stopped")?;
+        let checked = move |facts: &TableFile| checked_before(dataset, Arc::new(facts.clone()));
+        let snapshot = facts.look_through(checked).await?;
         let source_status =
             sources.map_or_else(|| RecordBatch::new_empty(Table::SourceStatus.schema()), |sources| sources.rows);
         Ok(Some(Collected { snapshot, source_status, population }))

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 /// The days being gone through, and what is carried.
 pub(super) struct Chain<'a> {
-    lake: &'a Lake,
+    lake: Lake,
     dataset: &'static Dataset,
     history: &'a History,
     id: &'a AggregatorId,
@@ -52,6 +52,10 @@ pub(super) struct Chain<'a> {
     together: Option<RecentDays>,
     /// The days that were computed.
     computed: BTreeSet<SnapshotDate>,
+    /// Whether the day before was one part.
+    days_are_small: bool,
+    /// The day that is fetched while the one before is computed.
+    read_ahead_of: Option<SnapshotDate>,
     /// A table that is computed and could not be read.
     pub(super) damaged: Option<(Table, SnapshotDate)>,
 }
@@ -92,7 +96,8 @@ impl<'a> Chain<'a> {
         tonight: Option<SnapshotDate>,
         journal: Option<&Journal>,
     ) -> Self {
-        let Computing { lake, history, id, .. } = *computing;
+        let Computing { history, id, .. } = *computing;
+        let lake = computing.lake.reading_ahead();
         let dataset = lake.dataset();
         let mut dates = history.with_dropped(id);
         dates.extend(tonight);
@@ -120,6 +125,8 @@ impl<'a> Chain<'a> {
             recent: BTreeMap::new(),
             together: None,
             computed: BTreeSet::new(),
+            days_are_small: false,
+            read_ahead_of: None,
             damaged: None,
         }
     }
@@ -239,7 +246,7 @@ impl<'a> Chain<'a> {
         first: SnapshotDate,
     ) -> anyhow::Result<Option<Population>> {
         for date in self.history.ledgers_between(self.id, after, first) {
-            let Some(ledger) = Ledger::sound(self.lake, self.id, date).await? else { continue };
+            let Some(ledger) = Ledger::sound(&self.lake, self.id, date).await? else { continue };
             if ledger.is_dropped() {
                 if !ledger.has_no(self.dataset.trends) {
                     bail!(self.needs_dropped(first, date));
@@ -260,7 +267,7 @@ impl<'a> Chain<'a> {
                 break;
             }
             asked.push(date);
-            if let Some(told) = Told::of_day(self.lake, self.id, date).await? {
+            if let Some(told) = Told::of_day(&self.lake, self.id, date).await? {
                 self.told.insert(date, told.clone());
                 asked.pop();
                 (found, is_told) = (told, true);
@@ -350,6 +357,22 @@ impl<'a> Chain<'a> {
         }
     }
 
+    /// Fetches what is looked at of a day, and while it is computed that of the next one: where days are small, the way to S3 is most of
+    /// what they take.
+    pub(super) fn read_ahead(&mut self, date: SnapshotDate, next: Option<SnapshotDate>) {
+        let next = next.filter(|_| self.days_are_small);
+        let is_read = self.read_ahead_of == Some(date);
+        self.read_ahead_of = next;
+        for date in [Some(date).filter(|_| !is_read), next].into_iter().flatten() {
+            let Dataset { facts, changes, trends, status, .. } = *self.dataset;
+            let ledger = (!self.told.contains_key(&date)).then_some(Table::Runs);
+            let has_trends = self.trends.contains(&date).then_some([changes, trends]);
+            let has_status = self.statuses.contains(&date).then_some(status);
+            let tables = [facts].into_iter().chain(ledger).chain(has_trends.into_iter().flatten()).chain(has_status);
+            self.lake.read_ahead(tables.map(|table| self.partition(table, date)));
+        }
+    }
+
     /// The trends of a day, which are then what the next one starts from; nothing of a day that is facts only.
     pub(super) async fn day(
         &mut self,
@@ -395,7 +418,7 @@ impl<'a> Chain<'a> {
             _ => None,
         };
         let (id, dataset, before) = (self.id.clone(), self.dataset, state.as_ref().map(|state| state.date));
-        let mut taking = Taking::new(self.lake, partition, there);
+        let mut taking = Taking::new(&self.lake, partition, there);
         let computing = move || {
             let mut take = |rows| taking.take(rows);
             let trends = advance(dataset, &id, trend_day, state, snapshot, &recent, &mut take)?;
@@ -404,7 +427,8 @@ impl<'a> Chain<'a> {
         let computed = tokio::task::spawn_blocking(computing).await.context("computing the trends stopped")?;
         let (trends, status) = computed.map_err(|error| self.failed(error, date, before))?;
         tracing::debug!(%date, "computed");
-        if matches!(status, Status::File(_)) {
+        self.days_are_small = matches!(status, Status::Whole(_));
+        if !self.days_are_small {
             memory::give_back();
         }
         let state = State { date, status: status.rows() };
@@ -551,7 +575,7 @@ impl<'a> Chain<'a> {
             bytes += self.lake.commit(&self.partition(table, date), rows.clone()).await?.bytes;
         }
         if self.retains(status, date) {
-            bytes += day.status.commit(self.lake, &self.partition(status, date)).await?.bytes;
+            bytes += day.status.commit(&self.lake, &self.partition(status, date)).await?.bytes;
         }
         self.trends.insert(date);
         Ok(bytes)

@@ -65,11 +65,13 @@ impl Day<'_> {
         let is_told = |table: Table| table != Table::Runs || self.dataset == &Dataset::PACKS;
         let mut ledger_is_damaged = false;
         let unsettled = |table: &&Table| !(self.trends_are_sound && table.is_derived());
-        for table in tables.iter().filter(unsettled) {
-            let (table, partition) =
-                (*table, Partition { table: *table, date: self.date, aggregator: self.id.clone() });
-            let dataset = self.dataset;
-            let contents = match self.lake.file(&partition).await {
+        let unsettled: Vec<Table> = tables.iter().filter(unsettled).copied().collect();
+        let partition = |table: Table| Partition { table, date: self.date, aggregator: self.id.clone() };
+        let lake = self.lake.reading_ahead();
+        lake.read_ahead(unsettled.iter().map(|table| partition(*table)));
+        for table in unsettled {
+            let (partition, dataset) = (partition(table), self.dataset);
+            let contents = match lake.file(&partition).await {
                 Ok(Some(file)) => file.look_through(move |file| Contents::of(dataset, table, file)).await.map(Some),
                 Ok(None) => Ok(None),
                 Err(error) => Err(error),

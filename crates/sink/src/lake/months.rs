@@ -1,12 +1,12 @@
 //! Months: a table's days of a month in one object, for scans over years. The days' own objects stay as they are.
 
-use super::snapshot::as_committed;
-use super::{Inventory, Lake, Partition, Place, Stored, blocking};
+use super::snapshot::{as_committed, file_as_committed};
+use super::{Inventory, Lake, Partition, blocking};
 use crate::month_file::{Footer, MonthDays, MonthReader, MonthWriter, days_in, first_guess};
 use crate::{Layout, SinkError, SinkErrorKind};
 use arrow::array::RecordBatch;
 use bytes::Bytes;
-use compline_model::{AggregatorId, SnapshotDate, SnapshotMonth, Table};
+use compline_model::{AggregatorId, RowSource, SnapshotDate, SnapshotMonth, Table};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An aggregator's month of a table.
@@ -119,8 +119,8 @@ impl Lake {
         let mut sources = Sources::open(self, plan).await?;
         let mut writer = MonthWriter::new(table, compression)?;
         for date in plan.all() {
-            let Stored { rows, sha256 } = sources.day(date).await?;
-            writer = blocking("encode", move || writer.push(date, &rows, sha256).map(|()| writer)).await?;
+            let Source { rows, sha256 } = sources.day(date).await?;
+            writer = blocking("encode", move || writer.push(date, &*rows, sha256).map(|()| writer)).await?;
         }
         let file = blocking("encode", move || writer.finish()).await?;
         let sources = Sources::open(self, plan).await?;
@@ -163,7 +163,7 @@ impl Lake {
             let source = sources.day(date).await?;
             let same;
             (reader, same) = blocking("decode", move || {
-                let same = reader.next_is(date, &source.rows)?;
+                let same = reader.next_is(date, &*source.rows)?;
                 Ok((reader, same))
             })
             .await?;
@@ -174,6 +174,13 @@ impl Lake {
         let (_, at_its_end) = blocking("decode", move || reader.is_at_its_end().map(|end| (reader, end))).await?;
         if at_its_end { Ok(in_file) } else { differs("it has more rows than its days".to_owned()) }
     }
+}
+
+/// A day that goes into a month.
+struct Source {
+    rows: Box<dyn RowSource>,
+    /// SHA-256 of the file that it has, or had.
+    sha256: String,
 }
 
 /// Where the days of a month come from, in order of their dates.
@@ -201,15 +208,15 @@ impl<'a> Sources<'a> {
     }
 
     /// The rows of a day, which comes after those that were asked for.
-    async fn day(&mut self, date: SnapshotDate) -> Result<Stored, SinkError> {
+    async fn day(&mut self, date: SnapshotDate) -> Result<Source, SinkError> {
         let month = &self.plan.month;
         let committed = self.plan.committed.get(&date).map(String::as_str);
         if self.plan.days.contains(&date) {
             let partition = month.day(date);
             let key = partition.key();
-            let stored = self.lake.stored(&partition, Place::Table, None).await?.ok_or_else(|| gone(&key))?;
-            as_committed(&key, committed, &stored.sha256)?;
-            return Ok(stored);
+            let file = self.lake.file(&partition).await?.ok_or_else(|| gone(&key))?;
+            let (file, sha256) = file_as_committed(key, file, committed.map(str::to_owned)).await?;
+            return Ok(Source { rows: Box::new(file), sha256 });
         }
         let Some(mut reader) = self.present.take() else { return Err(gone(&month.key())) };
         let sha256 = reader.days.get(&date).cloned().unwrap_or_default();
@@ -218,7 +225,7 @@ impl<'a> Sources<'a> {
         self.present = Some(reader);
         let gone = || SinkError::permanent("read a month", format!("{date} is not in it any more"));
         let rows = rows.ok_or_else(gone)?;
-        Ok(Stored { rows, sha256 })
+        Ok(Source { rows: Box::new(rows), sha256 })
     }
 }
 

@@ -3,10 +3,10 @@
 
 use super::{Committed, Lake, Partition, Stored, blocking, sha256};
 use crate::parquet_file::encode;
-use crate::table_file::decode;
+use crate::table_file::{decode, of_rows};
 use crate::{SinkError, TableFile, TableWriter};
 use bytes::Bytes;
-use compline_model::RowSource;
+use compline_model::{RowSource, row_parts};
 
 /// Where a snapshot's file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,17 +91,7 @@ impl Lake {
         let (file, key) = (self.file(partition).await?, partition.key());
         match (file, hash.map(str::to_owned)) {
             (file, None) => Ok(file),
-            (Some(file), Some(hash)) => {
-                let compare = move || {
-                    if let Err(other) = as_committed(&key, Some(&hash), &file.sha256()) {
-                        // Of one that is damaged that is said.
-                        file.decode(0..file.row_count(), None)?;
-                        return Err(other);
-                    }
-                    Ok(Some(file))
-                };
-                blocking("compare", compare).await
-            }
+            (Some(file), Some(hash)) => Ok(Some(file_as_committed(key, file, Some(hash)).await?.0)),
             (None, Some(hash)) => Err(lost(
                 &key,
                 format!("it is gone, and the ledger says that it was committed, with the SHA-256 {hash}"),
@@ -116,6 +106,24 @@ impl Lake {
     pub async fn remove_held(&self, partitions: &[Partition]) -> Result<(), SinkError> {
         self.store.delete(&partitions.iter().map(|partition| Place::Held.key(partition)).collect::<Vec<_>>()).await
     }
+}
+
+/// A file, with its SHA-256, if it is the one that was committed, as far as that is known.
+pub(super) async fn file_as_committed(
+    key: String,
+    file: TableFile,
+    committed: Option<String>,
+) -> Result<(TableFile, String), SinkError> {
+    let compare = move || {
+        let sha256 = file.sha256();
+        if let Err(other) = as_committed(&key, committed.as_deref(), &sha256) {
+            // Of one that is damaged that is said.
+            row_parts(&file, None).try_for_each(|rows| rows.map(drop)).map_err(of_rows)?;
+            return Err(other);
+        }
+        Ok((file, sha256))
+    };
+    blocking("compare", compare).await
 }
 
 /// Compares the file that is there with the one that was committed, as far as that is known.

@@ -149,6 +149,33 @@ fn b33_a_column_that_lacks_a_value_in_one_row_group_of_a_month_is_damage_of_the_
 }
 
 #[test]
+fn a_month_is_made_of_and_compared_with_the_files_of_large_days_part_by_part() {
+    let (table, date) = (Table::PackStatus, "2026-01-01".parse().expect("a date"));
+    let rows = rows(table, ROW_GROUP_ROWS + 100);
+    let file = |rows: &RecordBatch| {
+        let file = encode(&day(table), rows, Compression::Zstd).expect("a file");
+        TableFile::open(table, file, KEY).expect("a footer")
+    };
+    let mut month = MonthWriter::new(table, Compression::Zstd).expect("a writer");
+    month.push(date, &file(&rows), "0".repeat(64)).expect("written");
+    let month = month.finish().expect("a file");
+    let reader = || MonthReader::open(table, month.clone(), KEY).expect("a footer");
+    assert!(reader().take_day(date).expect("rows") == rows);
+    let last = rows.num_rows() - 1;
+    let twice = concat_batches(&rows.schema(), [&rows.slice(0, last), &rows.slice(0, 1)]).expect("rows");
+    for (other, is_same) in [(rows.clone(), true), (rows.slice(0, last), true), (twice, false)] {
+        let mut reader = reader();
+        assert_eq!(reader.next_is(date, &file(&other)).expect("rows"), is_same);
+        assert!(!is_same || reader.is_at_its_end().expect("rows") == (other.num_rows() > last));
+    }
+    for (name, damaged) in short_of_a_value(&encode(&day(table), &rows, Compression::Zstd).expect("a file")) {
+        let damaged = TableFile::open(table, damaged, KEY).expect("a footer");
+        let compared = reader().next_is(date, &damaged);
+        assert!(compared.as_ref().is_err_and(SinkError::is_damage), "{name} {compared:?}");
+    }
+}
+
+#[test]
 fn b30_b31_b32_a_file_has_only_types_that_athena_reads() {
     for table in Table::ALL {
         let file = encode(&day(table), &rows(table, 3), Compression::Zstd).expect("a file");

@@ -197,7 +197,8 @@ fn a_rule_has_its_group_the_id_of_its_pack_and_its_contributors_as_aws_config_sa
     assert!(warnings[0].contains("SOMETHING_NEW") && warnings[1].ends_with("no compliance type"), "{warnings:?}");
     // What is held is read back, and says the same.
     let stored = snapshot.rows(0..snapshot.row_count(), None).expect("rows");
-    assert_eq!(checked_before(&Dataset::RULES, stored).findings().warnings, snapshot.findings().warnings);
+    let stored = checked_before(&Dataset::RULES, Arc::new(stored)).expect("rows");
+    assert_eq!(stored.findings().warnings, snapshot.findings().warnings);
 }
 
 #[test]

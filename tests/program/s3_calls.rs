@@ -627,14 +627,15 @@ fn another_signal_ends_a_run_that_waits_for_s3_at_once() {
 #[test]
 fn a_signal_ends_a_command_that_only_asks() {
     let scene = Scene::new("");
-    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
     let pipeline = scene.pipeline("");
     let text = std::fs::read_to_string(&pipeline).expect("read");
-    let url = format!("http://{}", silent.local_addr().expect("an address"));
     let (start_of, _) = text.split_once("[fetch]").expect("a fetch");
-    std::fs::write(&pipeline, format!("{start_of}[fetch]\nendpoint_url = {url:?}\n")).expect("written");
-    let pipeline = pipeline.display().to_string();
-    for arguments in [vec!["check", &pipeline], vec!["plan", &pipeline, "--discover"]] {
+    let path = pipeline.display().to_string();
+    for arguments in [vec!["check", &path], vec!["plan", &path, "--discover"]] {
+        // Each its own, which has no connection of the one before left.
+        let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", silent.local_addr().expect("an address"));
+        std::fs::write(&pipeline, format!("{start_of}[fetch]\nendpoint_url = {url:?}\n")).expect("written");
         let child = start(scene.command_with_keys(&arguments));
         let asking = silent.accept().expect("it asks");
         let asked = Instant::now();

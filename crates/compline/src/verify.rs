@@ -471,11 +471,10 @@ impl Verifying<'_> {
         // says that is not sound is right, and what those after it say may not be: their days are computed again, in one chain with its.
         let spans = chain_spans(&history.days(id, span).collect::<Vec<_>>(), span, self.chains);
         let mut chains = join_all(spans.iter().copied().map(compute)).await;
-        if let Some(first) = chains.iter().position(|computed| !is_sound(computed)) {
-            if first + 1 < chains.len() {
-                chains.truncate(first);
-                chains.push(compute(Span { from: spans[first].from, ..span }).await);
-            }
+        let first_unsound = chains.iter().position(|computed| !is_sound(computed));
+        if let Some(first) = first_unsound.filter(|first| first + 1 < chains.len()) {
+            chains.truncate(first);
+            chains.push(compute(Span { from: spans[first].from, ..span }).await);
         }
         bar.finish_and_clear();
         let mut sound = BTreeSet::new();

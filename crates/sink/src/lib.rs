@@ -4,6 +4,7 @@
 //! it, a store puts, gets, lists and deletes whole objects: S3 or a folder. A [`Catalog`] says to Athena where the tables are.
 
 mod catalog;
+mod checksum;
 mod error;
 mod lake;
 mod month_file;

@@ -1,5 +1,6 @@
 //! A month of a table as one Parquet file: its days one after the other, each row with its snapshot date.
 
+use crate::checksum::{check, seal};
 use crate::parquet_file::{Compression, properties};
 use crate::table_file::{check_places, guarded, of_rows, row_group, version, with_later_columns};
 use crate::{Layout, SinkError};
@@ -68,7 +69,7 @@ impl MonthWriter {
     pub(crate) fn finish(mut self) -> Result<Bytes, SinkError> {
         let days = serde_json::to_string(&self.days).map_err(|error| failed(self.table, &error))?;
         self.writer.append_key_value_metadata(KeyValue::new(DAYS.to_owned(), days));
-        self.writer.into_inner().map(Bytes::from).map_err(|error| failed(self.table, &error))
+        self.writer.into_inner().map(|file| Bytes::from(seal(file))).map_err(|error| failed(self.table, &error))
     }
 }
 
@@ -94,6 +95,7 @@ pub(crate) struct MonthReader {
 impl MonthReader {
     pub(crate) fn open(table: Table, file: Bytes, key: &str) -> Result<Self, SinkError> {
         let damaged = |reason: &dyn fmt::Display| damaged(key, reason);
+        check(&file).map_err(|reason| damaged(&reason))?;
         let footer =
             guarded(|| ParquetMetaDataReader::new().parse_and_finish(&file).map_err(|error| error.to_string()));
         let footer = footer.map_err(|error| damaged(&error))?;
@@ -187,7 +189,7 @@ impl MonthReader {
 
 fn damaged(key: &str, reason: &dyn fmt::Display) -> SinkError {
     let hint = "the file is damaged or not of Compline: restore an earlier version of the object; where every day of the month has a \
-                file of its own, `compline maintain FILE --apply` or `compline verify FILE --repair` makes it again";
+                file of its own, `compline verify FILE --repair` makes it again";
     SinkError::damaged(format!("read {key}"), reason).hint(Some(hint.to_owned()))
 }
 

@@ -1,5 +1,6 @@
 //! The rows of a partition as one Parquet file, in the form that Athena reads.
 
+use crate::checksum::{CHECKSUM, ZEROS, seal};
 use crate::table_file::TableFile;
 use crate::{Layout, Partition, SinkError};
 use arrow::array::RecordBatch;
@@ -173,7 +174,7 @@ impl TableWriter {
             self.append_waiting()?;
         }
         let table = self.partition.table;
-        let file = self.writer.into_inner().map_err(|error| failed(table, &error))?;
+        let file = seal(self.writer.into_inner().map_err(|error| failed(table, &error))?);
         // What is wrong with it is wrong with none that is in the lake.
         let file =
             TableFile::open(table, Bytes::from(file), &self.partition.key()).map_err(|error| failed(table, &error))?;
@@ -283,6 +284,7 @@ pub(crate) fn properties(table: Table, partition: Option<&Partition>, compressio
         KeyValue::new(VERSION.to_owned(), SCHEMA_VERSION.to_string()),
     ];
     said.extend(partition.map(|partition| KeyValue::new(PARTITION.to_owned(), partition.folder())));
+    said.push(KeyValue::new(CHECKSUM.to_owned(), ZEROS.to_owned()));
     let sorted = first.into_iter().chain(key.map(|index| index + ahead)).map(|index| SortingColumn {
         column_idx: i32::try_from(index).unwrap_or_default(),
         descending: false,

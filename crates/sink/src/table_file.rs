@@ -1,6 +1,7 @@
 //! The Parquet file of a partition in memory, whose rows are decoded as they are asked for.
 
 use crate::SinkError;
+use crate::checksum::check;
 use crate::lake::{blocking, sha256};
 use crate::parquet_file::{PARTITION, TABLE, VERSION};
 use arrow::array::{RecordBatch, RecordBatchOptions, new_null_array};
@@ -32,6 +33,7 @@ impl TableFile {
     /// `key` is where it is: a file of another day or aggregator than its path says is damage.
     pub(crate) fn open(table: Table, file: Bytes, key: &str) -> Result<Self, SinkError> {
         let damaged = |reason: &dyn fmt::Display| damaged(table, key, reason);
+        check(&file).map_err(|reason| damaged(&reason))?;
         let footer =
             guarded(|| ParquetMetaDataReader::new().parse_and_finish(&file).map_err(|error| error.to_string()));
         let footer = footer.map_err(|error| damaged(&error))?;

@@ -3,6 +3,7 @@
 use super::Compression;
 use super::tests::{encode, rows};
 use crate::Partition;
+use crate::checksum::seal;
 use crate::month_file::{Footer, MonthReader, MonthWriter, days_in, first_guess};
 use crate::mutate::{Edit, edited, edits, ends};
 use crate::table_file::decode;
@@ -21,16 +22,16 @@ fn first() -> SnapshotDate {
     "2026-01-01".parse().expect("a date")
 }
 
-/// Edits of a file, or of its footer alone, which has nearly all that a reader believes.
+/// Edits of a file, or of its footer alone, which has nearly all that a reader believes; with the checksum of what they make.
 fn damaged(file: &[u8], in_footer: bool, edits: &[Edit]) -> Bytes {
     if !in_footer {
-        return Bytes::from(edited(file, edits));
+        return Bytes::from(seal(edited(file, edits)));
     }
     let length = file[file.len() - 8..file.len() - 4].try_into().map(u32::from_le_bytes).expect("four bytes") as usize;
     let (data, end) = file.split_at(file.len() - 8 - length);
     let footer = edited(&end[..length], edits);
     let said = u32::try_from(footer.len()).expect("a small footer").to_le_bytes();
-    Bytes::from([data, &footer, &said, b"PAR1"].concat())
+    Bytes::from(seal([data, &footer, &said, b"PAR1"].concat()))
 }
 
 fn compressions() -> impl Strategy<Value = Compression> {
@@ -97,7 +98,7 @@ fn no_byte_of_a_footer_that_is_another_or_one_too_many_makes_reading_the_file_pa
                 footer[at] ^= 0xff
             }
             let said = u32::try_from(footer.len()).expect("a small footer").to_le_bytes();
-            let damaged = Bytes::from([&file[..start], &footer, &said, b"PAR1"].concat());
+            let damaged = Bytes::from(seal([&file[..start], &footer, &said, b"PAR1"].concat()));
             refused += usize::from(decode(Table::SourceStatus, damaged, None, &key).is_err());
         }
     }

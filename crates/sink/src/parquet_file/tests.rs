@@ -113,7 +113,7 @@ fn short_of_a_value(whole: &Bytes) -> Vec<(String, Bytes)> {
         let at = whole[start..start + 64].windows(said.len()).position(|bytes| bytes == said).expect("a page header");
         let mut damaged = whole.to_vec();
         damaged[start + at..start + at + said.len()].copy_from_slice(&header(ROW_GROUP_ROWS - 1));
-        (column.column_path().string(), Bytes::from(damaged))
+        (column.column_path().string(), Bytes::from(seal(damaged)))
     };
     footer.row_group(0).columns().iter().map(damaged).collect()
 }

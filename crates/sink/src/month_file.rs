@@ -95,7 +95,6 @@ pub(crate) struct MonthReader {
 impl MonthReader {
     pub(crate) fn open(table: Table, file: Bytes, key: &str) -> Result<Self, SinkError> {
         let damaged = |reason: &dyn fmt::Display| damaged(key, reason);
-        check(&file).map_err(|reason| damaged(&reason))?;
         let footer =
             guarded(|| ParquetMetaDataReader::new().parse_and_finish(&file).map_err(|error| error.to_string()));
         let footer = footer.map_err(|error| damaged(&error))?;
@@ -105,6 +104,7 @@ impl MonthReader {
         if version > SCHEMA_VERSION {
             return Err(SinkError::of_newer(key, version));
         }
+        check(&file).map_err(|reason| damaged(&reason))?;
         let options = ArrowReaderOptions::new().with_schema(schema(table, version));
         let metadata = ArrowReaderMetadata::try_new(Arc::new(footer), options).map_err(|error| damaged(&error))?;
         let groups = 0..metadata.metadata().num_row_groups();

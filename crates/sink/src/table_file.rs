@@ -33,7 +33,6 @@ impl TableFile {
     /// `key` is where it is: a file of another day or aggregator than its path says is damage.
     pub(crate) fn open(table: Table, file: Bytes, key: &str) -> Result<Self, SinkError> {
         let damaged = |reason: &dyn fmt::Display| damaged(table, key, reason);
-        check(&file).map_err(|reason| damaged(&reason))?;
         let footer =
             guarded(|| ParquetMetaDataReader::new().parse_and_finish(&file).map_err(|error| error.to_string()));
         let footer = footer.map_err(|error| damaged(&error))?;
@@ -42,6 +41,8 @@ impl TableFile {
         if version > SCHEMA_VERSION {
             return Err(SinkError::of_newer(key, version));
         }
+        // After the version: of one of a newer version nothing else is known.
+        check(&file).map_err(|reason| damaged(&reason))?;
         // Files of older versions do not say it.
         if let Some(other) = said(&footer, PARTITION).filter(|own| !key.contains(&format!("/{own}/"))) {
             return Err(damaged(&format!("it is of {other}")));

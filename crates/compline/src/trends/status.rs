@@ -217,7 +217,7 @@ pub(crate) mod tests {
         Other(usize),
         Shorter(usize),
         Longer(usize),
-        /// A byte of its rows is another.
+        /// A byte of its rows is another, in a file of an older version, which has no checksum.
         Damaged(usize),
     }
 
@@ -258,6 +258,9 @@ pub(crate) mod tests {
                 }
                 if let There::Damaged(at) = there {
                     let mut file = whole.to_vec();
+                    let name = b"compline.crc32";
+                    let of_checksum = file.windows(name.len()).rposition(|bytes| bytes == name).expect("a checksum");
+                    file[of_checksum] = b'x';
                     // Behind the magic bytes, and before the footer.
                     let length = u32::from_le_bytes(file[file.len() - 8..file.len() - 4].try_into().expect("four bytes"));
                     let rows_end = file.len() - 8 - length as usize;

@@ -147,7 +147,8 @@ impl Lake {
         let (table, key) = (month.table, month.key());
         let mut reader = MonthReader::open(table, file, &key)?;
         let differs = |what: String| {
-            let hint = "`compline verify FILE --repair` makes it again from its days";
+            let hint =
+                "`compline maintain FILE --apply` or `compline verify FILE --repair` makes it again from its days";
             Err(SinkError::damaged(format!("compare {key} with its days"), what).hint(Some(hint.to_owned())))
         };
         let in_file = reader.days.clone();

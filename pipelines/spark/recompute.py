@@ -11,7 +11,10 @@ those snapshots are read, from a day's own file or from its month's, and no tren
 import argparse
 import datetime
 import json
+import pathlib
 import sys
+import tempfile
+import zlib
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass
@@ -24,6 +27,7 @@ from pyspark.sql import functions as f
 # As crates/model has them; a test holds them against files of Compline.
 SCHEMA_VERSION = 5
 ROW_GROUP_ROWS = 32768
+CRC_ZEROS = "00000000"
 STATUS_DAYS = 400
 WINDOWS = (7, 30, 90)
 REMEDIATION_WINDOWS = (30, 90)
@@ -577,15 +581,30 @@ class Written:
         schema = reader.getFooter().getFileMetaData().getSchema()
         reader.close()
         said = files.jvm.java.util.HashMap()
-        for key, value in (("table", name), ("schema_version", str(SCHEMA_VERSION)), ("partition", partition)):
+        for key, value in (("table", name), ("schema_version", str(SCHEMA_VERSION)), ("partition", partition), ("crc32", CRC_ZEROS)):
             said.put(f"compline.{key}", value)
-        writer = parquet.ParquetFileWriter(parquet.util.HadoopOutputFile.fromPath(files.path(put), files.configuration), schema,
-                                           parquet.ParquetFileWriter.Mode.OVERWRITE, 128 << 20, 8 << 20)
-        writer.start()
-        writer.appendFile(source)
-        writer.end(said)
+        # The checksum is of the whole file, and what is in a store cannot be changed.
+        with tempfile.TemporaryDirectory(prefix="compline-recompute-") as folder:
+            file = pathlib.Path(folder, "data.parquet")
+            local = files.system(file.as_uri())
+            writer = parquet.ParquetFileWriter(parquet.util.HadoopOutputFile.fromPath(files.path(file.as_uri()), files.configuration), schema,
+                                               parquet.ParquetFileWriter.Mode.OVERWRITE, 128 << 20, 8 << 20)
+            writer.start()
+            writer.appendFile(source)
+            writer.end(said)
+            seal(file)
+            files.jvm.org.apache.hadoop.fs.FileUtil.copy(local, files.path(file.as_uri()), files.system(out), files.path(put), False, files.configuration)
         if not is_store:
             files.rename(put, target)
+
+
+def seal(file):
+    """Puts the CRC-32 of a whole file, with zeros in its place, into its footer: between its name and it Thrift has a type and a length."""
+    name = b"compline.crc32" + bytes([0x18, len(CRC_ZEROS)])
+    content = bytearray(file.read_bytes())
+    at = content.rindex(name + CRC_ZEROS.encode()) + len(name)
+    content[at:at + len(CRC_ZEROS)] = f"{zlib.crc32(content):08x}".encode()
+    file.write_bytes(content)
 
 
 if __name__ == "__main__":

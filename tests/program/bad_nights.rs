@@ -69,20 +69,20 @@ fn fails(faults: &str, fetch: &str) -> String {
 #[test]
 fn b01_empty_pages_with_a_token_lose_no_row_and_are_counted() {
     let summary = same_rows("empty_page_every = 3").summary;
-    assert!(summary.contains("empty pages"), "{summary}");
+    assert!(summary.contains(" empty page"), "{summary}");
 }
 
 #[test]
 fn b04_a_token_that_is_refused_once_is_tried_again_and_nothing_begins_anew() {
     let summary = same_rows("expired_token_every = 20").summary;
-    assert!(!summary.contains("shards restarted"), "{summary}");
+    assert!(!summary.contains(" restarted"), "{summary}");
 }
 
 #[test]
 fn b04_a_token_lost_half_way_begins_the_shard_again_and_loses_and_doubles_no_row() {
     // Sources and counts have tokens too, and which list has the n-th is by chance.
     let summary = same_rows("lost_token_every = 45").summary;
-    assert!(summary.contains("shards restarted"), "{summary}");
+    assert!(summary.contains(" restarted"), "{summary}");
     assert!(!summary.contains("duplicate rows"), "what was read before the restart is dropped: {summary}");
 }
 

@@ -457,3 +457,29 @@ fn f01_nothing_is_dropped_whose_month_does_not_have_these_very_files() {
     assert!(facts.exists(), "{ended:?}");
     assert!(ended.stdout.contains("org: snapshots from 2026-01-02 on are retained"), "{ended:?}");
 }
+
+#[test]
+fn a_month_in_which_a_bit_flipped_is_made_again_before_its_days_are_dropped() {
+    let compact = "compact = [\"pack_compliance\", \"source_status\"]";
+    let (scene, pipeline) = kept(compact);
+    maintain(&scene, &pipeline, &["--apply"]);
+    let month = month_file(&scene, "pack_compliance", "2026-01");
+    let whole = std::fs::read(&month).expect("read");
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 3] ^= 1;
+    std::fs::write(&month, &flipped).expect("written");
+    let drops = format!("[maintain]\nsnapshot_days = 5\n{compact}");
+    let pipeline = scene.org_pipeline("lake", "", &drops).display().to_string();
+    let ended = maintain(&scene, &pipeline, &["--apply"]);
+    let made = "org: compacted 3 days into pack_compliance_monthly/snapshot_month=2026-01/";
+    assert!(ended.stdout.contains(made), "{ended:?}");
+    assert!(ended.stdout.contains("org: dropped pack_compliance of 6 days, 2026-01-02 to 2026-02-28, "), "{ended:?}");
+    assert!(std::fs::read(&month).expect("read") == whole, "it is not made again as it was");
+    is_sound(&scene, &pipeline, &[]);
+
+    // Once it is the only one that has its days it is left as it is, and nothing says that all is done.
+    std::fs::write(&month, &flipped).expect("written");
+    let ended = run(scene.command(&["verify", &pipeline, "--repair"]));
+    assert!(ended.code == Some(1) && ended.stdout.contains("pack_compliance_monthly"), "{ended:?}");
+    assert!(std::fs::read(&month).expect("read") == flipped, "the only copy is written over");
+}

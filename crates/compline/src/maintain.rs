@@ -190,12 +190,8 @@ pub(crate) async fn make_again(
     id: &AggregatorId,
     months: &BTreeSet<Month>,
 ) -> anyhow::Result<Vec<String>> {
-    let lake = session.lake_of(id).of(dataset);
-    let inventory = lake.inventory(session.started_at).await?;
-    let plan = plan::again(&lake, &inventory, id, months).await?;
-    let mut applying = Applying::of(session, lake, id);
-    plan.notes.iter().for_each(|note| applying.tell(note));
-    applying.compact(&plan.compact).await?;
+    let mut applying = Applying::of(session, session.lake_of(id).of(dataset), id);
+    applying.make_again(months).await?;
     Ok(applying.lines)
 }
 
@@ -240,9 +236,21 @@ impl<'a> Applying<'a> {
         Ok(())
     }
 
-    /// Of days to be dropped, those that may be.
+    async fn make_again(&mut self, months: &BTreeSet<Month>) -> anyhow::Result<()> {
+        let inventory = self.lake.inventory(self.session.started_at).await?;
+        let plan = plan::again(&self.lake, &inventory, self.id, months).await?;
+        plan.notes.iter().for_each(|note| self.tell(note));
+        self.compact(&plan.compact).await
+    }
+
+    /// Of days to be dropped, those that may be. A month that is damaged is made again, where each of its days has a file of its own.
     async fn proven(&mut self, dates: &[SnapshotDate]) -> anyhow::Result<Vec<SnapshotDate>> {
-        let (proven, unproven) = proven(&self.lake, self.id, dates).await?;
+        let mut found = proven(&self.lake, self.id, dates).await?;
+        if !found.wrong.is_empty() {
+            self.make_again(&found.wrong).await?;
+            found = proven(&self.lake, self.id, dates).await?;
+        }
+        let Proven { dates: proven, unproven, .. } = found;
         if let Some(date) = unproven {
             self.is_damaged = true;
             self.tell(format_args!("snapshots from {date} on are retained: their months do not have these very files, or the ledger does not say what was committed"));
@@ -394,26 +402,31 @@ async fn store_state(
     Ok(Ok(()))
 }
 
-/// Of days to be dropped, the oldest first, those of which it is proven that they may be; and the first of which it is not.
-async fn proven(
-    lake: &Lake,
-    id: &AggregatorId,
-    dates: &[SnapshotDate],
-) -> anyhow::Result<(Vec<SnapshotDate>, Option<SnapshotDate>)> {
-    let mut proven = Vec::new();
+/// Of days to be dropped, the oldest first, which may be.
+#[derive(Default)]
+struct Proven {
+    dates: Vec<SnapshotDate>,
+    /// The first day of which it is not proven.
+    unproven: Option<SnapshotDate>,
+    /// The months that are why.
+    wrong: BTreeSet<Month>,
+}
+
+async fn proven(lake: &Lake, id: &AggregatorId, dates: &[SnapshotDate]) -> anyhow::Result<Proven> {
+    let mut proven = Proven::default();
     if dates.is_empty() {
-        return Ok((proven, None));
+        return Ok(proven);
     }
     let mut proof = Proof::open(lake, id).await?;
     for date in dates {
         // The row of a ledger that cannot be read could not say that the day was dropped.
         let ledger = Ledger::sound_or_none(lake, id, *date).await?;
         if !proof.holds(*date, &ledger, false).await? {
-            return Ok((proven, Some(*date)));
+            return Ok(Proven { unproven: Some(*date), wrong: proof.wrong_months(), ..proven });
         }
-        proven.push(*date);
+        proven.dates.push(*date);
     }
-    Ok((proven, None))
+    Ok(proven)
 }
 
 fn out_of_date(from: SnapshotDate) -> String {

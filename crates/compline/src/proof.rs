@@ -3,7 +3,7 @@
 use crate::ledger::Ledger;
 use compline_model::{AggregatorId, SnapshotDate, SnapshotMonth};
 use compline_sink::{Inventory, Lake, Month, MonthDays, Partition, Place};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The months of an aggregator's dataset, each verified once.
 pub(crate) struct Proof<'a> {
@@ -58,6 +58,18 @@ impl<'a> Proof<'a> {
         Ok(true)
     }
 
+    /// The months that were looked at and are damaged, or not as their days are.
+    pub(crate) fn wrong_months(&self) -> BTreeSet<Month> {
+        let is_wrong = |month: &&Month| self.inventory.months.contains_key(*month);
+        self.months
+            .iter()
+            .filter(|(_, days)| days.is_none())
+            .map(|(month, _)| month)
+            .filter(is_wrong)
+            .cloned()
+            .collect()
+    }
+
     /// The days of a month, if it is there and is as its days are.
     async fn month(&mut self, month: Month) -> anyhow::Result<Option<&MonthDays>> {
         if !self.months.contains_key(&month) {
@@ -66,7 +78,7 @@ impl<'a> Proof<'a> {
                 true => match self.lake.verify_month(&month, &self.inventory.days_of(&month)).await {
                     Ok(days) => Some(days),
                     Err(error) if error.is_damage() => {
-                        tracing::warn!(%error, "nothing of this month is dropped");
+                        tracing::warn!(%error, "nothing of this month is dropped as it is");
                         None
                     }
                     Err(error) => return Err(error.into()),

@@ -49,8 +49,9 @@ pub(crate) fn plain_table(header: &[&str]) -> Table {
 }
 
 /// So many of something.
-pub(crate) fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+pub(crate) fn counted(count: impl TryInto<u64>, what: &str) -> String {
+    let count = count.try_into().unwrap_or(u64::MAX);
+    format!("{} {what}{}", HumanCount(count), if count == 1 { "" } else { "s" })
 }
 
 /// A rate as a percentage; `-` where there is none.
@@ -125,7 +126,8 @@ fn findings(report: &AggregatorReport) -> String {
     let mut text = String::new();
     let name = named(&report.aggregator, report.dataset);
     if let Some(trends) = report.trends.as_ref().filter(|trends| !trends.changes.is_empty()) {
-        let changes: Vec<String> = trends.changes.iter().map(|(change, count)| format!("{count} {change}")).collect();
+        let changes: Vec<String> =
+            trends.changes.iter().map(|(change, count)| format!("{} {change}", HumanCount(*count))).collect();
         let _ = writeln!(text, "{name}: {}", changes.join(", "));
     }
     if let Some(regressed) = &report.regressed {
@@ -147,10 +149,11 @@ fn findings(report: &AggregatorReport) -> String {
         let _ =
             writeln!(text, "{name}: {} of {} calls throttled", HumanCount(report.throttles), HumanCount(report.calls));
     }
-    for (count, what) in [(report.empty_pages, "empty pages"), (report.shard_restarts, "shards restarted")] {
-        if count > 0 {
-            let _ = writeln!(text, "{name}: {count} {what}");
-        }
+    if report.empty_pages > 0 {
+        let _ = writeln!(text, "{name}: {}", counted(report.empty_pages, "empty page"));
+    }
+    if report.shard_restarts > 0 {
+        let _ = writeln!(text, "{name}: {} restarted", counted(report.shard_restarts, "shard"));
     }
     if report.shards_resumed > 0 {
         let AggregatorReport { shards_resumed, shards, .. } = report;
@@ -160,18 +163,18 @@ fn findings(report: &AggregatorReport) -> String {
         .sources
         .iter()
         .filter(|(status, _)| *status != "SUCCEEDED")
-        .map(|(status, count)| format!("{count} {}", status.escape_debug()))
+        .map(|(status, count)| format!("{} {}", HumanCount(*count), status.escape_debug()))
         .collect();
     if !behind.is_empty() {
         let all: u64 = report.sources.values().sum();
         let behind = behind.join(", ");
-        let _ = writeln!(text, "{name}: stale sources: {behind} of {all}, see source_status");
+        let _ = writeln!(text, "{name}: stale sources: {behind} of {}, see source_status", HumanCount(all));
     }
     if report.left_out > 0 {
-        let _ = writeln!(text, "{name}: {} rows are left out, as the pipeline file says", report.left_out);
+        let _ = writeln!(text, "{name}: {} rows are left out, as the pipeline file says", HumanCount(report.left_out));
     }
     if report.duplicates > 0 {
-        let _ = writeln!(text, "{name}: {} duplicate rows dropped", report.duplicates);
+        let _ = writeln!(text, "{name}: {} duplicate rows dropped", HumanCount(report.duplicates));
     }
     if let Some(why) = &report.not_reconciled {
         let _ = writeln!(text, "{name}: not reconciled with AWS Config's own count: {why}");
@@ -187,13 +190,13 @@ fn findings(report: &AggregatorReport) -> String {
         (&report.warnings, "inconsistent rows, committed as AWS Config said them"),
     ] {
         if found.count > 0 {
-            let _ = writeln!(text, "{name}: {} {what}", found.count);
+            let _ = writeln!(text, "{name}: {} {what}", HumanCount(found.count));
             for words in &found.first {
                 let _ = writeln!(text, "  {words}");
             }
             let more = found.count - found.first.len() as u64;
             if more > 0 {
-                let _ = writeln!(text, "  and {more} more");
+                let _ = writeln!(text, "  and {} more", HumanCount(more));
             }
         }
     }

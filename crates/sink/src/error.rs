@@ -64,7 +64,7 @@ impl SinkError {
 }
 
 /// What a library says of a file, without the names of its errors in front.
-fn plain(mut reason: &str) -> &str {
+pub(crate) fn plain(mut reason: &str) -> &str {
     const NAMES: [&str; 5] =
         ["External: ", "Arrow: ", "Parquet error: ", "Parquet argument error: ", "External error: "];
     while let Some(rest) = NAMES.iter().find_map(|name| reason.strip_prefix(name)) {

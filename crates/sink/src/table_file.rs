@@ -2,6 +2,7 @@
 
 use crate::SinkError;
 use crate::checksum::check;
+use crate::error::plain;
 use crate::lake::{blocking, sha256};
 use crate::parquet_file::{PARTITION, TABLE, VERSION};
 use arrow::array::{RecordBatch, RecordBatchOptions, new_null_array};
@@ -128,7 +129,8 @@ pub(crate) fn row_group(
         reader = reader.with_projection(mask);
     }
     let batches = || reader.build().and_then(|batches| Ok(batches.collect::<Result<Vec<_>, _>>()?));
-    let batches = guarded(|| batches().map_err(|error| error.to_string()))?;
+    let batches = guarded(|| batches().map_err(|error| error.to_string()));
+    let batches = batches.map_err(|error| format!("row group {} does not decode: {}", index + 1, plain(&error)))?;
     match &batches[..] {
         [rows] if rows.num_rows() == count => Ok(rows.clone()),
         _ => Err(format!("row group {} does not have the {count} rows that the footer says", index + 1)),

@@ -77,8 +77,8 @@ fn is_end_of_word(letter: char) -> bool {
     letter.is_whitespace() || "\"'`".contains(letter)
 }
 
-/// A value without what is before an `@` in it, which would be a user name and a password, and, unless it is an address on S3, without
-/// what comes after a host, since that is what the secret of a webhook is: also where a scheme lacks a slash or is missing.
+/// A value without what is before an `@` in it, which would be a user name and a password, and, unless it is an address on S3 or of a
+/// folder, without what comes after a host, since that is what the secret of a webhook is: also where a scheme lacks a slash or is missing.
 fn masked(value: &str) -> String {
     // JSON's way to write a slash.
     let value = value.replace("\\/", "/");
@@ -91,9 +91,9 @@ fn masked(value: &str) -> String {
     let (user, rest) = user.map_or(("", rest), |at| ("***", &rest[at..]));
     let host = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let is_host = is_url || rest[..host].trim_start_matches(is_end_of_word).trim_start_matches('.').contains('.');
-    let is_s3 = scheme.contains("s3");
+    let is_lake = scheme.contains("s3") || scheme.ends_with("file:///");
     let has_path = !rest[host..].trim_end_matches(is_end_of_word).trim_start_matches('/').is_empty();
-    if is_host && !is_s3 && has_path {
+    if is_host && !is_lake && has_path {
         let end = rest.chars().next_back().filter(|last| is_end_of_word(*last)).map(String::from).unwrap_or_default();
         return [scheme, user, &rest[..=host], "***", &end].concat();
     }

@@ -235,6 +235,10 @@ fn a_file_that_is_no_pipeline_is_told_apart() {
             &GOOD.replace("s3://bucket/prefix", "gs://bucket"),
             "url = \"gs://bucket\": allowed is s3://bucket/prefix, or a folder",
         ),
+        (
+            &GOOD.replace("s3://bucket/prefix", "file:///var/lib/lake"),
+            "url = \"file:///var/lib/lake\": allowed is s3://bucket/prefix, or a folder",
+        ),
         (&GOOD.replace("s3://bucket/prefix", "s3://bucket/../x"), "url = \"s3://bucket/../x\": allowed is"),
     ] {
         let found = error(text);

@@ -10,6 +10,7 @@ import subprocess
 import threading
 
 import jsonschema
+import pyarrow.parquet as pq
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -67,7 +68,7 @@ class Scene:
         self.textfile = folder / "metrics" / "compline.prom"
         self.textfile.parent.mkdir()
 
-    def pipeline(self, metrics, url=None):
+    def pipeline(self, metrics, url=None, datasets=("packs",)):
         file = self.folder / "pipeline.toml"
         file.write_text(f"""
 version = 1
@@ -78,6 +79,7 @@ id = "org"
 name = "org-aggregator"
 region = "eu-west-1"
 fan_out = "region"
+datasets = {json.dumps(datasets)}
 [[aggregator]]
 id = "security"
 name = "security-aggregator"
@@ -115,7 +117,7 @@ def test_the_text_file_has_every_metric_of_every_aggregator_whichever_command_wr
     for day in range(1, 9):
         scene.run("run", file, "--date", f"2026-02-{day:02}")
     names = assert_metrics_are_sound(scene.textfile.read_text())
-    never = {"compline_last_verify_timestamp_seconds", "compline_last_verify_problems"}
+    never = {"compline_last_verify_timestamp_seconds", "compline_last_verify_problems"} | {name for name in METRICS if "dataset" in METRICS[name]}
     assert set(METRICS) - names == never, set(METRICS) - names
     assert stat.S_IMODE(scene.textfile.stat().st_mode) == 0o644
     assert [path.name for path in scene.textfile.parent.iterdir()] == ["compline.prom"]
@@ -153,6 +155,33 @@ def test_an_old_day_that_is_committed_now_is_no_success_of_now(scene):
     assert before == 1770336000, "the end of its day"
     scene.run("run", file, "--date", "2026-02-01")
     assert scene.samples()["compline_last_success_timestamp_seconds", "org"] == before
+
+
+def test_rules_have_their_own_metrics_which_are_what_their_trends_say(scene):
+    file = scene.pipeline(f'textfile = "{scene.textfile}"', datasets=["packs", "rules"])
+    for day in range(1, 4):
+        scene.run("run", file, "--date", f"2026-02-{day:02}")
+    text = scene.textfile.read_text()
+    names = assert_metrics_are_sound(text)
+    assert {name for name in METRICS if "dataset" in METRICS[name]} <= names
+    trends = pq.ParquetFile(scene.folder / "lake/rule_trends/snapshot_date=2026-02-03/aggregator=org/data.parquet").read().to_pylist()
+    (total,) = [row for row in trends if row["dimension"] == "aggregator"]
+    groups = {row["dimension_value"]: row for row in trends if row["dimension"] == "rule_group"}
+    found = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.labels.get("dataset") == "rules":
+                assert sample.labels["aggregator"] == "org"
+                found[sample.name, sample.labels.get("rule_group")] = sample.value
+    assert found["compline_rules", None] == found["compline_run_rows", None] == total["rules_total"] > 0
+    assert found["compline_rule_compliance_rate", None] == total["rule_compliance_rate"]
+    assert found["compline_open_non_compliant_rules", None] == total["open_non_compliant_rules"] > 0
+    assert found["compline_open_non_compliant_days_max", None] == total["open_non_compliant_max_days"]
+    of_groups = {group: value for (name, group), value in found.items() if name == "compline_rule_group_compliance_rate"}
+    assert 0 < len(of_groups) <= 50 and all(groups[group]["rule_compliance_rate"] == value for group, value in of_groups.items())
+    smallest = min(groups[group]["rules_total"] for group in of_groups)
+    assert all(row["rules_total"] <= smallest for group, row in groups.items() if group not in of_groups and row["rule_compliance_rate"] is not None)
+    assert found["compline_rule_groups_omitted", None] == max(len(groups) - 50, 0)
 
 
 def test_a_run_on_another_lake_leaves_the_metrics_of_the_file_s_lake_alone(scene):

@@ -26,20 +26,58 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-/// How many groups of packs have a series of their own, the largest: each costs those who store it.
+/// How many groups of packs, and of rules, have a series of their own, the largest: each costs those who store it.
 const MAX_GROUPS: usize = 50;
 
-/// What is read of the trends.
-const TREND_COLUMNS: &[&str] = &[
-    "dimension",
-    "dimension_value",
-    "packs_total",
-    "pack_compliance_rate",
-    "open_non_compliant_packs",
-    "open_non_compliant_max_days",
-    "mean_days_to_remediate_30d",
-    "mean_days_to_remediate_90d",
-];
+/// What is told of a dataset's trends.
+struct OfTrends {
+    columns: &'static [&'static str],
+    /// The dimension of its groups, and the label that they have.
+    group: &'static str,
+    total: (Metric, &'static str),
+    open: (Metric, &'static str),
+    rate: (Metric, &'static str),
+    group_rate: Metric,
+    groups_omitted: Metric,
+}
+
+const OF_PACKS: OfTrends = OfTrends {
+    columns: &[
+        "dimension",
+        "dimension_value",
+        "packs_total",
+        "pack_compliance_rate",
+        "open_non_compliant_packs",
+        "open_non_compliant_max_days",
+        "mean_days_to_remediate_30d",
+        "mean_days_to_remediate_90d",
+    ],
+    group: "pack_group",
+    total: (names::PACKS, "packs_total"),
+    open: (names::OPEN_PACKS, "open_non_compliant_packs"),
+    rate: (names::PACK_RATE, "pack_compliance_rate"),
+    group_rate: names::GROUP_RATE,
+    groups_omitted: names::GROUPS_OMITTED,
+};
+
+const OF_RULES: OfTrends = OfTrends {
+    columns: &[
+        "dimension",
+        "dimension_value",
+        "rules_total",
+        "rule_compliance_rate",
+        "open_non_compliant_rules",
+        "open_non_compliant_max_days",
+        "mean_days_to_remediate_30d",
+        "mean_days_to_remediate_90d",
+    ],
+    group: "rule_group",
+    total: (names::RULES, "rules_total"),
+    open: (names::OPEN_RULES, "open_non_compliant_rules"),
+    rate: (names::RULE_RATE, "rule_compliance_rate"),
+    group_rate: names::RULE_GROUP_RATE,
+    groups_omitted: names::RULE_GROUPS_OMITTED,
+};
 
 /// Leaves what there is to measure wherever the settings and the environment want it. `report` is that of a run; where stdout has a
 /// JSON document, what would be printed there goes to stderr.
@@ -167,11 +205,11 @@ async fn of_aggregator(
     if let Some(status) = &status {
         of_status(&mut samples, status, now);
     }
-    let is_of_packs = dataset == &Dataset::PACKS;
-    if let Some(date) = status.and_then(|status| status.snapshot_date).filter(|_| is_of_packs) {
-        let partition = Partition { table: Dataset::PACKS.trends, date, aggregator: id.clone() };
-        match session.lake.read(&partition, Some(TREND_COLUMNS)).await {
-            Ok(Some(trends)) => of_trends(&mut samples, &trends),
+    if let Some(date) = status.and_then(|status| status.snapshot_date) {
+        let told = if dataset == &Dataset::PACKS { OF_PACKS } else { OF_RULES };
+        let partition = Partition { table: dataset.trends, date, aggregator: id.clone() };
+        match session.lake.read(&partition, Some(told.columns)).await {
+            Ok(Some(trends)) => of_trends(&mut samples, &trends, &told),
             // Facts only, or trends that wait, which the status says.
             Ok(None) => {}
             Err(error) => tracing::warn!(aggregator = %id, %error, "no metrics of its trends"),
@@ -257,7 +295,7 @@ fn of_row(samples: &mut Samples, row: &LedgerRow) {
     samples.add(names::RUN_SECONDS, (seconds(row.finished_at) - seconds(row.started_at)).max(0.0));
 }
 
-fn of_trends(samples: &mut Samples, trends: &RecordBatch) {
+fn of_trends(samples: &mut Samples, trends: &RecordBatch, told: &OfTrends) {
     let (dimensions, values) = (trends["dimension"].as_string_view(), trends["dimension_value"].as_string_view());
     let whole = |name: &str, row: usize| f64::from(trends[name].as_primitive::<Int32Type>().value(row));
     let maybe = |name: &str, row: usize| {
@@ -272,10 +310,11 @@ fn of_trends(samples: &mut Samples, trends: &RecordBatch) {
     for row in 0..trends.num_rows() {
         match dimensions.value(row) {
             "aggregator" => {
-                samples.add(names::PACKS, whole("packs_total", row));
-                samples.add(names::OPEN_PACKS, whole("open_non_compliant_packs", row));
+                for (metric, name) in [told.total, told.open] {
+                    samples.add(metric, whole(name, row));
+                }
                 for (metric, name) in [
-                    (names::PACK_RATE, "pack_compliance_rate"),
+                    told.rate,
                     (names::OPEN_DAYS_MAX, "open_non_compliant_max_days"),
                     (names::REMEDIATE_30D, "mean_days_to_remediate_30d"),
                     (names::REMEDIATE_90D, "mean_days_to_remediate_90d"),
@@ -283,15 +322,15 @@ fn of_trends(samples: &mut Samples, trends: &RecordBatch) {
                     maybe(name, row).into_iter().for_each(|value| samples.add(metric, value));
                 }
             }
-            "pack_group" => {
-                let size = trends["packs_total"].as_primitive::<Int32Type>().value(row);
-                groups.insert((-size, values.value(row)), maybe("pack_compliance_rate", row));
+            dimension if dimension == told.group => {
+                let size = trends[told.total.1].as_primitive::<Int32Type>().value(row);
+                groups.insert((-size, values.value(row)), maybe(told.rate.1, row));
             }
             _ => {}
         }
     }
     for ((_, group), rate) in groups.iter().take(MAX_GROUPS) {
-        rate.iter().for_each(|rate| samples.add_of(names::GROUP_RATE, &[("pack_group", group)], *rate));
+        rate.iter().for_each(|rate| samples.add_of(told.group_rate, &[(told.group, group)], *rate));
     }
-    samples.add(names::GROUPS_OMITTED, number(groups.len().saturating_sub(MAX_GROUPS)));
+    samples.add(told.groups_omitted, number(groups.len().saturating_sub(MAX_GROUPS)));
 }

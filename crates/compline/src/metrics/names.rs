@@ -34,7 +34,8 @@ pub(super) const LAST_VERIFY_TIMESTAMP: Metric =
     metric("compline_last_verify_timestamp_seconds", "When the lake was last verified, since 1970", Unit::Seconds);
 pub(super) const LAST_VERIFY_PROBLEMS: Metric =
     metric("compline_last_verify_problems", "Problems that the last verification found", Unit::Count);
-pub(super) const RUN_ROWS: Metric = metric("compline_run_rows", "Packs that the last run collected", Unit::Count);
+pub(super) const RUN_ROWS: Metric =
+    metric("compline_run_rows", "Packs, or rules, that the last run collected", Unit::Count);
 pub(super) const RUN_PAGES: Metric = metric("compline_run_pages", "Pages that the last run read", Unit::Count);
 pub(super) const RUN_CALLS: Metric =
     metric("compline_run_calls", "Requests that the last run sent to AWS Config, repeated ones included", Unit::Count);
@@ -57,6 +58,15 @@ pub(super) const GROUPS_OMITTED: Metric =
     metric("compline_pack_groups_omitted", "Groups of packs without a series of their own", Unit::Count);
 pub(super) const OPEN_PACKS: Metric =
     metric("compline_open_non_compliant_packs", "Packs that are NON_COMPLIANT", Unit::Count);
+pub(super) const RULES: Metric = metric("compline_rules", "Config rules of the last snapshot of rules", Unit::Count);
+pub(super) const RULE_RATE: Metric =
+    metric("compline_rule_compliance_rate", "Compliant rules of compliant and non-compliant ones, 0 to 1", Unit::Ratio);
+pub(super) const RULE_GROUP_RATE: Metric =
+    metric("compline_rule_group_compliance_rate", "The same of each group of rules, of the 50 largest", Unit::Ratio);
+pub(super) const RULE_GROUPS_OMITTED: Metric =
+    metric("compline_rule_groups_omitted", "Groups of rules without a series of their own", Unit::Count);
+pub(super) const OPEN_RULES: Metric =
+    metric("compline_open_non_compliant_rules", "Rules that are NON_COMPLIANT", Unit::Count);
 pub(super) const OPEN_DAYS_MAX: Metric =
     metric("compline_open_non_compliant_days_max", "The longest that one of them has been so", Unit::Days);
 pub(super) const REMEDIATE_30D: Metric =

@@ -158,3 +158,18 @@ fn verify_reads_each_trend_table_of_a_day_once() {
         }
     }
 }
+
+#[test]
+fn trends_of_days_that_are_facts_only_fetch_no_snapshot_of_them_but_the_first() {
+    let lakes = Lakes { scene: Scene::of_accounts(4) };
+    std::fs::create_dir_all(lakes.scene.path("few/bucket")).expect("a bucket");
+    let filter = "[[aggregator.filter]]\ncompliance_type = \"NON_COMPLIANT\"";
+    let pipeline = lakes.scene.org_pipeline("few/bucket/lake", filter, "");
+    (0..5).rev().for_each(|ago| drop(lakes.scene.night(&pipeline, &day(ago).to_string())));
+    let requests = lakes.requests("few", &["trends"]);
+    let is_ledger = |request: &&String| request.starts_with("GET ") && request.contains("/runs/");
+    assert!(requests.iter().filter(is_ledger).count() >= 5, "{requests:#?}");
+    let is_snapshot = |request: &&String| request.starts_with("GET ") && request.contains("/pack_compliance/");
+    // Before the first day is told of nothing says what it is.
+    assert!(requests.iter().filter(is_snapshot).count() <= 1, "{requests:#?}");
+}

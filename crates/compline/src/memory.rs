@@ -25,6 +25,8 @@ pub(crate) fn bound(is_many_days: bool) {
             libc::mallopt(libc::M_ARENA_MAX, 1);
         }
     }
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    let _ = is_many_days;
 }
 
 /// Hands back what is free. Called where much has just been freed.

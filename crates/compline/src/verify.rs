@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 use tokio::sync::Semaphore;
 
-/// Days read at once: one is read while another is looked through.
+/// Days read at once: of one files are fetched while those of another are looked through.
 const CONCURRENCY: usize = 2;
 
 /// How often an aggregator is looked at that another run changes meanwhile.
@@ -418,7 +418,7 @@ impl Verifying<'_> {
                 was_dropped_before_the_ledger_said_so: dropped.contains(date)
                     && self.snapshots_from.is_some_and(|from| *date < from),
             };
-            let day = day.verify(tables.keys().copied().collect()).await;
+            let day = day.verify(tables).await;
             bar.inc(1);
             day
         });

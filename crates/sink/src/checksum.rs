@@ -30,7 +30,11 @@ pub(crate) fn check(file: &[u8]) -> Result<(), String> {
     let checksum = format!("{:08x}", of_zeroed(file, at));
     match checksum.as_bytes() == &file[at..at + ZEROS.len()] {
         true => Ok(()),
-        false => Err("it is not as it was written: its CRC-32 is another than the one in its footer".to_owned()),
+        false => Err(
+            "it is not as it was written: its CRC-32 is another than the one in its footer (compline.crc32), which a \
+                      program that writes a changed copy of a file must not take over"
+                .to_owned(),
+        ),
     }
 }
 

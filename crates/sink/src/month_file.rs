@@ -130,30 +130,41 @@ impl MonthReader {
     /// The rows of a day, past those of the days before it; nothing if it is not ahead.
     pub(crate) fn skip_to(&mut self, date: SnapshotDate) -> Result<Option<RecordBatch>, SinkError> {
         while let Some(next) = self.ahead.pop() {
-            let rows = self.take_day(next)?;
             if next == date {
-                return Ok(Some(rows));
+                return self.take_day(next).map(Some);
             }
+            self.pass(next)?;
         }
         Ok(None)
+    }
+
+    /// Reads past the rows of a day.
+    pub(crate) fn pass(&mut self, date: SnapshotDate) -> Result<(), SinkError> {
+        self.parts_of(date, drop)
     }
 
     /// The rows of a day, without the column that says so.
     pub(crate) fn take_day(&mut self, date: SnapshotDate) -> Result<RecordBatch, SinkError> {
         let mut parts = Vec::new();
+        self.parts_of(date, |part| parts.push(part))?;
+        let rows =
+            parts.iter().map(|batch| with_later_columns(batch, &self.table.schema())).collect::<Result<Vec<_>, _>>();
+        let rows = rows.and_then(|rows| concat_batches(&self.table.schema(), &rows));
+        rows.map_err(|error| damaged(&self.key, &error))
+    }
+
+    /// The next rows, as far as they are of a day, a part at a time.
+    fn parts_of(&mut self, date: SnapshotDate, mut take: impl FnMut(RecordBatch)) -> Result<(), SinkError> {
         while let Some(batch) = self.next_batch()? {
             let dates = batch["snapshot_date"].as_primitive::<Date32Type>().values();
             let end = dates.iter().position(|day| *day != date.days_since_epoch()).unwrap_or(batch.num_rows());
-            parts.push(batch.slice(0, end));
+            take(batch.slice(0, end));
             if end < batch.num_rows() {
                 self.rest = Some(batch.slice(end, batch.num_rows() - end));
                 break;
             }
         }
-        let rows =
-            parts.iter().map(|batch| with_later_columns(batch, &self.table.schema())).collect::<Result<Vec<_>, _>>();
-        let rows = rows.and_then(|rows| concat_batches(&self.table.schema(), &rows));
-        rows.map_err(|error| damaged(&self.key, &error))
+        Ok(())
     }
 
     /// Whether every row was asked for.

@@ -363,12 +363,19 @@ impl<'a> Chain<'a> {
         let next = next.filter(|_| self.days_are_small);
         let is_read = self.read_ahead_of == Some(date);
         self.read_ahead_of = next;
+        let is_facts_only = |population: &Option<Population>| population.as_ref().is_some_and(|one| one.facts_only);
         for date in [Some(date).filter(|_| !is_read), next].into_iter().flatten() {
             let Dataset { facts, changes, trends, status, .. } = *self.dataset;
+            // Of a day that is not told of yet: as the one before it is.
+            let has_no_trends = match self.told.get(&date) {
+                Some(told) => is_facts_only(&told.population),
+                None => self.before.as_ref().is_some_and(|before| is_facts_only(&before.population)),
+            };
+            let facts = (!has_no_trends).then_some(facts);
             let ledger = (!self.told.contains_key(&date)).then_some(Table::Runs);
             let has_trends = self.trends.contains(&date).then_some([changes, trends]);
             let has_status = self.statuses.contains(&date).then_some(status);
-            let tables = [facts].into_iter().chain(ledger).chain(has_trends.into_iter().flatten()).chain(has_status);
+            let tables = facts.into_iter().chain(ledger).chain(has_trends.into_iter().flatten()).chain(has_status);
             self.lake.read_ahead(tables.map(|table| self.partition(table, date)));
         }
     }

@@ -8,7 +8,7 @@ use arrow::datatypes::Int32Type;
 use compline_model::{AggregatorId, Dataset, RowError, RowSource, SnapshotDate, Table, row_parts};
 use compline_sink::{Lake, Partition, TableFile};
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Why nothing makes a table of a day again.
 const NOT_COMPUTED: &str = "the day's snapshot was dropped, so that it cannot be computed again";
@@ -16,6 +16,9 @@ const NOT_COMPUTED: &str = "the day's snapshot was dropped, so that it cannot be
 /// Why nothing makes a ledger again.
 const NOT_TOLD: &str = "the documents of its runs in _compline/ledger and _compline/runs are damaged or gone, so that it cannot be \
     made again from them";
+
+/// The most bytes of a day's files that are fetched together.
+const TOGETHER: u64 = 8 << 20;
 
 /// The day that is verified.
 pub(super) struct Day<'a> {
@@ -56,8 +59,9 @@ struct Said {
 }
 
 impl Day<'_> {
-    /// Reads the day's files, of the tables that have one.
-    pub(super) async fn verify(&self, tables: BTreeSet<Table>) -> anyhow::Result<Verified> {
+    /// Reads the day's files, of the tables that have one, each of so many bytes.
+    pub(super) async fn verify(&self, files: &BTreeMap<Table, u64>) -> anyhow::Result<Verified> {
+        let tables: BTreeSet<Table> = files.keys().copied().collect();
         // Each with whether it is of what is computed.
         let mut problems: Vec<(bool, String)> = Vec::new();
         let (mut said, mut unread) = (Said::default(), Vec::new());
@@ -66,9 +70,12 @@ impl Day<'_> {
         let mut ledger_is_damaged = false;
         let unsettled = |table: &&Table| !(self.trends_are_sound && table.is_derived());
         let unsettled: Vec<Table> = tables.iter().filter(unsettled).copied().collect();
+        // Together, unless they are so large that the way to them is the least of it.
+        let bytes: u64 = unsettled.iter().filter_map(|table| files.get(table)).sum();
+        let together = if bytes <= TOGETHER { &unsettled[..] } else { &[] };
         let partition = |table: Table| Partition { table, date: self.date, aggregator: self.id.clone() };
         let lake = self.lake.reading_ahead();
-        lake.read_ahead(unsettled.iter().map(|table| partition(*table)));
+        lake.read_ahead(together.iter().map(|table| partition(*table)));
         for table in unsettled {
             let (partition, dataset) = (partition(table), self.dataset);
             let contents = match lake.file(&partition).await {

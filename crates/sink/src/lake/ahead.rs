@@ -86,15 +86,19 @@ mod tests {
         // Fetched as it is before it is removed by another.
         lake.read_ahead([one.clone(), other.clone()]);
         let is_fetched = || lake.ahead.fetches().iter().flat_map(HashMap::values).all(Fetch::is_finished);
-        while !is_fetched() {
-            tokio::task::yield_now().await;
-        }
+        let fetched = async || {
+            while !is_fetched() {
+                tokio::task::yield_now().await;
+            }
+        };
+        fetched().await;
         std::fs::remove_file(folder.path().join(one.key())).expect("removed");
         assert!(there(&lake, &one).await && !there(&lake, &one).await);
         // It was not there, and was put since.
         lake.commit(&other, rows).await.expect("committed");
         assert!(there(&lake, &other).await);
         lake.read_ahead([other.clone()]);
+        fetched().await;
         lake.remove(std::slice::from_ref(&other)).await.expect("removed");
         assert!(!there(&lake, &other).await);
         // What nobody reads is kept until the call after the next.

@@ -145,7 +145,7 @@ impl Lake {
 
     async fn compare(&self, month: &Month, file: Bytes, mut sources: Sources<'_>) -> Result<MonthDays, SinkError> {
         let (table, key) = (month.table, month.key());
-        let mut reader = MonthReader::open(table, file, &key)?;
+        let mut reader = open(table, file, key.clone()).await?;
         let differs = |what: String| {
             let hint =
                 "`compline maintain FILE --apply` or `compline verify FILE --repair` makes it again from its days";
@@ -157,7 +157,7 @@ impl Lake {
         }
         for date in in_file.keys().copied() {
             if !sources.has(date) {
-                reader = blocking("decode", move || reader.take_day(date).map(|_| reader)).await?;
+                reader = blocking("decode", move || reader.pass(date).map(|()| reader)).await?;
                 continue;
             }
             let source = sources.day(date).await?;
@@ -198,7 +198,7 @@ impl<'a> Sources<'a> {
         if !plan.only_in_month.is_empty() {
             let key = month.key();
             let file = lake.store.get(&key).await?.ok_or_else(|| gone(&key))?;
-            present = Some(MonthReader::open(month.table, file, &key)?);
+            present = Some(open(month.table, file, key).await?);
         }
         Ok(Self { lake, plan, present })
     }
@@ -227,6 +227,11 @@ impl<'a> Sources<'a> {
         let rows = rows.ok_or_else(gone)?;
         Ok(Source { rows: Box::new(rows), sha256 })
     }
+}
+
+/// Opens a month, off the thread that waits: its checksum is of the whole file.
+async fn open(table: Table, file: Bytes, key: String) -> Result<MonthReader, SinkError> {
+    blocking("decode", move || MonthReader::open(table, file, &key)).await
 }
 
 fn gone(key: &str) -> SinkError {

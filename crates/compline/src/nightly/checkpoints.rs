@@ -1,6 +1,8 @@
 //! Resuming from checkpoints: what a stopped run read whole is in the lake and is not asked for again.
 
 use super::Shared;
+use super::collect::PAGES_UNTIL_GIVEN_BACK;
+use crate::memory;
 use crate::settings::AggregatorSettings;
 use anyhow::Context;
 use bytes::Bytes;
@@ -87,7 +89,14 @@ impl<'a> Checkpoints<'a> {
         let Some(lines) = self.stored(&name).await? else { return Ok((rows, None)) };
         let (dataset, index, of_pages) = (self.shared.dataset, shard.index, lines.clone());
         let reading = tokio::task::spawn_blocking(move || {
-            let read = read_shard(&name, dataset, index, of_pages, |page| rows.push(&page));
+            let mut pages = 0_u64;
+            let read = read_shard(&name, dataset, index, of_pages, |page| {
+                rows.push(&page);
+                pages += 1;
+                if pages.is_multiple_of(PAGES_UNTIL_GIVEN_BACK) {
+                    memory::give_back();
+                }
+            });
             if read.is_err() {
                 rows.clear();
             }

@@ -254,7 +254,7 @@ async fn reconciled(
 }
 
 /// After how many pages of a shard what they took is given back: rows and lines that grow leave much between them that is free.
-const PAGES_UNTIL_GIVEN_BACK: u64 = 100;
+pub(super) const PAGES_UNTIL_GIVEN_BACK: u64 = 100;
 
 impl ShardReading<'_> {
     /// A shard: from its checkpoint, or read and checkpointed.

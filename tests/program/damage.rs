@@ -94,6 +94,11 @@ fn f05_trends_that_need_a_damaged_snapshot_wait_and_the_hint_never_says_to_remov
     let verified = run(scene.command(&["verify", &pipeline]));
     assert_eq!(verified.code, Some(1), "{verified:?}");
     assert!(verified.stdout.contains("are out of date"), "{verified:?}");
+    // Why is said once, with the file.
+    let key = key(Table::PackCompliance, DAYS[2]);
+    assert_eq!(verified.stdout.matches(&format!("cannot read {key}")).count(), 1, "{verified:?}");
+    let see = format!("must be cannot be computed: see the problem of {}", DAYS[2]);
+    assert!(verified.stdout.contains(&see), "{verified:?}");
 
     std::fs::write(&facts, whole).expect("restored");
     assert_eq!(run(scene.command(&["trends", &pipeline])).code, Some(0));

@@ -76,6 +76,15 @@ impl Problem {
     fn of(date: SnapshotDate, what: impl Into<String>) -> Self {
         Self { date: Some(date), is_of_trends: false, what: what.into() }
     }
+
+    /// The same, without what another problem says already of why.
+    fn once(mut self, told: &[Self]) -> Self {
+        let why = |told: &Self| Some((self.what.strip_suffix(&told.what).filter(|own| !own.is_empty())?, told.date?));
+        if let Some((own, date)) = told.iter().find_map(why) {
+            self.what = format!("{own}see the problem of {date}");
+        }
+        self
+    }
 }
 
 impl Verified {
@@ -295,7 +304,8 @@ impl Verifying<'_> {
         }
         self.documents(&ledgers, &mut found).await?;
         found.gaps = gaps(&found.days.iter().chain(&found.dropped).copied().collect());
-        found.problems.extend(trends.problems);
+        let of_trends: Vec<Problem> = trends.problems.into_iter().map(|one| one.once(&found.problems)).collect();
+        found.problems.extend(of_trends);
         self.months(&ledgers, &mut found).await?;
         let told = ledgers.iter().filter(|(_, ledger)| ledger.held().is_some()).map(|(date, _)| *date);
         for date in found.held.iter().copied().chain(told).collect::<BTreeSet<_>>() {

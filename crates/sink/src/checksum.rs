@@ -30,11 +30,10 @@ pub(crate) fn check(file: &[u8]) -> Result<(), String> {
     let checksum = format!("{:08x}", of_zeroed(file, at));
     match checksum.as_bytes() == &file[at..at + ZEROS.len()] {
         true => Ok(()),
-        false => Err(
-            "it is not as it was written: its CRC-32 is another than the one in its footer (compline.crc32), which a \
-                      program that writes a changed copy of a file must not take over"
-                .to_owned(),
-        ),
+        false => {
+            let why = "its CRC-32 is not the one in its footer (compline.crc32): a bit flipped, or another program wrote it anew";
+            Err(format!("it is not as it was written: {why}"))
+        }
     }
 }
 

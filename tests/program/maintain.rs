@@ -483,3 +483,22 @@ fn a_month_in_which_a_bit_flipped_is_made_again_before_its_days_are_dropped() {
     assert!(ended.code == Some(1) && ended.stdout.contains("pack_compliance_monthly"), "{ended:?}");
     assert!(std::fs::read(&month).expect("read") == flipped, "the only copy is written over");
 }
+
+#[test]
+fn a_month_of_states_in_which_a_bit_flipped_is_made_again_before_its_days_are_dropped() {
+    let (scene, pipeline) = kept("compact = [\"pack_status\"]");
+    maintain(&scene, &pipeline, &["--apply"]);
+    let month = month_file(&scene, "pack_status", "2026-01");
+    let whole = std::fs::read(&month).expect("read");
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 3] ^= 1;
+    std::fs::write(&month, &flipped).expect("written");
+    let drops = "[maintain]\ncompact = [\"pack_status\"]\npack_status_days = 5";
+    let pipeline = scene.org_pipeline("lake", "", drops).display().to_string();
+    let ended = maintain(&scene, &pipeline, &["--apply"]);
+    let made = "org: compacted 3 days into pack_status_monthly/snapshot_month=2026-01/";
+    assert!(ended.stdout.contains(made), "{ended:?}");
+    assert!(ended.stdout.contains("org: dropped pack_status of 6 days, 2026-01-02 to 2026-02-28, "), "{ended:?}");
+    assert!(std::fs::read(&month).expect("read") == whole, "it is not made again as it was");
+    is_sound(&scene, &pipeline, &[]);
+}

@@ -51,3 +51,34 @@ def test_a_month_is_sorted_by_day_and_key_and_says_so(compacted, facts, name):
     footer = pq.read_metadata(path)
     assert footer.metadata[b"compline.table"] == f"{facts}_monthly".encode()
     assert [column.column_index for column in footer.row_group(0).sorting_columns] == [0, 1, 2, 3]
+
+
+def test_a_month_that_another_program_wrote_anew_is_held_against_the_ledger_where_its_days_were_dropped(small_simulator, tmp_path):
+    compact = 'compact = ["pack_compliance", "source_status", "rule_compliance"]\nsnapshot_days = 1'
+    text = with_rules(PIPELINE).replace("http://127.0.0.1:4599", small_simulator.url) + f"\n[maintain]\n{compact}\n"
+    (tmp_path / "pipeline.toml").write_text(text)
+
+    def compline(*arguments):
+        return subprocess.run([COMPLINE, *arguments], cwd=tmp_path, timeout=300, capture_output=True, text=True)
+
+    for arguments in [*(["run", "pipeline.toml", "--date", day] for day in DAYS), ["maintain", "pipeline.toml", "--apply"]]:
+        ended = compline(*arguments)
+        assert ended.returncode == 0, ended
+    for facts in ("pack_compliance", "rule_compliance"):
+        path = tmp_path / f"lake/{facts}_monthly/snapshot_month=2026-01/aggregator=org/data.parquet"
+        assert not list((tmp_path / f"lake/{facts}").glob("snapshot_date=2026-01-*/aggregator=org/*")), "its days are there"
+        whole = path.read_bytes()
+        rows = pq.ParquetFile(path).read()
+        checksum, said = b"compline.crc32", dict(pq.read_metadata(path).metadata)
+        without = {key: value for key, value in said.items() if key != checksum}
+        for changed, problem in ((rows, None), (rows.slice(1), f"rows of {DAYS[0]}, and the ledger says that ")):
+            pq.write_table(changed.replace_schema_metadata(without), path)
+            ended = compline("verify", "pipeline.toml")
+            assert ended.returncode == (1 if problem else 0), ended
+            assert problem is None or (problem in ended.stdout and path.parent.parent.name in ended.stdout), ended
+        # With the checksum of what it was it is damage.
+        pq.write_table(rows.replace_schema_metadata({**without, checksum: said[checksum]}), path)
+        ended = compline("verify", "pipeline.toml")
+        assert ended.returncode == 1 and "or another program wrote it anew" in ended.stdout, ended
+        path.write_bytes(whole)
+    assert compline("verify", "pipeline.toml").returncode == 0

@@ -16,11 +16,11 @@ use crate::session::Session;
 use crate::summary::counted;
 use crate::trends::Computing;
 use compline_model::{AggregatorId, Dataset, SnapshotDate, SnapshotMonth, Table};
-use compline_sink::{Inventory, Lake, Month, MonthPlan, Object, Partition};
+use compline_sink::{Inventory, Lake, Month, MonthPlan, Object, Partition, SinkError};
 use indicatif::HumanBytes;
 use own::Old;
 use plan::{Plan, old_statuses, plan};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What was done, or would be.
 pub(crate) struct Maintained {
@@ -342,18 +342,33 @@ impl<'a> Applying<'a> {
         };
         let months: BTreeSet<Month> = statuses.iter().map(|(partition, _)| month_of(partition)).collect();
         let there = self.lake.months(self.lake.dataset().status).await?;
-        let mut wrong = BTreeSet::new();
-        for month in months.intersection(&there) {
+        let months: BTreeSet<Month> = months.intersection(&there).cloned().collect();
+        let mut wrong = self.wrong(inventory, &months).await?;
+        if !wrong.is_empty() {
+            self.make_again(&wrong.into_keys().collect()).await?;
+            wrong = self.wrong(inventory, &months).await?;
+        }
+        for (month, error) in &wrong {
+            self.is_damaged = true;
+            self.tell(format_args!("{} of its days is retained: {}", month.table.name(), error.what()));
+        }
+        Ok(statuses.into_iter().filter(|(partition, _)| !wrong.contains_key(&month_of(partition))).collect())
+    }
+
+    /// The months that are damaged, or not as their days are.
+    async fn wrong(
+        &self,
+        inventory: &Inventory,
+        months: &BTreeSet<Month>,
+    ) -> anyhow::Result<BTreeMap<Month, SinkError>> {
+        let mut wrong = BTreeMap::new();
+        for month in months {
             match self.lake.verify_month(month, &inventory.days_of(month)).await {
-                Err(error) if error.is_damage() => {
-                    self.is_damaged = true;
-                    self.tell(format_args!("{} of its days is retained: {error}", month.table.name()));
-                    wrong.insert(month.clone());
-                }
-                days => drop(days?),
+                Err(error) if error.is_damage() => drop(wrong.insert(month.clone(), error)),
+                verified => drop(verified?),
             }
         }
-        Ok(statuses.into_iter().filter(|(partition, _)| !wrong.contains(&month_of(partition))).collect())
+        Ok(wrong)
     }
 }
 

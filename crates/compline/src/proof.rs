@@ -76,7 +76,7 @@ impl<'a> Proof<'a> {
             let days = match self.inventory.months.contains_key(&month) {
                 false => None,
                 true => match self.lake.verify_month(&month, &self.inventory.days_of(&month)).await {
-                    Ok(days) => Some(days),
+                    Ok(verified) => Some(verified.days),
                     Err(error) if error.is_damage() => {
                         tracing::warn!(%error, "nothing of this month is dropped as it is");
                         None

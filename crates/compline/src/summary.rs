@@ -114,7 +114,7 @@ fn why(name: &str, regressed: &RegressedReport) -> String {
     if *not_told > 0 {
         let _ = writeln!(
             text,
-            "  of {} it could not be told: the answers do not join rules to packs, and what both count or are compared with leaves it open",
+            "  of {} it could not be told: the answers do not join rules to packs, or rules are left out by filters or compared with another day",
             counted(*not_told, "pack")
         );
     }

@@ -314,7 +314,7 @@ impl FileReader {
                 self.take_all(documents, &format!("{at}value"))
             }
             _ => Err(self.error(
-                &format!("{at}{}", crate::wire::PACKS),
+                &format!("{at}{} or {}", crate::wire::PACKS, crate::wire::RULES),
                 "the list is missing; this is no answer of describe-aggregate-compliance-by-conformance-packs or -by-config-rules",
             )),
         }

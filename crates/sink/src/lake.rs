@@ -20,7 +20,7 @@ use ahead::Ahead;
 pub use checkpoints::Collection;
 pub use inventory::{Inventory, Object, OfDay, Unexpected};
 pub use journal::JournalEntry;
-pub use months::{Month, MonthPlan};
+pub use months::{Month, MonthPlan, VerifiedMonth};
 pub use recent::{RecentDay, RecentDays};
 pub use reports::{ReportFile, SeenReport};
 pub use snapshot::Place;

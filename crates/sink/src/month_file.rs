@@ -138,9 +138,11 @@ impl MonthReader {
         Ok(None)
     }
 
-    /// Reads past the rows of a day.
-    pub(crate) fn pass(&mut self, date: SnapshotDate) -> Result<(), SinkError> {
-        self.parts_of(date, drop)
+    /// Reads past the rows of a day; gives how many there are.
+    pub(crate) fn pass(&mut self, date: SnapshotDate) -> Result<usize, SinkError> {
+        let mut rows = 0;
+        self.parts_of(date, |part| rows += part.num_rows())?;
+        Ok(rows)
     }
 
     /// The rows of a day, without the column that says so.

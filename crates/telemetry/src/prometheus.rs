@@ -25,11 +25,20 @@ pub fn prometheus(samples: &[Sample]) -> Result<String, fmt::Error> {
             registry.register(metric.name, metric.help, family.clone());
             family
         });
-        family.get_or_create(labels).set(*value);
+        family.get_or_create(&labels.iter().map(|(name, value)| (*name, printable(value))).collect()).set(*value);
     }
     let mut text = String::new();
     encode(&mut text, &registry)?;
     Ok(text)
+}
+
+/// A value without control characters, which some readers take for the end of a line; a line feed has an escape of the format.
+fn printable(value: &str) -> String {
+    let is_printable = |letter: char| !letter.is_control() || letter == '\n';
+    value
+        .chars()
+        .map(|letter| if is_printable(letter) { letter.into() } else { letter.escape_debug().to_string() })
+        .collect()
 }
 
 #[cfg(test)]
@@ -49,5 +58,7 @@ mod tests {
         assert!(text.contains("compline_held_days{lake=\"a\\\"b\\\\c\\nd\"} 1.0\n"), "{text}");
         assert!(text.contains("compline_held_days{lake=\"other\"} 2.5\n"), "{text}");
         assert_eq!(text.matches("# TYPE").count(), 1, "{text}");
+        let text = prometheus(&[of("a\rb\0", 1.0)]).expect("a text");
+        assert!(text.contains("compline_held_days{lake=\"a\\\\rb\\\\0\"} 1.0\n"), "{text}");
     }
 }

@@ -3,12 +3,31 @@
 use super::{Found, Problem, Verifying};
 use crate::ledger::Ledger;
 use compline_model::{Dataset, SnapshotDate, Table};
+use compline_sink::{Month, VerifiedMonth};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Verifying<'_> {
     /// Whether the months of a table are verified with the dataset: those of the ledger are with packs.
     fn is_of(&self, table: Table) -> bool {
         Dataset::of(table).unwrap_or(&Dataset::PACKS) == self.dataset
+    }
+
+    /// The days that only a month of facts has, and not as many rows of them as the ledger says.
+    fn other_counts(
+        &self,
+        month: &Month,
+        rows: &BTreeMap<SnapshotDate, usize>,
+        ledgers: &BTreeMap<SnapshotDate, Ledger>,
+    ) -> Vec<Problem> {
+        let other = |(date, rows): (&SnapshotDate, &usize)| {
+            let committed = ledgers.get(date)?.last_commit()?.rows;
+            let what = format!(
+                "{} has {rows} rows of {date}, and the ledger says that {committed} were committed: restore an earlier version of it",
+                month.key()
+            );
+            (self.span.has(*date) && *rows as u64 != committed).then(|| Problem::of(*date, what))
+        };
+        rows.iter().filter_map(other).collect()
     }
 
     /// What of the months is not what their days are, or what the ledger says of days whose own files were dropped.
@@ -24,7 +43,12 @@ impl Verifying<'_> {
         {
             let days = self.inventory.days_of(month);
             let there = match self.lake.verify_month(month, &days).await {
-                Ok(there) => there,
+                Ok(VerifiedMonth { days, rows_of_others }) => {
+                    if month.table == self.dataset.facts {
+                        problems.extend(self.other_counts(month, &rows_of_others, ledgers));
+                    }
+                    days
+                }
                 Err(error) => {
                     problems.push(Problem { date: days.last().copied(), is_of_trends: false, what: error.to_string() });
                     found.wrong_months.insert(month.clone());

@@ -127,7 +127,10 @@ fn what_is_wrong_is_named_with_file_position_and_field() {
             format!("[{},{}]", item("a"), item("b").replace("eu-west-1", "")),
             "[1].AwsRegion: the value is missing or empty",
         ),
-        ("{}".to_owned(), "AggregateComplianceByConformancePacks: the list is missing"),
+        (
+            "{}".to_owned(),
+            "AggregateComplianceByConformancePacks or AggregateComplianceByConfigRules: the list is missing",
+        ),
         (r#"{"AggregateComplianceByConformancePacks":null}"#.to_owned(), "the list is missing"),
         (r#"{"ConfigurationAggregators":[]}"#.to_owned(), "the list is missing"),
         (good[..good.len() - 3].to_owned(), "the file is cut short or damaged"),

@@ -125,15 +125,14 @@ impl Lake {
         let file = blocking("encode", move || writer.finish()).await?;
         let sources = Sources::open(self, plan).await?;
         let there = self.compare(&plan.month, file.clone(), sources).await?;
-        Ok((self.put(&plan.month.key(), file).await?.bytes, there))
+        Ok((self.put(&plan.month.key(), file).await?.bytes, there.days))
     }
 
-    /// Compares a month's object row for row with those of its days that have an object of their own. Gives the days that it
-    /// has, each with the SHA-256 of the file that it was made from.
+    /// Compares a month's object row for row with those of its days that have an object of their own.
     ///
     /// # Errors
     /// A store that does not answer, an object that is damaged, or rows that are not the same.
-    pub async fn verify_month(&self, month: &Month, days: &BTreeSet<SnapshotDate>) -> Result<MonthDays, SinkError> {
+    pub async fn verify_month(&self, month: &Month, days: &BTreeSet<SnapshotDate>) -> Result<VerifiedMonth, SinkError> {
         let (days, only_in_month, committed) = (days.clone(), BTreeSet::new(), BTreeMap::new());
         let plan = MonthPlan { month: month.clone(), days, only_in_month, committed };
         let sources = Sources::open(self, &plan).await?;
@@ -143,7 +142,7 @@ impl Lake {
         }
     }
 
-    async fn compare(&self, month: &Month, file: Bytes, mut sources: Sources<'_>) -> Result<MonthDays, SinkError> {
+    async fn compare(&self, month: &Month, file: Bytes, mut sources: Sources<'_>) -> Result<VerifiedMonth, SinkError> {
         let (table, key) = (month.table, month.key());
         let mut reader = open(table, file, key.clone()).await?;
         let differs = |what: String| {
@@ -151,13 +150,15 @@ impl Lake {
                 "`compline maintain FILE --apply` or `compline verify FILE --repair` makes it again from its days";
             Err(SinkError::damaged(format!("compare {key} with its days"), what).hint(Some(hint.to_owned())))
         };
-        let in_file = reader.days.clone();
+        let (in_file, mut rows_of_others) = (reader.days.clone(), BTreeMap::new());
         if let Some(missing) = sources.plan.all().find(|date| !in_file.contains_key(date)) {
             return differs(format!("{missing} is not in it"));
         }
         for date in in_file.keys().copied() {
             if !sources.has(date) {
-                reader = blocking("decode", move || reader.pass(date).map(|()| reader)).await?;
+                let rows;
+                (reader, rows) = blocking("decode", move || reader.pass(date).map(|rows| (reader, rows))).await?;
+                rows_of_others.insert(date, rows);
                 continue;
             }
             let source = sources.day(date).await?;
@@ -172,8 +173,21 @@ impl Lake {
             }
         }
         let (_, at_its_end) = blocking("decode", move || reader.is_at_its_end().map(|end| (reader, end))).await?;
-        if at_its_end { Ok(in_file) } else { differs("it has more rows than its days".to_owned()) }
+        if at_its_end {
+            Ok(VerifiedMonth { days: in_file, rows_of_others })
+        } else {
+            differs("it has more rows than its days".to_owned())
+        }
     }
+}
+
+/// What a month's object has that was compared with its days.
+#[derive(Debug)]
+pub struct VerifiedMonth {
+    /// Its days, each with the SHA-256 of the file that it was made from.
+    pub days: MonthDays,
+    /// Of those that have no object of their own, with which nothing was compared: how many rows it has.
+    pub rows_of_others: BTreeMap<SnapshotDate, usize>,
 }
 
 /// A day that goes into a month.

@@ -112,10 +112,19 @@ impl Computing<'_> {
     /// again, with the days that it takes.
     pub(crate) async fn compute(
         &self,
+        tonight: Option<Tonight>,
+        journal: Option<&mut Journal>,
+    ) -> anyhow::Result<Computed> {
+        self.compute_without(BTreeSet::new(), tonight, journal).await
+    }
+
+    /// The same without files that are known to be damaged.
+    async fn compute_without(
+        &self,
+        mut lacking: BTreeSet<(Table, SnapshotDate)>,
         mut tonight: Option<Tonight>,
         mut journal: Option<&mut Journal>,
     ) -> anyhow::Result<Computed> {
-        let mut lacking: BTreeSet<(Table, SnapshotDate)> = BTreeSet::new();
         loop {
             let mut chain =
                 Chain::new(self, &lacking, tonight.as_ref().map(|tonight| tonight.date), journal.as_deref());
@@ -123,7 +132,8 @@ impl Computing<'_> {
                 Err(error) if error.is::<NeedsAllDays>() => {
                     let ids = [self.id];
                     let history = History::read(self.lake, self.history.statuses_from(), &ids).await?;
-                    return Box::pin(Computing { history: &history, ..*self }.compute(tonight, journal)).await;
+                    let computing = Computing { history: &history, ..*self };
+                    return Box::pin(computing.compute_without(lacking, tonight, journal)).await;
                 }
                 Err(error) => match chain.damaged.take() {
                     // Each time another file, so this ends.

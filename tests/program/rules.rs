@@ -607,6 +607,23 @@ fn a_report_says_which_rules_fail_most_and_which_made_packs_regress_as_the_run_d
         let text = std::fs::read_to_string(&file).expect("a report");
         assert!(text.contains("Rules that fail most"), "{format}");
     }
+    // A spreadsheet has each group, its numbers in the columns of rules.
+    let ended = compline(&scene, &["report", &pipeline, "--date", DAYS[2], "--format", "csv", "--output", "-"]);
+    let table: Vec<Vec<&str>> = ended.stdout.lines().map(|line| line.split(',').collect()).collect();
+    let at = |name: &str| table[0].iter().position(|column| *column == name).expect("a column");
+    let rows: Vec<_> = table.iter().filter(|row| row[at("dimension")] == "rule_group").collect();
+    assert_eq!(rows.len(), groups.len());
+    for (row, group) in rows.iter().zip(groups) {
+        assert_eq!(group["rule_group"].as_str(), Some(row[at("dimension_value")]));
+        for (column, name) in [("total", "rules"), ("compliant", "compliant"), ("non_compliant", "non_compliant")] {
+            assert_eq!(row[at(&format!("rules_{column}"))], group[name].to_string(), "{row:?}");
+        }
+        let rate: Option<f64> = row[at("rule_compliance_rate")].parse().ok();
+        // The last digit of a number in JSON is the reader's.
+        let is_same = rate.zip(group["rule_rate"].as_f64()).is_none_or(|(one, other)| (one - other).abs() < 1e-12);
+        assert!(is_same && rate.is_some() == group["rule_rate"].is_f64(), "{row:?} {group}");
+        assert_eq!(row[at("packs_total")], "", "{row:?}");
+    }
     // Without rules a report says nothing of them.
     let alone = scene.org_pipeline("alone", "", "").display().to_string();
     json(&["run", &alone, "--date", DAYS[2], "--json"]);

@@ -121,8 +121,16 @@ def test_csv_has_the_same_numbers(pipeline, figures):
     rows = list(csv.DictReader(io.StringIO(report(pipeline, "--format", "csv"))))
     lines = {(one["aggregator"], dimension, line["value"]): line for one in figures["aggregators"] for dimension, lines in
              (("aggregator", [one["total"]]), ("region", one["regions"]), ("pack_group", one["pack_groups"]), ("account", one["accounts"])) for line in lines}
-    assert len(rows) == len(lines)
-    for row in rows:
+    groups = {(one["aggregator"], group["rule_group"]): group for one in figures["aggregators"] if one["rules"] for group in one["rules"]["groups"]["first"]}
+    of_rules = [row for row in rows if row["dimension"] == "rule_group"]
+    assert len(of_rules) == len(groups) and len(rows) == len(lines) + len(groups)
+    real = lambda text: float(text) if text else None
+    for row in of_rules:
+        group = groups[(row["aggregator"], row["dimension_value"])]
+        assert [int(row[f"rules_{name}"]) for name in ("total", "compliant", "non_compliant")] == [group["rules"], group["compliant"], group["non_compliant"]]
+        assert real(row["rule_compliance_rate"]) == group["rule_rate"] and row["packs_total"] == ""
+        assert real(row["rule_compliance_rate_change_30d"]) == group["rule_rate_change_30d"] and real(row["rules_regressed"]) == group["regressed"]
+    for row in (row for row in rows if row["dimension"] != "rule_group"):
         line = lines[(row["aggregator"], row["dimension"], row["dimension_value"])]
         assert int(row["packs_total"]) == line["packs"] and int(row["packs_non_compliant"]) == line["non_compliant"]
         assert (float(row["pack_compliance_rate"]) if row["pack_compliance_rate"] else None) == line["pack_rate"]

@@ -1,11 +1,13 @@
 //! The figures as CSV: a row for every value of every dimension.
 
 use crate::ReportError;
-use crate::figures::{AggregatorFigures, Figures, Line};
+use crate::figures::{AggregatorFigures, Figures, Line, RuleGroup};
 use crate::text::is_unseen;
 use ::csv::Writer;
 
-const HEADER: [&str; 26] = [
+const COLUMNS: usize = 31;
+
+const HEADER: [&str; COLUMNS] = [
     "aggregator",
     "snapshot_date",
     "dimension",
@@ -32,6 +34,12 @@ const HEADER: [&str; 26] = [
     "remediations_30d",
     "mean_days_to_remediate_30d",
     "mean_days_to_remediate_90d",
+    // Of rules alone.
+    "rules_total",
+    "rules_compliant",
+    "rules_non_compliant",
+    "rule_compliance_rate_change_30d",
+    "rules_regressed",
 ];
 
 pub(crate) fn csv(figures: &Figures) -> Result<String, ReportError> {
@@ -40,7 +48,7 @@ pub(crate) fn csv(figures: &Figures) -> Result<String, ReportError> {
     for aggregator in &figures.aggregators {
         if aggregator.total.is_none() {
             // That there is nothing to say of it is said.
-            let mut empty = [const { String::new() }; HEADER.len()];
+            let mut empty = [const { String::new() }; COLUMNS];
             empty[0].clone_from(&aggregator.aggregator);
             empty[1] = shown(aggregator.snapshot_date);
             empty[2] = "aggregator".to_owned();
@@ -57,12 +65,15 @@ pub(crate) fn csv(figures: &Figures) -> Result<String, ReportError> {
                 writer.write_record(row(aggregator, dimension, line))?;
             }
         }
+        for group in aggregator.rules.iter().flat_map(|rules| &rules.groups.first) {
+            writer.write_record(rule_row(aggregator, group))?;
+        }
     }
     let bytes = writer.into_inner().map_err(|error| ::csv::Error::from(error.into_error()))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn row(of: &AggregatorFigures, dimension: &str, line: &Line) -> [String; 26] {
+fn row(of: &AggregatorFigures, dimension: &str, line: &Line) -> [String; COLUMNS] {
     [
         of.aggregator.clone(),
         shown(of.snapshot_date),
@@ -90,7 +101,31 @@ fn row(of: &AggregatorFigures, dimension: &str, line: &Line) -> [String; 26] {
         line.remediations_30d.to_string(),
         shown(line.mean_days_to_remediate_30d),
         shown(line.mean_days_to_remediate_90d),
+        String::new(),
+        String::new(),
+        String::new(),
+        String::new(),
+        String::new(),
     ]
+}
+
+/// That of the same rule over accounts and regions, without what is of packs.
+fn rule_row(of: &AggregatorFigures, group: &RuleGroup) -> [String; COLUMNS] {
+    let value = |column: &str| match column {
+        "aggregator" => of.aggregator.clone(),
+        "snapshot_date" => shown(of.snapshot_date),
+        "dimension" => "rule_group".to_owned(),
+        "dimension_value" => inert(&group.rule_group),
+        "rule_compliance_rate" => shown(group.rule_rate),
+        "open_non_compliant_max_days" => shown(group.open_max_days),
+        "rules_total" => group.rules.to_string(),
+        "rules_compliant" => group.compliant.to_string(),
+        "rules_non_compliant" => group.non_compliant.to_string(),
+        "rule_compliance_rate_change_30d" => shown(group.rule_rate_change_30d),
+        "rules_regressed" => shown(group.regressed),
+        _ => String::new(),
+    };
+    HEADER.map(value)
 }
 
 fn shown(value: Option<impl ToString>) -> String {

@@ -427,6 +427,7 @@ struct Proven {
     wrong: BTreeSet<Month>,
 }
 
+/// Looks at days in their order until one may not be dropped.
 async fn proven(lake: &Lake, id: &AggregatorId, dates: &[SnapshotDate]) -> anyhow::Result<Proven> {
     let mut proven = Proven::default();
     if dates.is_empty() {

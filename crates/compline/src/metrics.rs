@@ -32,8 +32,6 @@ const MAX_GROUPS: usize = 50;
 /// What is told of a dataset's trends.
 struct OfTrends {
     columns: &'static [&'static str],
-    /// The dimension of its groups, and the label that they have.
-    group: &'static str,
     total: (Metric, &'static str),
     open: (Metric, &'static str),
     rate: (Metric, &'static str),
@@ -52,7 +50,6 @@ const OF_PACKS: OfTrends = OfTrends {
         "mean_days_to_remediate_30d",
         "mean_days_to_remediate_90d",
     ],
-    group: "pack_group",
     total: (names::PACKS, "packs_total"),
     open: (names::OPEN_PACKS, "open_non_compliant_packs"),
     rate: (names::PACK_RATE, "pack_compliance_rate"),
@@ -71,7 +68,6 @@ const OF_RULES: OfTrends = OfTrends {
         "mean_days_to_remediate_30d",
         "mean_days_to_remediate_90d",
     ],
-    group: "rule_group",
     total: (names::RULES, "rules_total"),
     open: (names::OPEN_RULES, "open_non_compliant_rules"),
     rate: (names::RULE_RATE, "rule_compliance_rate"),
@@ -209,7 +205,7 @@ async fn of_aggregator(
         let told = if dataset == &Dataset::PACKS { OF_PACKS } else { OF_RULES };
         let partition = Partition { table: dataset.trends, date, aggregator: id.clone() };
         match session.lake.read(&partition, Some(told.columns)).await {
-            Ok(Some(trends)) => of_trends(&mut samples, &trends, &told),
+            Ok(Some(trends)) => of_trends(&mut samples, &trends, dataset.group, &told),
             // Facts only, or trends that wait, which the status says.
             Ok(None) => {}
             Err(error) => tracing::warn!(aggregator = %id, %error, "no metrics of its trends"),
@@ -295,7 +291,8 @@ fn of_row(samples: &mut Samples, row: &LedgerRow) {
     samples.add(names::RUN_SECONDS, (seconds(row.finished_at) - seconds(row.started_at)).max(0.0));
 }
 
-fn of_trends(samples: &mut Samples, trends: &RecordBatch, told: &OfTrends) {
+/// `group` is the dimension of its groups, and the label that they have.
+fn of_trends(samples: &mut Samples, trends: &RecordBatch, group: &'static str, told: &OfTrends) {
     let (dimensions, values) = (trends["dimension"].as_string_view(), trends["dimension_value"].as_string_view());
     let whole = |name: &str, row: usize| f64::from(trends[name].as_primitive::<Int32Type>().value(row));
     let maybe = |name: &str, row: usize| {
@@ -322,15 +319,15 @@ fn of_trends(samples: &mut Samples, trends: &RecordBatch, told: &OfTrends) {
                     maybe(name, row).into_iter().for_each(|value| samples.add(metric, value));
                 }
             }
-            dimension if dimension == told.group => {
+            dimension if dimension == group => {
                 let size = trends[told.total.1].as_primitive::<Int32Type>().value(row);
                 groups.insert((-size, values.value(row)), maybe(told.rate.1, row));
             }
             _ => {}
         }
     }
-    for ((_, group), rate) in groups.iter().take(MAX_GROUPS) {
-        rate.iter().for_each(|rate| samples.add_of(told.group_rate, &[(told.group, group)], *rate));
+    for ((_, value), rate) in groups.iter().take(MAX_GROUPS) {
+        rate.iter().for_each(|rate| samples.add_of(told.group_rate, &[(group, value)], *rate));
     }
     samples.add(told.groups_omitted, number(groups.len().saturating_sub(MAX_GROUPS)));
 }

@@ -400,7 +400,8 @@ async fn store_state(
     let statuses_from = session.settings.keep.statuses_from(dataset, session.today());
     let history = History::of(lake, inventory, statuses_from, &[id]).await?;
     let span = Span { from: Some(date), to: Some(date) };
-    let computing = Computing { lake, history: &history, id, span, state_of: Some(date), on_day: &|_| {} };
+    let computing =
+        Computing { lake, history: &history, id, span, state_of: Some(date), shared: None, on_day: &|_| {} };
     let computed = match computing.compute(None, None).await {
         Err(error) if crate::journal::is_damage(&error) => return Ok(Err(format!("{error:#}"))),
         computed => computed?,

@@ -47,18 +47,23 @@ impl Told {
     /// # Errors
     /// A store that does not answer.
     pub(crate) async fn of_day(lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> anyhow::Result<Option<Self>> {
-        let ledger = match Ledger::read(lake, id, date).await {
-            // A snapshot without a ledger: somebody removed it.
-            Ok(ledger) if ledger.rows().is_empty() => return Ok(None),
-            Ok(ledger) => ledger,
+        match Ledger::read(lake, id, date).await {
+            Ok(ledger) => Ok(Self::of(&ledger)),
             Err(error) if crate::journal::is_damage(&error) => {
                 tracing::warn!(error = format!("{error:#}"), %date, "taking the filters of the day for those of the days around it");
-                return Ok(None);
+                Ok(None)
             }
-            Err(error) => return Err(error),
-        };
-        let Some(last) = ledger.last_commit() else { return Ok(Some(Self::default())) };
-        Ok(Some(Self { population: Population::of_row(last), snapshot_sha256: last.snapshot_sha256.clone() }))
+            Err(error) => Err(error),
+        }
+    }
+
+    /// That of a day's ledger; nothing where there is none, since somebody removed it.
+    pub(crate) fn of(ledger: &Ledger) -> Option<Self> {
+        if ledger.rows().is_empty() {
+            return None;
+        }
+        let Some(last) = ledger.last_commit() else { return Some(Self::default()) };
+        Some(Self { population: Population::of_row(last), snapshot_sha256: last.snapshot_sha256.clone() })
     }
 }
 

@@ -8,19 +8,20 @@ mod tests;
 
 use crate::history::{History, Span};
 use crate::journal::Journal;
-use crate::population::Population;
+use crate::population::{Population, Told};
 use crate::session::Session;
 use arrow::array::{Array, RecordBatch};
 use chain::Chain;
 use chain::NeedsAllDays;
 pub(crate) use chain::population_since;
-use compline_model::{AggregatorId, Dataset, SnapshotDate, Table};
-use compline_sink::{Lake, SinkError};
+use compline_model::{AggregatorId, Dataset, RowSource, SnapshotDate, Table};
+use compline_sink::{Lake, SinkError, TableFile};
 use compline_transformer::{CheckedSnapshot, Trends};
 pub(crate) use status::Status;
 #[cfg(test)]
 pub(crate) use status::tests::rows as made_up_rows;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Which days are computed, and what becomes of them.
 pub(crate) struct Computing<'a> {
@@ -32,9 +33,21 @@ pub(crate) struct Computing<'a> {
     pub(crate) span: Span,
     /// A day whose state is given back.
     pub(crate) state_of: Option<SnapshotDate>,
+    /// Where files are read for something else as well.
+    pub(crate) shared: Option<&'a Shared>,
     /// Told of each day when it is done.
     pub(crate) on_day: &'a (dyn Fn(SnapshotDate) + Sync),
 }
+
+/// What else than the trends reads the files that they are computed from, so that each is read once.
+pub(crate) struct Shared {
+    /// What the ledger says of days, as far as it was read.
+    pub(crate) told: BTreeMap<SnapshotDate, Told>,
+    pub(crate) look: Arc<Look>,
+}
+
+/// Looks at the file of a day's facts, as it was committed, and gives its rows.
+pub(crate) type Look = dyn Fn(SnapshotDate, TableFile) -> Box<dyn RowSource> + Send + Sync;
 
 /// A snapshot that has just been committed, so that it need not be read.
 pub(crate) struct Tonight {
@@ -95,7 +108,7 @@ pub(crate) async fn recompute(
     let from = was_pending.map_or(first, |pending| pending.min(first));
     let after = history.days(id, Span::default()).find(|date| span.to.is_some_and(|to| *date > to));
     let span = Span { from: Some(from), to: span.to };
-    let computing = Computing { lake, history: &history, id, span, state_of: None, on_day };
+    let computing = Computing { lake, history: &history, id, span, state_of: None, shared: None, on_day };
     let computed = computing.compute(None, Some(&mut journal)).await?;
     // Later days were computed from what is now otherwise, or were out of date before.
     let is_behind = was_pending.is_some() || !computed.differed.is_empty() || !computed.facts_only.is_empty();

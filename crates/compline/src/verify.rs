@@ -10,16 +10,20 @@ use crate::held::{Holding, held, hint};
 use crate::history::{History, Span};
 use crate::journal::{Journal, Pending};
 use crate::ledger::Ledger;
+use crate::population::Told;
 use crate::progress::Progress;
 use crate::session::Session;
-use crate::trends::{Computed, Computing};
+use crate::trends::{Computed, Computing, Shared};
 use chrono::{DateTime, Utc};
-use compline_model::{AggregatorId, Dataset, RunId, SnapshotDate, Table};
-use compline_sink::{Inventory, Lake, Month, Object, Partition, READ_CONCURRENCY};
+use compline_model::{AggregatorId, Dataset, PART_ROWS, RowSource, RunId, SnapshotDate, Table};
+use compline_sink::{Inventory, Lake, Month, Object, Partition, READ_CONCURRENCY, TableFile};
+use day::{Contents, Looked};
 use futures::future::join_all;
 use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 use std::num::NonZero;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
 /// Days read at once: of one files are fetched while those of another are looked through.
@@ -261,6 +265,8 @@ struct VerifiedTrends {
     problems: Vec<Problem>,
     /// The days whose trend tables are, each row and column of them, so that nobody need read them again.
     sound: BTreeSet<SnapshotDate>,
+    /// What was found in the facts, as far as they were looked at whole.
+    facts: BTreeMap<SnapshotDate, Contents>,
 }
 
 /// An aggregator that is verified.
@@ -285,8 +291,9 @@ impl Verifying<'_> {
         let mut found = self.listed(&tables);
         let mut ledgers = BTreeMap::new();
         let gone = self.ledgers_that_are_gone().await?;
-        let trends = self.trends().await;
-        for day in self.days(&tables, &gone, &trends.sound).await? {
+        let read = self.ledgers(&tables).await;
+        let trends = self.trends(&read).await;
+        for day in self.days(&tables, &gone, (read, trends.facts), &trends.sound).await? {
             found.rows += day.snapshot_rows;
             found.problems.extend(day.problems);
             found.dropped.extend(day.is_dropped.then_some(day.date));
@@ -399,11 +406,22 @@ impl Verifying<'_> {
         }
     }
 
-    /// Reads the days.
+    /// Reads the ledgers, which the trends ask as well.
+    async fn ledgers(&self, tables: &BTreeMap<SnapshotDate, BTreeMap<Table, u64>>) -> BTreeMap<SnapshotDate, Looked> {
+        let there = tables.iter().filter(|(_, tables)| tables.contains_key(&Table::Runs)).map(|(date, _)| *date);
+        let each = there.map(async |date| {
+            let partition = Partition { table: Table::Runs, date, aggregator: self.id.clone() };
+            (date, day::look(self.lake, self.dataset, &partition).await)
+        });
+        stream::iter(each).buffered(READ_CONCURRENCY).collect().await
+    }
+
+    /// Verifies the days, of whose ledgers and facts what was read already is given.
     async fn days(
         &self,
         tables: &BTreeMap<SnapshotDate, BTreeMap<Table, u64>>,
         gone: &BTreeMap<SnapshotDate, bool>,
+        (mut ledgers, mut facts): (BTreeMap<SnapshotDate, Looked>, BTreeMap<SnapshotDate, Contents>),
         sound: &BTreeSet<SnapshotDate>,
     ) -> anyhow::Result<Vec<day::Verified>> {
         let Self { lake, dataset, history, id, .. } = *self;
@@ -416,22 +434,29 @@ impl Verifying<'_> {
             let has_some = self.inventory.partitions.contains_key(&facts);
             dataset != &Dataset::PACKS && (has_some || self.inventory.ledgers.contains(&(id.clone(), *date)))
         };
-        let each = tables.iter().map(async |(date, tables)| {
-            let day = day::Day {
-                lake,
-                dataset,
-                id,
-                date: *date,
-                trends_are_sound: sound.contains(date),
-                ledger_is_told: gone.contains_key(date) || is_told_of_packs(date),
-                status_is_dropped: history.status_is_dropped(id, *date),
-                was_dropped_before_the_ledger_said_so: dropped.contains(date)
-                    && self.snapshots_from.is_some_and(|from| *date < from),
-            };
-            let day = day.verify(tables).await;
-            bar.inc(1);
-            day
-        });
+        let mut looked = |date: &SnapshotDate| {
+            let ledger = ledgers.remove(date).map(|ledger| (Table::Runs, ledger));
+            let facts = facts.remove(date).map(|facts| (dataset.facts, Ok(Some(facts))));
+            ledger.into_iter().chain(facts).collect()
+        };
+        let each =
+            tables.iter().map(|(date, tables)| (date, tables, looked(date))).map(async |(date, tables, looked)| {
+                let day = day::Day {
+                    lake,
+                    dataset,
+                    id,
+                    date: *date,
+                    trends_are_sound: sound.contains(date),
+                    looked,
+                    ledger_is_told: gone.contains_key(date) || is_told_of_packs(date),
+                    status_is_dropped: history.status_is_dropped(id, *date),
+                    was_dropped_before_the_ledger_said_so: dropped.contains(date)
+                        && self.snapshots_from.is_some_and(|from| *date < from),
+                };
+                let day = day.verify(tables).await;
+                bar.inc(1);
+                day
+            });
         let each: Vec<day::Verified> = stream::iter(each).buffered(CONCURRENCY).try_collect().await?;
         bar.finish_and_clear();
         Ok(each)
@@ -451,8 +476,8 @@ impl Verifying<'_> {
     }
 
     /// Computes the trend tables, and compares those that are there.
-    async fn trends(&self) -> VerifiedTrends {
-        let Self { lake, history, id, span, pending, .. } = *self;
+    async fn trends(&self, ledgers: &BTreeMap<SnapshotDate, Looked>) -> VerifiedTrends {
+        let Self { lake, dataset, history, id, span, pending, .. } = *self;
         let mut problems = Vec::new();
         let next = "the next run, `compline trends`, or for an aggregator that the file no longer has `compline verify --repair` completes it";
         // Of no snapshot there are no trends.
@@ -470,8 +495,26 @@ impl Verifying<'_> {
         let bar = self.progress.steps(history.days(id, span).count() as u64, "days recomputed");
         bar.set_message(id.to_string());
         let on_day = |_| bar.inc(1);
+        let told = ledgers.iter().filter_map(|(date, looked)| {
+            let ledger = looked.as_ref().ok()?.as_ref()?.ledger()?;
+            Some((*date, Told::of(ledger)?))
+        });
+        let facts: Arc<Mutex<BTreeMap<SnapshotDate, Contents>>> = Arc::default();
+        let noted = Arc::clone(&facts);
+        let look = move |date, file: TableFile| -> Box<dyn RowSource> {
+            let count = file.row_count();
+            // A large one is read a part at a time, and again with its day. So is one that does not decode, which is told of there.
+            let whole = (count <= PART_ROWS).then(|| file.rows(0..count, None).ok()).flatten();
+            let Some(rows) = whole else { return Box::new(file) };
+            if let Ok(contents) = Contents::of(dataset, dataset.facts, &file, &rows) {
+                noted.lock().unwrap_or_else(PoisonError::into_inner).insert(date, contents);
+            }
+            Box::new(rows)
+        };
+        let shared = &Shared { told: told.collect(), look: Arc::new(look) };
         let compute = async |span| {
-            let computing = Computing { lake, history, id, span, state_of: None, on_day: &on_day };
+            let computing =
+                Computing { lake, history, id, span, state_of: None, shared: Some(shared), on_day: &on_day };
             Box::pin(computing.compute(None, None)).await
         };
         let is_sound = |computed: &anyhow::Result<Computed>| {
@@ -507,7 +550,8 @@ impl Verifying<'_> {
                 }
             }
         }
-        VerifiedTrends { problems, sound }
+        let facts = mem::take(&mut *facts.lock().unwrap_or_else(PoisonError::into_inner));
+        VerifiedTrends { problems, sound, facts }
     }
 }
 

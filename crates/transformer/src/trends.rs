@@ -6,6 +6,7 @@
 mod measures;
 mod moves;
 mod parts;
+mod threads;
 mod totals;
 mod windows;
 
@@ -16,7 +17,9 @@ use arrow::compute::concat_batches;
 use compline_model::{AggregatorId, Dataset, PART_ROWS, RowError, RowSource, SnapshotDate, Table};
 use measures::Measures;
 use polars::prelude::*;
+use std::iter;
 use std::sync::Arc;
+use threads::OnThisThread;
 
 pub use measures::recent_columns;
 pub use windows::recent_needed;
@@ -61,6 +64,9 @@ pub struct TrendDay {
     pub population_since: SnapshotDate,
 }
 
+/// A day of so few rows is computed sooner by one thread than several take to hand it to each other.
+const TOO_FEW_FOR_THREADS: usize = 8 * 1024;
+
 /// The trend tables of a dataset's day. `recent` holds the days that [`recent_needed`] names. The snapshot, the state before it and the
 /// new state are as large as the day: no more of each is made at once than a part, which has the rows of one account at least.
 ///
@@ -75,6 +81,9 @@ pub fn advance(
     recent: &[Recent],
     status: &mut TakeStatus<'_>,
 ) -> Result<Trends, TransformError> {
+    let before_rows = previous.as_ref().map_or(0, |state| state.status.row_count());
+    let is_small = snapshot.row_count().max(before_rows) <= TOO_FEW_FOR_THREADS;
+    let _on_this_thread = is_small.then(OnThisThread::begin);
     in_parts(PART_ROWS, (dataset, aggregator), day, (previous, snapshot), recent, status)
 }
 
@@ -94,9 +103,14 @@ fn in_parts(
     let before =
         previous.map_or_else(|| Arc::new(RecordBatch::new_empty(status_table.schema())) as _, |state| state.status);
     let (mut changes, mut parts) = (Vec::new(), Vec::new());
-    let now_accounts = parts::accounts(&*snapshot).map_err(TransformError::Snapshot)?;
-    let before_accounts = parts::accounts(&*before).map_err(TransformError::State)?;
-    let [now_ranges, before_ranges] = parts::parts(&now_accounts, &before_accounts, part_rows);
+    let (now_rows, before_rows) = (snapshot.row_count(), before.row_count());
+    let [now_ranges, before_ranges] = if now_rows.max(before_rows) <= part_rows {
+        [now_rows, before_rows].map(|rows| iter::once(0..rows).collect())
+    } else {
+        let now_accounts = parts::accounts(&*snapshot).map_err(TransformError::Snapshot)?;
+        let before_accounts = parts::accounts(&*before).map_err(TransformError::State)?;
+        parts::parts(&now_accounts, &before_accounts, part_rows)
+    };
     for (now, before_rows) in now_ranges.into_iter().zip(before_ranges) {
         let now = snapshot.rows(now, Some(measures.snapshot)).map_err(TransformError::Snapshot)?;
         let now = to_frame(&now.schema(), &[now])?;

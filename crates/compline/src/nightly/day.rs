@@ -322,6 +322,7 @@ async fn trends(
         id,
         span: Span { from, to: None },
         state_of: None,
+        shared: None,
         on_day: &|_| {},
     };
     match Box::pin(computing.compute(Some(tonight), Some(&mut *journal))).await {

@@ -1,7 +1,7 @@
 //! The days of an aggregator one after the other, and what is carried from one to the next.
 
 use super::status::{Status, Taking};
-use super::{Computing, Tonight, damage, is_same};
+use super::{Computing, Look, Tonight, damage, is_same};
 use crate::failure::NeedsDropped;
 use crate::history::{History, Span, TRENDS_REACH_DAYS};
 use crate::journal::Journal;
@@ -14,7 +14,9 @@ use arrow::datatypes::Date32Type;
 use chrono::{NaiveDate, TimeDelta};
 use compline_model::{AggregatorId, Dataset, RowSource, SnapshotDate, Table};
 use compline_sink::{Lake, Month, Partition, READ_CONCURRENCY, RecentDay, RecentDays, SinkError, TableFile};
-use compline_transformer::{Recent, State, TransformError, TrendDay, Trends, advance, recent_columns, recent_needed};
+use compline_transformer::{
+    CheckedSnapshot, Recent, State, TransformError, TrendDay, Trends, advance, recent_columns, recent_needed,
+};
 use futures::{StreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -31,6 +33,8 @@ pub(super) struct Chain<'a> {
     dropped: BTreeSet<SnapshotDate>,
     /// What the ledger says of days, as far as it was read.
     told: BTreeMap<SnapshotDate, Told>,
+    /// Looks at the facts as well.
+    look: Option<&'a Arc<Look>>,
     /// The days that have each of the tables that days are computed from.
     statuses: BTreeSet<SnapshotDate>,
     trends: BTreeSet<SnapshotDate>,
@@ -67,6 +71,12 @@ pub(super) struct DayTrends {
     stored: StoredState,
 }
 
+/// The facts of a day.
+enum Facts {
+    Tonight(CheckedSnapshot),
+    File(TableFile, Option<Arc<Look>>),
+}
+
 /// What the lake has of a day's state.
 #[derive(Clone)]
 enum StoredState {
@@ -96,7 +106,7 @@ impl<'a> Chain<'a> {
         tonight: Option<SnapshotDate>,
         journal: Option<&Journal>,
     ) -> Self {
-        let Computing { history, id, .. } = *computing;
+        let Computing { history, id, shared, .. } = *computing;
         let lake = computing.lake.reading_ahead();
         let dataset = lake.dataset();
         let mut dates = history.with_dropped(id);
@@ -113,7 +123,8 @@ impl<'a> Chain<'a> {
             dates,
             dropped: history.dropped(id),
             history,
-            told: BTreeMap::new(),
+            told: shared.map(|shared| shared.told.clone()).unwrap_or_default(),
+            look: shared.map(|shared| &shared.look),
             statuses: has(dataset.status),
             trends: has(dataset.trends),
             earliest_lacking: lacking.iter().map(|(_, date)| *date).min(),
@@ -396,13 +407,13 @@ impl<'a> Chain<'a> {
             self.before = Some(Before { population, state: None });
             return Ok(None);
         }
-        let snapshot: Box<dyn RowSource> = match tonight.and_then(|tonight| tonight.snapshot.take()) {
-            Some(snapshot) => Box::new(snapshot),
+        let facts = match tonight.and_then(|tonight| tonight.snapshot.take()) {
+            Some(snapshot) => Facts::Tonight(snapshot),
             // Not tonight's, or used up by an attempt that met a damaged file.
             None => {
                 let partition = self.partition(self.dataset.facts, date);
                 let file = self.lake.committed(&partition, snapshot_sha256.as_deref()).await?;
-                Box::new(present(&partition, file)?)
+                Facts::File(present(&partition, file)?, self.look.cloned())
             }
         };
         let before = self.before.take();
@@ -427,6 +438,11 @@ impl<'a> Chain<'a> {
         let (id, dataset, before) = (self.id.clone(), self.dataset, state.as_ref().map(|state| state.date));
         let mut taking = Taking::new(&self.lake, partition, there);
         let computing = move || {
+            let snapshot: Box<dyn RowSource> = match facts {
+                Facts::Tonight(snapshot) => Box::new(snapshot),
+                Facts::File(file, Some(look)) => look(date, file),
+                Facts::File(file, None) => Box::new(file),
+            };
             let mut take = |rows| taking.take(rows);
             let trends = advance(dataset, &id, trend_day, state, snapshot, &recent, &mut take)?;
             Ok((trends, taking.finish().map_err(TransformError::Status)?))

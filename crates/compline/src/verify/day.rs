@@ -6,7 +6,7 @@ use arrow::array::{AsArray, RecordBatch, make_comparator};
 use arrow::compute::{SortOptions, concat_batches};
 use arrow::datatypes::Int32Type;
 use compline_model::{AggregatorId, Dataset, RowError, RowSource, SnapshotDate, Table, row_parts};
-use compline_sink::{Lake, Partition, TableFile};
+use compline_sink::{Lake, Partition, SinkError, TableFile};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,11 +30,16 @@ pub(super) struct Day<'a> {
     pub(super) trends_are_sound: bool,
     /// Whether such a day's state is no longer retained.
     pub(super) status_is_dropped: bool,
+    /// What was found in files that were read already.
+    pub(super) looked: BTreeMap<Table, Looked>,
     /// Whether that its ledger is gone is told already.
     pub(super) ledger_is_told: bool,
     /// Whether a version whose ledger did not say so may have dropped the snapshot, as the settings have it.
     pub(super) was_dropped_before_the_ledger_said_so: bool,
 }
+
+/// What was found in a file, or nothing where there is none.
+pub(super) type Looked = Result<Option<Contents>, SinkError>;
 
 /// What was found.
 pub(super) struct Verified {
@@ -60,7 +65,7 @@ struct Said {
 
 impl Day<'_> {
     /// Reads the day's files, of the tables that have one, each of so many bytes.
-    pub(super) async fn verify(&self, files: &BTreeMap<Table, u64>) -> anyhow::Result<Verified> {
+    pub(super) async fn verify(mut self, files: &BTreeMap<Table, u64>) -> anyhow::Result<Verified> {
         let tables: BTreeSet<Table> = files.keys().copied().collect();
         // Each with whether it is of what is computed.
         let mut problems: Vec<(bool, String)> = Vec::new();
@@ -71,19 +76,21 @@ impl Day<'_> {
         let unsettled = |table: &&Table| !(self.trends_are_sound && table.is_derived());
         let unsettled: Vec<Table> = tables.iter().filter(unsettled).copied().collect();
         // Together, unless they are so large that the way to them is the least of it.
-        let bytes: u64 = unsettled.iter().filter_map(|table| files.get(table)).sum();
-        let together = if bytes <= TOGETHER { &unsettled[..] } else { &[] };
-        let partition = |table: Table| Partition { table, date: self.date, aggregator: self.id.clone() };
+        let unread_yet = unsettled.iter().filter(|table| !self.looked.contains_key(table));
+        let bytes: u64 = unread_yet.clone().filter_map(|table| files.get(table)).sum();
+        let (id, date) = (self.id, self.date);
+        let partition = |table: Table| Partition { table, date, aggregator: id.clone() };
         let lake = self.lake.reading_ahead();
-        lake.read_ahead(together.iter().map(|table| partition(*table)));
+        if bytes <= TOGETHER {
+            lake.read_ahead(unread_yet.map(|table| partition(*table)));
+        }
         for table in unsettled {
-            let (partition, dataset) = (partition(table), self.dataset);
-            let contents = match lake.file(&partition).await {
-                Ok(Some(file)) => file.look_through(move |file| Contents::of(dataset, table, file)).await.map(Some),
-                Ok(None) => Ok(None),
-                Err(error) => Err(error),
+            let partition = partition(table);
+            let looked = match self.looked.remove(&table) {
+                Some(looked) => looked,
+                None => look(&lake, self.dataset, &partition).await,
             };
-            match contents {
+            match looked {
                 Ok(Some(contents)) => {
                     let key = partition.key();
                     let order = contents.disorder.as_ref().filter(|_| is_told(table));
@@ -232,9 +239,16 @@ impl Said {
     }
 }
 
+/// Looks through a file.
+pub(super) async fn look(lake: &Lake, dataset: &'static Dataset, partition: &Partition) -> Looked {
+    let table = partition.table;
+    let Some(file) = lake.file(partition).await? else { return Ok(None) };
+    file.look_through(move |file| Contents::of(dataset, table, file, file)).await.map(Some)
+}
+
 /// What a file says, all of which was read.
 #[derive(Default)]
-struct Contents {
+pub(super) struct Contents {
     rows: usize,
     /// Of a snapshot's files.
     sha256: String,
@@ -248,15 +262,20 @@ struct Contents {
 }
 
 impl Contents {
-    /// Reads every column of every row, of a large file a part at a time.
-    fn of(dataset: &'static Dataset, table: Table, file: &TableFile) -> Result<Self, RowError> {
-        let mut contents = Self { rows: file.row_count(), ..Self::default() };
+    /// Looks at every column of every row of a file, of a large one a part at a time.
+    pub(super) fn of(
+        dataset: &'static Dataset,
+        table: Table,
+        file: &TableFile,
+        rows: &dyn RowSource,
+    ) -> Result<Self, RowError> {
+        let mut contents = Self { rows: rows.row_count(), ..Self::default() };
         if dataset.snapshot().contains(&table) {
             contents.sha256 = file.sha256();
         }
         let (mut first, mut last): (usize, Option<RecordBatch>) = (0, None);
-        for rows in row_parts(file, None) {
-            let rows = rows?;
+        for part in row_parts(rows, None) {
+            let rows = part?;
             if table == dataset.status {
                 contents.present += rows["is_present"].as_boolean().true_count();
             } else if table == dataset.trends && contents.total.is_none() {
@@ -275,9 +294,13 @@ impl Contents {
             last = Some(rows.slice(rows.num_rows() - 1, 1));
         }
         if table == Table::Runs {
-            contents.ledger = Some(Ledger::of(dataset, &file.rows(0..contents.rows, None)?));
+            contents.ledger = Some(Ledger::of(dataset, &rows.rows(0..contents.rows, None)?));
         }
         Ok(contents)
+    }
+
+    pub(super) fn ledger(&self) -> Option<&Ledger> {
+        self.ledger.as_ref()
     }
 }
 
@@ -344,8 +367,7 @@ mod tests {
             swapped.inspect(|row| numbers.swap(row - 1, *row));
             let rows = made_up_rows(numbers.iter().copied());
             lake.commit(&partition, rows).await.expect("committed");
-            let file = lake.file(&partition).await.expect("read").expect("there");
-            let told = file.look_through(move |file| Contents::of(&Dataset::PACKS, table, file)).await.expect("read");
+            let told = look(&lake, &Dataset::PACKS, &partition).await.expect("read").expect("there");
             assert_eq!((told.rows, told.present), (2 * PART_ROWS + 1, PART_ROWS + 1));
             let expected =
                 swapped.map(|row| format!("row {} comes before the one above it in the table's order", row + 1));

@@ -296,7 +296,7 @@ fn only_the_days_that_a_day_needs_are_read() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
     #[test]
-    fn a_day_in_parts_as_it_was_collected_is_the_day_whole_as_it_is_read(
+    fn a_day_in_parts_as_it_was_collected_on_many_threads_is_the_day_whole_as_it_is_read_on_one(
         days in prop::collection::vec(prop::collection::btree_map((0_usize..5, 0_usize..3), 0_usize..5, 0..12), 1..5),
         part_rows in 1_usize..5,
     ) {
@@ -311,7 +311,10 @@ proptest! {
             let day = TrendDay { date, population_since: date.minus_days(3 * number) };
             let checked = snapshot_of(&packs);
             let read = checked.rows(0..checked.row_count(), Some(Measures::of(&Dataset::PACKS).snapshot)).expect("rows");
-            let whole = tables(usize::MAX, day, before.clone(), read, &recent);
+            let whole = {
+                let _on_this_thread = OnThisThread::begin();
+                tables(usize::MAX, day, before.clone(), read, &recent)
+            };
             let parts = tables(part_rows, day, before.clone(), checked, &recent);
             prop_assert_eq!(&whole, &parts, "{}", number);
             before = Some(state(date, &whole));

@@ -2,8 +2,12 @@
 
 use super::{Day, Recent, TransformError, sort_key};
 use crate::bridge::to_frame;
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
 use compline_model::{SnapshotDate, WINDOWS};
 use polars::prelude::*;
+use std::iter::repeat_n;
+use std::sync::Arc;
 
 /// The windows over which remediations are counted.
 const REMEDIATION_WINDOWS: [u32; 2] = [30, 90];
@@ -63,23 +67,33 @@ pub(super) fn with_windows(totals: DataFrame, recent: &[Recent], day: Day) -> Re
 }
 
 /// The recent days and this one, each row with its day as days since 1970: one frame, since every window looks at it, and a plan that has each
-/// day six times takes longer to make than to run.
+/// day six times takes longer to make than to run. The recent days are put together before Polars has them, which takes each column of each
+/// day one by one.
 fn history(totals: &DataFrame, recent: &[Recent], day: Day) -> Result<DataFrame, TransformError> {
+    let doing = "put the recent days together";
     let columns = day.measures.recent;
-    let add = |days: &mut DataFrame, rows: &DataFrame, day: SnapshotDate| -> PolarsResult<()> {
-        let mut rows = rows.select(columns.iter().copied())?;
-        let day = Scalar::from(day.days_since_epoch());
-        rows.with_column(Column::new_scalar("day".into(), day, rows.height()))?;
-        days.vstack_mut_owned(rows).map(drop)
+    let schema = day.measures.dataset.trends.schema();
+    let named = |name: &&str| schema.index_of(name);
+    let named = columns.iter().map(named).collect::<Result<Vec<_>, _>>().map_err(TransformError::arrow(doing))?;
+    let schema = Arc::new(schema.project(&named).map_err(TransformError::arrow(doing))?);
+    let in_order = |rows: &RecordBatch| {
+        let column = |name: &&str| rows.schema_ref().index_of(name).map(|at| Arc::clone(rows.column(at)));
+        RecordBatch::try_new(Arc::clone(&schema), columns.iter().map(column).collect::<Result<_, _>>()?)
     };
-    let failed = || TransformError::polars("put the recent days together");
-    let mut days = DataFrame::empty();
-    for Recent { date, trends: rows } in recent {
-        let rows = to_frame(&rows.schema(), std::slice::from_ref(rows))?;
-        add(&mut days, &rows, *date).map_err(failed())?;
-    }
-    add(&mut days, totals, day.date).map_err(failed())?;
-    Ok(days)
+    let days = recent.iter().map(|of| in_order(&of.trends)).collect::<Result<Vec<_>, _>>();
+    let days = days.and_then(|days| concat_batches(&schema, &days)).map_err(TransformError::arrow(doing))?;
+    let mut history = to_frame(&schema, &[days])?;
+    let numbers = recent.iter().flat_map(|of| repeat_n(of.date.days_since_epoch(), of.trends.num_rows()));
+    let numbers = Column::new("day".into(), numbers.collect::<Vec<i32>>());
+    let add_this_day = |history: &mut DataFrame| -> PolarsResult<()> {
+        history.with_column(numbers)?;
+        let mut this = totals.select(columns.iter().copied())?;
+        let number = Scalar::from(day.date.days_since_epoch());
+        this.with_column(Column::new_scalar("day".into(), number, this.height()))?;
+        history.vstack_mut_owned(this).map(drop)
+    };
+    add_this_day(&mut history).map_err(TransformError::polars(doing))?;
+    Ok(history)
 }
 
 fn means(window: u32, day: Day) -> Vec<Expr> {

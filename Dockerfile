@@ -19,8 +19,8 @@ ARG SOURCE_DATE_EPOCH
 # What is in a cache mount is gone with it: the program is copied out, and with it what a panic is unwound by.
 RUN --mount=type=cache,id=compline-registry,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=compline-target-$TARGETARCH,target=/src/target,sharing=locked \
-    cargo build --locked --release --package compline && \
-    mkdir /out && cp target/release/compline "$(gcc -print-file-name=libgcc_s.so.1)" /out/
+    cargo build --locked --profile dist --package compline && \
+    mkdir /out && cp target/dist/compline "$(gcc -print-file-name=libgcc_s.so.1)" /out/
 
 FROM scratch AS binary
 COPY --from=build /out/compline /compline

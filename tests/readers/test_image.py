@@ -1,10 +1,9 @@
 """The container image, by its parts: what the program needs of the base that the Dockerfile names, and how it runs where there
 is nothing else. No container engine is needed: an empty root is made of namespaces, as an engine makes one.
 
-By itself it tries the program that the tests are built with, and says which parts that cannot prove. A release build, which is
-what the image has, is tried by
+By itself it tries the program that the tests are built with, and says which parts that cannot prove. What is shipped is tried by
 
-    export COMPLINE_RELEASE=target/release/compline
+    export COMPLINE_RELEASE=target/dist/compline
     COMPLINE=$COMPLINE_RELEASE .venv/bin/python -m pytest tests/readers/test_image.py
 """
 
@@ -49,7 +48,7 @@ def elf(*options):
 
 def is_release(what):
     if not RELEASE:
-        warnings.warn(f"{what} of a release build is not proved here: set COMPLINE_RELEASE", stacklevel=2)
+        warnings.warn(f"{what} of what is shipped is not proved here: set COMPLINE_RELEASE", stacklevel=2)
     return bool(RELEASE)
 
 
@@ -74,8 +73,8 @@ def test_the_image_has_less_than_it_may_have():
     size = PROGRAM.stat().st_size
     if is_release("the size"):
         assert BASE_BYTES + size < IMAGE_BYTES, size
-    profile = tomllib.loads((REPOSITORY / "Cargo.toml").read_text())["profile"]["release"]
-    assert profile["strip"] is True, "nobody debugs in the image"
+    profile = tomllib.loads((REPOSITORY / "Cargo.toml").read_text())["profile"]
+    assert profile["dist"]["inherits"] == "release" and profile["release"]["strip"] is True, "nobody debugs in the image"
 
 
 def test_the_image_is_built_on_the_debian_and_by_the_compiler_that_are_meant():
@@ -85,7 +84,7 @@ def test_the_image_is_built_on_the_debian_and_by_the_compiler_that_are_meant():
     assert stages[-1] == "gcr.io/distroless/base-nossl-debian12:nonroot", "bookworm is Debian 12"
     assert "/out/libgcc_s.so.1 /usr/lib/" in DOCKERFILE
     assert f"USER {USER}:{USER}" in DOCKERFILE and 'ENTRYPOINT ["/usr/local/bin/compline"]' in DOCKERFILE
-    assert "cargo build --locked --release" in DOCKERFILE
+    assert "cargo build --locked --profile dist" in DOCKERFILE
     for file in ("run", "maintain", "verify"):
         job = yaml.safe_load((REPOSITORY / f"pipelines/nightly/kubernetes/{file}.yaml").read_text())
         assert job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["securityContext"]["runAsUser"] == USER

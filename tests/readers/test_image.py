@@ -3,8 +3,8 @@ is nothing else. No container engine is needed: an empty root is made of namespa
 
 By itself it tries the program that the tests are built with, and says which parts that cannot prove. What is shipped is tried by
 
-    export COMPLINE_RELEASE=target/dist/compline
-    COMPLINE=$COMPLINE_RELEASE .venv/bin/python -m pytest tests/readers/test_image.py
+    export COMPLINE_DIST=target/dist/compline
+    COMPLINE=$COMPLINE_DIST .venv/bin/python -m pytest tests/readers/test_image.py
 """
 
 import json
@@ -27,8 +27,8 @@ from conftest import COMPLINE, Simulator
 from test_tls import server  # noqa: F401: a fixture
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
-RELEASE = os.environ.get("COMPLINE_RELEASE")
-PROGRAM = pathlib.Path(RELEASE or COMPLINE).resolve()
+DIST = os.environ.get("COMPLINE_DIST")
+PROGRAM = pathlib.Path(DIST or COMPLINE).resolve()
 DOCKERFILE = (REPOSITORY / "Dockerfile").read_text()
 
 USER = 65532
@@ -46,10 +46,10 @@ def elf(*options):
     return subprocess.run(["readelf", "--wide", *options, PROGRAM], capture_output=True, text=True, check=True, timeout=60).stdout
 
 
-def is_release(what):
-    if not RELEASE:
-        warnings.warn(f"{what} of what is shipped is not proved here: set COMPLINE_RELEASE", stacklevel=2)
-    return bool(RELEASE)
+def is_dist(what):
+    if not DIST:
+        warnings.warn(f"{what} of what is shipped is not proved here: set COMPLINE_DIST", stacklevel=2)
+    return bool(DIST)
 
 
 def version(text):
@@ -66,15 +66,16 @@ def test_the_program_needs_no_newer_glibc_than_the_base_has():
     needed = max(version(one) for one in re.findall(r"GLIBC_([0-9.]+)", elf("--version-info")))
     machine = version(os.confstr("CS_GNU_LIBC_VERSION").removeprefix("glibc "))
     # What the tests are built with is linked with this machine's.
-    assert needed <= (GLIBC if is_release("the glibc") else max(GLIBC, machine))
+    assert needed <= (GLIBC if is_dist("the glibc") else max(GLIBC, machine))
 
 
 def test_the_image_has_less_than_it_may_have():
     size = PROGRAM.stat().st_size
-    if is_release("the size"):
+    if is_dist("the size"):
         assert BASE_BYTES + size < IMAGE_BYTES, size
     profile = tomllib.loads((REPOSITORY / "Cargo.toml").read_text())["profile"]
-    assert profile["dist"]["inherits"] == "release" and profile["release"]["strip"] is True, "nobody debugs in the image"
+    dist = {**profile["release"], **profile["dist"]}
+    assert dist["inherits"] == "release" and dist["strip"] is True and dist["lto"] == "fat", "nobody debugs in the image"
 
 
 def test_the_image_is_built_on_the_debian_and_by_the_compiler_that_are_meant():

@@ -4,6 +4,7 @@ import pathlib
 import subprocess
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -82,3 +83,35 @@ def test_a_month_that_another_program_wrote_anew_is_held_against_the_ledger_wher
         assert ended.returncode == 1 and "or another program wrote it anew" in ended.stdout, ended
         path.write_bytes(whole)
     assert compline("verify", "pipeline.toml").returncode == 0
+
+
+def test_a_month_that_lacks_rows_of_a_dropped_day_is_told_and_left_also_where_another_of_its_days_is_wrong(small_simulator, tmp_path):
+    text = PIPELINE.replace("http://127.0.0.1:4599", small_simulator.url) + '\n[maintain]\ncompact = ["pack_compliance", "source_status"]\n'
+    (tmp_path / "pipeline.toml").write_text(text)
+    (tmp_path / "dropping.toml").write_text(text + "snapshot_days = 1\n")
+
+    def compline(*arguments):
+        return subprocess.run([COMPLINE, *arguments], cwd=tmp_path, timeout=300, capture_output=True, text=True)
+
+    for day in DAYS:
+        assert compline("run", "pipeline.toml", "--date", day).returncode == 0
+    # The second of two days of a month is restored once both were dropped.
+    days = [tmp_path / f"lake/{table}/snapshot_date={DAYS[1]}/aggregator=org/data.parquet" for table in ("pack_compliance", "source_status")]
+    own = [day.read_bytes() for day in days]
+    assert compline("maintain", "dropping.toml", "--apply").returncode == 0
+    assert not any(day.exists() for day in days)
+    path = tmp_path / "lake/pack_compliance_monthly/snapshot_month=2026-01/aggregator=org/data.parquet"
+    rows = pq.ParquetFile(path).read()
+    without = {key: value for key, value in pq.read_metadata(path).metadata.items() if key != b"compline.crc32"}
+    # A row less of the first, and one more of the second.
+    pq.write_table(pa.concat_tables([rows.slice(1), rows.slice(len(rows) - 1)]).replace_schema_metadata(without), path)
+    changed = path.read_bytes()
+    for day, file in zip(days, own):
+        day.parent.mkdir(parents=True, exist_ok=True)
+        day.write_bytes(file)
+    verified = compline("verify", "pipeline.toml")
+    assert verified.returncode == 1 and f"rows of {DAYS[0]}, and the ledger says that " in verified.stdout, verified
+    for arguments in (["maintain", "pipeline.toml", "--apply"], ["verify", "pipeline.toml", "--repair"]):
+        ended = compline(*arguments)
+        assert ended.returncode != 0 and f"rows of {DAYS[0]}, and the ledger says " in ended.stdout + ended.stderr, ended
+        assert path.read_bytes() == changed

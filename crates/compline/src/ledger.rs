@@ -273,6 +273,14 @@ impl Ledger {
         }
     }
 
+    /// How many rows a month has to have of the day that it says it was made from the file with this SHA-256; nothing where that is not
+    /// known, since the ledger says so of facts alone and of what was committed last.
+    pub(crate) fn rows_in_month(&self, table: Table, sha256: &String) -> Option<u64> {
+        let is_it =
+            table == self.dataset.facts && self.committed_sha256(table).is_none_or(|committed| committed == sha256);
+        self.last_commit().filter(|_| is_it).map(|last| last.rows)
+    }
+
     /// Whether the day has no such table since it is facts only: one that is computed is nowhere then.
     pub(crate) fn has_no(&self, table: Table) -> bool {
         table.is_derived() && self.last_commit().is_some_and(|last| last.facts_only == Some(true))

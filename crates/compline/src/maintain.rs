@@ -350,7 +350,8 @@ impl<'a> Applying<'a> {
         }
         for (month, error) in &wrong {
             self.is_damaged = true;
-            self.tell(format_args!("{} of its days is retained: {}", month.table.name(), error.what()));
+            let (table, what) = (month.table.name(), error.what());
+            self.tell(format_args!("{table} of its days is retained: {what}; restore an earlier version of it"));
         }
         Ok(statuses.into_iter().filter(|(partition, _)| !wrong.contains_key(&month_of(partition))).collect())
     }

@@ -21,7 +21,8 @@ pub(crate) fn bound(is_many_days: bool) {
             libc::mallopt(libc::M_ARENA_MAX, 4);
             libc::mallopt(libc::M_TRIM_THRESHOLD, 64 << 20);
             libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 20);
-            // Each block of 64 KiB that is freed, as Parquet's reader has one for each column, would clear these lists.
+            // No lists of small blocks that are free (fast bins): each block of 64 KiB that is freed, as Parquet's reader has one for each
+            // column, would clear them.
             libc::mallopt(libc::M_MXFAST, 0);
         } else {
             libc::mallopt(libc::M_ARENA_MAX, 1);

@@ -78,7 +78,7 @@ impl<'a> Proof<'a> {
                 true => match self.lake.verify_month(&month, &self.inventory.days_of(&month)).await {
                     Ok(verified) => Some(verified.days),
                     Err(error) if error.is_damage() => {
-                        tracing::warn!(%error, "nothing of this month is dropped as it is");
+                        tracing::warn!(error = error.what(), "nothing of this month is dropped as it is");
                         None
                     }
                     Err(error) => return Err(error.into()),

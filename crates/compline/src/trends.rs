@@ -22,6 +22,8 @@ pub(crate) use status::Status;
 pub(crate) use status::tests::rows as made_up_rows;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+#[cfg(test)]
+pub(crate) use tests::imported;
 
 /// Which days are computed, and what becomes of them.
 pub(crate) struct Computing<'a> {

@@ -82,7 +82,9 @@ pub fn advance(
     status: &mut TakeStatus<'_>,
 ) -> Result<Trends, TransformError> {
     let before_rows = previous.as_ref().map_or(0, |state| state.status.row_count());
-    let is_small = snapshot.row_count().max(before_rows) <= TOO_FEW_FOR_THREADS;
+    let recent_rows: usize = recent.iter().map(|day| day.trends.num_rows()).sum();
+    let is_small =
+        snapshot.row_count().max(before_rows) <= TOO_FEW_FOR_THREADS && recent_rows <= 4 * TOO_FEW_FOR_THREADS;
     let _on_this_thread = is_small.then(OnThisThread::begin);
     in_parts(PART_ROWS, (dataset, aggregator), day, (previous, snapshot), recent, status)
 }

@@ -124,20 +124,22 @@ impl Plan {
             }
         }
         let all: BTreeSet<SnapshotDate> = only_in_month.union(&days).copied().collect();
-        let mut sha256s = BTreeMap::new();
+        let (mut sha256s, mut rows) = (BTreeMap::new(), BTreeMap::new());
         for date in &all {
             let day = Partition { table: month.table, date: *date, aggregator: month.aggregator.clone() };
             let modified = inventory.partitions.get(&day).map(|day| day.modified);
             is_out_of_date |= modified.zip(object).is_some_and(|(modified, object)| modified > object.modified);
             // The ledger knows it whatever the clocks of the stores say.
             let ledger = ledgers.of_day(lake, &day.aggregator, *date).await?;
+            let of_month = there.get(date).filter(|_| only_in_month.contains(date));
+            rows.extend(of_month.and_then(|sha256| Some((*date, ledger.rows_in_month(month.table, sha256)?))));
             if let Some(sha256) = ledger.committed_sha256(month.table) {
                 is_out_of_date |= days.contains(date) && there.get(date) != Some(sha256);
                 sha256s.insert(*date, sha256.clone());
             }
         }
         if is_out_of_date {
-            self.compact.push(MonthPlan { month, days, only_in_month, committed: sha256s });
+            self.compact.push(MonthPlan { month, days, only_in_month, committed: sha256s, rows });
         }
         Ok(all)
     }

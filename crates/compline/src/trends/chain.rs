@@ -33,6 +33,8 @@ pub(super) struct Chain<'a> {
     dropped: BTreeSet<SnapshotDate>,
     /// What the ledger says of days, as far as it was read.
     told: BTreeMap<SnapshotDate, Told>,
+    /// The days of which that was read before the chain began.
+    told_before: BTreeSet<SnapshotDate>,
     /// Looks at the facts as well.
     look: Option<&'a Arc<Look>>,
     /// The days that have each of the tables that days are computed from.
@@ -124,6 +126,7 @@ impl<'a> Chain<'a> {
             dropped: history.dropped(id),
             history,
             told: shared.map(|shared| shared.told.clone()).unwrap_or_default(),
+            told_before: shared.map(|shared| shared.told.keys().copied().collect()).unwrap_or_default(),
             look: shared.map(|shared| &shared.look),
             statuses: has(dataset.status),
             trends: has(dataset.trends),
@@ -412,8 +415,15 @@ impl<'a> Chain<'a> {
             // Not tonight's, or used up by an attempt that met a damaged file.
             None => {
                 let partition = self.partition(self.dataset.facts, date);
-                let file = self.lake.committed(&partition, snapshot_sha256.as_deref()).await?;
-                Facts::File(present(&partition, file)?, self.look.cloned())
+                let file = match self.lake.committed(&partition, snapshot_sha256.as_deref()).await {
+                    // Another run may have replaced the day since its ledger was read.
+                    Err(error) if error.is_damage() && self.told_before.remove(&date) => {
+                        self.told.remove(&date);
+                        return Box::pin(self.day(date, None)).await;
+                    }
+                    read => present(&partition, read?)?,
+                };
+                Facts::File(file, self.look.cloned())
             }
         };
         let before = self.before.take();

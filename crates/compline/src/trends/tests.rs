@@ -1,20 +1,22 @@
 //! Days in any order, replaced, and of other filters, against days that came once and in order.
 
-use super::recompute;
-use crate::history::Span;
+use super::{Computing, Shared, recompute};
+use crate::history::{History, Span};
 use crate::ledger::Outcome;
 use crate::nightly::{RunRequest, Source, nightly};
+use crate::population::Told;
 use crate::progress::Progress;
 use crate::session::{Access, Ended, Opening, Session, open_lake, session};
 use crate::settings::Settings;
 use arrow::array::RecordBatch;
 use chrono::Utc;
 use compline_fetcher::FilesAre;
-use compline_model::{AggregatorId, Dataset};
-use compline_sink::{Lake, Partition};
+use compline_model::{AggregatorId, Dataset, RowSource};
+use compline_sink::{Lake, Partition, TableFile};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// A snapshot of a day of January: packs, each with a type or none, and whether another filter was set.
@@ -98,6 +100,46 @@ async fn lake_of(folder: &Path, days: impl IntoIterator<Item = &Snapshot>) -> La
         assert!(report.aggregators[0].undone.is_empty(), "{report:?}");
     }
     open_lake(&settings(&folder.join("lake"), Filter::None)).await.expect("a lake")
+}
+
+/// Imports days of January, each of so many packs that are compliant, into the lake in a folder.
+pub(crate) async fn imported(folder: &Path, days: &[(u32, u8)]) -> Lake {
+    let snapshot = |(day, packs): &(u32, u8)| (*day, (0..*packs).map(|pack| (pack, Some(0))).collect(), Filter::None);
+    let days: Vec<Snapshot> = days.iter().map(snapshot).collect();
+    lake_of(folder, &days).await
+}
+
+#[tokio::test]
+async fn a_day_that_is_replaced_after_its_ledger_was_read_is_computed_from_what_is_there() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let id: AggregatorId = "org".parse().expect("an id");
+    let lake = imported(folder.path(), &[(1, 3), (2, 3), (3, 3)]).await;
+    let history = History::read(&lake, None, &[&id]).await.expect("listed");
+    let mut told = BTreeMap::new();
+    for date in history.days(&id, Span::default()) {
+        told.insert(date, Told::of_day(&lake, &id, date).await.expect("read").expect("told"));
+    }
+    imported(folder.path(), &[(2, 4)]).await;
+    let looked: Arc<Mutex<Vec<_>>> = Arc::default();
+    let noted = Arc::clone(&looked);
+    let look = move |date, file: TableFile| -> Box<dyn RowSource> {
+        noted.lock().expect("no panic").push((date, file.row_count()));
+        Box::new(file)
+    };
+    let shared = Shared { told, look: Arc::new(look) };
+    let computing = Computing {
+        lake: &lake,
+        history: &history,
+        id: &id,
+        span: Span::default(),
+        state_of: None,
+        shared: Some(&shared),
+        on_day: &|_| {},
+    };
+    let computed = computing.compute(None, None).await.expect("computed");
+    assert_eq!((computed.days.len(), computed.differed), (3, Vec::new()));
+    let rows: Vec<usize> = looked.lock().expect("no panic").iter().map(|(_, rows)| *rows).collect();
+    assert_eq!(rows, [3, 4, 3]);
 }
 
 /// Every trend table of a lake, by its partition.

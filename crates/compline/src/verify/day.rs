@@ -9,6 +9,7 @@ use compline_model::{AggregatorId, Dataset, RowError, RowSource, SnapshotDate, T
 use compline_sink::{Lake, Partition, SinkError, TableFile};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 
 /// Why nothing makes a table of a day again.
 const NOT_COMPUTED: &str = "the day's snapshot was dropped, so that it cannot be computed again";
@@ -30,7 +31,7 @@ pub(super) struct Day<'a> {
     pub(super) trends_are_sound: bool,
     /// Whether such a day's state is no longer retained.
     pub(super) status_is_dropped: bool,
-    /// What was found in files that were read already.
+    /// What was found in files that were read already, each at a moment of its own.
     pub(super) looked: BTreeMap<Table, Looked>,
     /// Whether that its ledger is gone is told already.
     pub(super) ledger_is_told: bool,
@@ -64,8 +65,24 @@ struct Said {
 }
 
 impl Day<'_> {
-    /// Reads the day's files, of the tables that have one, each of so many bytes.
+    /// Verifies the day, whose tables have files of so many bytes each.
     pub(super) async fn verify(mut self, files: &BTreeMap<Table, u64>) -> anyhow::Result<Verified> {
+        let looked = mem::take(&mut self.looked);
+        let is_of_two_moments = !looked.is_empty();
+        let verified = self.with(looked, files).await?;
+        if verified.problems.is_empty() || !is_of_two_moments {
+            return Ok(verified);
+        }
+        // Another run may have replaced the day since: what is of one moment says whether it is wrong.
+        self.with(BTreeMap::new(), files).await
+    }
+
+    /// Reads the day's files, but for those that were looked at.
+    async fn with(
+        &self,
+        mut looked: BTreeMap<Table, Looked>,
+        files: &BTreeMap<Table, u64>,
+    ) -> anyhow::Result<Verified> {
         let tables: BTreeSet<Table> = files.keys().copied().collect();
         // Each with whether it is of what is computed.
         let mut problems: Vec<(bool, String)> = Vec::new();
@@ -76,7 +93,7 @@ impl Day<'_> {
         let unsettled = |table: &&Table| !(self.trends_are_sound && table.is_derived());
         let unsettled: Vec<Table> = tables.iter().filter(unsettled).copied().collect();
         // Together, unless they are so large that the way to them is the least of it.
-        let unread_yet = unsettled.iter().filter(|table| !self.looked.contains_key(table));
+        let unread_yet = unsettled.iter().filter(|table| !looked.contains_key(table));
         let bytes: u64 = unread_yet.clone().filter_map(|table| files.get(table)).sum();
         let (id, date) = (self.id, self.date);
         let partition = |table: Table| Partition { table, date, aggregator: id.clone() };
@@ -86,11 +103,11 @@ impl Day<'_> {
         }
         for table in unsettled {
             let partition = partition(table);
-            let looked = match self.looked.remove(&table) {
-                Some(looked) => looked,
+            let found = match looked.remove(&table) {
+                Some(found) => found,
                 None => look(&lake, self.dataset, &partition).await,
             };
-            match looked {
+            match found {
                 Ok(Some(contents)) => {
                     let key = partition.key();
                     let order = contents.disorder.as_ref().filter(|_| is_told(table));
@@ -325,11 +342,11 @@ fn disorder(table: Table, from: usize, rows: &RecordBatch) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trends::made_up_rows;
+    use crate::trends::{imported, made_up_rows};
     use arrow::array::{Array, StringViewArray};
     use arrow::compute::take_record_batch;
     use compline_model::PART_ROWS;
-    use compline_sink::{Compression, LakeLocation};
+    use compline_sink::{Compression, LakeLocation, Place};
     use std::sync::Arc;
 
     fn rows(keys: &[(&str, &str)]) -> RecordBatch {
@@ -353,6 +370,44 @@ mod tests {
         );
         let twice = concat_batches(&sorted.schema(), [&sorted.slice(0, 2), &sorted.slice(1, 1)]).expect("rows");
         assert_eq!(disorder(table, 10, &twice).as_deref(), Some("rows 12 and 13 have the same key"));
+    }
+
+    #[tokio::test]
+    async fn a_day_that_is_replaced_after_its_ledger_was_read_is_told_as_it_is_by_now() {
+        let (folder, elsewhere) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let id: AggregatorId = "org".parse().expect("an id");
+        let date: SnapshotDate = "2026-01-02".parse().expect("a date");
+        let lake = imported(folder.path(), &[(1, 3), (2, 3)]).await.of(&Dataset::PACKS);
+        let runs = Partition { table: Table::Runs, date, aggregator: id.clone() };
+        let day = |ledger: Option<Contents>| Day {
+            lake: &lake,
+            dataset: &Dataset::PACKS,
+            id: &id,
+            date,
+            trends_are_sound: false,
+            status_is_dropped: false,
+            looked: ledger.map(|ledger| (Table::Runs, Ok(Some(ledger)))).into_iter().collect(),
+            ledger_is_told: false,
+            was_dropped_before_the_ledger_said_so: false,
+        };
+        let files: BTreeMap<Table, u64> =
+            Dataset::PACKS.tables_and_ledger().into_iter().map(|table| (table, 1000)).collect();
+        let ledger = look(&lake, &Dataset::PACKS, &runs).await.expect("read");
+        imported(folder.path(), &[(2, 4)]).await;
+        let verified = day(ledger).verify(&files).await.expect("verified");
+        let told: Vec<&str> = verified.problems.iter().map(|problem| problem.what.as_str()).collect();
+        assert_eq!((told, verified.snapshot_rows), (Vec::new(), 4));
+        // What is wrong is told whenever its ledger was read.
+        let facts = Partition { table: Table::PackCompliance, ..runs.clone() };
+        let other = imported(elsewhere.path(), &[(2, 5)]).await.of(&Dataset::PACKS);
+        let file = other.file(&facts).await.expect("read").expect("there");
+        lake.commit_file(&facts, Place::Table, file.bytes().clone()).await.expect("committed");
+        for ledger in [None, look(&lake, &Dataset::PACKS, &runs).await.expect("read")] {
+            let verified = day(ledger).verify(&files).await.expect("verified");
+            assert!(
+                verified.problems.iter().any(|problem| problem.what.contains("is not the one that the ledger says"))
+            );
+        }
     }
 
     #[tokio::test]

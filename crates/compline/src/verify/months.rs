@@ -3,7 +3,7 @@
 use super::{Found, Problem, Verifying};
 use crate::ledger::Ledger;
 use compline_model::{Dataset, SnapshotDate, Table};
-use compline_sink::{Month, VerifiedMonth};
+use compline_sink::{Month, MonthDays, VerifiedMonth};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Verifying<'_> {
@@ -12,15 +12,17 @@ impl Verifying<'_> {
         Dataset::of(table).unwrap_or(&Dataset::PACKS) == self.dataset
     }
 
-    /// The days that only a month of facts has, and not as many rows of them as the ledger says.
+    /// The days that only a month of facts has, and not as many rows of them as the ledger says. Of a day that was committed again since
+    /// that says nothing.
     fn other_counts(
         &self,
         month: &Month,
-        rows: &BTreeMap<SnapshotDate, usize>,
+        (rows, there): (&BTreeMap<SnapshotDate, usize>, &MonthDays),
         ledgers: &BTreeMap<SnapshotDate, Ledger>,
     ) -> Vec<Problem> {
         let other = |(date, rows): (&SnapshotDate, &usize)| {
-            let committed = ledgers.get(date)?.last_commit()?.rows;
+            let ledger = ledgers.get(date)?;
+            let committed = ledger.rows_in_month(month.table, there.get(date)?)?;
             let what = format!(
                 "{} has {rows} rows of {date}, and the ledger says that {committed} were committed: restore an earlier version of it",
                 month.key()
@@ -42,20 +44,22 @@ impl Verifying<'_> {
             self.inventory.months.keys().filter(|month| month.aggregator == *self.id && self.is_of(month.table))
         {
             let days = self.inventory.days_of(month);
-            let there = match self.lake.verify_month(month, &days).await {
-                Ok(VerifiedMonth { days, rows_of_others }) => {
-                    if month.table == self.dataset.facts {
-                        problems.extend(self.other_counts(month, &rows_of_others, ledgers));
-                    }
-                    days
-                }
+            let (there, rows_of_others) = match self.lake.verify_month(month, &days).await {
+                Ok(VerifiedMonth { days, rows_of_others }) => (days, rows_of_others),
                 Err(error) => {
                     problems.push(Problem { date: days.last().copied(), is_of_trends: false, what: error.to_string() });
                     found.wrong_months.insert(month.clone());
                     // A day of it that differs says nothing of those that only it has; where its end cannot be read they are lost.
-                    self.lake.days_within(self.inventory, month).await?
+                    let there = self.lake.days_within(self.inventory, month).await?;
+                    let mut rows = match there.keys().all(|date| days.contains(date)) {
+                        true => BTreeMap::new(),
+                        false => self.lake.rows_in_month(month).await?,
+                    };
+                    rows.retain(|date, _| !days.contains(date));
+                    (there, rows)
                 }
             };
+            problems.extend(self.other_counts(month, (&rows_of_others, &there), ledgers));
             in_months.entry(month.table).or_default().extend(there.keys());
             if month.table == self.dataset.facts {
                 let lacks = |date: &&SnapshotDate| self.span.has(**date) && !ledgers.contains_key(date);

@@ -31,6 +31,8 @@ pub struct MonthPlan {
     pub only_in_month: BTreeSet<SnapshotDate>,
     /// SHA-256 of the files that were committed, as far as the ledger says it. Another file is not taken for a day's.
     pub committed: BTreeMap<SnapshotDate, String>,
+    /// How many rows were committed of the days that only the month's present object has, as far as the ledger says it.
+    pub rows: BTreeMap<SnapshotDate, u64>,
 }
 
 impl MonthPlan {
@@ -134,11 +136,29 @@ impl Lake {
     /// A store that does not answer, an object that is damaged, or rows that are not the same.
     pub async fn verify_month(&self, month: &Month, days: &BTreeSet<SnapshotDate>) -> Result<VerifiedMonth, SinkError> {
         let (days, only_in_month, committed) = (days.clone(), BTreeSet::new(), BTreeMap::new());
-        let plan = MonthPlan { month: month.clone(), days, only_in_month, committed };
+        let plan = MonthPlan { month: month.clone(), days, only_in_month, committed, rows: BTreeMap::new() };
         let sources = Sources::open(self, &plan).await?;
         match self.store.get(&month.key()).await? {
             Some(file) => self.compare(month, file, sources).await,
             None => Err(gone(&month.key())),
+        }
+    }
+
+    /// How many rows a month's object has of each day; nothing of one that is damaged or gone.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub async fn rows_in_month(&self, month: &Month) -> Result<BTreeMap<SnapshotDate, usize>, SinkError> {
+        let Some(file) = self.store.get(&month.key()).await? else { return Ok(BTreeMap::new()) };
+        let (table, key) = (month.table, month.key());
+        let count = move || {
+            let mut reader = MonthReader::open(table, file, &key)?;
+            let dates: Vec<SnapshotDate> = reader.days.keys().copied().collect();
+            dates.into_iter().map(|date| Ok((date, reader.pass(date)?))).collect()
+        };
+        match blocking("decode", count).await {
+            Err(error) if error.is_damage() => Ok(BTreeMap::new()),
+            counted => counted,
         }
     }
 
@@ -238,7 +258,12 @@ impl<'a> Sources<'a> {
         let (reader, rows) = blocking("decode", move || reader.skip_to(date).map(|rows| (reader, rows))).await?;
         self.present = Some(reader);
         let gone = || SinkError::permanent("read a month", format!("{date} is not in it any more"));
-        let rows = rows.ok_or_else(gone)?;
+        let (rows, key) = (rows.ok_or_else(gone)?, month.key());
+        if let Some(committed) = self.plan.rows.get(&date).filter(|committed| **committed != rows.num_rows() as u64) {
+            let what = format!("it has {} rows of {date}, and the ledger says {committed}", rows.num_rows());
+            return Err(SinkError::damaged(format!("read {key}"), what)
+                .hint(Some("nothing else has that day: restore an earlier version of the object".to_owned())));
+        }
         Ok(Source { rows: Box::new(rows), sha256 })
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::support::reading::{file, files, of_trends};
 use crate::support::{Ended, Scene, date, pack_tables, run, signal, start, wait_until};
-use compline_model::Table;
+use compline_model::{Dataset, Table};
 use compline_sink::Partition;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -146,6 +146,61 @@ fn the_days_of_a_long_history_that_are_wrong_are_told_and_no_others_wherever_the
             assert_eq!(std::fs::read(&path).expect("a file"), good, "{}", path.display());
         }
     }
+}
+
+#[test]
+fn a_day_all_of_whose_files_are_gone_is_no_gap_as_long_as_its_runs_are_told_and_no_later_day_is_written_as_if() {
+    // With the ledger, and without.
+    for (at, tables) in [(0, pack_tables()), (1, pack_tables()), (1, Dataset::PACKS.tables().into_iter().collect())] {
+        let (scene, pipeline) = kept();
+        let paths: Vec<PathBuf> = tables.iter().map(|table| file(&scene, *table, DAYS[at])).collect();
+        let gone: Vec<Vec<u8>> = paths.iter().map(|path| std::fs::read(path).expect("read")).collect();
+        paths.iter().for_each(|path| std::fs::remove_file(path).expect("removed"));
+        let later = || -> Vec<Vec<u8>> {
+            let tables = Dataset::PACKS.derived();
+            let files = DAYS[at + 1..].iter().flat_map(|day| tables.map(|table| file(&scene, table, day)));
+            files.map(|path| std::fs::read(path).expect("read")).collect()
+        };
+        let before = later();
+        for command in [&["verify"][..], &["verify", "--repair"], &["trends"]] {
+            let ended = run(scene.command(&[command, &[&pipeline]].concat()));
+            assert_ne!(ended.code, Some(0), "{command:?}: {ended:?}");
+            assert!(ended.stdout.contains(DAYS[at]) || ended.stderr.contains(DAYS[at]), "{command:?}: {ended:?}");
+            assert!(!ended.stdout.contains("are not what the snapshots say"), "{command:?}: {ended:?}");
+            assert!(later() == before, "{command:?} of {} days changed later ones", tables.len());
+        }
+        paths.iter().zip(gone).for_each(|(path, bytes)| std::fs::write(path, bytes).expect("restored"));
+        is_sound(&scene, &pipeline, &["--repair"]);
+        assert!(later() == before);
+    }
+}
+
+#[test]
+fn trends_before_a_snapshot_that_cannot_be_read_are_compared_and_what_is_not_is_told() {
+    let (scene, pipeline) = kept();
+    let lake = scene.lake();
+    let (trends, facts) =
+        (file(&scene, Table::ComplianceTrends, DAYS[1]), file(&scene, Table::PackCompliance, DAYS[2]));
+    let (good, whole) = (std::fs::read(&trends).expect("read"), std::fs::read(&facts).expect("read"));
+    let rows = scene.read(&lake, Table::ComplianceTrends, "org", DAYS[1]).expect("rows");
+    let id = "org".parse().expect("an id");
+    let partition = Partition { table: Table::ComplianceTrends, date: date(DAYS[1]), aggregator: id };
+    let other = lake.encode(&partition, rows.slice(1, rows.num_rows() - 1));
+    std::fs::write(&trends, scene.runtime.block_on(other).expect("a file")).expect("written");
+    std::fs::write(&facts, &whole[1..]).expect("written");
+    let found = wrong(&scene, &pipeline, &[]);
+    let line = format!("the trend tables of {} are not what the snapshots say", DAYS[1]);
+    assert!(found.contains(&line), "{found:?}");
+    let line = format!("what the trend tables must be from {} on cannot be computed: ", DAYS[2]);
+    assert!(found.iter().any(|found| found.starts_with(&line)), "{found:?}");
+    // The days before it are repaired, and are then no more out of date.
+    assert_eq!(run(scene.command(&["verify", "--repair", &pipeline])).code, Some(1));
+    assert_eq!(std::fs::read(&trends).expect("read"), good);
+    let found = wrong(&scene, &pipeline, &[]);
+    let line = format!("the trends from {} on are out of date", DAYS[2]);
+    assert!(found.iter().any(|found| found.starts_with(&line)), "{found:?}");
+    std::fs::write(&facts, whole).expect("restored");
+    is_sound(&scene, &pipeline, &["--repair"]);
 }
 
 #[test]

@@ -20,6 +20,8 @@ pub(crate) struct History {
     versions: Versions,
     statuses: Partitions,
     ledgers: Partitions,
+    /// The days of which there are documents of the ledger's rows, where those were listed: its file may be gone.
+    documents: BTreeSet<(AggregatorId, SnapshotDate)>,
     /// The last day of each aggregator that was dropped though a snapshot before it is there, as one that was restored.
     dropped_to: BTreeMap<AggregatorId, SnapshotDate>,
     /// Days that were committed and whose snapshot is gone, after the first snapshot that is there.
@@ -62,8 +64,30 @@ impl History {
         statuses_from: Option<SnapshotDate>,
         ids: &[&AggregatorId],
     ) -> anyhow::Result<Self> {
+        Self::with_documents(lake, statuses_from, ids, BTreeSet::new()).await
+    }
+
+    /// The same for days to be computed again: with those of which documents alone tell, which are no gap either.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub(crate) async fn to_recompute(
+        lake: &Lake,
+        statuses_from: Option<SnapshotDate>,
+        id: &AggregatorId,
+    ) -> anyhow::Result<Self> {
+        Self::with_documents(lake, statuses_from, &[id], lake.noted_days().await?).await
+    }
+
+    async fn with_documents(
+        lake: &Lake,
+        statuses_from: Option<SnapshotDate>,
+        ids: &[&AggregatorId],
+        documents: BTreeSet<(AggregatorId, SnapshotDate)>,
+    ) -> anyhow::Result<Self> {
         let dataset = lake.dataset();
         let listed = Self {
+            documents,
             snapshots: lake.partitions(dataset.facts).await?,
             trends: lake.partitions(dataset.trends).await?,
             statuses: lake.partitions(dataset.status).await?,
@@ -116,15 +140,22 @@ impl History {
         Ok(listed)
     }
 
-    /// Looks for dropped days of an aggregator whose trends are gone, as far back as its first snapshot may look at them: runs that
-    /// failed and days that are facts only have none either, and the ledger tells them apart. One that cannot be read says nothing.
+    /// The days of an aggregator that have a ledger, or had one.
+    fn told(&self, id: &AggregatorId) -> BTreeSet<SnapshotDate> {
+        let documents = self.documents.iter().filter(|(of, _)| of == id).map(|(_, date)| *date);
+        self.ledgers.get(id).into_iter().flatten().copied().chain(documents).collect()
+    }
+
+    /// Looks for days of an aggregator that were dropped, or whose snapshot is gone, and whose trends are gone, as far back as its first
+    /// snapshot may look at them: runs that failed and days that are facts only have none either, and the ledger tells them apart. One
+    /// that cannot be read says nothing.
     async fn with_dropped_of(mut self, lake: &Lake, id: &AggregatorId) -> anyhow::Result<Self> {
         let dataset = lake.dataset();
         let first = self.snapshots.get(id).and_then(BTreeSet::first).copied();
-        let (Some(first), Some(ledgers)) = (first, self.ledgers.get(id)) else { return Ok(self) };
+        let (Some(first), told) = (first, self.told(id)) else { return Ok(self) };
         let none = BTreeSet::new();
         let trends = self.trends.get(id).unwrap_or(&none);
-        let without = ledgers.range(first.minus_days(TRENDS_REACH_DAYS)..first).filter(|date| !trends.contains(date));
+        let without = told.range(first.minus_days(TRENDS_REACH_DAYS)..first).filter(|date| !trends.contains(date));
         let each = without.map(async |date| -> anyhow::Result<Option<SnapshotDate>> {
             let ledger = match Ledger::sound(lake, id, *date).await {
                 // As one in an archive class: it costs no run.
@@ -134,7 +165,8 @@ impl History {
                 }
                 ledger => ledger?,
             };
-            let is_gone = ledger.is_some_and(|ledger| ledger.is_dropped() && !ledger.has_no(dataset.trends));
+            let had_some = |ledger: &Ledger| ledger.is_dropped() || ledger.last_commit().is_some();
+            let is_gone = ledger.is_some_and(|ledger| had_some(&ledger) && !ledger.has_no(dataset.trends));
             Ok(is_gone.then_some(*date))
         });
         let gone: Vec<Option<SnapshotDate>> =
@@ -188,22 +220,26 @@ impl History {
         self.months_of_statuses.contains(&month)
     }
 
-    /// Looks for days that have trends, come after a snapshot and have none: they were dropped before that was restored, or their
-    /// snapshot is gone. There are none as long as nobody changes the lake by hand.
+    /// Looks for days that have trends or a ledger, come after a snapshot and have none: they were dropped before that was restored, or
+    /// their snapshot is gone. There are none as long as nobody changes the lake by hand, but those that are held or of which every run
+    /// failed.
     async fn with_restored(mut self, lake: &Lake) -> anyhow::Result<Self> {
         let dataset = lake.dataset();
         let none = BTreeSet::new();
         for (id, snapshots) in &self.snapshots {
             let Some(first) = snapshots.first() else { continue };
-            let trends = self.trends.get(id).unwrap_or(&none);
-            for date in trends.range(first..).rev().filter(|date| !snapshots.contains(date)) {
-                let ledger = Ledger::sound_or_none(lake, id, *date).await?;
+            let mut dates = self.told(id);
+            dates.extend(self.trends.get(id).unwrap_or(&none));
+            let without = dates.range(first..).rev().filter(|date| !snapshots.contains(date));
+            let each = without.map(async |date| anyhow::Ok((*date, Ledger::sound_or_none(lake, id, *date).await?)));
+            let each: Vec<(SnapshotDate, Ledger)> = stream::iter(each).buffered(READ_CONCURRENCY).try_collect().await?;
+            for (date, ledger) in each {
                 if ledger.is_dropped() {
-                    self.dropped_to.insert(id.clone(), *date);
+                    self.dropped_to.insert(id.clone(), date);
                     break;
                 }
                 if ledger.last_commit().is_some() && !ledger.has_no(dataset.trends) {
-                    self.lost.entry(id.clone()).or_default().insert(*date);
+                    self.lost.entry(id.clone()).or_default().insert(date);
                 }
             }
         }
@@ -243,6 +279,7 @@ impl History {
             trends: of(dataset.trends),
             statuses: of(dataset.status),
             ledgers: of(Table::Runs),
+            documents: inventory.ledgers.clone(),
             statuses_from,
             ..Self::default()
         };

@@ -21,7 +21,7 @@ pub(crate) use status::Status;
 #[cfg(test)]
 pub(crate) use status::tests::rows as made_up_rows;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 #[cfg(test)]
 pub(crate) use tests::imported;
 
@@ -99,7 +99,7 @@ pub(crate) async fn recompute(
     // After the journal is completed, which may add a day.
     let statuses_from = session.settings.keep.statuses_from(dataset, session.today());
     let lake = &session.lake_of(id).of(dataset);
-    let history = History::read(lake, statuses_from, &[id]).await?;
+    let history = History::to_recompute(lake, statuses_from, id).await?;
     let was_pending = journal.trends_from();
     let Some(first) = history.days(id, span).next() else {
         // Of no snapshot there are no trends that could be out of date.
@@ -110,8 +110,26 @@ pub(crate) async fn recompute(
     let from = was_pending.map_or(first, |pending| pending.min(first));
     let after = history.days(id, Span::default()).find(|date| span.to.is_some_and(|to| *date > to));
     let span = Span { from: Some(from), to: span.to };
-    let computing = Computing { lake, history: &history, id, span, state_of: None, shared: None, on_day };
-    let computed = computing.compute(None, Some(&mut journal)).await?;
+    let last_done = Mutex::new(None);
+    let on_day = |date| {
+        *last_done.lock().unwrap_or_else(PoisonError::into_inner) = Some(date);
+        on_day(date);
+    };
+    let computing = Computing { lake, history: &history, id, span, state_of: None, shared: None, on_day: &on_day };
+    let computed = match computing.compute(None, Some(&mut journal)).await {
+        Ok(computed) => computed,
+        Err(error) => {
+            // The days up to the last one that was done are as they must be by now: what is noted as out of date begins after it.
+            let done = *last_done.lock().unwrap_or_else(PoisonError::into_inner);
+            let next = done.and_then(|done| history.days(id, Span { from: Some(done.next()), to: None }).next());
+            if let Some(next) = next.filter(|_| journal.trends_from().is_some())
+                && let Err(unnoted) = journal.finish(Some(next)).await
+            {
+                tracing::warn!(error = format!("{unnoted:#}"), "it is not noted how far the trends were computed");
+            }
+            return Err(error);
+        }
+    };
     // Later days were computed from what is now otherwise, or were out of date before.
     let is_behind = was_pending.is_some() || !computed.differed.is_empty() || !computed.facts_only.is_empty();
     journal.finish(after.filter(|_| is_behind)).await?;

@@ -494,7 +494,6 @@ impl Verifying<'_> {
         }
         let bar = self.progress.steps(history.days(id, span).count() as u64, "days recomputed");
         bar.set_message(id.to_string());
-        let on_day = |_| bar.inc(1);
         let told = ledgers.iter().filter_map(|(date, looked)| {
             let ledger = looked.as_ref().ok()?.as_ref()?.ledger()?;
             Some((*date, Told::of(ledger)?))
@@ -512,13 +511,28 @@ impl Verifying<'_> {
             Box::new(rows)
         };
         let shared = &Shared { told: told.collect(), look: Arc::new(look) };
-        let compute = async |span| {
+        let compute = async |span: Span| {
+            let last_done = Mutex::new(None);
+            let on_day = |date| {
+                bar.inc(1);
+                *last_done.lock().unwrap_or_else(PoisonError::into_inner) = Some(date);
+            };
             let computing =
                 Computing { lake, history, id, span, state_of: None, shared: Some(shared), on_day: &on_day };
-            Box::pin(computing.compute(None, None)).await
+            let error = match Box::pin(computing.compute(None, None)).await {
+                Ok(computed) => return (computed, None),
+                Err(error) => error,
+            };
+            // The days before the one that cannot be computed are compared all the same.
+            let Some(last) = *last_done.lock().unwrap_or_else(PoisonError::into_inner) else {
+                return (Computed::default(), Some((span.from, error)));
+            };
+            let before = Computing { span: Span { to: Some(last), ..span }, on_day: &|_| {}, ..computing };
+            let computed = Box::pin(before.compute(None, None)).await.unwrap_or_default();
+            (computed, Some((Some(last.next()), error)))
         };
-        let is_sound = |computed: &anyhow::Result<Computed>| {
-            computed.as_ref().is_ok_and(|of| of.differed.is_empty() && of.facts_only.is_empty())
+        let is_sound = |(computed, error): &(Computed, Option<_>)| {
+            error.is_none() && computed.differed.is_empty() && computed.facts_only.is_empty()
         };
         // A chain begins with the state that is stored of the day before, and what that is, the chain before says. So what the first one
         // says that is not sound is right, and what those after it say may not be: their days are computed again, in one chain with its.
@@ -531,23 +545,21 @@ impl Verifying<'_> {
         }
         bar.finish_and_clear();
         let mut sound = BTreeSet::new();
-        for computed in chains {
-            match computed {
-                Ok(computed) => {
-                    let differ = |date: &SnapshotDate| {
-                        let what = format!("the trend tables of {date} are not what the snapshots say");
-                        Problem { date: Some(*date), is_of_trends: true, what }
-                    };
-                    problems.extend(computed.differed.iter().map(differ));
-                    let needless =
-                        |date: &SnapshotDate| Problem::of(*date, format!("{date} is facts only, and has trend tables"));
-                    problems.extend(computed.facts_only.iter().map(needless));
-                    sound.extend(computed.days.iter().filter(|date| !computed.differed.contains(date)));
-                }
-                Err(error) => {
-                    let what = format!("what the trend tables must be cannot be computed: {error:#}");
-                    problems.push(Problem { date: None, is_of_trends: true, what });
-                }
+        for (computed, error) in chains {
+            let differ = |date: &SnapshotDate| {
+                let what = format!("the trend tables of {date} are not what the snapshots say");
+                Problem { date: Some(*date), is_of_trends: true, what }
+            };
+            problems.extend(computed.differed.iter().map(differ));
+            let needless =
+                |date: &SnapshotDate| Problem::of(*date, format!("{date} is facts only, and has trend tables"));
+            problems.extend(computed.facts_only.iter().map(needless));
+            sound.extend(computed.days.iter().filter(|date| !computed.differed.contains(date)));
+            if let Some((from, error)) = error {
+                let first = history.with_lost(id).range(from.unwrap_or(SnapshotDate::FIRST)..).next().copied();
+                let from = first.map(|first| format!(" from {first} on")).unwrap_or_default();
+                let what = format!("what the trend tables must be{from} cannot be computed: {error:#}");
+                problems.push(Problem { date: None, is_of_trends: true, what });
             }
         }
         let facts = mem::take(&mut *facts.lock().unwrap_or_else(PoisonError::into_inner));

@@ -208,7 +208,7 @@ impl<'a> Chain<'a> {
         let (status, trends) = (self.dataset.status.name(), self.dataset.trends.name());
         NeedsDropped(format!(
             "the trends of {date} go on from {status} and {trends} of {earlier}, which are not all there, and its snapshot was \
-             dropped; restore them"
+             dropped or is gone; restore them"
         ))
     }
 

@@ -73,7 +73,7 @@ impl Verifying<'_> {
                 if ledger.is_some_and(|ledger| ledger.has_no(month.table)) {
                     let key = month.key();
                     let what = format!(
-                        "{key} has {date}, which is facts only; `compline maintain FILE --apply` or `compline verify FILE --repair` makes it again"
+                        "{key} has {date}, which is facts only; `compline verify FILE --repair` makes it again"
                     );
                     problems.push(Problem::of(*date, what));
                     found.wrong_months.insert(month.clone());
@@ -83,7 +83,7 @@ impl Verifying<'_> {
                 if committed.is_some_and(|committed| committed != sha256) {
                     found.wrong_months.insert(month.clone());
                     let how = if days.contains(date) {
-                        "`compline maintain FILE --apply` or `compline verify FILE --repair` makes it again"
+                        "`compline verify FILE --repair` makes it again"
                     } else {
                         "its own file is gone: restore that, then `compline maintain FILE --apply`"
                     };

@@ -166,8 +166,7 @@ impl Lake {
         let (table, key) = (month.table, month.key());
         let mut reader = open(table, file, key.clone()).await?;
         let differs = |what: String| {
-            let hint =
-                "`compline maintain FILE --apply` or `compline verify FILE --repair` makes it again from its days";
+            let hint = "`compline verify FILE --repair` makes it again from its days";
             Err(SinkError::damaged(format!("compare {key} with its days"), what).hint(Some(hint.to_owned())))
         };
         let (in_file, mut rows_of_others) = (reader.days.clone(), BTreeMap::new());

@@ -98,7 +98,7 @@ fn f05_trends_that_need_a_damaged_snapshot_wait_and_the_hint_never_says_to_remov
     // Why is said once, with the file.
     let key = key(Table::PackCompliance, DAYS[2]);
     assert_eq!(verified.stdout.matches(&format!("cannot read {key}")).count(), 1, "{verified:?}");
-    let see = format!("must be from {0} on cannot be computed: see the problem of {0}", DAYS[2]);
+    let see = format!("what the trend tables of {0} must be cannot be computed: see the problem of {0}", DAYS[2]);
     assert!(verified.stdout.contains(&see), "{verified:?}");
 
     std::fs::write(&facts, whole).expect("restored");

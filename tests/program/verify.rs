@@ -176,31 +176,44 @@ fn a_day_all_of_whose_files_are_gone_is_no_gap_as_long_as_its_runs_are_told_and_
 }
 
 #[test]
-fn trends_before_a_snapshot_that_cannot_be_read_are_compared_and_what_is_not_is_told() {
+fn trends_before_and_after_a_snapshot_that_cannot_be_read_are_compared_and_those_before_are_repaired() {
     let (scene, pipeline) = kept();
     let lake = scene.lake();
-    let (trends, facts) =
-        (file(&scene, Table::ComplianceTrends, DAYS[1]), file(&scene, Table::PackCompliance, DAYS[2]));
-    let (good, whole) = (std::fs::read(&trends).expect("read"), std::fs::read(&facts).expect("read"));
-    let rows = scene.read(&lake, Table::ComplianceTrends, "org", DAYS[1]).expect("rows");
-    let id = "org".parse().expect("an id");
-    let partition = Partition { table: Table::ComplianceTrends, date: date(DAYS[1]), aggregator: id };
-    let other = lake.encode(&partition, rows.slice(1, rows.num_rows() - 1));
-    std::fs::write(&trends, scene.runtime.block_on(other).expect("a file")).expect("written");
+    let facts = file(&scene, Table::PackCompliance, DAYS[2]);
+    let whole = std::fs::read(&facts).expect("read");
     std::fs::write(&facts, &whole[1..]).expect("written");
+    let trends = [DAYS[1], DAYS[3]].map(|day| (day, file(&scene, Table::ComplianceTrends, day)));
+    let good = trends.clone().map(|(_, path)| std::fs::read(path).expect("read"));
+    for (day, path) in &trends {
+        let rows = scene.read(&lake, Table::ComplianceTrends, "org", day).expect("rows");
+        let aggregator = "org".parse().expect("an id");
+        let partition = Partition { table: Table::ComplianceTrends, date: date(day), aggregator };
+        let other = lake.encode(&partition, rows.slice(1, rows.num_rows() - 1));
+        std::fs::write(path, scene.runtime.block_on(other).expect("a file")).expect("written");
+    }
+    let differ = |day: &str| format!("the trend tables of {day} are not what the snapshots say");
+    let unknown = format!("what the trend tables of {} must be cannot be computed: ", DAYS[2]);
     let found = wrong(&scene, &pipeline, &[]);
-    let line = format!("the trend tables of {} are not what the snapshots say", DAYS[1]);
-    assert!(found.contains(&line), "{found:?}");
-    let line = format!("what the trend tables must be from {} on cannot be computed: ", DAYS[2]);
-    assert!(found.iter().any(|found| found.starts_with(&line)), "{found:?}");
-    // The days before it are repaired, and are then no more out of date.
+    assert!(found.contains(&differ(DAYS[1])) && found.contains(&differ(DAYS[3])), "{found:?}");
+    assert_eq!(found.iter().filter(|found| found.starts_with(&unknown)).count(), 1, "{found:?}");
+    // What goes on from the day that is damaged waits for it, and nothing else does.
     assert_eq!(run(scene.command(&["verify", "--repair", &pipeline])).code, Some(1));
-    assert_eq!(std::fs::read(&trends).expect("read"), good);
+    assert_eq!(std::fs::read(&trends[0].1).expect("read"), good[0]);
     let found = wrong(&scene, &pipeline, &[]);
-    let line = format!("the trends from {} on are out of date", DAYS[2]);
-    assert!(found.iter().any(|found| found.starts_with(&line)), "{found:?}");
+    assert!(!found.contains(&differ(DAYS[1])) && found.contains(&differ(DAYS[3])), "{found:?}");
+    let behind = format!("the trends from {} on are out of date", DAYS[2]);
+    assert!(found.iter().any(|found| found.starts_with(&behind)), "{found:?}");
+    // Where its state is gone as well, nothing later is compared.
+    let state = file(&scene, Table::PackStatus, DAYS[2]);
+    let of_state = std::fs::read(&state).expect("read");
+    std::fs::remove_file(&state).expect("removed");
+    let found = wrong(&scene, &pipeline, &[]);
+    let unknown = format!("what the trend tables from {} on must be cannot be computed: ", DAYS[2]);
+    assert!(found.iter().any(|found| found.starts_with(&unknown)), "{found:?}");
+    std::fs::write(&state, of_state).expect("restored");
     std::fs::write(&facts, whole).expect("restored");
     is_sound(&scene, &pipeline, &["--repair"]);
+    assert!(trends.into_iter().zip(good).all(|((_, path), good)| std::fs::read(path).expect("read") == good));
 }
 
 #[test]

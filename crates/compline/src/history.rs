@@ -315,7 +315,7 @@ impl History {
     }
 
     /// The days that have a table that is computed.
-    pub(super) fn computed(&self, table: Table, id: &AggregatorId) -> BTreeSet<SnapshotDate> {
+    pub(crate) fn computed(&self, table: Table, id: &AggregatorId) -> BTreeSet<SnapshotDate> {
         let of = if Dataset::of(table).is_some_and(|dataset| dataset.status == table) {
             &self.statuses
         } else {

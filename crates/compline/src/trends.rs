@@ -82,6 +82,15 @@ pub(crate) struct Computed {
     pub(crate) bytes: u64,
 }
 
+impl Computed {
+    /// Adds what became of later days.
+    pub(crate) fn add(&mut self, later: Self) {
+        self.days.extend(later.days);
+        self.differed.extend(later.differed);
+        self.facts_only.extend(later.facts_only);
+    }
+}
+
 /// Computes the trends of the days of an aggregator's dataset from the snapshots and writes what differs, under the journal: for as long as
 /// later days may be out of date, that is noted in the lake.
 ///

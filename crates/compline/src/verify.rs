@@ -269,6 +269,31 @@ struct VerifiedTrends {
     facts: BTreeMap<SnapshotDate, Contents>,
 }
 
+/// Days whose trend tables are compared with nothing.
+struct Unknown {
+    /// The first of them, where there is one.
+    from: Option<SnapshotDate>,
+    /// Whether that is all, and not every later day as well.
+    is_one_day: bool,
+    error: anyhow::Error,
+}
+
+impl Unknown {
+    fn problem(&self) -> Problem {
+        let days = match self.from {
+            Some(date) if self.is_one_day => format!("the trend tables of {date}"),
+            Some(date) => format!("the trend tables from {date} on"),
+            None => "the trend tables".to_owned(),
+        };
+        // The error last, so that it is told once.
+        Problem {
+            date: None,
+            is_of_trends: true,
+            what: format!("what {days} must be cannot be computed: {:#}", self.error),
+        }
+    }
+}
+
 /// An aggregator that is verified.
 struct Verifying<'a> {
     lake: &'a Lake,
@@ -512,27 +537,53 @@ impl Verifying<'_> {
         };
         let shared = &Shared { told: told.collect(), look: Arc::new(look) };
         let compute = async |span: Span| {
-            let last_done = Mutex::new(None);
-            let on_day = |date| {
-                bar.inc(1);
-                *last_done.lock().unwrap_or_else(PoisonError::into_inner) = Some(date);
-            };
-            let computing =
-                Computing { lake, history, id, span, state_of: None, shared: Some(shared), on_day: &on_day };
-            let error = match Box::pin(computing.compute(None, None)).await {
-                Ok(computed) => return (computed, None),
-                Err(error) => error,
-            };
-            // The days before the one that cannot be computed are compared all the same.
-            let Some(last) = *last_done.lock().unwrap_or_else(PoisonError::into_inner) else {
-                return (Computed::default(), Some((span.from, error)));
-            };
-            let before = Computing { span: Span { to: Some(last), ..span }, on_day: &|_| {}, ..computing };
-            let computed = Box::pin(before.compute(None, None)).await.unwrap_or_default();
-            (computed, Some((Some(last.next()), error)))
+            let (mut computed, mut unknown) = (Computed::default(), Vec::new());
+            let mut from = span.from;
+            loop {
+                let last_done = Mutex::new(None);
+                let on_day = |date| {
+                    bar.inc(1);
+                    *last_done.lock().unwrap_or_else(PoisonError::into_inner) = Some(date);
+                };
+                let span = Span { from, ..span };
+                let computing =
+                    Computing { lake, history, id, span, state_of: None, shared: Some(shared), on_day: &on_day };
+                let error = match Box::pin(computing.compute(None, None)).await {
+                    Ok(rest) => {
+                        computed.add(rest);
+                        return (computed, unknown);
+                    }
+                    Err(error) => error,
+                };
+                let last_done = last_done.lock().unwrap_or_else(PoisonError::into_inner).filter(|last| span.has(*last));
+                if let Some(last) = last_done {
+                    // The days before the one that cannot be computed are compared all the same.
+                    let before = Computing { span: Span { to: Some(last), ..span }, on_day: &|_| {}, ..computing };
+                    computed.add(Box::pin(before.compute(None, None)).await.unwrap_or_default());
+                }
+                let first = last_done.map_or(from.unwrap_or(SnapshotDate::FIRST), SnapshotDate::next);
+                let is_facts_only = |date: &&SnapshotDate| {
+                    let told = shared.told.get(*date).and_then(|told| told.population.as_ref());
+                    told.is_some_and(|population| population.facts_only)
+                };
+                let failed = history.with_lost(id).range(first..).find(|date| !is_facts_only(date)).copied();
+                // So are those after it, if what they go on from is there.
+                let is_the_first = unknown.is_empty() || last_done.is_some();
+                let goes_on = failed.filter(|failed| {
+                    is_the_first
+                        && crate::journal::is_damage(&error)
+                        && history.days(id, Span { from: Some(failed.next()), ..span }).next().is_some()
+                        && [dataset.status, dataset.trends]
+                            .iter()
+                            .all(|table| history.computed(*table, id).contains(failed))
+                });
+                unknown.push(Unknown { from: failed, is_one_day: goes_on.is_some(), error });
+                let Some(failed) = goes_on else { return (computed, unknown) };
+                from = Some(failed.next());
+            }
         };
-        let is_sound = |(computed, error): &(Computed, Option<_>)| {
-            error.is_none() && computed.differed.is_empty() && computed.facts_only.is_empty()
+        let is_sound = |(computed, unknown): &(Computed, Vec<Unknown>)| {
+            unknown.is_empty() && computed.differed.is_empty() && computed.facts_only.is_empty()
         };
         // A chain begins with the state that is stored of the day before, and what that is, the chain before says. So what the first one
         // says that is not sound is right, and what those after it say may not be: their days are computed again, in one chain with its.
@@ -545,7 +596,7 @@ impl Verifying<'_> {
         }
         bar.finish_and_clear();
         let mut sound = BTreeSet::new();
-        for (computed, error) in chains {
+        for (computed, unknown) in chains {
             let differ = |date: &SnapshotDate| {
                 let what = format!("the trend tables of {date} are not what the snapshots say");
                 Problem { date: Some(*date), is_of_trends: true, what }
@@ -555,12 +606,7 @@ impl Verifying<'_> {
                 |date: &SnapshotDate| Problem::of(*date, format!("{date} is facts only, and has trend tables"));
             problems.extend(computed.facts_only.iter().map(needless));
             sound.extend(computed.days.iter().filter(|date| !computed.differed.contains(date)));
-            if let Some((from, error)) = error {
-                let first = history.with_lost(id).range(from.unwrap_or(SnapshotDate::FIRST)..).next().copied();
-                let from = first.map(|first| format!(" from {first} on")).unwrap_or_default();
-                let what = format!("what the trend tables must be{from} cannot be computed: {error:#}");
-                problems.push(Problem { date: None, is_of_trends: true, what });
-            }
+            problems.extend(unknown.iter().map(Unknown::problem));
         }
         let facts = mem::take(&mut *facts.lock().unwrap_or_else(PoisonError::into_inner));
         VerifiedTrends { problems, sound, facts }

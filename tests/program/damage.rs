@@ -107,6 +107,22 @@ fn f05_trends_that_need_a_damaged_snapshot_wait_and_the_hint_never_says_to_remov
 }
 
 #[test]
+fn a_night_after_a_day_whose_tables_are_all_gone_is_committed_and_its_trends_wait_for_that_day() {
+    let (scene, pipeline) = three_days();
+    let tables = pack_tables().into_iter().filter(|table| *table != Table::Runs);
+    let gone: Vec<_> = tables.map(|table| file(&scene, table, DAYS[2])).collect();
+    let gone: Vec<_> = gone.into_iter().map(|path| (std::fs::read(&path).expect("read"), path)).collect();
+    gone.iter().for_each(|(_, path)| std::fs::remove_file(path).expect("removed"));
+    let ended = night(&scene, &pipeline, DAYS[3]);
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.stdout.contains(&format!("the trends from {} on wait", DAYS[3])), "{ended:?}");
+    assert!(!scene.rows(Table::PackCompliance, "org", DAYS[3]).is_empty());
+    gone.iter().for_each(|(bytes, path)| std::fs::write(path, bytes).expect("restored"));
+    assert_eq!(run(scene.command(&["trends", &pipeline])).code, Some(0));
+    is_sound(&scene, &pipeline, &[]);
+}
+
+#[test]
 fn f05_a_checkpoint_that_is_damaged_is_read_again_and_a_held_day_that_is_damaged_is_said() {
     let (scene, pipeline) = three_days();
     let tiny = Scene::of_accounts(4);

@@ -43,8 +43,9 @@ pub(crate) struct Computing<'a> {
 
 /// What else than the trends reads the files that they are computed from, so that each is read once.
 pub(crate) struct Shared {
-    /// What the ledger says of days, as far as it was read.
+    /// What the ledger says of days, as far as it was read before.
     pub(crate) told: BTreeMap<SnapshotDate, Told>,
+    /// Is given the files of facts.
     pub(crate) look: Arc<Look>,
 }
 
@@ -128,10 +129,12 @@ pub(crate) async fn recompute(
     let computed = match computing.compute(None, Some(&mut journal)).await {
         Ok(computed) => computed,
         Err(error) => {
-            // The days up to the last one that was done are as they must be by now: what is noted as out of date begins after it.
+            // The days up to the last one that was done are as they must be by now: what is noted as out of date begins after it. Where
+            // it was no damage the store, or a lease that was lost, is why nothing more is written.
             let done = *last_done.lock().unwrap_or_else(PoisonError::into_inner);
             let next = done.and_then(|done| history.days(id, Span { from: Some(done.next()), to: None }).next());
-            if let Some(next) = next.filter(|_| journal.trends_from().is_some())
+            let is_noted = crate::journal::is_damage(&error) && journal.trends_from().is_some();
+            if let Some(next) = next.filter(|_| is_noted)
                 && let Err(unnoted) = journal.finish(Some(next)).await
             {
                 tracing::warn!(error = format!("{unnoted:#}"), "it is not noted how far the trends were computed");

@@ -64,7 +64,8 @@ pub struct TrendDay {
     pub population_since: SnapshotDate,
 }
 
-/// A day of so few rows is computed sooner by one thread than several take to hand it to each other.
+/// A day of so few rows is computed sooner by one thread than several take to hand it to each other. Of the recent days, which are only
+/// looked at, four times as many are few.
 const TOO_FEW_FOR_THREADS: usize = 8 * 1024;
 
 /// The trend tables of a dataset's day. `recent` holds the days that [`recent_needed`] names. The snapshot, the state before it and the

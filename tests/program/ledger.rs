@@ -4,8 +4,13 @@ use crate::damage::{DAYS, night, three_days};
 use crate::support::reading::{column, file, files};
 use crate::support::{Scene, pack_tables, run};
 use crate::verify::is_sound;
-use compline_model::Table;
+use arrow::array::{RecordBatch, StringViewArray};
+use compline_model::{SCHEMA_VERSION, Table};
+use parquet::arrow::ArrowWriter;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A column of the ledger of the second day.
 fn ledger(scene: &Scene, name: &str) -> Vec<String> {
@@ -246,4 +251,73 @@ fn rows_whose_documents_were_removed_or_never_were_are_written_down_with_the_nex
     damage(&scene);
     is_sound(&scene, &pipeline, &["--repair"]);
     assert_eq!(scene.rows(Table::Runs, "org", DAYS[1]), before);
+}
+
+/// Writes the ledger of the second day as another program does that keeps what the file says of itself, but for the checksum.
+fn write_anew(scene: &Scene, rows: &RecordBatch) {
+    let mut bytes = Vec::new();
+    let said = |name: &str, value: String| KeyValue::new(format!("compline.{name}"), value);
+    let said = vec![said("table", "runs".to_owned()), said("schema_version", SCHEMA_VERSION.to_string())];
+    let properties = WriterProperties::builder().set_key_value_metadata(Some(said)).build();
+    let mut writer = ArrowWriter::try_new(&mut bytes, rows.schema(), Some(properties)).expect("a writer");
+    writer.write(rows).expect("written");
+    writer.close().expect("closed");
+    std::fs::write(file(scene, Table::Runs, DAYS[1]), bytes).expect("written");
+}
+
+#[test]
+fn a_ledger_that_another_program_wrote_is_told_and_made_again_from_its_documents_and_the_snapshot_is_not_blamed() {
+    let (scene, pipeline) = three_days();
+    assert_eq!(night(&scene, &pipeline, DAYS[1]).code, Some(0));
+    let told = || scene.rows(Table::Runs, "org", DAYS[1]);
+    let before = told();
+    let of_day = |day| scene.read(&scene.lake(), Table::Runs, "org", day).expect("a ledger");
+    let rows = of_day(DAYS[1]);
+    // The hash of a snapshot that never was, in the row of the last commit.
+    let mut columns = rows.columns().to_vec();
+    let at = rows.schema().index_of("snapshot_sha256").expect("a column");
+    columns[at] = Arc::new(StringViewArray::from(vec!["0".repeat(64); rows.num_rows()]));
+    let changed = RecordBatch::try_new(rows.schema(), columns).expect("rows");
+    for (what, wrong) in [
+        ("changed", changed),
+        ("emptied", rows.slice(0, 0)),
+        ("its last row", rows.slice(1, 1)),
+        ("another day's", of_day(DAYS[0])),
+    ] {
+        write_anew(&scene, &wrong);
+        let ended = run(scene.command(&["verify", &pipeline]));
+        assert_eq!(ended.code, Some(1), "{what}: {ended:?}");
+        let problems: Vec<&str> = ended.stdout.lines().filter(|line| line.contains(DAYS[1])).collect();
+        assert!(problems.iter().all(|line| line.contains(&format!("runs of {} ", DAYS[1]))), "{what}: {ended:?}");
+        assert!(ended.stdout.contains("`compline verify FILE --repair` makes it again from the documents"), "{what}");
+        is_sound(&scene, &pipeline, &["--repair"]);
+        assert_eq!(told(), before, "{what}");
+    }
+    // As it was written, it says what became of the day, and an earlier version of it does not.
+    let path = file(&scene, Table::Runs, DAYS[1]);
+    let earlier = std::fs::read(&path).expect("read");
+    assert_eq!(night(&scene, &pipeline, DAYS[1]).code, Some(0));
+    let before = told();
+    std::fs::write(&path, earlier).expect("written");
+    let ended = run(scene.command(&["verify", &pipeline]));
+    assert!(ended.stdout.contains("an earlier version of the object was restored"), "{ended:?}");
+    is_sound(&scene, &pipeline, &["--repair"]);
+    assert_eq!(told(), before);
+}
+
+#[test]
+fn a_document_that_says_another_row_than_a_ledger_that_is_as_it_was_written_is_written_again() {
+    let (scene, pipeline) = three_days();
+    let folder = scene.path("lake/_compline/ledger").join(format!("snapshot_date={}/aggregator=org", DAYS[1]));
+    let before = (scene.rows(Table::Runs, "org", DAYS[1]), files(&folder));
+    let (name, document) = before.1.first_key_value().expect("a document");
+    let document = String::from_utf8(document.clone()).expect("text");
+    let other = document.replace("\"snapshot_sha256\": \"", "\"snapshot_sha256\": \"0");
+    assert_ne!(other, document);
+    std::fs::write(folder.join(name), other).expect("written");
+    let ended = run(scene.command(&["verify", &pipeline]));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stdout.contains("writes it again from the ledger"), "{ended:?}");
+    is_sound(&scene, &pipeline, &["--repair"]);
+    assert!((scene.rows(Table::Runs, "org", DAYS[1]), files(&folder)) == before, "they are as they were");
 }

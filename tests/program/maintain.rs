@@ -464,18 +464,25 @@ fn a_month_in_which_a_bit_flipped_is_made_again_before_its_days_are_dropped() {
     let compact = "compact = [\"pack_compliance\", \"source_status\"]";
     let (scene, pipeline) = kept(compact);
     maintain(&scene, &pipeline, &["--apply"]);
-    let month = month_file(&scene, "pack_compliance", "2026-01");
-    let whole = std::fs::read(&month).expect("read");
-    let mut flipped = whole.clone();
-    flipped[whole.len() / 3] ^= 1;
-    std::fs::write(&month, &flipped).expect("written");
+    let flip = |month: &Path| {
+        let whole = std::fs::read(month).expect("read");
+        let mut flipped = whole.clone();
+        flipped[whole.len() / 3] ^= 1;
+        std::fs::write(month, &flipped).expect("written");
+        (whole, flipped)
+    };
+    let (month, later) =
+        (month_file(&scene, "pack_compliance", "2026-01"), month_file(&scene, "source_status", "2026-02"));
+    let ((whole, flipped), (whole_later, _)) = (flip(&month), flip(&later));
     let drops = format!("[maintain]\nsnapshot_days = 5\n{compact}");
     let pipeline = scene.org_pipeline("lake", "", &drops).display().to_string();
     let ended = maintain(&scene, &pipeline, &["--apply"]);
-    let made = "org: compacted 3 days into pack_compliance_monthly/snapshot_month=2026-01/";
-    assert!(ended.stdout.contains(made), "{ended:?}");
+    for made in ["pack_compliance_monthly/snapshot_month=2026-01/", "source_status_monthly/snapshot_month=2026-02/"] {
+        assert!(ended.stdout.contains(&format!("org: compacted 3 days into {made}")), "{ended:?}");
+    }
     assert!(ended.stdout.contains("org: dropped pack_compliance of 6 days, 2026-01-02 to 2026-02-28, "), "{ended:?}");
-    assert!(std::fs::read(&month).expect("read") == whole, "it is not made again as it was");
+    let is_whole = |month: &Path, whole: &[u8]| std::fs::read(month).expect("read") == whole;
+    assert!(is_whole(&month, &whole) && is_whole(&later, &whole_later), "they are not made again as they were");
     is_sound(&scene, &pipeline, &[]);
 
     // Once it is the only one that has its days it is left as it is, and nothing says that all is done.

@@ -1,9 +1,10 @@
 //! Months of tables that are computed, and of the ledger: they are what their days are by now.
 
 use crate::maintain::{DAYS, import_one, kept, maintain, month_file};
-use crate::support::reading::column;
+use crate::support::reading::{column, file};
 use crate::support::{Ended, Scene, run};
 use crate::verify::is_sound;
+use compline_model::Table;
 use std::path::Path;
 
 /// A column of a month's file.
@@ -100,4 +101,26 @@ fn a_month_that_lacks_a_dropped_day_is_not_written_over_and_takes_no_day_until_i
     is_sound(&scene, &pipeline, &[]);
     assert!(of_month(&month, "conformance_pack_name").contains(&"one".to_owned()));
     assert_eq!(std::fs::read(&january).expect("read"), before);
+}
+
+#[test]
+fn a_day_that_is_damaged_is_told_once_and_its_month_that_has_it_is_not_called_wrong() {
+    let (scene, pipeline) = kept("compact = [\"pack_compliance\", \"runs\"]");
+    maintain(&scene, &pipeline, &["--apply"]);
+    for table in [Table::PackCompliance, Table::Runs] {
+        let path = file(&scene, table, DAYS[1]);
+        let whole = std::fs::read(&path).expect("read");
+        let mut flipped = whole.clone();
+        flipped[whole.len() / 3] ^= 1;
+        std::fs::write(&path, flipped).expect("written");
+        for arguments in [&[][..], &["--from", DAYS[2]]] {
+            let ended = run(scene.command(&[&["verify", &pipeline], arguments].concat()));
+            assert_eq!(ended.code, Some(1), "{ended:?}");
+            let tells = |what: &str| ended.stdout.lines().filter(|line| line.contains(what)).count();
+            let key = format!("{}/snapshot_date={}/", table.name(), DAYS[1]);
+            assert_eq!((tells(&key), tells("_monthly/")), (1, 0), "{arguments:?}: {ended:?}");
+        }
+        std::fs::write(&path, whole).expect("written");
+    }
+    is_sound(&scene, &pipeline, &[]);
 }

@@ -6,6 +6,8 @@
 mod columns;
 mod rebuild;
 
+pub(crate) use rebuild::{InFile, Unlike};
+
 use anyhow::Context;
 use chrono::{DateTime, Utc};
 use compline_model::{AggregatorId, Dataset, RunId, SnapshotDate, Table};

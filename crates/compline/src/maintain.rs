@@ -14,9 +14,9 @@ use crate::progress::named;
 use crate::proof::Proof;
 use crate::session::Session;
 use crate::summary::counted;
-use crate::trends::Computing;
+use crate::trends::{Computed, Computing};
 use compline_model::{AggregatorId, Dataset, SnapshotDate, SnapshotMonth, Table};
-use compline_sink::{Inventory, Lake, Month, MonthPlan, Object, Partition, SinkError};
+use compline_sink::{Inventory, Lake, Month, MonthPlan, Object, Partition, SinkError, VerifiedMonth};
 use indicatif::HumanBytes;
 use own::Old;
 use plan::{Plan, old_statuses, plan};
@@ -246,8 +246,12 @@ impl<'a> Applying<'a> {
     /// Of days to be dropped, those that may be. A month that is damaged is made again, where each of its days has a file of its own.
     async fn proven(&mut self, dates: &[SnapshotDate]) -> anyhow::Result<Vec<SnapshotDate>> {
         let mut found = proven(&self.lake, self.id, dates).await?;
-        if !found.wrong.is_empty() {
+        let mut made_again = BTreeSet::new();
+        // It looks at days until one may not be dropped, and so at the months of those alone.
+        while !found.wrong.is_subset(&made_again) {
+            found.wrong.retain(|month| !made_again.contains(month));
             self.make_again(&found.wrong).await?;
+            made_again.append(&mut found.wrong);
             found = proven(&self.lake, self.id, dates).await?;
         }
         let Proven { dates: proven, unproven, .. } = found;
@@ -364,7 +368,8 @@ impl<'a> Applying<'a> {
     ) -> anyhow::Result<BTreeMap<Month, SinkError>> {
         let mut wrong = BTreeMap::new();
         for month in months {
-            match self.lake.verify_month(month, &inventory.days_of(month)).await {
+            let verified = self.lake.verify_month(month, &inventory.days_of(month)).await;
+            match verified.and_then(VerifiedMonth::whole) {
                 Err(error) if error.is_damage() => drop(wrong.insert(month.clone(), error)),
                 verified => drop(verified?),
             }
@@ -403,10 +408,11 @@ async fn store_state(
     let span = Span { from: Some(date), to: Some(date) };
     let computing =
         Computing { lake, history: &history, id, span, state_of: Some(date), shared: None, on_day: &|_| {} };
-    let computed = match computing.compute(None, None).await {
+    let mut computed = Computed::default();
+    match computing.compute(None, None, &mut computed).await {
         Err(error) if crate::journal::is_damage(&error) => return Ok(Err(format!("{error:#}"))),
-        computed => computed?,
-    };
+        done => done?,
+    }
     if let Some(differed) = computed.differed.first() {
         return Ok(Err(format!(
             "the trend tables of {differed} are not what the snapshots say; `compline trends` first"

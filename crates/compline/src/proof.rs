@@ -2,7 +2,7 @@
 
 use crate::ledger::Ledger;
 use compline_model::{AggregatorId, SnapshotDate, SnapshotMonth};
-use compline_sink::{Inventory, Lake, Month, MonthDays, Partition, Place};
+use compline_sink::{Inventory, Lake, Month, MonthDays, Partition, Place, VerifiedMonth};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The months of an aggregator's dataset, each verified once.
@@ -75,8 +75,13 @@ impl<'a> Proof<'a> {
         if !self.months.contains_key(&month) {
             let days = match self.inventory.months.contains_key(&month) {
                 false => None,
-                true => match self.lake.verify_month(&month, &self.inventory.days_of(&month)).await {
-                    Ok(verified) => Some(verified.days),
+                true => match self
+                    .lake
+                    .verify_month(&month, &self.inventory.days_of(&month))
+                    .await
+                    .and_then(VerifiedMonth::whole)
+                {
+                    Ok(days) => Some(days),
                     Err(error) if error.is_damage() => {
                         tracing::warn!(error = error.what(), "nothing of this month is dropped as it is");
                         None

@@ -21,7 +21,7 @@ pub(crate) use status::Status;
 #[cfg(test)]
 pub(crate) use status::tests::rows as made_up_rows;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 #[cfg(test)]
 pub(crate) use tests::imported;
 
@@ -89,6 +89,10 @@ impl Computed {
         self.days.extend(later.days);
         self.differed.extend(later.differed);
         self.facts_only.extend(later.facts_only);
+        self.undone.extend(later.undone);
+        self.state = later.state.or(self.state.take());
+        self.tonight = later.tonight.or(self.tonight.take());
+        self.bytes += later.bytes;
     }
 }
 
@@ -120,47 +124,41 @@ pub(crate) async fn recompute(
     let from = was_pending.map_or(first, |pending| pending.min(first));
     let after = history.days(id, Span::default()).find(|date| span.to.is_some_and(|to| *date > to));
     let span = Span { from: Some(from), to: span.to };
-    let last_done = Mutex::new(None);
-    let on_day = |date| {
-        *last_done.lock().unwrap_or_else(PoisonError::into_inner) = Some(date);
-        on_day(date);
-    };
-    let computing = Computing { lake, history: &history, id, span, state_of: None, shared: None, on_day: &on_day };
-    let computed = match computing.compute(None, Some(&mut journal)).await {
-        Ok(computed) => computed,
-        Err(error) => {
-            // The days up to the last one that was done are as they must be by now: what is noted as out of date begins after it. Where
-            // it was no damage the store, or a lease that was lost, is why nothing more is written.
-            let done = *last_done.lock().unwrap_or_else(PoisonError::into_inner);
-            let next = done.and_then(|done| history.days(id, Span { from: Some(done.next()), to: None }).next());
-            let is_noted = crate::journal::is_damage(&error) && journal.trends_from().is_some();
-            if let Some(next) = next.filter(|_| is_noted)
-                && let Err(unnoted) = journal.finish(Some(next)).await
-            {
-                tracing::warn!(error = format!("{unnoted:#}"), "it is not noted how far the trends were computed");
-            }
-            return Err(error);
+    let computing = Computing { lake, history: &history, id, span, state_of: None, shared: None, on_day };
+    let mut computed = Computed { undone, ..Computed::default() };
+    if let Err(error) = computing.compute(None, Some(&mut journal), &mut computed).await {
+        // The days that were done are as they must be by now: what is noted as out of date begins after them. Where it was no damage the
+        // store, or a lease that was lost, is why nothing more is written.
+        let done = computed.days.last();
+        let next = done.and_then(|done| history.days(id, Span { from: Some(done.next()), to: None }).next());
+        let is_noted = crate::journal::is_damage(&error) && journal.trends_from().is_some();
+        if let Some(next) = next.filter(|_| is_noted)
+            && let Err(unnoted) = journal.finish(Some(next)).await
+        {
+            tracing::warn!(error = format!("{unnoted:#}"), "it is not noted how far the trends were computed");
         }
-    };
+        return Err(error);
+    }
     // Later days were computed from what is now otherwise, or were out of date before.
     let is_behind = was_pending.is_some() || !computed.differed.is_empty() || !computed.facts_only.is_empty();
     journal.finish(after.filter(|_| is_behind)).await?;
-    Ok(Computed { undone, ..computed })
+    Ok(computed)
 }
 
 impl Computing<'_> {
     /// Computes the days, and where there is a journal writes the tables that are not as the snapshots say. The journal says from
-    /// which day on trends are out of date before the first of them is replaced.
+    /// which day on trends are out of date before the first of them is replaced. What became of the days is added to `computed`.
     ///
     /// # Errors
-    /// A lake that does not answer, or a snapshot that cannot be read. A table that is computed and cannot be read is computed
-    /// again, with the days that it takes.
+    /// A lake that does not answer, or a snapshot that cannot be read: the days before it are computed all the same. A table that is
+    /// computed and cannot be read is computed again, with the days that it takes.
     pub(crate) async fn compute(
         &self,
         tonight: Option<Tonight>,
         journal: Option<&mut Journal>,
-    ) -> anyhow::Result<Computed> {
-        self.compute_without(BTreeSet::new(), tonight, journal).await
+        computed: &mut Computed,
+    ) -> anyhow::Result<()> {
+        self.compute_without(BTreeSet::new(), tonight, journal, computed).await
     }
 
     /// The same without files that are known to be damaged.
@@ -169,26 +167,29 @@ impl Computing<'_> {
         mut lacking: BTreeSet<(Table, SnapshotDate)>,
         mut tonight: Option<Tonight>,
         mut journal: Option<&mut Journal>,
-    ) -> anyhow::Result<Computed> {
+        computed: &mut Computed,
+    ) -> anyhow::Result<()> {
         loop {
             let mut chain =
                 Chain::new(self, &lacking, tonight.as_ref().map(|tonight| tonight.date), journal.as_deref());
-            match self.days(&mut chain, &mut tonight, journal.as_deref_mut()).await {
-                Err(error) if error.is::<NeedsAllDays>() => {
-                    let ids = [self.id];
-                    let history = History::read(self.lake, self.history.statuses_from(), &ids).await?;
-                    let computing = Computing { history: &history, ..*self };
-                    return Box::pin(computing.compute_without(lacking, tonight, journal)).await;
-                }
-                Err(error) => match chain.damaged.take() {
-                    // Each time another file, so this ends.
-                    Some(file) if lacking.insert(file) => {
-                        tracing::warn!(error = format!("{error:#}"), "computing it again from the snapshots");
-                    }
-                    _ => return Err(error),
-                },
-                done => return done,
+            let mut of_chain = Computed::default();
+            let done = self.days(&mut chain, &mut tonight, journal.as_deref_mut(), &mut of_chain).await;
+            if done.as_ref().is_err_and(|error| error.is::<NeedsAllDays>()) {
+                let ids = [self.id];
+                let history = History::read(self.lake, self.history.statuses_from(), &ids).await?;
+                let computing = Computing { history: &history, ..*self };
+                return Box::pin(computing.compute_without(lacking, tonight, journal, computed)).await;
             }
+            // Each time another file, so this ends.
+            if let Err(error) = &done
+                && let Some(file) = chain.damaged.take()
+                && lacking.insert(file)
+            {
+                tracing::warn!(error = format!("{error:#}"), "computing it again from the snapshots");
+                continue;
+            }
+            computed.add(of_chain);
+            return done;
         }
     }
 
@@ -197,9 +198,9 @@ impl Computing<'_> {
         chain: &mut Chain<'_>,
         tonight: &mut Option<Tonight>,
         mut journal: Option<&mut Journal>,
-    ) -> anyhow::Result<Computed> {
-        let mut computed = Computed::default();
-        let Some(first) = chain.first_day(self.span, tonight.as_ref()).await? else { return Ok(computed) };
+        computed: &mut Computed,
+    ) -> anyhow::Result<()> {
+        let Some(first) = chain.first_day(self.span, tonight.as_ref()).await? else { return Ok(()) };
         let last = self.span.to;
         let dates = chain.days_from(first).into_iter().take_while(|date| last.is_none_or(|last| *date <= last));
         let mut dates = dates.peekable();
@@ -244,7 +245,7 @@ impl Computing<'_> {
                 }
             }
         }
-        Ok(computed)
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ pub(crate) use repair::repair;
 use crate::held::{Holding, held, hint};
 use crate::history::{History, Span};
 use crate::journal::{Journal, Pending};
-use crate::ledger::Ledger;
+use crate::ledger::{InFile, Ledger, Unlike};
 use crate::population::Told;
 use crate::progress::Progress;
 use crate::session::Session;
@@ -72,8 +72,8 @@ pub(crate) struct Found {
     damaged_ledgers: Vec<SnapshotDate>,
     /// Months that are not what their days are.
     wrong_months: BTreeSet<Month>,
-    /// Days whose ledger can be read, and not each of its rows as a document.
-    unread_documents: BTreeSet<SnapshotDate>,
+    /// Days whose ledger can be read, and not each of its rows as a document that says the same.
+    unlike_documents: BTreeSet<SnapshotDate>,
 }
 
 impl Problem {
@@ -317,8 +317,9 @@ impl Verifying<'_> {
         let mut ledgers = BTreeMap::new();
         let gone = self.ledgers_that_are_gone().await?;
         let read = self.ledgers(&tables).await;
-        let trends = self.trends(&read).await;
-        for day in self.days(&tables, &gone, (read, trends.facts), &trends.sound).await? {
+        let corrected = self.documents(&read, &mut found).await?;
+        let trends = self.trends(&read, &corrected).await;
+        for day in self.days(&tables, &gone, (read, trends.facts), corrected, &trends.sound).await? {
             found.rows += day.snapshot_rows;
             found.problems.extend(day.problems);
             found.dropped.extend(day.is_dropped.then_some(day.date));
@@ -334,7 +335,6 @@ impl Verifying<'_> {
             found.problems.push(Problem::of(date, what));
             found.damaged_ledgers.push(date);
         }
-        self.documents(&ledgers, &mut found).await?;
         found.gaps = gaps(&found.days.iter().chain(&found.dropped).copied().collect());
         let of_trends: Vec<Problem> = trends.problems.into_iter().map(|one| one.once(&found.problems)).collect();
         found.problems.extend(of_trends);
@@ -372,25 +372,67 @@ impl Verifying<'_> {
         Ok(gone)
     }
 
-    /// Documents of the ledger's rows that could not replace it if it were damaged.
-    async fn documents(&self, ledgers: &BTreeMap<SnapshotDate, Ledger>, found: &mut Found) -> anyhow::Result<()> {
-        let Self { lake, inventory, id, .. } = *self;
-        let read = ledgers.iter().filter(|(_, ledger)| !ledger.is_empty()).map(|(date, _)| *date);
-        let noted = read.filter(|date| inventory.ledgers.contains(&(id.clone(), *date)));
-        let each = noted.map(async |date| Ledger::unread_documents(lake, id, date).await.map(|unread| (date, unread)));
-        let each: Vec<(SnapshotDate, Vec<RunId>)> = stream::iter(each).buffered(READ_CONCURRENCY).try_collect().await?;
-        for (date, run_id) in
-            each.into_iter().flat_map(|(date, unread)| unread.into_iter().map(move |run_id| (date, run_id.to_string())))
-        {
-            let how = match ledgers[&date].rows().iter().any(|row| row.run_id == run_id) {
-                true => "`compline verify FILE --repair` writes it again from the ledger",
-                false => "the ledger has no such run, so move it away",
+    /// Compares the ledgers with the documents of their rows, which are to replace one that is damaged. Gives what those say whose files
+    /// are wrong.
+    async fn documents(
+        &self,
+        ledgers: &BTreeMap<SnapshotDate, Looked>,
+        found: &mut Found,
+    ) -> anyhow::Result<BTreeMap<SnapshotDate, Ledger>> {
+        let Self { lake, inventory, history, id, .. } = *self;
+        let read = ledgers.iter().filter_map(|(date, looked)| Some((*date, looked.as_ref().ok()?.as_ref()?.ledger()?)));
+        let noted = read.filter(|(date, _)| inventory.ledgers.contains(&(id.clone(), *date)));
+        let each = noted.map(async |(date, file)| {
+            Ok::<_, anyhow::Error>((date, file, file.ledger.against_documents(lake, id, date).await?))
+        });
+        let each: Vec<(SnapshotDate, &InFile, Unlike)> =
+            stream::iter(each).buffered(READ_CONCURRENCY).try_collect().await?;
+        let mut corrected = BTreeMap::new();
+        for (date, file, mut unlike) in each {
+            // What a run was stopped at, or is at, is told as that.
+            let is_settled = |run_id: &RunId| !self.pending.days.contains(&(*run_id, date));
+            unlike.other.retain(is_settled);
+            unlike.lacking.retain(is_settled);
+            let is_wrong = file.is_wrong(&unlike);
+            let of_document = |run_id: &RunId, what: &str, how: &str| {
+                Problem::of(date, format!("the document of run {run_id} of {date} in _compline/ledger {what}: {how}"))
             };
-            let what = format!("the document of run {run_id} of {date} in _compline/ledger cannot be read: {how}");
-            found.problems.push(Problem::of(date, what));
-            found.unread_documents.insert(date);
+            let is_made = "`compline verify FILE --repair` writes it again from the ledger";
+            for run_id in &unlike.unread {
+                let how = match file.ledger.rows().iter().any(|row| row.run_id == run_id.to_string()) {
+                    true => is_made,
+                    false => "the ledger has no such run, so move it away",
+                };
+                found.problems.push(of_document(run_id, "cannot be read", how));
+            }
+            for run_id in unlike.other.iter().filter(|_| !is_wrong) {
+                found.problems.push(of_document(run_id, "does not say what the ledger does", is_made));
+            }
+            if !(unlike.unread.is_empty() && (is_wrong || unlike.other.is_empty())) {
+                found.unlike_documents.insert(date);
+            }
+            if is_wrong {
+                let how = match Ledger::is_told(lake, id, date, history.has_snapshot(id, date)).await? {
+                    Some(true) => "`compline verify FILE --repair` makes it again from the documents",
+                    _ => "restore another version of the object",
+                };
+                let why = match (unlike.lacking.first(), unlike.other.first()) {
+                    (Some(run_id), _) => format!(
+                        "lacks run {run_id}, which changed the day as its document in _compline/ledger says: an earlier version of \
+                         the object was restored, or another program wrote it"
+                    ),
+                    (None, run_id) => format!(
+                        "does not say of run {} what its document in _compline/ledger does: another program wrote it",
+                        run_id.map(RunId::to_string).unwrap_or_default()
+                    ),
+                };
+                found.problems.push(Problem::of(date, format!("runs of {date} {why}; {how}")));
+                found.damaged_ledgers.push(date);
+                let documents = Ledger::of_documents(lake, id, date).await?.ledger;
+                corrected.insert(date, file.corrected(documents, &unlike));
+            }
         }
-        Ok(())
+        Ok(corrected)
     }
 
     /// The tables of each day, with their sizes.
@@ -427,7 +469,7 @@ impl Verifying<'_> {
             held: held.into_iter().collect(),
             damaged_ledgers: Vec::new(),
             wrong_months: BTreeSet::new(),
-            unread_documents: BTreeSet::new(),
+            unlike_documents: BTreeSet::new(),
         }
     }
 
@@ -447,6 +489,7 @@ impl Verifying<'_> {
         tables: &BTreeMap<SnapshotDate, BTreeMap<Table, u64>>,
         gone: &BTreeMap<SnapshotDate, bool>,
         (mut ledgers, mut facts): (BTreeMap<SnapshotDate, Looked>, BTreeMap<SnapshotDate, Contents>),
+        mut corrected: BTreeMap<SnapshotDate, Ledger>,
         sound: &BTreeSet<SnapshotDate>,
     ) -> anyhow::Result<Vec<day::Verified>> {
         let Self { lake, dataset, history, id, .. } = *self;
@@ -464,8 +507,10 @@ impl Verifying<'_> {
             let facts = facts.remove(date).map(|facts| (dataset.facts, Ok(Some(facts))));
             ledger.into_iter().chain(facts).collect()
         };
+        let mut parts = |date: &SnapshotDate| (looked(date), corrected.remove(date));
         let each =
-            tables.iter().map(|(date, tables)| (date, tables, looked(date))).map(async |(date, tables, looked)| {
+            tables.iter().map(|(date, tables)| (date, tables, parts(date))).map(async |(date, tables, parts)| {
+                let (looked, corrected) = parts;
                 let day = day::Day {
                     lake,
                     dataset,
@@ -473,6 +518,7 @@ impl Verifying<'_> {
                     date: *date,
                     trends_are_sound: sound.contains(date),
                     looked,
+                    corrected,
                     ledger_is_told: gone.contains_key(date) || is_told_of_packs(date),
                     status_is_dropped: history.status_is_dropped(id, *date),
                     was_dropped_before_the_ledger_said_so: dropped.contains(date)
@@ -501,7 +547,11 @@ impl Verifying<'_> {
     }
 
     /// Computes the trend tables, and compares those that are there.
-    async fn trends(&self, ledgers: &BTreeMap<SnapshotDate, Looked>) -> VerifiedTrends {
+    async fn trends(
+        &self,
+        ledgers: &BTreeMap<SnapshotDate, Looked>,
+        corrected: &BTreeMap<SnapshotDate, Ledger>,
+    ) -> VerifiedTrends {
         let Self { lake, dataset, history, id, span, pending, .. } = *self;
         let mut problems = Vec::new();
         let next = "the next run, `compline trends`, or for an aggregator that the file no longer has `compline verify --repair` completes it";
@@ -520,8 +570,8 @@ impl Verifying<'_> {
         let bar = self.progress.steps(history.days(id, span).count() as u64, "days recomputed");
         bar.set_message(id.to_string());
         let told = ledgers.iter().filter_map(|(date, looked)| {
-            let ledger = looked.as_ref().ok()?.as_ref()?.ledger()?;
-            Some((*date, Told::of(ledger)?))
+            let in_file = looked.as_ref().ok()?.as_ref()?.ledger()?;
+            Some((*date, Told::of(corrected.get(date).unwrap_or(&in_file.ledger))?))
         });
         let facts: Arc<Mutex<BTreeMap<SnapshotDate, Contents>>> = Arc::default();
         let noted = Arc::clone(&facts);
@@ -540,27 +590,15 @@ impl Verifying<'_> {
             let (mut computed, mut unknown) = (Computed::default(), Vec::new());
             let mut from = span.from;
             loop {
-                let last_done = Mutex::new(None);
-                let on_day = |date| {
-                    bar.inc(1);
-                    *last_done.lock().unwrap_or_else(PoisonError::into_inner) = Some(date);
-                };
-                let span = Span { from, ..span };
+                let (span, mut rest) = (Span { from, ..span }, Computed::default());
+                let on_day = |_| bar.inc(1);
                 let computing =
                     Computing { lake, history, id, span, state_of: None, shared: Some(shared), on_day: &on_day };
-                let error = match Box::pin(computing.compute(None, None)).await {
-                    Ok(rest) => {
-                        computed.add(rest);
-                        return (computed, unknown);
-                    }
-                    Err(error) => error,
-                };
-                let last_done = last_done.lock().unwrap_or_else(PoisonError::into_inner).filter(|last| span.has(*last));
-                if let Some(last) = last_done {
-                    // The days before the one that cannot be computed are compared all the same.
-                    let before = Computing { span: Span { to: Some(last), ..span }, on_day: &|_| {}, ..computing };
-                    computed.add(Box::pin(before.compute(None, None)).await.unwrap_or_default());
-                }
+                let done = Box::pin(computing.compute(None, None, &mut rest)).await;
+                let last_done = rest.days.last().copied().filter(|last| span.has(*last));
+                // The days before one that cannot be computed are compared all the same.
+                computed.add(rest);
+                let Err(error) = done else { return (computed, unknown) };
                 let first = last_done.map_or(from.unwrap_or(SnapshotDate::FIRST), SnapshotDate::next);
                 let is_facts_only = |date: &&SnapshotDate| {
                     let told = shared.told.get(*date).and_then(|told| told.population.as_ref());

@@ -24,6 +24,11 @@ pub(crate) fn seal(mut file: Vec<u8>) -> Vec<u8> {
     file
 }
 
+/// Whether a file says a checksum.
+pub(crate) fn has_checksum(file: &[u8]) -> bool {
+    place(file).is_some()
+}
+
 /// Whether a file has the checksum that it says, if it says one.
 pub(crate) fn check(file: &[u8]) -> Result<(), String> {
     let Some(at) = place(file) else { return Ok(()) };

@@ -1,7 +1,7 @@
 //! The Parquet file of a partition in memory, whose rows are decoded as they are asked for.
 
 use crate::SinkError;
-use crate::checksum::check;
+use crate::checksum::{check, has_checksum};
 use crate::error::plain;
 use crate::lake::{blocking, sha256};
 use crate::parquet_file::{PARTITION, TABLE, VERSION};
@@ -61,6 +61,11 @@ impl TableFile {
     /// SHA-256 of it, in hexadecimal.
     pub fn sha256(&self) -> String {
         sha256(&self.file)
+    }
+
+    /// Whether it has a checksum of itself, so that it is what Compline wrote: files of older versions and other programs have none.
+    pub fn has_checksum(&self) -> bool {
+        has_checksum(&self.file)
     }
 
     /// Whether it has every column of its table, and not only those of an older version.

@@ -5,14 +5,82 @@ use super::{Ledger, LedgerRow, Outcome};
 use anyhow::Context;
 use bytes::Bytes;
 use chrono::DateTime;
-use compline_model::{AggregatorId, Dataset, RunId, SnapshotDate};
-use compline_sink::Lake;
+use compline_model::{AggregatorId, Dataset, RowError, RowSource, RunId, SnapshotDate};
+use compline_sink::{Lake, TableFile};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// A ledger as its file says it.
+#[derive(Debug)]
+pub(crate) struct InFile {
+    pub(crate) ledger: Ledger,
+    /// Whether the file is known to be as it was written.
+    pub(crate) has_checksum: bool,
+}
+
+/// Where documents of a day's rows do not say what its ledger does.
+#[derive(Debug, Default)]
+pub(crate) struct Unlike {
+    /// Runs whose documents do not say a row of theirs.
+    pub(crate) unread: Vec<RunId>,
+    /// Runs of which they say another row.
+    pub(crate) other: Vec<RunId>,
+    /// Runs that changed the day, as they say, and of which the ledger has no row.
+    pub(crate) lacking: Vec<RunId>,
+}
+
+impl InFile {
+    /// The same of a day, if there is one that can be read.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    async fn sound(lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> anyhow::Result<Option<Self>> {
+        let dataset = lake.dataset();
+        let read = match lake.file(&Ledger::partition(id, date)).await {
+            Ok(None) => return Ok(None),
+            Ok(Some(file)) => file.look_through(move |file| Self::of(dataset, file)).await,
+            Err(error) => Err(error),
+        };
+        match read {
+            Err(error) if error.is_damage() => Ok(None),
+            read => Ok(Some(read?)),
+        }
+    }
+
+    /// What a file of `runs` says of a dataset.
+    ///
+    /// # Errors
+    /// Rows that do not decode.
+    pub(crate) fn of(dataset: &'static Dataset, file: &TableFile) -> Result<Self, RowError> {
+        let rows = file.rows(0..file.row_count(), None)?;
+        Ok(Self { ledger: Ledger::of(dataset, &rows), has_checksum: file.has_checksum() })
+    }
+
+    /// Whether it is the file that is wrong: it lacks a row, as an earlier version of it does, or another program wrote it.
+    pub(crate) fn is_wrong(&self, unlike: &Unlike) -> bool {
+        !unlike.lacking.is_empty() || !(self.has_checksum || unlike.other.is_empty())
+    }
+
+    /// What documents say, and of the file what they do not say, or all where it is as it was written.
+    pub(crate) fn corrected(&self, documents: Ledger, unlike: &Unlike) -> Ledger {
+        let unread: BTreeSet<String> = unlike.unread.iter().map(RunId::to_string).collect();
+        let Ledger { dataset, mut rows, mut others } = documents;
+        let is_kept = |row: &&LedgerRow| self.has_checksum || unread.contains(&row.run_id);
+        for row in self.ledger.rows.iter().filter(is_kept) {
+            rows.retain(|told| told.run_id != row.run_id);
+            rows.push(row.clone());
+        }
+        for row in self.ledger.others.iter().filter(|_| self.has_checksum) {
+            others.retain(|told| (&told.run_id, &told.dataset) != (&row.run_id, &row.dataset));
+            others.push(row.clone());
+        }
+        Ledger { dataset, rows, others }
+    }
+}
+
 /// A ledger as documents say it.
-pub(super) struct OfDocuments {
-    pub(super) ledger: Ledger,
+pub(crate) struct OfDocuments {
+    pub(crate) ledger: Ledger,
     /// Whether every row can be read, and its last change is written down as one: the report of a run alone says nothing of what
     /// `maintain` dropped later.
     is_sure: bool,
@@ -20,7 +88,7 @@ pub(super) struct OfDocuments {
 
 impl Ledger {
     /// The rows that there are as documents, those of other datasets beside them.
-    pub(super) async fn of_documents(
+    pub(crate) async fn of_documents(
         lake: &Lake,
         id: &AggregatorId,
         date: SnapshotDate,
@@ -84,25 +152,38 @@ impl Ledger {
         Ok((!ledger.is_empty()).then_some(has_snapshot || is_sure))
     }
 
-    /// The runs whose documents are there and do not say their row of the day's ledger.
+    /// Where the documents of a day's rows do not say what the day's ledger does.
     ///
     /// # Errors
     /// A store that does not answer.
-    pub(crate) async fn unread_documents(
+    pub(crate) async fn against_documents(
+        &self,
         lake: &Lake,
         id: &AggregatorId,
         date: SnapshotDate,
-    ) -> anyhow::Result<Vec<RunId>> {
-        let mut unread = Vec::new();
+    ) -> anyhow::Result<Unlike> {
+        let mut unlike = Unlike::default();
         for run_id in lake.noted_rows(id, date).await? {
-            let document = lake.row_document(id, date, run_id).await?;
-            let of_document =
-                |document: Bytes| row(&document, id, date, run_id).filter(|row| row.is_of(lake.dataset()));
-            if document.is_some_and(|document| of_document(document).is_none()) {
-                unread.push(run_id);
+            let Some(document) = lake.row_document(id, date, run_id).await? else { continue };
+            let Some(told) = row(&document, id, date, run_id).filter(|row| row.is_of(self.dataset)) else {
+                unlike.unread.push(run_id);
+                continue;
+            };
+            match self.rows.iter().find(|own| own.run_id == told.run_id) {
+                Some(own) if *own == told || *own == self.as_in_file(told.clone())? => {}
+                Some(_) => unlike.other.push(run_id),
+                None if told.is_commit() || told.outcome != Outcome::Failed => unlike.lacking.push(run_id),
+                // It was stopped between the two, and changed nothing.
+                None => {}
             }
         }
-        Ok(unread)
+        Ok(unlike)
+    }
+
+    /// A row as the table has it, whose numbers are smaller than those of a document.
+    fn as_in_file(&self, row: LedgerRow) -> anyhow::Result<LedgerRow> {
+        let file = Self::new(self.dataset, vec![row.clone()]).batch()?;
+        Ok(Self::of(self.dataset, &file).rows.pop().unwrap_or(row))
     }
 
     /// Writes the documents of a day's rows again that do not say theirs, from a ledger that can be read.
@@ -110,9 +191,10 @@ impl Ledger {
     /// # Errors
     /// A store that does not answer.
     pub(crate) async fn write_documents(lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> anyhow::Result<()> {
-        let Some(ledger) = Self::sound(lake, id, date).await? else { return Ok(()) };
-        for run_id in Self::unread_documents(lake, id, date).await? {
-            let own = ledger.rows().iter().find(|row| row.run_id == run_id.to_string());
+        let Some(file) = InFile::sound(lake, id, date).await? else { return Ok(()) };
+        let Unlike { unread, other, .. } = file.ledger.against_documents(lake, id, date).await?;
+        for run_id in unread.into_iter().chain(other.into_iter().filter(|_| file.has_checksum)) {
+            let own = file.ledger.rows().iter().find(|row| row.run_id == run_id.to_string());
             if let Some(row) = own {
                 lake.note_row(id, date, run_id, document(id, date, row)?).await?;
             }
@@ -120,7 +202,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Writes the ledger of a day again that is damaged or gone; a file that is there is set aside. Gives whether it is known to
+    /// Writes the ledger of a day again that is damaged, gone or not what documents say; a file that is there is set aside. Gives whether it is known to
     /// have every row, or nothing if it was not done: there is no document, or they may not say that the day was dropped whose
     /// snapshot is not there.
     ///
@@ -133,15 +215,17 @@ impl Ledger {
         has_snapshot: bool,
     ) -> anyhow::Result<Option<bool>> {
         let partition = Self::partition(id, date);
-        // Whatever was wrong when it was looked at last.
-        match lake.read(&partition, None).await {
-            Ok(None) => {}
-            Err(error) if error.is_damage() => {}
-            read => return read.map(|_| None).map_err(Into::into),
-        }
-        let OfDocuments { ledger, is_sure } = Self::of_documents(lake, id, date).await?;
+        let OfDocuments { mut ledger, is_sure } = Self::of_documents(lake, id, date).await?;
         if ledger.is_empty() || !(has_snapshot || is_sure) {
             return Ok(None);
+        }
+        if let Some(file) = InFile::sound(lake, id, date).await? {
+            // Whatever was wrong when it was looked at last.
+            let unlike = file.ledger.against_documents(lake, id, date).await?;
+            if !file.is_wrong(&unlike) {
+                return Ok(None);
+            }
+            ledger = file.corrected(ledger, &unlike);
         }
         lake.set_aside(&partition).await?;
         lake.commit(&partition, ledger.batch()?).await?;

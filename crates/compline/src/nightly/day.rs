@@ -14,7 +14,7 @@ use crate::log::SPANS;
 use crate::population::{Population, Told};
 use crate::progress::Bar;
 use crate::settings::AggregatorSettings;
-use crate::trends::{Computing, Tonight};
+use crate::trends::{Computed, Computing, Tonight};
 use anyhow::{Context, bail};
 use compline_fetcher::Discovery;
 use compline_model::{AggregatorId, Dataset, RowSource, SnapshotDate, SnapshotMonth, Table};
@@ -325,8 +325,9 @@ async fn trends(
         shared: None,
         on_day: &|_| {},
     };
-    match Box::pin(computing.compute(Some(tonight), Some(&mut *journal))).await {
-        Ok(computed) => {
+    let mut computed = Computed::default();
+    match Box::pin(computing.compute(Some(tonight), Some(&mut *journal), &mut computed)).await {
+        Ok(()) => {
             day.trends = computed.tonight.as_ref().map(|trends| TrendReport::of(shared.dataset, trends));
             day.regressed = why.map(|why| match &computed.tonight {
                 Some(trends) => why.told(&trends.changes),

@@ -1,6 +1,6 @@
 //! Days in any order, replaced, and of other filters, against days that came once and in order.
 
-use super::{Computing, Shared, recompute};
+use super::{Computed, Computing, Shared, recompute};
 use crate::history::{History, Span};
 use crate::ledger::Outcome;
 use crate::nightly::{RunRequest, Source, nightly};
@@ -136,7 +136,8 @@ async fn a_day_that_is_replaced_after_its_ledger_was_read_is_computed_from_what_
         shared: Some(&shared),
         on_day: &|_| {},
     };
-    let computed = computing.compute(None, None).await.expect("computed");
+    let mut computed = Computed::default();
+    computing.compute(None, None, &mut computed).await.expect("computed");
     assert_eq!((computed.days.len(), computed.differed), (3, Vec::new()));
     let rows: Vec<usize> = looked.lock().expect("no panic").iter().map(|(_, rows)| *rows).collect();
     assert_eq!(rows, [3, 4, 3]);

@@ -1,7 +1,7 @@
 //! One aggregator's day: its files, and what they say of each other.
 
 use super::Problem;
-use crate::ledger::Ledger;
+use crate::ledger::{InFile, Ledger};
 use arrow::array::{AsArray, RecordBatch, make_comparator};
 use arrow::compute::{SortOptions, concat_batches};
 use arrow::datatypes::Int32Type;
@@ -33,6 +33,8 @@ pub(super) struct Day<'a> {
     pub(super) status_is_dropped: bool,
     /// What was found in files that were read already, each at a moment of its own.
     pub(super) looked: BTreeMap<Table, Looked>,
+    /// What documents say its ledger is, where its file does not say that.
+    pub(super) corrected: Option<Ledger>,
     /// Whether that its ledger is gone is told already.
     pub(super) ledger_is_told: bool,
     /// Whether a version whose ledger did not say so may have dropped the snapshot, as the settings have it.
@@ -61,7 +63,7 @@ struct Said {
     source_status_sha256: Option<String>,
     present: Option<usize>,
     total: Option<i32>,
-    ledger: Option<Ledger>,
+    ledger: Option<InFile>,
 }
 
 impl Day<'_> {
@@ -125,7 +127,8 @@ impl Day<'_> {
             }
         }
         let ledger_is_read = said.ledger.is_some();
-        let ledger = said.ledger.take().unwrap_or_else(|| Ledger::none(self.dataset));
+        let ledger = self.corrected.clone().or(said.ledger.take().map(|file| file.ledger));
+        let ledger = ledger.unwrap_or_else(|| Ledger::none(self.dataset));
         // One that was dropped and is there again was restored.
         let is_dropped = !tables.contains(&self.dataset.facts)
             && (ledger.is_dropped() || (self.was_dropped_before_the_ledger_said_so && ledger.is_of_older_version()));
@@ -275,7 +278,7 @@ pub(super) struct Contents {
     present: usize,
     /// Of trends, how many there are of the aggregator.
     total: Option<i32>,
-    ledger: Option<Ledger>,
+    ledger: Option<InFile>,
 }
 
 impl Contents {
@@ -311,12 +314,12 @@ impl Contents {
             last = Some(rows.slice(rows.num_rows() - 1, 1));
         }
         if table == Table::Runs {
-            contents.ledger = Some(Ledger::of(dataset, &rows.rows(0..contents.rows, None)?));
+            contents.ledger = Some(InFile::of(dataset, file)?);
         }
         Ok(contents)
     }
 
-    pub(super) fn ledger(&self) -> Option<&Ledger> {
+    pub(super) fn ledger(&self) -> Option<&InFile> {
         self.ledger.as_ref()
     }
 }
@@ -387,6 +390,7 @@ mod tests {
             trends_are_sound: false,
             status_is_dropped: false,
             looked: ledger.map(|ledger| (Table::Runs, Ok(Some(ledger)))).into_iter().collect(),
+            corrected: None,
             ledger_is_told: false,
             was_dropped_before_the_ledger_said_so: false,
         };

@@ -45,7 +45,12 @@ impl Verifying<'_> {
         {
             let days = self.inventory.days_of(month);
             let (there, rows_of_others) = match self.lake.verify_month(month, &days).await {
-                Ok(VerifiedMonth { days, rows_of_others }) => (days, rows_of_others),
+                Ok(VerifiedMonth { days, rows_of_others, damaged_days }) => {
+                    // The others are told with their days.
+                    let unseen = damaged_days.into_iter().filter(|(date, _)| !self.span.has(*date));
+                    problems.extend(unseen.map(|(date, error)| Problem::of(date, error.to_string())));
+                    (days, rows_of_others)
+                }
                 Err(error) => {
                     problems.push(Problem { date: days.last().copied(), is_of_trends: false, what: error.to_string() });
                     found.wrong_months.insert(month.clone());

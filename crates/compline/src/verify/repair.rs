@@ -39,7 +39,7 @@ async fn aggregator(session: &Session<'_>, verified: &Verified, found: &Found) -
     for date in &found.damaged_ledgers {
         unless_in_the_way(found, rebuild(session, found, *date).await)?;
     }
-    for date in &found.unread_documents {
+    for date in &found.unlike_documents {
         unless_in_the_way(found, Ledger::write_documents(&lake, id, *date).await)?;
     }
     let done = unless_in_the_way(found, recompute(session, dataset, id, Span::default(), &|_| {}).await)?;

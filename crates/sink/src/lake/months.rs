@@ -126,14 +126,14 @@ impl Lake {
         }
         let file = blocking("encode", move || writer.finish()).await?;
         let sources = Sources::open(self, plan).await?;
-        let there = self.compare(&plan.month, file.clone(), sources).await?;
-        Ok((self.put(&plan.month.key(), file).await?.bytes, there.days))
+        let days = self.compare(&plan.month, file.clone(), sources).await?.whole()?;
+        Ok((self.put(&plan.month.key(), file).await?.bytes, days))
     }
 
     /// Compares a month's object row for row with those of its days that have an object of their own.
     ///
     /// # Errors
-    /// A store that does not answer, an object that is damaged, or rows that are not the same.
+    /// A store that does not answer, a month that is damaged, or rows that are not the same.
     pub async fn verify_month(&self, month: &Month, days: &BTreeSet<SnapshotDate>) -> Result<VerifiedMonth, SinkError> {
         let (days, only_in_month, committed) = (days.clone(), BTreeSet::new(), BTreeMap::new());
         let plan = MonthPlan { month: month.clone(), days, only_in_month, committed, rows: BTreeMap::new() };
@@ -169,7 +169,7 @@ impl Lake {
             let hint = "`compline verify FILE --repair` makes it again from its days";
             Err(SinkError::damaged(format!("compare {key} with its days"), what).hint(Some(hint.to_owned())))
         };
-        let (in_file, mut rows_of_others) = (reader.days.clone(), BTreeMap::new());
+        let (in_file, mut rows_of_others, mut damaged_days) = (reader.days.clone(), BTreeMap::new(), BTreeMap::new());
         if let Some(missing) = sources.plan.all().find(|date| !in_file.contains_key(date)) {
             return differs(format!("{missing} is not in it"));
         }
@@ -180,7 +180,17 @@ impl Lake {
                 rows_of_others.insert(date, rows);
                 continue;
             }
-            let source = sources.day(date).await?;
+            let source = match sources.day(date).await {
+                // It says nothing of the month, which may have its only good copy.
+                Err(error) if error.is_damage() => {
+                    let rows;
+                    (reader, rows) = blocking("decode", move || reader.pass(date).map(|rows| (reader, rows))).await?;
+                    rows_of_others.insert(date, rows);
+                    damaged_days.insert(date, error);
+                    continue;
+                }
+                source => source?,
+            };
             let same;
             (reader, same) = blocking("decode", move || {
                 let same = reader.next_is(date, &*source.rows)?;
@@ -193,7 +203,7 @@ impl Lake {
         }
         let (_, at_its_end) = blocking("decode", move || reader.is_at_its_end().map(|end| (reader, end))).await?;
         if at_its_end {
-            Ok(VerifiedMonth { days: in_file, rows_of_others })
+            Ok(VerifiedMonth { days: in_file, rows_of_others, damaged_days })
         } else {
             differs("it has more rows than its days".to_owned())
         }
@@ -205,8 +215,23 @@ impl Lake {
 pub struct VerifiedMonth {
     /// Its days, each with the SHA-256 of the file that it was made from.
     pub days: MonthDays,
-    /// Of those that have no object of their own, with which nothing was compared: how many rows it has.
+    /// Of those that have no object of their own, or a damaged one, with which nothing was compared: how many rows it has.
     pub rows_of_others: BTreeMap<SnapshotDate, usize>,
+    /// Those whose own objects are damaged, and how.
+    pub damaged_days: BTreeMap<SnapshotDate, SinkError>,
+}
+
+impl VerifiedMonth {
+    /// Its days, where each that has an object of its own was compared.
+    ///
+    /// # Errors
+    /// An object of a day that is damaged.
+    pub fn whole(mut self) -> Result<MonthDays, SinkError> {
+        match self.damaged_days.pop_first() {
+            Some((_, error)) => Err(error),
+            None => Ok(self.days),
+        }
+    }
 }
 
 /// A day that goes into a month.

@@ -66,4 +66,9 @@ fn w5_a_body_that_is_cut_is_asked_for_again_before_it_is_an_error() {
         "{ended:?}"
     );
     assert!(asked >= 4, "{asked}");
+    // One in chunks does not say how long it is. It is asked for as often as the settings say.
+    for chunks in ["5\r\n{\"Agg\r\n", "5\r\n{\"A", "5\r\n{\"Agg\r\nzz\r\n"] {
+        let (ended, _) = against("200 OK", "application/x-amz-json-1.1\r\ntransfer-encoding: chunked", chunks);
+        assert!(ended.stdout.contains("HTTP 200: the answer breaks off each time"), "{chunks:?}: {ended:?}");
+    }
 }

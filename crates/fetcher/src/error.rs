@@ -229,14 +229,13 @@ where
             if transient { FetchError::transient(doing, cause) } else { FetchError::permanent(doing, cause) }
         }
         SdkError::ResponseError(response) => {
-            let body = response.raw().body().bytes().map(Bytes::copy_from_slice).unwrap_or_default();
+            // One that was read to its end is retained, and one that breaks off is not, however long it should be.
+            let body = response.raw().body().bytes().map(Bytes::copy_from_slice);
+            let is_cut = body.is_none();
+            let body = body.unwrap_or_default();
             let answer = Answer { status: response.raw().status().as_u16(), body, ..answer.clone() };
             let reason = causes(error);
-            let is_cut = ["end of file before message length", "connection closed before"]
-                .iter()
-                .any(|cut| reason.contains(cut));
             let unread = |reason| BodyError { field: String::new(), reason, is_cut };
-            // What arrived of a body that breaks off is not retained, so that it seems empty.
             let error = match body_error.filter(|_| !is_cut) {
                 Some(error) => error,
                 None => unread(reason),

@@ -12,11 +12,12 @@ import time
 import boto3
 import duckdb
 import duckdb_extension_httpfs
-import pyspark
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from pyspark.sql import SparkSession
+
+import spark_jars
 
 COMPLINE = os.environ["COMPLINE"]
 PACK_TABLES = ["pack_compliance", "source_status", "pack_changes", "compliance_trends", "pack_status"]
@@ -212,16 +213,12 @@ def faulty_simulator():
 @pytest.fixture(scope="session")
 def spark(moto_server):
     """Spark, with Hadoop's way to S3 beside it; `s3a://` is moto."""
-    jars = pathlib.Path(pyspark.__file__).parent / "jars"
-    hadoop = next(jars.glob("hadoop-client-api-*.jar")).stem.removeprefix("hadoop-client-api-")
-    sdk = [f"software.amazon.awssdk:{name}:2.57.8" for name in ("s3", "s3-transfer-manager", "sts", "apache-client")]
     options = {
         "spark.ui.enabled": "false", "spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1",
         "spark.sql.session.timeZone": "UTC", "spark.sql.shuffle.partitions": "2",
-        "spark.jars.packages": ",".join([f"org.apache.hadoop:hadoop-aws:{hadoop}", *sdk]),
-        # All of AWS in one jar, many times the size of what is needed.
-        "spark.jars.excludes": "software.amazon.awssdk:bundle",
-        "spark.jars.ivy": str(pathlib.Path(sys.prefix, "ivy")),
+        # As in tests/trino/trino.py.
+        "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
+        "spark.jars": spark_jars.fetched(),
         "spark.hadoop.fs.s3a.endpoint": moto_server, "spark.hadoop.fs.s3a.endpoint.region": "us-east-1",
         "spark.hadoop.fs.s3a.path.style.access": "true", "spark.hadoop.fs.s3a.connection.ssl.enabled": "false",
         "spark.hadoop.fs.s3a.access.key": "test", "spark.hadoop.fs.s3a.secret.key": "test",

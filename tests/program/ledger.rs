@@ -4,7 +4,8 @@ use crate::damage::{DAYS, night, three_days};
 use crate::support::reading::{column, file, files};
 use crate::support::{Scene, pack_tables, run};
 use crate::verify::is_sound;
-use arrow::array::{RecordBatch, StringViewArray};
+use arrow::array::{AsArray, Int64Array, RecordBatch, StringViewArray, UInt32Array};
+use arrow::compute::{concat_batches, take_record_batch};
 use compline_model::{SCHEMA_VERSION, Table};
 use parquet::arrow::ArrowWriter;
 use parquet::file::metadata::KeyValue;
@@ -320,4 +321,119 @@ fn a_document_that_says_another_row_than_a_ledger_that_is_as_it_was_written_is_w
     assert!(ended.stdout.contains("writes it again from the ledger"), "{ended:?}");
     is_sound(&scene, &pipeline, &["--repair"]);
     assert!((scene.rows(Table::Runs, "org", DAYS[1]), files(&folder)) == before, "they are as they were");
+}
+
+/// Leaves rows of a ledger out, and writes it as another program does.
+fn without_dataset(scene: &Scene, dataset: &str) {
+    let rows = scene.read(&scene.lake(), Table::Runs, "org", DAYS[1]).expect("a ledger");
+    let datasets = rows["dataset"].as_string_view();
+    let kept: Vec<u32> = (0..).zip(datasets).filter(|(_, own)| *own != Some(dataset)).map(|(row, _)| row).collect();
+    write_anew(scene, &take_record_batch(&rows, &UInt32Array::from(kept)).expect("rows"));
+}
+
+#[test]
+fn a_ledger_that_lacks_the_rows_of_one_dataset_or_of_both_is_made_again() {
+    let scene = Scene::new("");
+    let pipeline = scene.org_pipeline("lake", r#"datasets = ["packs", "rules"]"#, "").display().to_string();
+    for day in &DAYS[..3] {
+        assert_eq!(night(&scene, &pipeline, day).code, Some(0));
+    }
+    let before = scene.rows(Table::Runs, "org", DAYS[1]);
+    assert_eq!(before.len(), 2);
+    for lacks in [&["rules"][..], &["packs"], &["packs", "rules"]] {
+        lacks.iter().for_each(|dataset| without_dataset(&scene, dataset));
+        let ended = run(scene.command(&["verify", &pipeline]));
+        assert_eq!(ended.code, Some(1), "{lacks:?}: {ended:?}");
+        let ended = run(scene.command(&["verify", &pipeline, "--repair"]));
+        assert_eq!(ended.code, Some(0), "{lacks:?}: {ended:?}");
+        assert!(!ended.stderr.contains("is not made again"), "{lacks:?}: {ended:?}");
+        assert_eq!(scene.rows(Table::Runs, "org", DAYS[1]), before, "{lacks:?}");
+    }
+}
+
+/// Changes the document of the one run of the second day.
+fn change_document(scene: &Scene) {
+    let folder = scene.path("lake/_compline/ledger").join(format!("snapshot_date={}/aggregator=org", DAYS[1]));
+    let (name, document) = files(&folder).pop_first().expect("a document");
+    let document = String::from_utf8(document).expect("text");
+    std::fs::write(folder.join(name), document.replace("\"snapshot_sha256\": \"", "\"snapshot_sha256\": \"0"))
+        .expect("written");
+}
+
+#[test]
+fn a_document_that_is_damaged_beside_a_ledger_of_an_older_version_is_written_again_and_the_ledger_is_not() {
+    for has_reports in [true, false] {
+        let (scene, pipeline) = three_days();
+        let before = scene.rows(Table::Runs, "org", DAYS[1]);
+        // Files of older versions have no checksum.
+        write_anew(&scene, &scene.read(&scene.lake(), Table::Runs, "org", DAYS[1]).expect("a ledger"));
+        let written = std::fs::read(file(&scene, Table::Runs, DAYS[1])).expect("read");
+        if !has_reports {
+            std::fs::remove_dir_all(scene.path("lake/_compline/runs")).expect("removed");
+        }
+        change_document(&scene);
+        let ended = run(scene.command(&["verify", &pipeline]));
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        let problems: Vec<&str> = ended.stdout.lines().filter(|line| line.contains(DAYS[1])).collect();
+        assert!(problems.len() == 1 && problems[0].contains("writes it again from the ledger"), "{ended:?}");
+        is_sound(&scene, &pipeline, &["--repair"]);
+        assert_eq!(scene.rows(Table::Runs, "org", DAYS[1]), before);
+        assert!(std::fs::read(file(&scene, Table::Runs, DAYS[1])).expect("read") == written, "the file is as it was");
+    }
+}
+
+#[test]
+fn what_nothing_says_of_a_ledger_without_a_checksum_is_told_and_left_as_it_is() {
+    let (scene, pipeline) = three_days();
+    write_anew(&scene, &scene.read(&scene.lake(), Table::Runs, "org", DAYS[1]).expect("a ledger"));
+    std::fs::remove_dir_all(scene.path("lake/_compline/runs")).expect("removed");
+    let folder = scene.path("lake/_compline/ledger").join(format!("snapshot_date={}/aggregator=org", DAYS[1]));
+    let (name, document) = files(&folder).pop_first().expect("a document");
+    let document = String::from_utf8(document).expect("text");
+    std::fs::write(folder.join(name), document.replace("\"calls\": ", "\"calls\": 1")).expect("written");
+    let before = (files(&folder), std::fs::read(file(&scene, Table::Runs, DAYS[1])).expect("read"));
+    for options in [&["verify", &*pipeline][..], &["verify", &pipeline, "--repair"]] {
+        let ended = run(scene.command(options));
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.stdout.contains("nothing says which of them is right"), "{ended:?}");
+    }
+    assert!(
+        (files(&folder), std::fs::read(file(&scene, Table::Runs, DAYS[1])).expect("read")) == before,
+        "it was changed"
+    );
+}
+
+#[test]
+fn a_run_that_another_program_added_to_a_ledger_is_told_and_does_not_make_the_snapshot_look_wrong() {
+    for removed in [None, Some("runs")] {
+        let (scene, pipeline) = three_days();
+        let before = scene.rows(Table::Runs, "org", DAYS[1]);
+        let of_day = |day| scene.read(&scene.lake(), Table::Runs, "org", day).expect("a ledger");
+        let rows = of_day(DAYS[1]);
+        // One that committed later than any other.
+        let other = of_day(DAYS[2]);
+        let at = other.schema().index_of("commit_number").expect("a column");
+        let mut columns = other.columns().to_vec();
+        columns[at] = Arc::new(Int64Array::from(vec![99]));
+        let other = RecordBatch::try_new(other.schema(), columns).expect("rows");
+        write_anew(&scene, &concat_batches(&rows.schema(), [&rows, &other]).expect("rows"));
+        removed.inspect(|folder| std::fs::remove_dir_all(scene.path("lake/_compline").join(folder)).expect("removed"));
+        let ended = run(scene.command(&["verify", &pipeline]));
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        let problems: Vec<&str> = ended.stdout.lines().filter(|line| line.contains(DAYS[1])).collect();
+        assert!(problems.len() == 1 && problems[0].contains("of which nothing else tells"), "{ended:?}");
+        is_sound(&scene, &pipeline, &["--repair"]);
+        assert_eq!(scene.rows(Table::Runs, "org", DAYS[1]), before);
+    }
+}
+
+#[test]
+fn a_night_does_not_make_what_another_program_wrote_into_a_ledger_its_own() {
+    let (scene, pipeline) = three_days();
+    let before = scene.rows(Table::Runs, "org", DAYS[1]);
+    let rows = scene.read(&scene.lake(), Table::Runs, "org", DAYS[1]).expect("a ledger");
+    write_anew(&scene, &rows.slice(0, 0));
+    let after = ledger_after(&scene, &pipeline);
+    assert_eq!((after.len(), &after[..1]), (2, &before[..]));
+    is_sound(&scene, &pipeline, &[]);
 }

@@ -124,3 +124,43 @@ fn a_day_that_is_damaged_is_told_once_and_its_month_that_has_it_is_not_called_wr
     }
     is_sound(&scene, &pipeline, &[]);
 }
+
+#[test]
+fn days_before_one_that_is_damaged_are_dropped_and_its_month_is_not_called_wrong() {
+    let compact = "compact = [\"pack_compliance\", \"source_status\"]";
+    let (scene, pipeline) = kept(compact);
+    maintain(&scene, &pipeline, &["--apply"]);
+    let path = file(&scene, Table::PackCompliance, DAYS[2]);
+    let whole = std::fs::read(&path).expect("read");
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 3] ^= 1;
+    std::fs::write(&path, flipped).expect("written");
+    let drops = format!("[maintain]\nsnapshot_days = 5\n{compact}");
+    let pipeline = scene.org_pipeline("lake", "", &drops).display().to_string();
+    let ended = run(scene.command(&["maintain", &pipeline, "--apply"]));
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.stdout.contains("org: dropped pack_compliance of 2 days, 2026-01-02 to 2026-01-05, "), "{ended:?}");
+    assert!(ended.stdout.contains("snapshots from 2026-01-31 on are retained: "), "{ended:?}");
+    assert!(!ended.stdout.contains("compacted 3 days"), "{ended:?}");
+    std::fs::write(&path, whole).expect("restored");
+    maintain(&scene, &pipeline, &["--apply"]);
+    assert!(!path.exists());
+    is_sound(&scene, &pipeline, &[]);
+}
+
+#[test]
+fn a_day_that_is_damaged_beside_a_month_of_states_is_retained_and_the_others_are_dropped() {
+    let (scene, pipeline) = kept("compact = [\"pack_status\"]");
+    maintain(&scene, &pipeline, &["--apply"]);
+    let path = file(&scene, Table::PackStatus, DAYS[1]);
+    let whole = std::fs::read(&path).expect("read");
+    std::fs::write(&path, &whole[..whole.len() / 2]).expect("written");
+    let pipeline = scene
+        .org_pipeline("lake", "", "[maintain]\npack_status_days = 1\ncompact = [\"pack_status\"]")
+        .display()
+        .to_string();
+    let ended = run(scene.command(&["maintain", &pipeline, "--apply"]));
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.stdout.contains("pack_status of 2026-01-05 is retained: "), "{ended:?}");
+    assert!(path.exists() && !file(&scene, Table::PackStatus, DAYS[0]).exists(), "{ended:?}");
+}

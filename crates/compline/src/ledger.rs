@@ -4,9 +4,11 @@
 //! became of the day (committed, held, rejected, dropped) and owes nothing to any clock.
 
 mod columns;
+mod compare;
 mod rebuild;
 
-pub(crate) use rebuild::{InFile, Unlike};
+pub(crate) use compare::{Compared, InFile, Unlike};
+pub(crate) use rebuild::Rebuilt;
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
@@ -195,26 +197,37 @@ impl Ledger {
         date: SnapshotDate,
         row: LedgerRow,
     ) -> anyhow::Result<()> {
-        let partition = Self::partition(id, date);
-        let ledger = Self::read(lake, id, date).await?;
+        let ledger = match InFile::read(lake, id, date).await? {
+            // What another program wrote there is not to be taken for ours from then on.
+            Some(file) if !file.has_checksum => file.of_all(lake, id, date).await?.ledger,
+            Some(file) => file.ledger,
+            None => Self::of_documents(lake, id, date).await?.ledger,
+        };
         let mut ledger = ledger.without(&row.run_id);
         let mut row = LedgerRow { dataset: Some(ledger.dataset.name.to_owned()), ..row };
         if row.commit_number.is_none() && row.outcome != Outcome::Failed {
             // It was not known while the ledger could not be read.
             row.commit_number = Some(ledger.next_number());
         }
+        let own = row.run_id.clone();
         ledger.rows.push(row);
         // First, so that a ledger that is made again from these lacks none: also none of versions that did not write them down.
+        ledger.note(lake, id, date, Some(&own)).await?;
+        let rows = ledger.batch().context("cannot make the rows of the ledger")?;
+        lake.commit(&Self::partition(id, date), rows).await?;
+        Ok(())
+    }
+
+    /// Writes the rows of the dataset as documents of which there is none, and that of a run in any case.
+    async fn note(&self, lake: &Lake, id: &AggregatorId, date: SnapshotDate, run: Option<&str>) -> anyhow::Result<()> {
         let noted = lake.noted_rows(id, date).await?;
-        let own = ledger.rows.len() - 1;
-        for (at, row) in ledger.rows.iter().enumerate() {
+        for row in &self.rows {
             if let Ok(run_id) = row.run_id.parse::<RunId>()
-                && (at == own || !noted.contains(&run_id))
+                && (run == Some(&row.run_id) || !noted.contains(&run_id))
             {
                 lake.note_row(id, date, run_id, rebuild::document(id, date, row)?).await?;
             }
         }
-        lake.commit(&partition, ledger.batch().context("cannot make the rows of the ledger")?).await?;
         Ok(())
     }
 

@@ -16,7 +16,7 @@ use crate::session::Session;
 use crate::summary::counted;
 use crate::trends::{Computed, Computing};
 use compline_model::{AggregatorId, Dataset, SnapshotDate, SnapshotMonth, Table};
-use compline_sink::{Inventory, Lake, Month, MonthPlan, Object, Partition, SinkError, VerifiedMonth};
+use compline_sink::{Inventory, Lake, Month, MonthPlan, Object, Partition, SinkError};
 use indicatif::HumanBytes;
 use own::Old;
 use plan::{Plan, old_statuses, plan};
@@ -243,21 +243,33 @@ impl<'a> Applying<'a> {
         self.compact(&plan.compact).await
     }
 
-    /// Of days to be dropped, those that may be. A month that is damaged is made again, where each of its days has a file of its own.
+    /// Of days to be dropped, the oldest first, those up to one that may not be. A month that is damaged is made again, where each of its
+    /// days has a file of its own.
     async fn proven(&mut self, dates: &[SnapshotDate]) -> anyhow::Result<Vec<SnapshotDate>> {
-        let mut found = proven(&self.lake, self.id, dates).await?;
-        let mut made_again = BTreeSet::new();
-        // It looks at days until one may not be dropped, and so at the months of those alone.
-        while !found.wrong.is_subset(&made_again) {
-            found.wrong.retain(|month| !made_again.contains(month));
-            self.make_again(&found.wrong).await?;
-            made_again.append(&mut found.wrong);
-            found = proven(&self.lake, self.id, dates).await?;
+        if dates.is_empty() {
+            return Ok(Vec::new());
         }
-        let Proven { dates: proven, unproven, .. } = found;
-        if let Some(date) = unproven {
-            self.is_damaged = true;
-            self.tell(format_args!("snapshots from {date} on are retained: their months do not have these very files, or the ledger does not say what was committed"));
+        let (lake, id) = (self.lake.clone(), self.id);
+        let mut proof = Proof::open(&lake, id).await?;
+        let (mut proven, mut made_again) = (Vec::new(), BTreeSet::new());
+        for date in dates {
+            // The row of a ledger that cannot be read could not say that the day was dropped.
+            let ledger = Ledger::sound_or_none(&lake, id, *date).await?;
+            while !proof.holds(*date, &ledger, false).await? {
+                let wrong: BTreeSet<Month> = proof.wrong_months().difference(&made_again).cloned().collect();
+                if wrong.is_empty() {
+                    self.is_damaged = true;
+                    self.tell(format_args!(
+                        "snapshots from {date} on are retained: their months do not have these very files, the files are damaged, or the \
+                         ledger does not say what was committed"
+                    ));
+                    return Ok(proven);
+                }
+                self.make_again(&wrong).await?;
+                proof.forget(&wrong);
+                made_again.extend(wrong);
+            }
+            proven.push(*date);
         }
         Ok(proven)
     }
@@ -348,34 +360,47 @@ impl<'a> Applying<'a> {
         let there = self.lake.months(self.lake.dataset().status).await?;
         let months: BTreeSet<Month> = months.intersection(&there).cloned().collect();
         let mut wrong = self.wrong(inventory, &months).await?;
-        if !wrong.is_empty() {
-            self.make_again(&wrong.into_keys().collect()).await?;
+        if !wrong.months.is_empty() {
+            self.make_again(&wrong.months.into_keys().collect()).await?;
             wrong = self.wrong(inventory, &months).await?;
         }
-        for (month, error) in &wrong {
+        for (month, error) in &wrong.months {
             self.is_damaged = true;
             let (table, what) = (month.table.name(), error.what());
             self.tell(format_args!("{table} of its days is retained: {what}; restore an earlier version of it"));
         }
-        Ok(statuses.into_iter().filter(|(partition, _)| !wrong.contains_key(&month_of(partition))).collect())
+        for (partition, error) in &wrong.days {
+            self.is_damaged = true;
+            self.tell(format_args!("{} of {} is retained: {error}", partition.table.name(), partition.date));
+        }
+        let is_proven = |partition: &Partition| {
+            !wrong.months.contains_key(&month_of(partition)) && !wrong.days.contains_key(partition)
+        };
+        Ok(statuses.into_iter().filter(|(partition, _)| is_proven(partition)).collect())
     }
 
-    /// The months that are damaged, or not as their days are.
-    async fn wrong(
-        &self,
-        inventory: &Inventory,
-        months: &BTreeSet<Month>,
-    ) -> anyhow::Result<BTreeMap<Month, SinkError>> {
-        let mut wrong = BTreeMap::new();
+    /// The months that are damaged, or not as their days are, and the days of others that are damaged.
+    async fn wrong(&self, inventory: &Inventory, months: &BTreeSet<Month>) -> anyhow::Result<Wrong> {
+        let mut wrong = Wrong::default();
         for month in months {
-            let verified = self.lake.verify_month(month, &inventory.days_of(month)).await;
-            match verified.and_then(VerifiedMonth::whole) {
-                Err(error) if error.is_damage() => drop(wrong.insert(month.clone(), error)),
-                verified => drop(verified?),
+            match self.lake.verify_month(month, &inventory.days_of(month), BTreeMap::new()).await {
+                Err(error) if error.is_damage() => drop(wrong.months.insert(month.clone(), error)),
+                verified => {
+                    let partition = |date| Partition { table: month.table, date, aggregator: month.aggregator.clone() };
+                    let damaged = verified?.damaged_days.into_iter();
+                    wrong.days.extend(damaged.map(|(date, error)| (partition(date), error)));
+                }
             }
         }
         Ok(wrong)
     }
+}
+
+/// What keeps states from being dropped, and how it is damaged.
+#[derive(Default)]
+struct Wrong {
+    months: BTreeMap<Month, SinkError>,
+    days: BTreeMap<Partition, SinkError>,
 }
 
 /// The last of the days to be dropped, if its state is not there: it was dropped before, as old enough by itself, and
@@ -423,34 +448,6 @@ async fn store_state(
         state.commit(lake, &Partition { table: dataset.status, date, aggregator: id.clone() }).await?;
     }
     Ok(Ok(()))
-}
-
-/// Of days to be dropped, the oldest first, which may be.
-#[derive(Default)]
-struct Proven {
-    dates: Vec<SnapshotDate>,
-    /// The first day of which it is not proven.
-    unproven: Option<SnapshotDate>,
-    /// The months that are why.
-    wrong: BTreeSet<Month>,
-}
-
-/// Looks at days in their order until one may not be dropped.
-async fn proven(lake: &Lake, id: &AggregatorId, dates: &[SnapshotDate]) -> anyhow::Result<Proven> {
-    let mut proven = Proven::default();
-    if dates.is_empty() {
-        return Ok(proven);
-    }
-    let mut proof = Proof::open(lake, id).await?;
-    for date in dates {
-        // The row of a ledger that cannot be read could not say that the day was dropped.
-        let ledger = Ledger::sound_or_none(lake, id, *date).await?;
-        if !proof.holds(*date, &ledger, false).await? {
-            return Ok(Proven { unproven: Some(*date), wrong: proof.wrong_months(), ..proven });
-        }
-        proven.dates.push(*date);
-    }
-    Ok(proven)
 }
 
 fn out_of_date(from: SnapshotDate) -> String {

@@ -10,7 +10,7 @@ pub(crate) struct Proof<'a> {
     lake: &'a Lake,
     id: &'a AggregatorId,
     inventory: Inventory,
-    /// Nothing for one that is not there, or not as its days are.
+    /// The days that were compared, and are the same. Nothing for a month that is not there, is damaged, or not as its days are.
     months: BTreeMap<Month, Option<MonthDays>>,
 }
 
@@ -70,18 +70,22 @@ impl<'a> Proof<'a> {
             .collect()
     }
 
-    /// The days of a month, if it is there and is as its days are.
+    /// Looks at these months anew when they are asked for next.
+    pub(crate) fn forget(&mut self, months: &BTreeSet<Month>) {
+        self.months.retain(|month, _| !months.contains(month));
+    }
+
+    /// The days of a month that it is proven to have, if it is there and as its days are.
     async fn month(&mut self, month: Month) -> anyhow::Result<Option<&MonthDays>> {
         if !self.months.contains_key(&month) {
             let days = match self.inventory.months.contains_key(&month) {
                 false => None,
-                true => match self
-                    .lake
-                    .verify_month(&month, &self.inventory.days_of(&month))
-                    .await
-                    .and_then(VerifiedMonth::whole)
-                {
-                    Ok(days) => Some(days),
+                true => match self.lake.verify_month(&month, &self.inventory.days_of(&month), BTreeMap::new()).await {
+                    Ok(VerifiedMonth { mut days, damaged_days, .. }) => {
+                        // It says nothing of those, and is right for the others.
+                        days.retain(|date, _| !damaged_days.contains_key(date));
+                        Some(days)
+                    }
                     Err(error) if error.is_damage() => {
                         tracing::warn!(error = error.what(), "nothing of this month is dropped as it is");
                         None

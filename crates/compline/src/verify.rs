@@ -1,6 +1,7 @@
 //! Comparing a lake with what it must be, and repairing what can be computed again.
 
 mod day;
+mod documents;
 mod months;
 mod repair;
 
@@ -9,7 +10,7 @@ pub(crate) use repair::repair;
 use crate::held::{Holding, held, hint};
 use crate::history::{History, Span};
 use crate::journal::{Journal, Pending};
-use crate::ledger::{InFile, Ledger, Unlike};
+use crate::ledger::Ledger;
 use crate::population::Told;
 use crate::progress::Progress;
 use crate::session::Session;
@@ -68,8 +69,8 @@ pub(crate) struct Found {
     pub(crate) dropped: Vec<SnapshotDate>,
     /// Days that are held.
     pub(crate) held: Vec<SnapshotDate>,
-    /// Days whose ledger cannot be read.
-    damaged_ledgers: Vec<SnapshotDate>,
+    /// Days whose ledger is gone, cannot be read, or is not what the documents of its rows are.
+    wrong_ledgers: Vec<SnapshotDate>,
     /// Months that are not what their days are.
     wrong_months: BTreeSet<Month>,
     /// Days whose ledger can be read, and not each of its rows as a document that says the same.
@@ -318,12 +319,13 @@ impl Verifying<'_> {
         let gone = self.ledgers_that_are_gone().await?;
         let read = self.ledgers(&tables).await;
         let corrected = self.documents(&read, &mut found).await?;
+        let wrong_ledgers: BTreeSet<SnapshotDate> = corrected.keys().copied().collect();
         let trends = self.trends(&read, &corrected).await;
         for day in self.days(&tables, &gone, (read, trends.facts), corrected, &trends.sound).await? {
             found.rows += day.snapshot_rows;
             found.problems.extend(day.problems);
             found.dropped.extend(day.is_dropped.then_some(day.date));
-            found.damaged_ledgers.extend(day.ledger_is_damaged.then_some(day.date));
+            found.wrong_ledgers.extend(day.ledger_is_damaged.then_some(day.date));
             ledgers.insert(day.date, day.ledger);
         }
         for (date, can_be_made) in gone {
@@ -333,12 +335,12 @@ impl Verifying<'_> {
             };
             let what = format!("runs of {date} is not there, and the documents of its runs are: {how}");
             found.problems.push(Problem::of(date, what));
-            found.damaged_ledgers.push(date);
+            found.wrong_ledgers.push(date);
         }
         found.gaps = gaps(&found.days.iter().chain(&found.dropped).copied().collect());
         let of_trends: Vec<Problem> = trends.problems.into_iter().map(|one| one.once(&found.problems)).collect();
         found.problems.extend(of_trends);
-        self.months(&ledgers, &mut found).await?;
+        self.months(&ledgers, &wrong_ledgers, &mut found).await?;
         let told = ledgers.iter().filter(|(_, ledger)| ledger.held().is_some()).map(|(date, _)| *date);
         for date in found.held.iter().copied().chain(told).collect::<BTreeSet<_>>() {
             // A ledger that is damaged is told already, and says nothing of what is held.
@@ -370,69 +372,6 @@ impl Verifying<'_> {
             }
         }
         Ok(gone)
-    }
-
-    /// Compares the ledgers with the documents of their rows, which are to replace one that is damaged. Gives what those say whose files
-    /// are wrong.
-    async fn documents(
-        &self,
-        ledgers: &BTreeMap<SnapshotDate, Looked>,
-        found: &mut Found,
-    ) -> anyhow::Result<BTreeMap<SnapshotDate, Ledger>> {
-        let Self { lake, inventory, history, id, .. } = *self;
-        let read = ledgers.iter().filter_map(|(date, looked)| Some((*date, looked.as_ref().ok()?.as_ref()?.ledger()?)));
-        let noted = read.filter(|(date, _)| inventory.ledgers.contains(&(id.clone(), *date)));
-        let each = noted.map(async |(date, file)| {
-            Ok::<_, anyhow::Error>((date, file, file.ledger.against_documents(lake, id, date).await?))
-        });
-        let each: Vec<(SnapshotDate, &InFile, Unlike)> =
-            stream::iter(each).buffered(READ_CONCURRENCY).try_collect().await?;
-        let mut corrected = BTreeMap::new();
-        for (date, file, mut unlike) in each {
-            // What a run was stopped at, or is at, is told as that.
-            let is_settled = |run_id: &RunId| !self.pending.days.contains(&(*run_id, date));
-            unlike.other.retain(is_settled);
-            unlike.lacking.retain(is_settled);
-            let is_wrong = file.is_wrong(&unlike);
-            let of_document = |run_id: &RunId, what: &str, how: &str| {
-                Problem::of(date, format!("the document of run {run_id} of {date} in _compline/ledger {what}: {how}"))
-            };
-            let is_made = "`compline verify FILE --repair` writes it again from the ledger";
-            for run_id in &unlike.unread {
-                let how = match file.ledger.rows().iter().any(|row| row.run_id == run_id.to_string()) {
-                    true => is_made,
-                    false => "the ledger has no such run, so move it away",
-                };
-                found.problems.push(of_document(run_id, "cannot be read", how));
-            }
-            for run_id in unlike.other.iter().filter(|_| !is_wrong) {
-                found.problems.push(of_document(run_id, "does not say what the ledger does", is_made));
-            }
-            if !(unlike.unread.is_empty() && (is_wrong || unlike.other.is_empty())) {
-                found.unlike_documents.insert(date);
-            }
-            if is_wrong {
-                let how = match Ledger::is_told(lake, id, date, history.has_snapshot(id, date)).await? {
-                    Some(true) => "`compline verify FILE --repair` makes it again from the documents",
-                    _ => "restore another version of the object",
-                };
-                let why = match (unlike.lacking.first(), unlike.other.first()) {
-                    (Some(run_id), _) => format!(
-                        "lacks run {run_id}, which changed the day as its document in _compline/ledger says: an earlier version of \
-                         the object was restored, or another program wrote it"
-                    ),
-                    (None, run_id) => format!(
-                        "does not say of run {} what its document in _compline/ledger does: another program wrote it",
-                        run_id.map(RunId::to_string).unwrap_or_default()
-                    ),
-                };
-                found.problems.push(Problem::of(date, format!("runs of {date} {why}; {how}")));
-                found.damaged_ledgers.push(date);
-                let documents = Ledger::of_documents(lake, id, date).await?.ledger;
-                corrected.insert(date, file.corrected(documents, &unlike));
-            }
-        }
-        Ok(corrected)
     }
 
     /// The tables of each day, with their sizes.
@@ -467,7 +406,7 @@ impl Verifying<'_> {
             gaps: Vec::new(),
             dropped: Vec::new(),
             held: held.into_iter().collect(),
-            damaged_ledgers: Vec::new(),
+            wrong_ledgers: Vec::new(),
             wrong_months: BTreeSet::new(),
             unlike_documents: BTreeSet::new(),
         }
@@ -596,6 +535,12 @@ impl Verifying<'_> {
                     Computing { lake, history, id, span, state_of: None, shared: Some(shared), on_day: &on_day };
                 let done = Box::pin(computing.compute(None, None, &mut rest)).await;
                 let last_done = rest.days.last().copied().filter(|last| span.has(*last));
+                if !unknown.is_empty() {
+                    // What is there to go on from was told of by the pass before.
+                    [&mut rest.days, &mut rest.differed, &mut rest.facts_only]
+                        .into_iter()
+                        .for_each(|days| days.retain(|date| span.has(*date)));
+                }
                 // The days before one that cannot be computed are compared all the same.
                 computed.add(rest);
                 let Err(error) = done else { return (computed, unknown) };

@@ -80,20 +80,18 @@ impl fmt::Display for FetchError {
                     write!(f, " to {}", excerpt(location))?;
                 }
                 let start = excerpt(&String::from_utf8_lossy(&body[..body.len().min(800)]));
-                if error.is_cut {
-                    let start = if body.is_empty() { start } else { format!("; the answer starts: {start}") };
-                    return write!(
-                        f,
-                        ": the answer breaks off each time that it is asked for: {}{start}; is a proxy in between that cuts it?",
-                        error.reason
-                    );
-                }
                 // One that is in trouble says no more than its status; a page is a proxy's, whatever the status.
                 let hint = match status {
                     429 => THROTTLED,
                     500.. if !start.starts_with('<') => IN_TROUBLE,
+                    _ if error.is_cut => "is a proxy in between that cuts it?",
                     _ => NOT_AWS_CONFIG,
                 };
+                if error.is_cut {
+                    let start = if body.is_empty() { start } else { format!("; the answer starts: {start}") };
+                    let reason = &error.reason;
+                    return write!(f, ": the answer breaks off each time that it is asked for: {reason}{start}; {hint}");
+                }
                 if body.is_empty() {
                     return write!(f, ": the answer is empty; {hint}");
                 }

@@ -37,6 +37,20 @@ fn name(table: Table) -> String {
     Layout::Monthly.name(table)
 }
 
+/// The rows of a day's own file, or how that is damaged.
+pub(crate) type Own = Result<Box<dyn RowSource>, SinkError>;
+
+/// What the next rows of a month's file are, beside a day's own.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// The same, each of them and nothing else.
+    Same,
+    /// Others, or fewer.
+    Other,
+    /// So many of the day, which has none of its own, or a file that is damaged.
+    NotCompared { rows: usize, why: Option<SinkError> },
+}
+
 /// Makes a month's file, day after day.
 pub(crate) struct MonthWriter {
     table: Table,
@@ -112,19 +126,30 @@ impl MonthReader {
         Ok(Self { table, key: key.to_owned(), file, metadata, groups, rest: None, days, ahead })
     }
 
-    /// Whether the next rows are those of a day, each of them and nothing else.
-    pub(crate) fn next_is(&mut self, date: SnapshotDate, day: &dyn RowSource) -> Result<bool, SinkError> {
-        for rows in row_parts(day, None) {
-            let rows = rows.map_err(of_rows)?;
-            let Some(next) = self.take(rows.num_rows())? else { return Ok(false) };
+    /// Reads past the rows of a day, and compares them with the day's own, if it has some.
+    pub(crate) fn next_is(&mut self, date: SnapshotDate, own: Option<Own>) -> Result<Next, SinkError> {
+        let own = match own {
+            Some(Ok(own)) => own,
+            not_there => return Ok(Next::NotCompared { rows: self.pass(date)?, why: not_there.and_then(Result::err) }),
+        };
+        let mut passed = 0;
+        for rows in row_parts(&*own, None) {
+            let rows = match rows.map_err(of_rows) {
+                Err(error) if error.is_damage() => {
+                    return Ok(Next::NotCompared { rows: passed + self.pass(date)?, why: Some(error) });
+                }
+                rows => rows?,
+            };
+            let Some(next) = self.take(rows.num_rows())? else { return Ok(Next::Other) };
+            passed += rows.num_rows();
             let of_day = next["snapshot_date"].as_primitive::<Date32Type>().iter();
             let same_day = of_day.into_iter().all(|day| day == Some(date.days_since_epoch()));
             let next = with_later_columns(&next, &rows.schema()).map_err(|error| damaged(&self.key, &error))?;
             if !same_day || next != rows {
-                return Ok(false);
+                return Ok(Next::Other);
             }
         }
-        Ok(true)
+        Ok(Next::Same)
     }
 
     /// The rows of a day, past those of the days before it; nothing if it is not ahead.

@@ -1,81 +1,26 @@
 //! Making a day's ledger again that is damaged: from its rows as documents, and of versions before those from the documents that
 //! its runs left in `_compline/runs`.
 
-use super::{Ledger, LedgerRow, Outcome};
+use super::{InFile, Ledger, LedgerRow, Outcome};
 use anyhow::Context;
 use bytes::Bytes;
 use chrono::DateTime;
-use compline_model::{AggregatorId, Dataset, RowError, RowSource, RunId, SnapshotDate};
-use compline_sink::{Lake, TableFile};
-use serde_json::Value;
+use compline_model::{AggregatorId, Dataset, RunId, SnapshotDate};
+use compline_sink::Lake;
+use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A ledger as its file says it.
-#[derive(Debug)]
-pub(crate) struct InFile {
-    pub(crate) ledger: Ledger,
-    /// Whether the file is known to be as it was written.
-    pub(crate) has_checksum: bool,
-}
-
-/// Where documents of a day's rows do not say what its ledger does.
-#[derive(Debug, Default)]
-pub(crate) struct Unlike {
-    /// Runs whose documents do not say a row of theirs.
-    pub(crate) unread: Vec<RunId>,
-    /// Runs of which they say another row.
-    pub(crate) other: Vec<RunId>,
-    /// Runs that changed the day, as they say, and of which the ledger has no row.
-    pub(crate) lacking: Vec<RunId>,
-}
-
-impl InFile {
-    /// The same of a day, if there is one that can be read.
-    ///
-    /// # Errors
-    /// A store that does not answer.
-    async fn sound(lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> anyhow::Result<Option<Self>> {
-        let dataset = lake.dataset();
-        let read = match lake.file(&Ledger::partition(id, date)).await {
-            Ok(None) => return Ok(None),
-            Ok(Some(file)) => file.look_through(move |file| Self::of(dataset, file)).await,
-            Err(error) => Err(error),
-        };
-        match read {
-            Err(error) if error.is_damage() => Ok(None),
-            read => Ok(Some(read?)),
-        }
-    }
-
-    /// What a file of `runs` says of a dataset.
-    ///
-    /// # Errors
-    /// Rows that do not decode.
-    pub(crate) fn of(dataset: &'static Dataset, file: &TableFile) -> Result<Self, RowError> {
-        let rows = file.rows(0..file.row_count(), None)?;
-        Ok(Self { ledger: Ledger::of(dataset, &rows), has_checksum: file.has_checksum() })
-    }
-
-    /// Whether it is the file that is wrong: it lacks a row, as an earlier version of it does, or another program wrote it.
-    pub(crate) fn is_wrong(&self, unlike: &Unlike) -> bool {
-        !unlike.lacking.is_empty() || !(self.has_checksum || unlike.other.is_empty())
-    }
-
-    /// What documents say, and of the file what they do not say, or all where it is as it was written.
-    pub(crate) fn corrected(&self, documents: Ledger, unlike: &Unlike) -> Ledger {
-        let unread: BTreeSet<String> = unlike.unread.iter().map(RunId::to_string).collect();
-        let Ledger { dataset, mut rows, mut others } = documents;
-        let is_kept = |row: &&LedgerRow| self.has_checksum || unread.contains(&row.run_id);
-        for row in self.ledger.rows.iter().filter(is_kept) {
-            rows.retain(|told| told.run_id != row.run_id);
-            rows.push(row.clone());
-        }
-        for row in self.ledger.others.iter().filter(|_| self.has_checksum) {
-            others.retain(|told| (&told.run_id, &told.dataset) != (&row.run_id, &row.dataset));
-            others.push(row.clone());
-        }
-        Ledger { dataset, rows, others }
-    }
+/// What became of a ledger that was to be made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rebuilt {
+    /// It has every row.
+    Whole,
+    /// It may lack what was committed last.
+    Part,
+    /// It is as it was: nothing is wrong with it, or not any more.
+    NothingWrong,
+    /// It is as it was: there is no document, or they may not say that the day was dropped whose snapshot is not there.
+    NotTold,
 }
 
 /// A ledger as documents say it.
@@ -152,59 +97,7 @@ impl Ledger {
         Ok((!ledger.is_empty()).then_some(has_snapshot || is_sure))
     }
 
-    /// Where the documents of a day's rows do not say what the day's ledger does.
-    ///
-    /// # Errors
-    /// A store that does not answer.
-    pub(crate) async fn against_documents(
-        &self,
-        lake: &Lake,
-        id: &AggregatorId,
-        date: SnapshotDate,
-    ) -> anyhow::Result<Unlike> {
-        let mut unlike = Unlike::default();
-        for run_id in lake.noted_rows(id, date).await? {
-            let Some(document) = lake.row_document(id, date, run_id).await? else { continue };
-            let Some(told) = row(&document, id, date, run_id).filter(|row| row.is_of(self.dataset)) else {
-                unlike.unread.push(run_id);
-                continue;
-            };
-            match self.rows.iter().find(|own| own.run_id == told.run_id) {
-                Some(own) if *own == told || *own == self.as_in_file(told.clone())? => {}
-                Some(_) => unlike.other.push(run_id),
-                None if told.is_commit() || told.outcome != Outcome::Failed => unlike.lacking.push(run_id),
-                // It was stopped between the two, and changed nothing.
-                None => {}
-            }
-        }
-        Ok(unlike)
-    }
-
-    /// A row as the table has it, whose numbers are smaller than those of a document.
-    fn as_in_file(&self, row: LedgerRow) -> anyhow::Result<LedgerRow> {
-        let file = Self::new(self.dataset, vec![row.clone()]).batch()?;
-        Ok(Self::of(self.dataset, &file).rows.pop().unwrap_or(row))
-    }
-
-    /// Writes the documents of a day's rows again that do not say theirs, from a ledger that can be read.
-    ///
-    /// # Errors
-    /// A store that does not answer.
-    pub(crate) async fn write_documents(lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> anyhow::Result<()> {
-        let Some(file) = InFile::sound(lake, id, date).await? else { return Ok(()) };
-        let Unlike { unread, other, .. } = file.ledger.against_documents(lake, id, date).await?;
-        for run_id in unread.into_iter().chain(other.into_iter().filter(|_| file.has_checksum)) {
-            let own = file.ledger.rows().iter().find(|row| row.run_id == run_id.to_string());
-            if let Some(row) = own {
-                lake.note_row(id, date, run_id, document(id, date, row)?).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes the ledger of a day again that is damaged, gone or not what documents say; a file that is there is set aside. Gives whether it is known to
-    /// have every row, or nothing if it was not done: there is no document, or they may not say that the day was dropped whose
-    /// snapshot is not there.
+    /// Writes the ledger of a day again that is damaged, gone or not what is right of it; a file that is there is set aside.
     ///
     /// # Errors
     /// A store that does not answer.
@@ -213,23 +106,35 @@ impl Ledger {
         id: &AggregatorId,
         date: SnapshotDate,
         has_snapshot: bool,
-    ) -> anyhow::Result<Option<bool>> {
-        let partition = Self::partition(id, date);
-        let OfDocuments { mut ledger, is_sure } = Self::of_documents(lake, id, date).await?;
-        if ledger.is_empty() || !(has_snapshot || is_sure) {
-            return Ok(None);
-        }
-        if let Some(file) = InFile::sound(lake, id, date).await? {
-            // Whatever was wrong when it was looked at last.
-            let unlike = file.ledger.against_documents(lake, id, date).await?;
-            if !file.is_wrong(&unlike) {
-                return Ok(None);
+    ) -> anyhow::Result<Rebuilt> {
+        let file = match InFile::read(lake, id, date).await {
+            Err(error) if error.is_damage() => None,
+            file => file?,
+        };
+        let (ledger, is_sure) = match file {
+            Some(file) => {
+                // Whatever was wrong when it was looked at last.
+                let compared = file.of_all(lake, id, date).await?;
+                if !compared.is_file_wrong() {
+                    return Ok(Rebuilt::NothingWrong);
+                }
+                (compared.ledger, compared.are_read)
             }
-            ledger = file.corrected(ledger, &unlike);
+            None => {
+                let OfDocuments { ledger, is_sure } = Self::of_documents(lake, id, date).await?;
+                (ledger, is_sure)
+            }
+        };
+        if ledger.is_empty() || !(has_snapshot || is_sure) {
+            return Ok(Rebuilt::NotTold);
         }
+        for of_dataset in ledger.of_each() {
+            of_dataset.note(&lake.of(of_dataset.dataset()), id, date, None).await?;
+        }
+        let partition = Self::partition(id, date);
         lake.set_aside(&partition).await?;
         lake.commit(&partition, ledger.batch()?).await?;
-        Ok(Some(is_sure))
+        Ok(if is_sure { Rebuilt::Whole } else { Rebuilt::Part })
     }
 }
 
@@ -251,6 +156,11 @@ pub(super) fn row(document: &[u8], id: &AggregatorId, date: SnapshotDate, run_id
 
 /// The row of an aggregator's dataset, of the report of a run. Nothing where the run did not concern it.
 pub(super) fn of_run(document: &[u8], dataset: &Dataset, id: &AggregatorId) -> Option<LedgerRow> {
+    serde_json::from_value(Value::Object(fields_of_run(document, dataset, id)?)).ok()
+}
+
+/// The fields of it that the report says.
+pub(super) fn fields_of_run(document: &[u8], dataset: &Dataset, id: &AggregatorId) -> Option<Map<String, Value>> {
     let report: Value = serde_json::from_slice(document).ok()?;
     let aggregators = report["aggregators"].as_array()?;
     let is_of = |one: &&Value| one["dataset"].as_str().unwrap_or(Dataset::PACKS.name) == dataset.name;
@@ -271,5 +181,5 @@ pub(super) fn of_run(document: &[u8], dataset: &Dataset, id: &AggregatorId) -> O
     for name in ["run_id", "command", "version"] {
         row.insert(name.to_owned(), report[name].clone());
     }
-    serde_json::from_value(Value::Object(row)).ok()
+    Some(row)
 }

@@ -36,6 +36,7 @@ impl Verifying<'_> {
     pub(super) async fn months(
         &self,
         ledgers: &BTreeMap<SnapshotDate, Ledger>,
+        wrong_ledgers: &BTreeSet<SnapshotDate>,
         found: &mut Found,
     ) -> anyhow::Result<()> {
         let problems = &mut found.problems;
@@ -43,13 +44,22 @@ impl Verifying<'_> {
         for month in
             self.inventory.months.keys().filter(|month| month.aggregator == *self.id && self.is_of(month.table))
         {
-            let days = self.inventory.days_of(month);
-            let (there, rows_of_others) = match self.lake.verify_month(month, &days).await {
+            let mut days = self.inventory.days_of(month);
+            if month.table == Table::Runs {
+                // A ledger that is wrong is told with its day.
+                days.retain(|date| !wrong_ledgers.contains(date));
+            }
+            let committed = |date: &SnapshotDate| {
+                let sha256 = ledgers.get(date)?.committed_sha256(month.table)?;
+                Some((*date, sha256.clone()))
+            };
+            let committed = days.iter().filter_map(committed).collect();
+            let (there, rows_of_others, damaged) = match self.lake.verify_month(month, &days, committed).await {
                 Ok(VerifiedMonth { days, rows_of_others, damaged_days }) => {
                     // The others are told with their days.
-                    let unseen = damaged_days.into_iter().filter(|(date, _)| !self.span.has(*date));
-                    problems.extend(unseen.map(|(date, error)| Problem::of(date, error.to_string())));
-                    (days, rows_of_others)
+                    let unseen = damaged_days.iter().filter(|(date, _)| !self.span.has(**date));
+                    problems.extend(unseen.map(|(date, error)| Problem::of(*date, error.to_string())));
+                    (days, rows_of_others, damaged_days)
                 }
                 Err(error) => {
                     problems.push(Problem { date: days.last().copied(), is_of_trends: false, what: error.to_string() });
@@ -61,7 +71,7 @@ impl Verifying<'_> {
                         false => self.lake.rows_in_month(month).await?,
                     };
                     rows.retain(|date, _| !days.contains(date));
-                    (there, rows)
+                    (there, rows, BTreeMap::new())
                 }
             };
             problems.extend(self.other_counts(month, (&rows_of_others, &there), ledgers));
@@ -87,10 +97,10 @@ impl Verifying<'_> {
                 let committed = ledger.and_then(|ledger| ledger.committed_sha256(month.table));
                 if committed.is_some_and(|committed| committed != sha256) {
                     found.wrong_months.insert(month.clone());
-                    let how = if days.contains(date) {
-                        "`compline verify FILE --repair` makes it again"
-                    } else {
-                        "its own file is gone: restore that, then `compline maintain FILE --apply`"
+                    let how = match (days.contains(date), damaged.contains_key(date)) {
+                        (true, false) => "`compline verify FILE --repair` makes it again",
+                        (true, true) => "its own file is damaged: restore that, then `compline verify FILE --repair`",
+                        (false, _) => "its own file is gone: restore that, then `compline maintain FILE --apply`",
                     };
                     let what =
                         format!("{} does not have {date} as the ledger says it was committed last; {how}", month.key());

@@ -5,11 +5,13 @@ use crate::catalog::{completed, will_be_behind};
 use crate::failure::NeedsDropped;
 use crate::history::Span;
 use crate::journal::Journal;
-use crate::ledger::Ledger;
+use crate::ledger::{InFile, Ledger, Rebuilt};
 use crate::maintain::make_again;
 use crate::session::Session;
 use crate::trends::recompute;
-use compline_model::{Dataset, SnapshotDate, Table};
+use compline_model::{AggregatorId, Dataset, SnapshotDate, SnapshotMonth, Table};
+use compline_sink::Lake;
+use std::collections::BTreeSet;
 
 /// Repairs what can be computed again, and removes orphaned objects. Gives why the catalog does not know of it, if it should.
 ///
@@ -36,7 +38,7 @@ pub(crate) async fn repair(session: &Session<'_>, verified: &Verified) -> anyhow
 async fn aggregator(session: &Session<'_>, verified: &Verified, found: &Found) -> anyhow::Result<()> {
     let (id, dataset) = (&found.aggregator, found.dataset);
     let lake = session.lake_of(id).of(dataset);
-    for date in &found.damaged_ledgers {
+    for date in &found.wrong_ledgers {
         unless_in_the_way(found, rebuild(session, found, *date).await)?;
     }
     for date in &found.unlike_documents {
@@ -47,7 +49,7 @@ async fn aggregator(session: &Session<'_>, verified: &Verified, found: &Found) -
     let mut months = found.wrong_months.clone();
     let is_of = |table| Dataset::of(table).is_none_or(|of| of == dataset);
     let of_id = verified.inventory.months.keys().filter(|month| month.aggregator == *id && is_of(month.table));
-    if !found.damaged_ledgers.is_empty() {
+    if !found.wrong_ledgers.is_empty() {
         months.extend(of_id.clone().filter(|month| month.table == Table::Runs).cloned());
     }
     match &done {
@@ -57,6 +59,9 @@ async fn aggregator(session: &Session<'_>, verified: &Verified, found: &Found) -
         }
         Some(_) => {}
     }
+    // A month may have what a ledger lacks that is wrong still.
+    let wrong = months_of_wrong_ledgers(verified, &lake, id).await?;
+    months.retain(|month| month.table != Table::Runs || !wrong.contains(&month.month));
     for line in make_again(session, dataset, id, &months).await? {
         tracing::info!("{line}");
     }
@@ -78,21 +83,44 @@ fn unless_in_the_way<T>(found: &Found, done: anyhow::Result<T>) -> anyhow::Resul
     }
 }
 
+/// Of the ledgers of an aggregator that were wrong the months of those that still are.
+async fn months_of_wrong_ledgers(
+    verified: &Verified,
+    lake: &Lake,
+    id: &AggregatorId,
+) -> anyhow::Result<BTreeSet<SnapshotMonth>> {
+    let mut wrong = BTreeSet::new();
+    let of_id = verified.aggregators.iter().filter(|found| found.aggregator == *id);
+    for date in of_id.flat_map(|found| &found.wrong_ledgers) {
+        let is_right = match InFile::read(lake, id, *date).await {
+            Err(error) if error.is_damage() => false,
+            file => match file? {
+                Some(file) => !file.of_all(lake, id, *date).await?.is_file_wrong(),
+                None => false,
+            },
+        };
+        wrong.extend((!is_right).then_some(SnapshotMonth::from(*date)));
+    }
+    Ok(wrong)
+}
+
 /// Makes the ledger of a day again.
 async fn rebuild(session: &Session<'_>, found: &Found, date: SnapshotDate) -> anyhow::Result<()> {
-    let (lake, id) = (session.lake_of(&found.aggregator), &found.aggregator);
-    let Some(is_whole) = Ledger::rebuild(&lake, id, date, found.days.contains(&date)).await? else {
-        tracing::warn!(aggregator = %id, %date, "the ledger is not made again: the documents of its runs do not say enough; restore it");
-        return Ok(());
-    };
-    if is_whole {
-        tracing::info!(aggregator = %id, %date, "made the ledger again from its rows");
-        return Ok(());
+    let id = &found.aggregator;
+    let lake = session.lake_of(id).of(found.dataset);
+    match Ledger::rebuild(&lake, id, date, found.days.contains(&date)).await? {
+        Rebuilt::NothingWrong => {}
+        Rebuilt::NotTold => {
+            tracing::warn!(aggregator = %id, %date, "the ledger is not made again: the documents of its runs do not say enough; restore it");
+        }
+        Rebuilt::Whole => tracing::info!(aggregator = %id, %date, "made the ledger again from its rows"),
+        Rebuilt::Part => {
+            match Journal::adopt(&lake, id, date, (session.clock)()).await {
+                Err(error) if crate::journal::is_damage(&error) => {}
+                done => done?,
+            }
+            tracing::info!(aggregator = %id, %date, "made the ledger again from the documents of its runs");
+        }
     }
-    match Journal::adopt(&lake, id, date, (session.clock)()).await {
-        Err(error) if crate::journal::is_damage(&error) => {}
-        done => done?,
-    }
-    tracing::info!(aggregator = %id, %date, "made the ledger again from the documents of its runs");
     Ok(())
 }

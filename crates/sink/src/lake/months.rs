@@ -2,7 +2,7 @@
 
 use super::snapshot::{as_committed, file_as_committed};
 use super::{Inventory, Lake, Partition, blocking};
-use crate::month_file::{Footer, MonthDays, MonthReader, MonthWriter, days_in, first_guess};
+use crate::month_file::{Footer, MonthDays, MonthReader, MonthWriter, Next, days_in, first_guess};
 use crate::{Layout, SinkError, SinkErrorKind};
 use arrow::array::RecordBatch;
 use bytes::Bytes;
@@ -130,12 +130,18 @@ impl Lake {
         Ok((self.put(&plan.month.key(), file).await?.bytes, days))
     }
 
-    /// Compares a month's object row for row with those of its days that have an object of their own.
+    /// Compares a month's object row for row with those of its days that have an object of their own, and one that is not another than
+    /// was committed, by SHA-256 as far as that is given.
     ///
     /// # Errors
     /// A store that does not answer, a month that is damaged, or rows that are not the same.
-    pub async fn verify_month(&self, month: &Month, days: &BTreeSet<SnapshotDate>) -> Result<VerifiedMonth, SinkError> {
-        let (days, only_in_month, committed) = (days.clone(), BTreeSet::new(), BTreeMap::new());
+    pub async fn verify_month(
+        &self,
+        month: &Month,
+        days: &BTreeSet<SnapshotDate>,
+        committed: BTreeMap<SnapshotDate, String>,
+    ) -> Result<VerifiedMonth, SinkError> {
+        let (days, only_in_month) = (days.clone(), BTreeSet::new());
         let plan = MonthPlan { month: month.clone(), days, only_in_month, committed, rows: BTreeMap::new() };
         let sources = Sources::open(self, &plan).await?;
         match self.store.get(&month.key()).await? {
@@ -174,31 +180,23 @@ impl Lake {
             return differs(format!("{missing} is not in it"));
         }
         for date in in_file.keys().copied() {
-            if !sources.has(date) {
-                let rows;
-                (reader, rows) = blocking("decode", move || reader.pass(date).map(|rows| (reader, rows))).await?;
-                rows_of_others.insert(date, rows);
-                continue;
-            }
-            let source = match sources.day(date).await {
-                // It says nothing of the month, which may have its only good copy.
-                Err(error) if error.is_damage() => {
-                    let rows;
-                    (reader, rows) = blocking("decode", move || reader.pass(date).map(|rows| (reader, rows))).await?;
-                    rows_of_others.insert(date, rows);
-                    damaged_days.insert(date, error);
-                    continue;
-                }
-                source => source?,
+            let own = match sources.has(date) {
+                true => match sources.day(date).await {
+                    Err(error) if error.is_damage() => Some(Err(error)),
+                    source => Some(Ok(source?.rows)),
+                },
+                false => None,
             };
-            let same;
-            (reader, same) = blocking("decode", move || {
-                let same = reader.next_is(date, &*source.rows)?;
-                Ok((reader, same))
-            })
-            .await?;
-            if !same {
-                return differs(format!("the rows of {date} are not the same"));
+            let next;
+            (reader, next) = blocking("decode", move || reader.next_is(date, own).map(|next| (reader, next))).await?;
+            match next {
+                Next::Same => {}
+                Next::Other => return differs(format!("the rows of {date} are not the same")),
+                // A day that is damaged says nothing of the month, which may have its only good copy.
+                Next::NotCompared { rows, why } => {
+                    rows_of_others.insert(date, rows);
+                    damaged_days.extend(why.map(|error| (date, error)));
+                }
             }
         }
         let (_, at_its_end) = blocking("decode", move || reader.is_at_its_end().map(|end| (reader, end))).await?;
@@ -217,7 +215,7 @@ pub struct VerifiedMonth {
     pub days: MonthDays,
     /// Of those that have no object of their own, or a damaged one, with which nothing was compared: how many rows it has.
     pub rows_of_others: BTreeMap<SnapshotDate, usize>,
-    /// Those whose own objects are damaged, and how.
+    /// Those whose own objects are damaged or others than were committed, and how.
     pub damaged_days: BTreeMap<SnapshotDate, SinkError>,
 }
 
@@ -226,7 +224,7 @@ impl VerifiedMonth {
     ///
     /// # Errors
     /// An object of a day that is damaged.
-    pub fn whole(mut self) -> Result<MonthDays, SinkError> {
+    fn whole(mut self) -> Result<MonthDays, SinkError> {
         match self.damaged_days.pop_first() {
             Some((_, error)) => Err(error),
             None => Ok(self.days),

@@ -1,0 +1,274 @@
+//! A day's ledger held against the documents of its rows. A file that has its checksum is as it was written, so that a document is
+//! wrong that says another row. One without may be another program's, and so may a document be damaged, which has no checksum: what
+//! is right is then what the report of the run says, or the snapshot that is there.
+
+use super::rebuild::{self, fields_of_run, row};
+use super::{Ledger, LedgerRow, Outcome};
+use compline_model::{AggregatorId, Dataset, RowError, RowSource, RunId, SnapshotDate};
+use compline_sink::{Lake, Partition, Place, SinkError, TableFile};
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A ledger as its file says it.
+#[derive(Debug)]
+pub(crate) struct InFile {
+    pub(crate) ledger: Ledger,
+    /// Whether the file is known to be as it was written.
+    pub(crate) has_checksum: bool,
+}
+
+/// How a row of the ledger and its document are unlike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unlike {
+    /// The document cannot be read.
+    Unread,
+    /// The document says another row, and the ledger is right.
+    Document,
+    /// There is no document.
+    NoDocument,
+    /// The row is wrong, and the document is right.
+    Row,
+    /// The run changed the day, as its document says, and the ledger has no row of it.
+    Lacking,
+    /// Nothing but the ledger tells of the run, and it is wrong: so are other rows, or the snapshot is another's.
+    Invented,
+    /// Nothing says whether the row or the document is right.
+    Unknown,
+    /// Nothing says whether there was such a run, of which there is no document.
+    UnknownRun,
+}
+
+/// What was found of a day's ledger.
+#[derive(Debug)]
+pub(crate) struct Compared {
+    /// How runs are unlike, by their ids.
+    pub(crate) unlike: BTreeMap<String, Unlike>,
+    /// What is right of both. Where nothing says what is, it is what the file says.
+    pub(crate) ledger: Ledger,
+    /// Whether every document can be read of which the file has no row.
+    pub(crate) are_read: bool,
+}
+
+impl Compared {
+    /// Whether the file is wrong, and not a document alone.
+    pub(crate) fn is_file_wrong(&self) -> bool {
+        self.unlike.values().any(|unlike| matches!(unlike, Unlike::Row | Unlike::Lacking | Unlike::Invented))
+    }
+}
+
+impl InFile {
+    /// That of a day, if there is one.
+    ///
+    /// # Errors
+    /// A store that does not answer, or a file that is damaged.
+    pub(crate) async fn read(lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> Result<Option<Self>, SinkError> {
+        let dataset = lake.dataset();
+        match lake.file(&Ledger::partition(id, date)).await? {
+            Some(file) => file.look_through(move |file| Self::of(dataset, file)).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// What a file of `runs` says of a dataset.
+    ///
+    /// # Errors
+    /// Rows that do not decode.
+    pub(crate) fn of(dataset: &'static Dataset, file: &TableFile) -> Result<Self, RowError> {
+        let rows = file.rows(0..file.row_count(), None)?;
+        Ok(Self { ledger: Ledger::of(dataset, &rows), has_checksum: file.has_checksum() })
+    }
+
+    /// Compares the rows of every dataset with their documents.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub(crate) async fn of_all(&self, lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> anyhow::Result<Compared> {
+        let (mut all, mut rows) = (BTreeMap::new(), Vec::new());
+        let mut are_all_read = true;
+        for dataset in Dataset::ALL {
+            let own = self.ledger.rows.iter().chain(&self.ledger.others).cloned().collect();
+            let file = Self { ledger: Ledger::new(dataset, own), has_checksum: self.has_checksum };
+            let Compared { unlike, ledger, are_read } = file.against_documents(&lake.of(dataset), id, date).await?;
+            all.extend(unlike.into_iter().map(|(run_id, unlike)| (format!("{} {run_id}", dataset.name), unlike)));
+            rows.extend(ledger.rows);
+            are_all_read &= are_read;
+        }
+        Ok(Compared { unlike: all, ledger: Ledger::new(self.ledger.dataset, rows), are_read: are_all_read })
+    }
+
+    /// Compares the rows of the dataset with their documents. Where there is none of any, there is nothing to compare.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub(crate) async fn against_documents(
+        &self,
+        lake: &Lake,
+        id: &AggregatorId,
+        date: SnapshotDate,
+    ) -> anyhow::Result<Compared> {
+        let dataset = self.ledger.dataset;
+        let mut documents: BTreeMap<String, Option<LedgerRow>> = BTreeMap::new();
+        for run_id in lake.noted_rows(id, date).await? {
+            if let Some(document) = lake.row_document(id, date, run_id).await? {
+                let told = row(&document, id, date, run_id).filter(|row| row.is_of(dataset));
+                documents.insert(run_id.to_string(), told);
+            }
+        }
+        let mut unlike = BTreeMap::new();
+        if documents.is_empty() {
+            return Ok(Compared { unlike, ledger: self.ledger.clone(), are_read: true });
+        }
+        let told_last = Ledger::new(dataset, documents.values().flatten().cloned().collect()).last_commit().cloned();
+        let (mut rows, mut doubted, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
+        for own in &self.ledger.rows {
+            let is_first = seen.insert(&own.run_id);
+            // Versions before these documents gave a run any name.
+            let can_be_noted = own.run_id.parse::<RunId>().is_ok();
+            match documents.remove(&own.run_id) {
+                Some(Some(told)) if *own == told || *own == as_in_file(told.clone())? => {}
+                Some(Some(_)) if self.has_checksum => drop(unlike.insert(own.run_id.clone(), Unlike::Document)),
+                Some(None) => drop(unlike.insert(own.run_id.clone(), Unlike::Unread)),
+                None if self.has_checksum || !can_be_noted => {
+                    if can_be_noted && is_first {
+                        unlike.insert(own.run_id.clone(), Unlike::NoDocument);
+                    }
+                }
+                told => {
+                    doubted.push((own, told.flatten(), is_first));
+                    continue;
+                }
+            }
+            rows.push(own.clone());
+        }
+        let mut are_read = true;
+        for (run_id, told) in documents {
+            let Some(told) = told else {
+                are_read = false;
+                unlike.insert(run_id, Unlike::Unread);
+                continue;
+            };
+            // A run that was stopped between the two changed nothing.
+            if told.is_commit() || told.outcome != Outcome::Failed {
+                unlike.insert(run_id, Unlike::Lacking);
+            }
+            rows.push(told);
+        }
+        if !doubted.is_empty() {
+            let witness = Witness::of(lake, id, date, told_last).await?;
+            let mut verdicts: Vec<Option<bool>> = Vec::with_capacity(doubted.len());
+            for (own, told, is_first) in &doubted {
+                verdicts.push(if *is_first {
+                    witness.is_right(own, told.as_ref(), &self.ledger)?
+                } else {
+                    Some(false)
+                });
+            }
+            // Of a file that is wrong, what nothing speaks for is not kept.
+            let is_wrong = verdicts.contains(&Some(false)) || unlike.values().any(|one| *one == Unlike::Lacking);
+            for ((own, told, _), verdict) in doubted.into_iter().zip(verdicts) {
+                let (is_right, how) = match (verdict.or(is_wrong.then_some(false)), &told) {
+                    (Some(true), Some(_)) => (true, Unlike::Document),
+                    (Some(true), None) => (true, Unlike::NoDocument),
+                    (Some(false), Some(_)) => (false, Unlike::Row),
+                    (Some(false), None) => (false, Unlike::Invented),
+                    (None, Some(_)) => (true, Unlike::Unknown),
+                    (None, None) => (true, Unlike::UnknownRun),
+                };
+                unlike.insert(own.run_id.clone(), how);
+                rows.extend(if is_right { Some(own.clone()) } else { told });
+            }
+        }
+        let ledger = Ledger { dataset, rows, others: self.ledger.others.clone() };
+        Ok(Compared { unlike, ledger, are_read })
+    }
+}
+
+/// What tells of a day's runs besides its ledger and the documents of that.
+struct Witness {
+    /// The fields of the reports of runs.
+    reports: Vec<Map<String, Value>>,
+    /// SHA-256 of the snapshot that is there.
+    snapshot: Option<String>,
+    /// The run that committed the day last, as documents say it.
+    told_last: Option<LedgerRow>,
+}
+
+impl Witness {
+    async fn of(
+        lake: &Lake,
+        id: &AggregatorId,
+        date: SnapshotDate,
+        told_last: Option<LedgerRow>,
+    ) -> anyhow::Result<Self> {
+        let reports = lake.run_documents(date).await?;
+        let facts = Partition { table: lake.dataset().facts, date, aggregator: id.clone() };
+        Ok(Self {
+            reports: reports.iter().filter_map(|report| fields_of_run(report, lake.dataset(), id)).collect(),
+            snapshot: lake.sha256_of(&facts, Place::Table).await?,
+            told_last,
+        })
+    }
+
+    /// Whether a row of a ledger is right where its document says another, or there is none; nothing where that cannot be told.
+    fn is_right(&self, own: &LedgerRow, told: Option<&LedgerRow>, ledger: &Ledger) -> anyhow::Result<Option<bool>> {
+        let fields = |row: &LedgerRow| serde_json::to_value(row);
+        let (in_file, in_document) = (fields(own)?, told.map(fields).transpose()?);
+        let report = self.reports.iter().find(|report| report["run_id"] == own.run_id.as_str());
+        if let (Some(report), Value::Object(in_file)) = (report, &in_file) {
+            // The end of a whole run is not that of one aggregator's.
+            let names = in_file.keys().filter(|name| *name != "finished_at");
+            let doubted: Vec<&String> = match &in_document {
+                Some(told) => names.filter(|name| in_file[*name] != told[*name]).collect(),
+                None => names.filter(|name| report.contains_key(*name)).collect(),
+            };
+            let is_that = |row: &dyn Fn(&str) -> Value| {
+                !doubted.is_empty() && doubted.iter().all(|name| report.get(*name) == Some(&row(name)))
+            };
+            if is_that(&|name| in_file[name].clone()) {
+                return Ok(Some(true));
+            }
+            if in_document.is_some_and(|told| is_that(&|name| told[name].clone())) {
+                return Ok(Some(false));
+            }
+        }
+        let Some(snapshot) = &self.snapshot else { return Ok(None) };
+        let is_there = |row: &LedgerRow| row.snapshot_sha256.as_ref() == Some(snapshot);
+        let is_last = ledger.last_commit().is_some_and(|last| last.run_id == own.run_id);
+        let told = told.or(self.told_last.as_ref().filter(|_| is_last));
+        Ok(match told {
+            Some(told) if is_there(own) != is_there(told) => Some(is_there(own)),
+            _ => None,
+        })
+    }
+}
+
+/// A row as the table has it, whose numbers are smaller than those of a document.
+fn as_in_file(row: LedgerRow) -> anyhow::Result<LedgerRow> {
+    let file = Ledger { dataset: &Dataset::PACKS, rows: vec![row.clone()], others: Vec::new() }.batch()?;
+    let Ledger { rows, others, .. } = Ledger::of(&Dataset::PACKS, &file);
+    Ok(rows.into_iter().chain(others).next().unwrap_or(row))
+}
+
+impl Ledger {
+    /// Writes the documents of a day's rows again that do not say theirs, from a ledger that can be read.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub(crate) async fn write_documents(lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> anyhow::Result<()> {
+        let file = match InFile::read(lake, id, date).await {
+            Err(error) if error.is_damage() => None,
+            file => file?,
+        };
+        let Some(file) = file else { return Ok(()) };
+        let compared = file.against_documents(lake, id, date).await?;
+        for row in compared.ledger.rows() {
+            let how = compared.unlike.get(&row.run_id);
+            if let (Some(Unlike::Unread | Unlike::Document | Unlike::NoDocument), Ok(run_id)) =
+                (how, row.run_id.parse())
+            {
+                lake.note_row(id, date, run_id, rebuild::document(id, date, row)?).await?;
+            }
+        }
+        Ok(())
+    }
+}

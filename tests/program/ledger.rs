@@ -437,3 +437,101 @@ fn a_night_does_not_make_what_another_program_wrote_into_a_ledger_its_own() {
     assert_eq!((after.len(), &after[..1]), (2, &before[..]));
     is_sound(&scene, &pipeline, &[]);
 }
+
+#[test]
+fn a_ledger_whose_rows_are_doubled_or_out_of_order_is_told_with_what_to_do_and_made_again() {
+    let (scene, pipeline) = three_days();
+    assert_eq!(night(&scene, &pipeline, DAYS[1]).code, Some(0));
+    let before = scene.rows(Table::Runs, "org", DAYS[1]);
+    let rows = scene.read(&scene.lake(), Table::Runs, "org", DAYS[1]).expect("a ledger");
+    let order = |order: Vec<u32>| take_record_batch(&rows, &UInt32Array::from(order)).expect("rows");
+    for wrong in [order(vec![0, 1, 0, 1]), order(vec![0, 0, 1]), order(vec![1, 0])] {
+        write_anew(&scene, &wrong);
+        let ended = run(scene.command(&["verify", &pipeline]));
+        assert!(ended.code == Some(1) && ended.stdout.contains("`compline verify FILE --repair`"), "{ended:?}");
+        is_sound(&scene, &pipeline, &["--repair"]);
+        assert_eq!(scene.rows(Table::Runs, "org", DAYS[1]), before);
+    }
+}
+
+#[test]
+fn a_commit_that_neither_the_ledger_nor_a_document_of_it_tells_of_is_taken_from_the_report_of_its_run() {
+    let scene = Scene::new("");
+    let pipeline = scene.org_pipeline("lake", r#"datasets = ["packs", "rules"]"#, "").display().to_string();
+    for day in &DAYS[..2] {
+        assert_eq!(night(&scene, &pipeline, day).code, Some(0));
+    }
+    let outcomes = || {
+        let rows = scene.read(&scene.lake(), Table::Runs, "org", DAYS[1]).expect("a ledger");
+        ["outcome", "dataset", "snapshot_sha256"].map(|name| column(&rows, name))
+    };
+    let before = outcomes();
+    let documents = scene.path("lake/_compline/ledger").join(format!("snapshot_date={}", DAYS[1]));
+    for keep in ["rules", "none"] {
+        without_dataset(&scene, "packs");
+        if keep == "none" {
+            without_dataset(&scene, "rules");
+        }
+        std::fs::remove_dir_all(&documents).expect("documents of packs");
+        let ended = run(scene.command(&["verify", &pipeline]));
+        assert_eq!(ended.code, Some(1), "{keep}: {ended:?}");
+        assert!(!ended.stdout.contains("has no run that committed"), "{keep}: {ended:?}");
+        is_sound(&scene, &pipeline, &["--repair"]);
+        assert_eq!(outcomes(), before, "{keep}");
+    }
+}
+
+#[test]
+fn a_document_that_denies_the_snapshot_that_is_there_is_not_what_a_ledger_is_made_again_from() {
+    let (scene, pipeline) = three_days();
+    let before = ledger(&scene, "outcome");
+    let folder = scene.path("lake/_compline/ledger").join(format!("snapshot_date={}/aggregator=org", DAYS[1]));
+    let (name, document) = files(&folder).pop_first().expect("a document");
+    let document = String::from_utf8(document).expect("text");
+    let other = document.replace("\"succeeded\"", "\"rejected\"");
+    assert_ne!(other, document);
+    std::fs::write(folder.join(name), other).expect("written");
+    std::fs::remove_file(file(&scene, Table::Runs, DAYS[1])).expect("removed");
+    let _ = run(scene.command(&["verify", &pipeline, "--repair"]));
+    is_sound(&scene, &pipeline, &["--repair"]);
+    assert_eq!(ledger(&scene, "outcome"), before);
+}
+
+#[test]
+fn a_ledger_that_is_damaged_and_a_document_of_it_too_are_made_again_at_once() {
+    let (scene, pipeline) = three_days();
+    let before = (ledger(&scene, "outcome"), ledger(&scene, "snapshot_sha256"));
+    let folder = scene.path("lake/_compline/ledger").join(format!("snapshot_date={}/aggregator=org", DAYS[1]));
+    let (name, _) = files(&folder).pop_first().expect("a document");
+    std::fs::write(folder.join(name), "{").expect("written");
+    damage(&scene);
+    is_sound(&scene, &pipeline, &["--repair"]);
+    assert_eq!((ledger(&scene, "outcome"), ledger(&scene, "snapshot_sha256")), before);
+}
+
+#[test]
+fn a_dropped_day_whose_ledger_and_the_document_of_whose_drop_are_gone_is_not_made_one_that_is_lost() {
+    let (scene, pipeline) = dropped();
+    std::fs::remove_file(file(&scene, Table::Runs, DAYS[1])).expect("removed");
+    let folder = scene.path("lake/_compline/ledger").join(format!("snapshot_date={}/aggregator=org", DAYS[1]));
+    let of_drop =
+        files(&folder).into_iter().find(|(_, document)| String::from_utf8_lossy(document).contains("\"dropped\""));
+    std::fs::remove_file(folder.join(of_drop.expect("a document").0)).expect("removed");
+    let ended = run(scene.command(&["verify", &pipeline, "--repair"]));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stdout.contains("runs of 2026-02-25 is not there"), "{ended:?}");
+    assert!(!ended.stdout.contains("pack_compliance of 2026-02-25 is not there"), "{ended:?}");
+}
+
+#[test]
+fn a_dropped_day_whose_ledger_is_gone_is_told_where_old_documents_were_removed() {
+    let (scene, pipeline) = dropped();
+    for folder in ["ledger", "runs"] {
+        std::fs::remove_dir_all(scene.path("lake/_compline").join(folder)).expect("removed");
+    }
+    is_sound(&scene, &pipeline, &[]);
+    std::fs::remove_file(file(&scene, Table::Runs, DAYS[1])).expect("removed");
+    let ended = run(scene.command(&["verify", &pipeline]));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stdout.contains("runs of 2026-02-25, which pack_compliance_monthly/"), "{ended:?}");
+}

@@ -105,7 +105,7 @@ fn a_month_that_is_damaged_or_not_what_its_days_are_is_found() {
     let good = std::fs::read(&path).expect("read");
     let other = std::fs::read(month_file(&scene, "compliance_trends", "2026-02")).expect("read");
     for (bad, what) in
-        [(&good[..good.len() - 20], "damaged or not of Compline"), (&other[..], "2026-01-02 is not in it")]
+        [(&good[..good.len() - 20], "damaged or not of Compline"), (&other[..], "it is of snapshot_month=2026-02")]
     {
         std::fs::write(&path, bad).expect("written");
         let ended = run(scene.command(&["verify", &pipeline]));

@@ -164,3 +164,40 @@ fn a_day_that_is_damaged_beside_a_month_of_states_is_retained_and_the_others_are
     assert!(ended.stdout.contains("pack_status of 2026-01-05 is retained: "), "{ended:?}");
     assert!(path.exists() && !file(&scene, Table::PackStatus, DAYS[0]).exists(), "{ended:?}");
 }
+
+#[test]
+fn a_month_that_is_anothers_is_told_and_nothing_of_it_gets_into_another() {
+    let compact = "compact = [\"pack_compliance\", \"source_status\"]";
+    for is_dropped in [false, true] {
+        let (scene, pipeline) = kept(compact);
+        maintain(&scene, &pipeline, &["--apply"]);
+        let drops = format!("[maintain]\nsnapshot_days = 5\n{compact}");
+        let pipeline = match is_dropped {
+            true => scene.org_pipeline("lake", "", &drops).display().to_string(),
+            false => pipeline,
+        };
+        maintain(&scene, &pipeline, &["--apply"]);
+        let months = ["2026-01", "2026-02"].map(|month| month_file(&scene, "pack_compliance", month));
+        let whole = months.clone().map(|path| std::fs::read(path).expect("read"));
+        // Swapped, the one over the other, and in a month that has none of its own.
+        let nowhere = month_file(&scene, "pack_compliance", "2025-12");
+        std::fs::create_dir_all(nowhere.parent().expect("a folder")).expect("a folder");
+        let swapped = [(&months[0], &whole[1]), (&months[1], &whole[0])];
+        for wrong in [&swapped[..], &swapped[..1], &[(&nowhere, &whole[0])]] {
+            wrong.iter().for_each(|(path, bytes)| std::fs::write(path, bytes).expect("written"));
+            let ended = run(scene.command(&["verify", &pipeline]));
+            assert_eq!(ended.code, Some(1), "{ended:?}");
+            assert!(ended.stdout.contains("it is of snapshot_month=2026-0"), "{ended:?}");
+            let repaired = run(scene.command(&["verify", &pipeline, "--repair"]));
+            let _ = run(scene.command(&["maintain", &pipeline, "--apply"]));
+            for (path, bytes) in months.iter().zip(&whole) {
+                let is_whole = std::fs::read(path).expect("read") == *bytes;
+                let is_wrong = wrong.iter().any(|(other, _)| *other == path);
+                assert!(is_whole || (is_wrong && is_dropped), "{}: {repaired:?}", path.display());
+                std::fs::write(path, bytes).expect("restored");
+            }
+            let _ = std::fs::remove_file(&nowhere);
+        }
+        is_sound(&scene, &pipeline, &[]);
+    }
+}

@@ -423,6 +423,21 @@ fn a_day_of_an_older_version_in_which_a_bit_flipped_does_not_make_its_month_wron
 }
 
 #[test]
+fn a_month_of_an_older_version_that_is_anothers_is_told_though_it_does_not_say_where_it_belongs() {
+    let scene = Scene::new("");
+    golden(&scene, 5);
+    let pipeline = scene.pipeline("").display().to_string();
+    let month = |month: &str| {
+        scene.path("lake").join(format!("pack_compliance_monthly/snapshot_month={month}/aggregator=org/data.parquet"))
+    };
+    let (from, to) = (month("2026-02"), month("2026-04"));
+    std::fs::create_dir_all(to.parent().expect("a folder")).expect("a folder");
+    std::fs::copy(from, to).expect("copied");
+    let found = wrong(&scene, &pipeline, &[]);
+    assert!(found.len() == 1 && found[0].contains("it has 2026-02-28, which is of another month"), "{found:?}");
+}
+
+#[test]
 fn history_says_what_the_last_nights_did_and_the_document_of_each_run_says_the_same() {
     let (scene, pipeline) = kept();
     let faulty = Scene::new("malformed_every = 12");

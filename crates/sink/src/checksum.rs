@@ -67,7 +67,7 @@ mod tests {
     use crate::Compression;
     use crate::Partition;
     use crate::month_file::{MonthReader, MonthWriter};
-    use crate::parquet_file::tests::{encode, rows};
+    use crate::parquet_file::tests::{encode, month_of, rows};
     use crate::table_file::decode;
     use compline_model::Table;
 
@@ -79,12 +79,13 @@ mod tests {
         let date = "2026-01-01".parse().expect("a date");
         let partition = Partition { table, date, aggregator: "org".parse().expect("an id") };
         let day = encode(&partition, &rows(table, 40), Compression::None).expect("a file").to_vec();
-        let mut month = MonthWriter::new(table, Compression::None).expect("a writer");
+        let mut month = MonthWriter::new(&month_of(table), Compression::None).expect("a writer");
         month.push(date, &rows(table, 40), "0".repeat(64)).expect("written");
         let month = month.finish().expect("a file").to_vec();
         let read_day = |file: Vec<u8>| decode(table, file.into(), None, KEY).map(|rows| rows.num_rows());
-        let read_month =
-            |file: Vec<u8>| MonthReader::open(table, file.into(), KEY)?.take_day(date).map(|rows| rows.num_rows());
+        let read_month = |file: Vec<u8>| {
+            MonthReader::open(table, file.into(), &month_of(table).key())?.take_day(date).map(|rows| rows.num_rows())
+        };
         for is_month in [false, true] {
             let whole = if is_month { &month } else { &day };
             let read = |file: Vec<u8>| if is_month { read_month(file) } else { read_day(file) };

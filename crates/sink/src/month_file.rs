@@ -2,13 +2,13 @@
 
 use crate::checksum::{check, seal};
 use crate::parquet_file::{Compression, properties};
-use crate::table_file::{check_places, guarded, of_rows, row_group, version, with_later_columns};
-use crate::{Layout, SinkError};
+use crate::table_file::{check_folder, check_places, guarded, of_rows, row_group, version, with_later_columns};
+use crate::{Layout, Month, SinkError};
 use arrow::array::{Array, AsArray, Date32Array, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef};
 use bytes::Bytes;
-use compline_model::{RowSource, SCHEMA_VERSION, SnapshotDate, Table, row_parts, schema_of};
+use compline_model::{RowSource, SCHEMA_VERSION, SnapshotDate, SnapshotMonth, Table, row_parts, schema_of};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
 use parquet::errors::ParquetError;
@@ -59,8 +59,9 @@ pub(crate) struct MonthWriter {
 }
 
 impl MonthWriter {
-    pub(crate) fn new(table: Table, compression: Compression) -> Result<Self, SinkError> {
-        let properties = properties(table, None, compression);
+    pub(crate) fn new(month: &Month, compression: Compression) -> Result<Self, SinkError> {
+        let table = month.table;
+        let properties = properties(table, Layout::Monthly, month.folder(), compression);
         let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         let writer = ArrowWriter::try_new_with_options(Vec::new(), schema(table, SCHEMA_VERSION), options);
         Ok(Self { table, writer: writer.map_err(|error| failed(table, &error))?, days: BTreeMap::new() })
@@ -113,7 +114,7 @@ impl MonthReader {
             guarded(|| ParquetMetaDataReader::new().parse_and_finish(&file).map_err(|error| error.to_string()));
         let footer = footer.map_err(|error| damaged(&error))?;
         check_places(&footer, file.len()).map_err(|error| damaged(&error))?;
-        let days = days(table, &footer).map_err(|reason| damaged(&reason))?;
+        let days = days(table, &footer, key).map_err(|reason| damaged(&reason))?;
         let version = version(&name(table), &footer).map_err(|reason| damaged(&reason))?;
         if version > SCHEMA_VERSION {
             return Err(SinkError::of_newer(key, version));
@@ -231,16 +232,22 @@ fn damaged(key: &str, reason: &dyn fmt::Display) -> SinkError {
     SinkError::damaged(format!("read {key}"), reason).hint(Some(hint.to_owned()))
 }
 
-/// What the footer says of the days.
-fn days(table: Table, footer: &ParquetMetaData) -> Result<MonthDays, String> {
+/// What the footer says of the days of the month that the file is of, by its path: one that has another month's is in its place.
+fn days(table: Table, footer: &ParquetMetaData, key: &str) -> Result<MonthDays, String> {
     version(&name(table), footer)?;
+    check_folder(footer, key)?;
     let values = footer.file_metadata().key_value_metadata();
     let said = values.and_then(|values| values.iter().find(|value| value.key == DAYS)?.value.as_deref());
     let said = said.ok_or("its footer does not say which days it has")?;
     let said: BTreeMap<String, String> = serde_json::from_str(said).map_err(|error| error.to_string())?;
-    said.into_iter()
-        .map(|(date, sha256)| Ok((date.parse().map_err(|_| format!("{date:?} is no day"))?, sha256)))
-        .collect()
+    let of = |(date, sha256): (String, String)| {
+        let date: SnapshotDate = date.parse().map_err(|_| format!("{date:?} is no day"))?;
+        match key.contains(&format!("/snapshot_month={}/", SnapshotMonth::from(date))) {
+            true => Ok((date, sha256)),
+            false => Err(format!("it has {date}, which is of another month")),
+        }
+    };
+    said.into_iter().map(of).collect()
 }
 
 /// How much of a file's end has its footer, to be asked for next.
@@ -258,7 +265,7 @@ pub(crate) fn days_in(table: Table, end: &Bytes, file_bytes: u64, key: &str) -> 
         Err(error) => Err(damaged(key, &error)),
         Ok(()) => {
             let footer = reader.finish().map_err(|error| damaged(key, &error))?;
-            days(table, &footer).map(Footer::Days).map_err(|reason| damaged(key, &reason))
+            days(table, &footer, key).map(Footer::Days).map_err(|reason| damaged(key, &reason))
         }
     }
 }

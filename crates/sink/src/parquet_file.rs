@@ -143,7 +143,7 @@ impl TableWriter {
         let table = partition.table;
         // The Arrow schema is left out: it would say "view" of text columns, which are plain strings to every reader.
         let options = ArrowWriterOptions::new()
-            .with_properties(properties(table, Some(partition), compression))
+            .with_properties(properties(table, Layout::Daily, partition.folder(), compression))
             .with_skip_arrow_metadata(true);
         let writer = ArrowWriter::try_new_with_options(Vec::new(), table.schema(), options)
             .and_then(ArrowWriter::into_serialized_writer);
@@ -270,21 +270,21 @@ fn row_group(
     Ok((written.collect::<Result<_, _>>()?, rows.num_rows()))
 }
 
-/// How the file of a partition is written, or of a table's month: there the snapshot date comes before the columns, and before
-/// the key.
-pub(crate) fn properties(table: Table, partition: Option<&Partition>, compression: Compression) -> WriterProperties {
+/// How a file of a table is written that lies in this folder below its table's. In one of a month the snapshot date comes before the
+/// columns, and before the key.
+pub(crate) fn properties(table: Table, layout: Layout, folder: String, compression: Compression) -> WriterProperties {
     let column = |name: &&str| table.columns().iter().position(|column| column.name == *name);
     let key = table.sort_key().iter().filter_map(column);
-    let (layout, first, ahead) = match partition {
-        Some(_) => (Layout::Daily, None, 0),
-        None => (Layout::Monthly, Some(0), 1),
+    let (first, ahead) = match layout {
+        Layout::Daily => (None, 0),
+        Layout::Monthly => (Some(0), 1),
     };
-    let mut said = vec![
+    let said = vec![
         KeyValue::new(TABLE.to_owned(), layout.name(table)),
         KeyValue::new(VERSION.to_owned(), SCHEMA_VERSION.to_string()),
+        KeyValue::new(PARTITION.to_owned(), folder),
+        KeyValue::new(CHECKSUM.to_owned(), ZEROS.to_owned()),
     ];
-    said.extend(partition.map(|partition| KeyValue::new(PARTITION.to_owned(), partition.folder())));
-    said.push(KeyValue::new(CHECKSUM.to_owned(), ZEROS.to_owned()));
     let sorted = first.into_iter().chain(key.map(|index| index + ahead)).map(|index| SortingColumn {
         column_idx: i32::try_from(index).unwrap_or_default(),
         descending: false,

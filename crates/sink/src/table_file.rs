@@ -44,10 +44,7 @@ impl TableFile {
         }
         // After the version: of one of a newer version nothing else is known.
         check(&file).map_err(|reason| damaged(&reason))?;
-        // Files of older versions do not say it.
-        if let Some(other) = said(&footer, PARTITION).filter(|own| !key.contains(&format!("/{own}/"))) {
-            return Err(damaged(&format!("it is of {other}")));
-        }
+        check_folder(&footer, key).map_err(|reason| damaged(&reason))?;
         let options = ArrowReaderOptions::new().with_schema(schema_of(table.columns_of(version)));
         let metadata = ArrowReaderMetadata::try_new(Arc::new(footer), options).map_err(|error| damaged(&error))?;
         Ok(Self { table, key: key.to_owned(), file, metadata, version })
@@ -159,6 +156,14 @@ pub(crate) fn of_rows(error: RowError) -> SinkError {
 
 fn damaged(table: Table, key: &str, reason: &dyn fmt::Display) -> SinkError {
     SinkError::damaged(format!("read {key}"), reason).hint(Some(restore_hint(table).to_owned()))
+}
+
+/// Whether a file is in the folder that its footer says, which those of older versions do not.
+pub(crate) fn check_folder(footer: &ParquetMetaData, key: &str) -> Result<(), String> {
+    match said(footer, PARTITION).filter(|own| !key.contains(&format!("/{own}/"))) {
+        Some(other) => Err(format!("it is of {other}")),
+        None => Ok(()),
+    }
 }
 
 /// Whether the columns that a footer tells of are in the file: the reader panics at some that are not, and believes others.

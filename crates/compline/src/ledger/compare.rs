@@ -2,8 +2,9 @@
 //! wrong that says another row. One without may be another program's, and so may a document be damaged, which has no checksum: what
 //! is right is then what the report of the run says, or the snapshot that is there.
 
-use super::rebuild::{self, fields_of_run, row};
+use super::rebuild::{self, fields_of_run, of_run, row};
 use super::{Ledger, LedgerRow, Outcome};
+use arrow::array::{AsArray, RecordBatch};
 use compline_model::{AggregatorId, Dataset, RowError, RowSource, RunId, SnapshotDate};
 use compline_sink::{Lake, Partition, Place, SinkError, TableFile};
 use serde_json::{Map, Value};
@@ -15,6 +16,8 @@ pub(crate) struct InFile {
     pub(crate) ledger: Ledger,
     /// Whether the file is known to be as it was written.
     pub(crate) has_checksum: bool,
+    /// The runs of all its rows, in its order.
+    runs: Vec<String>,
 }
 
 /// How a row of the ledger and its document are unlike.
@@ -32,6 +35,8 @@ pub(crate) enum Unlike {
     Lacking,
     /// Nothing but the ledger tells of the run, and it is wrong: so are other rows, or the snapshot is another's.
     Invented,
+    /// The ledger has another row of the run besides.
+    Twice,
     /// Nothing says whether the row or the document is right.
     Unknown,
     /// Nothing says whether there was such a run, of which there is no document.
@@ -45,14 +50,18 @@ pub(crate) struct Compared {
     pub(crate) unlike: BTreeMap<String, Unlike>,
     /// What is right of both. Where nothing says what is, it is what the file says.
     pub(crate) ledger: Ledger,
-    /// Whether every document can be read of which the file has no row.
+    /// Whether every document can be read of which the file has no row, and none is made up for by a report.
     pub(crate) are_read: bool,
+    /// Whether the rows are in their order.
+    is_in_order: bool,
 }
 
 impl Compared {
     /// Whether the file is wrong, and not a document alone.
     pub(crate) fn is_file_wrong(&self) -> bool {
-        self.unlike.values().any(|unlike| matches!(unlike, Unlike::Row | Unlike::Lacking | Unlike::Invented))
+        let is_of_file =
+            |unlike: &Unlike| matches!(unlike, Unlike::Row | Unlike::Lacking | Unlike::Invented | Unlike::Twice);
+        !self.is_in_order || self.unlike.values().any(is_of_file)
     }
 }
 
@@ -75,7 +84,14 @@ impl InFile {
     /// Rows that do not decode.
     pub(crate) fn of(dataset: &'static Dataset, file: &TableFile) -> Result<Self, RowError> {
         let rows = file.rows(0..file.row_count(), None)?;
-        Ok(Self { ledger: Ledger::of(dataset, &rows), has_checksum: file.has_checksum() })
+        let ledger = Ledger::of(dataset, &rows);
+        Ok(Self { ledger, has_checksum: file.has_checksum(), runs: runs(&rows) })
+    }
+
+    /// Whether its rows are in the order of the table's key.
+    fn is_in_order(&self) -> anyhow::Result<bool> {
+        let sorted = runs(&self.ledger.batch()?);
+        Ok(self.runs == sorted)
     }
 
     /// Compares the rows of every dataset with their documents.
@@ -87,16 +103,18 @@ impl InFile {
         let mut are_all_read = true;
         for dataset in Dataset::ALL {
             let own = self.ledger.rows.iter().chain(&self.ledger.others).cloned().collect();
-            let file = Self { ledger: Ledger::new(dataset, own), has_checksum: self.has_checksum };
-            let Compared { unlike, ledger, are_read } = file.against_documents(&lake.of(dataset), id, date).await?;
+            let ledger = Ledger::new(dataset, own);
+            let file = Self { ledger, has_checksum: self.has_checksum, runs: self.runs.clone() };
+            let Compared { unlike, ledger, are_read, .. } = file.against_documents(&lake.of(dataset), id, date).await?;
             all.extend(unlike.into_iter().map(|(run_id, unlike)| (format!("{} {run_id}", dataset.name), unlike)));
             rows.extend(ledger.rows);
             are_all_read &= are_read;
         }
-        Ok(Compared { unlike: all, ledger: Ledger::new(self.ledger.dataset, rows), are_read: are_all_read })
+        let ledger = Ledger::new(self.ledger.dataset, rows);
+        Ok(Compared { unlike: all, ledger, are_read: are_all_read, is_in_order: self.is_in_order()? })
     }
 
-    /// Compares the rows of the dataset with their documents. Where there is none of any, there is nothing to compare.
+    /// Compares the rows of the dataset with their documents, and where none committed the day with the reports of runs as well.
     ///
     /// # Errors
     /// A store that does not answer.
@@ -114,27 +132,30 @@ impl InFile {
                 documents.insert(run_id.to_string(), told);
             }
         }
-        let mut unlike = BTreeMap::new();
-        if documents.is_empty() {
-            return Ok(Compared { unlike, ledger: self.ledger.clone(), are_read: true });
-        }
+        let (mut unlike, has_documents) = (BTreeMap::new(), !documents.is_empty());
         let told_last = Ledger::new(dataset, documents.values().flatten().cloned().collect()).last_commit().cloned();
         let (mut rows, mut doubted, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
         for own in &self.ledger.rows {
             let is_first = seen.insert(&own.run_id);
             // Versions before these documents gave a run any name.
             let can_be_noted = own.run_id.parse::<RunId>().is_ok();
+            if !is_first {
+                // It is as wrong as the row before it, or as right.
+                unlike.insert(own.run_id.clone(), Unlike::Twice);
+                continue;
+            }
             match documents.remove(&own.run_id) {
                 Some(Some(told)) if *own == told || *own == as_in_file(told.clone())? => {}
                 Some(Some(_)) if self.has_checksum => drop(unlike.insert(own.run_id.clone(), Unlike::Document)),
                 Some(None) => drop(unlike.insert(own.run_id.clone(), Unlike::Unread)),
-                None if self.has_checksum || !can_be_noted => {
-                    if can_be_noted && is_first {
+                // Where there is no document at all, old ones were removed, or a version wrote none.
+                None if self.has_checksum || !can_be_noted || !has_documents => {
+                    if can_be_noted && has_documents {
                         unlike.insert(own.run_id.clone(), Unlike::NoDocument);
                     }
                 }
                 told => {
-                    doubted.push((own, told.flatten(), is_first));
+                    doubted.push((own, told.flatten()));
                     continue;
                 }
             }
@@ -153,19 +174,24 @@ impl InFile {
             }
             rows.push(told);
         }
+        if !rows.iter().chain(doubted.iter().map(|(own, _)| *own)).any(LedgerRow::is_commit) {
+            let reports = lake.run_documents(date).await?;
+            let of_reports = reports.iter().filter_map(|report| of_run(report, dataset, id));
+            for told in of_reports.filter(LedgerRow::is_commit) {
+                are_read = false;
+                unlike.insert(told.run_id.clone(), Unlike::Lacking);
+                rows.push(told);
+            }
+        }
         if !doubted.is_empty() {
             let witness = Witness::of(lake, id, date, told_last).await?;
             let mut verdicts: Vec<Option<bool>> = Vec::with_capacity(doubted.len());
-            for (own, told, is_first) in &doubted {
-                verdicts.push(if *is_first {
-                    witness.is_right(own, told.as_ref(), &self.ledger)?
-                } else {
-                    Some(false)
-                });
+            for (own, told) in &doubted {
+                verdicts.push(witness.is_right(own, told.as_ref(), &self.ledger)?);
             }
             // Of a file that is wrong, what nothing speaks for is not kept.
             let is_wrong = verdicts.contains(&Some(false)) || unlike.values().any(|one| *one == Unlike::Lacking);
-            for ((own, told, _), verdict) in doubted.into_iter().zip(verdicts) {
+            for ((own, told), verdict) in doubted.into_iter().zip(verdicts) {
                 let (is_right, how) = match (verdict.or(is_wrong.then_some(false)), &told) {
                     (Some(true), Some(_)) => (true, Unlike::Document),
                     (Some(true), None) => (true, Unlike::NoDocument),
@@ -179,7 +205,7 @@ impl InFile {
             }
         }
         let ledger = Ledger { dataset, rows, others: self.ledger.others.clone() };
-        Ok(Compared { unlike, ledger, are_read })
+        Ok(Compared { unlike, ledger, are_read, is_in_order: self.is_in_order()? })
     }
 }
 
@@ -240,6 +266,10 @@ impl Witness {
             _ => None,
         })
     }
+}
+
+fn runs(rows: &RecordBatch) -> Vec<String> {
+    rows["run_id"].as_string_view().iter().flatten().map(str::to_owned).collect()
 }
 
 /// A row as the table has it, whose numbers are smaller than those of a document.

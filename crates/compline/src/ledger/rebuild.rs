@@ -6,7 +6,7 @@ use anyhow::Context;
 use bytes::Bytes;
 use chrono::DateTime;
 use compline_model::{AggregatorId, Dataset, RunId, SnapshotDate};
-use compline_sink::Lake;
+use compline_sink::{Lake, Partition, Place};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -69,8 +69,26 @@ impl Ledger {
             tracing::warn!(%date, "a document of the ledger's rows, below _compline/ledger, cannot be read");
         }
         let written: BTreeSet<String> = of_rows.iter().map(|row| row.run_id.clone()).collect();
-        let mut rows: BTreeMap<String, LedgerRow> =
-            of_runs.chain(of_rows).map(|row| (row.run_id.clone(), row)).collect();
+        let mut rows: BTreeMap<String, LedgerRow> = of_rows.into_iter().map(|row| (row.run_id.clone(), row)).collect();
+        let facts = Partition { table: lake.dataset().facts, date, aggregator: id.clone() };
+        let mut snapshot = None;
+        for told in of_runs {
+            let Some(own) = rows.get(&told.run_id) else {
+                rows.insert(told.run_id.clone(), told);
+                continue;
+            };
+            let are_same = own.outcome == told.outcome && own.snapshot_sha256 == told.snapshot_sha256;
+            if are_same || told.snapshot_sha256.is_none() {
+                continue;
+            }
+            // A document is damaged that denies what is there and the report tells of.
+            if snapshot.is_none() {
+                snapshot = Some(lake.sha256_of(&facts, Place::Table).await?);
+            }
+            if told.is_commit() && snapshot.as_ref().is_some_and(|there| *there == told.snapshot_sha256) {
+                rows.insert(told.run_id.clone(), told);
+            }
+        }
         // A row that did not get its number while the ledger could not be read is in the journal still, and gets it there.
         for entry in lake.journal(id).await? {
             let run_id = entry.run_id.to_string();
@@ -97,7 +115,8 @@ impl Ledger {
         Ok((!ledger.is_empty()).then_some(has_snapshot || is_sure))
     }
 
-    /// Writes the ledger of a day again that is damaged, gone or not what is right of it; a file that is there is set aside.
+    /// Writes the ledger of a day again that is damaged, gone or not what is right of it; a file that is there is set aside. The day has its
+    /// own snapshot, or its month has it, or neither.
     ///
     /// # Errors
     /// A store that does not answer.
@@ -106,6 +125,7 @@ impl Ledger {
         id: &AggregatorId,
         date: SnapshotDate,
         has_snapshot: bool,
+        is_in_month: bool,
     ) -> anyhow::Result<Rebuilt> {
         let file = match InFile::read(lake, id, date).await {
             Err(error) if error.is_damage() => None,
@@ -125,7 +145,9 @@ impl Ledger {
                 (ledger, is_sure)
             }
         };
-        if ledger.is_empty() || !(has_snapshot || is_sure) {
+        // What only a month has was dropped, of which the document is gone.
+        let lacks_drop = !has_snapshot && is_in_month && ledger.last_change().is_some_and(LedgerRow::is_commit);
+        if ledger.is_empty() || !(has_snapshot || is_sure) || lacks_drop {
             return Ok(Rebuilt::NotTold);
         }
         for of_dataset in ledger.of_each() {

@@ -113,7 +113,13 @@ impl Day<'_> {
                 Ok(Some(contents)) => {
                     let key = partition.key();
                     let order = contents.disorder.as_ref().filter(|_| is_told(table));
-                    problems.extend(order.map(|what| (table.is_derived(), format!("{key}: {what}"))));
+                    ledger_is_damaged |= table == Table::Runs && order.is_some();
+                    let how = match table {
+                        Table::Runs => "; `compline verify FILE --repair` writes it again in order",
+                        _ if table.is_derived() => "; `compline verify FILE --repair` computes it again",
+                        _ => "",
+                    };
+                    problems.extend(order.map(|what| (table.is_derived(), format!("{key}: {what}{how}"))));
                     said.note(self.dataset, table, contents);
                 }
                 Ok(None) if !is_told(table) => {}
@@ -195,20 +201,23 @@ impl Day<'_> {
             };
             return self.dataset.tables().into_iter().filter(is_lost).map(words).collect();
         }
-        let orphans = tables.iter().filter(|table| **table != Table::Runs);
-        let words = |table: &Table| {
-            (false, format!("{} of {date} is there, and its snapshot in {} is not", table.name(), facts.name()))
-        };
-        let mut found: Vec<(bool, String)> = orphans.map(words).collect();
         if let Some(last) = last {
             let what = format!(
                 "{} of {date} is not there, and the ledger says that run {} committed it: restore it",
                 facts.name(),
                 last.run_id
             );
-            found.push((false, what));
+            return vec![(false, what)];
         }
-        found
+        let orphans: Vec<&str> =
+            tables.iter().filter(|table| **table != Table::Runs).map(|table| table.name()).collect();
+        match &orphans[..] {
+            [] => Vec::new(),
+            names => {
+                let (names, are) = (names.join(", "), if names.len() == 1 { "is" } else { "are" });
+                vec![(false, format!("{names} of {date} {are} there, and its snapshot in {} is not", facts.name()))]
+            }
+        }
     }
 
     fn agreement(&self, said: &Said, ledger: Option<&Ledger>) -> Vec<(bool, String)> {

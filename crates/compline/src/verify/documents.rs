@@ -4,7 +4,7 @@ use super::day::Looked;
 use super::{Found, Problem, Verifying};
 use crate::ledger::{Compared, InFile, Ledger, Unlike};
 use compline_model::SnapshotDate;
-use compline_sink::READ_CONCURRENCY;
+use compline_sink::{Partition, READ_CONCURRENCY};
 use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::BTreeMap;
 
@@ -18,7 +18,12 @@ impl Verifying<'_> {
     ) -> anyhow::Result<BTreeMap<SnapshotDate, Ledger>> {
         let Self { lake, inventory, history, id, .. } = *self;
         let read = ledgers.iter().filter_map(|(date, looked)| Some((*date, looked.as_ref().ok()?.as_ref()?.ledger()?)));
-        let noted = read.filter(|(date, _)| inventory.ledgers.contains(&(id.clone(), *date)));
+        let facts = |date| Partition { table: self.dataset.facts, date, aggregator: id.clone() };
+        let noted = read.filter(|(date, file)| {
+            let lacks_commit = || file.ledger.last_commit().is_none();
+            inventory.ledgers.contains(&(id.clone(), *date))
+                || (lacks_commit() && inventory.partitions.contains_key(&facts(*date)))
+        });
         let each = noted.map(async |(date, file)| {
             Ok::<_, anyhow::Error>((date, file, file.against_documents(lake, id, date).await?))
         });
@@ -42,7 +47,9 @@ impl Verifying<'_> {
                     Some(true) => "`compline verify FILE --repair` makes it again from the documents",
                     _ => "restore another version of the object",
                 };
-                found.problems.push(Problem::of(date, format!("runs of {date} {}; {how}", of_file(&compared))));
+                // That its rows are out of order is told with the day.
+                let why = of_file(&compared).map(|what| Problem::of(date, format!("runs of {date} {what}; {how}")));
+                found.problems.extend(why);
                 found.wrong_ledgers.push(date);
                 corrected.insert(date, compared.ledger);
             }
@@ -71,27 +78,24 @@ fn of_document(file: &InFile, run_id: &str, how: Unlike, date: SnapshotDate) -> 
             "{document} is not there, and nothing else says whether the ledger, which another program may have written, is right to \
              have that run: restore an earlier version of the one that is wrong"
         ),
-        Unlike::Row | Unlike::Lacking | Unlike::Invented => return None,
+        Unlike::Row | Unlike::Lacking | Unlike::Invented | Unlike::Twice => return None,
     };
     Some(Problem::of(date, what))
 }
 
-/// What is wrong with a file of which something is.
-fn of_file(compared: &Compared) -> String {
-    let of = |how: Unlike| compared.unlike.iter().find(|(_, own)| **own == how).map(|(run_id, _)| run_id);
-    if let Some(run_id) = of(Unlike::Lacking) {
-        return format!(
-            "lacks run {run_id}, which changed the day as its document in _compline/ledger says: an earlier version of the object \
-             was restored, or another program wrote it"
-        );
-    }
-    match (of(Unlike::Row), of(Unlike::Invented)) {
-        (None, Some(run_id)) => {
-            format!("has run {run_id}, of which nothing else tells: another program wrote it")
-        }
-        (run_id, _) => format!(
-            "does not say of run {} what its document in _compline/ledger does: another program wrote it",
-            run_id.map_or("", String::as_str)
+/// What is wrong with a file, besides the order of its rows.
+fn of_file(compared: &Compared) -> Option<String> {
+    let wrong = [Unlike::Lacking, Unlike::Row, Unlike::Invented, Unlike::Twice];
+    let (run_id, how) = wrong.into_iter().find_map(|how| compared.unlike.iter().find(|(_, own)| **own == how))?;
+    Some(match how {
+        Unlike::Lacking => format!(
+            "lacks run {run_id}, which changed the day as its document in _compline says: an earlier version of the object was \
+             restored, or another program wrote it"
         ),
-    }
+        Unlike::Row => {
+            format!("does not say of run {run_id} what its document in _compline/ledger does: another program wrote it")
+        }
+        Unlike::Twice => format!("has run {run_id} twice: another program wrote it"),
+        _ => format!("has run {run_id}, of which nothing else tells: another program wrote it"),
+    })
 }

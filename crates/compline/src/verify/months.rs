@@ -3,7 +3,7 @@
 use super::{Found, Problem, Verifying};
 use crate::ledger::Ledger;
 use compline_model::{Dataset, SnapshotDate, Table};
-use compline_sink::{Month, MonthDays, VerifiedMonth};
+use compline_sink::{Month, MonthDays, Partition, VerifiedMonth};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Verifying<'_> {
@@ -77,7 +77,14 @@ impl Verifying<'_> {
             problems.extend(self.other_counts(month, (&rows_of_others, &there), ledgers));
             in_months.entry(month.table).or_default().extend(there.keys());
             if month.table == self.dataset.facts {
-                let lacks = |date: &&SnapshotDate| self.span.has(**date) && !ledgers.contains_key(date);
+                let has_ledger = |date: SnapshotDate| {
+                    let own = Partition { table: Table::Runs, date, aggregator: self.id.clone() };
+                    self.inventory.partitions.contains_key(&own)
+                };
+                // One that the documents of its runs tell of is told already.
+                let lacks = |date: &&SnapshotDate| {
+                    self.span.has(**date) && !has_ledger(**date) && !found.wrong_ledgers.contains(*date)
+                };
                 let gone = there.keys().filter(lacks).map(|date| {
                     Problem::of(*date, format!("runs of {date}, which {} has, is not there: restore it", month.key()))
                 });

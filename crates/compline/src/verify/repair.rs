@@ -10,7 +10,7 @@ use crate::maintain::make_again;
 use crate::session::Session;
 use crate::trends::recompute;
 use compline_model::{AggregatorId, Dataset, SnapshotDate, SnapshotMonth, Table};
-use compline_sink::Lake;
+use compline_sink::{Lake, Month};
 use std::collections::BTreeSet;
 
 /// Repairs what can be computed again, and removes orphaned objects. Gives why the catalog does not know of it, if it should.
@@ -39,7 +39,9 @@ async fn aggregator(session: &Session<'_>, verified: &Verified, found: &Found) -
     let (id, dataset) = (&found.aggregator, found.dataset);
     let lake = session.lake_of(id).of(dataset);
     for date in &found.wrong_ledgers {
-        unless_in_the_way(found, rebuild(session, found, *date).await)?;
+        unless_in_the_way(found, rebuild(session, verified, found, *date).await)?;
+        // Of some the document may be damaged, and the row was not.
+        unless_in_the_way(found, Ledger::write_documents(&lake, id, *date).await)?;
     }
     for date in &found.unlike_documents {
         unless_in_the_way(found, Ledger::write_documents(&lake, id, *date).await)?;
@@ -105,10 +107,12 @@ async fn months_of_wrong_ledgers(
 }
 
 /// Makes the ledger of a day again.
-async fn rebuild(session: &Session<'_>, found: &Found, date: SnapshotDate) -> anyhow::Result<()> {
+async fn rebuild(session: &Session<'_>, verified: &Verified, found: &Found, date: SnapshotDate) -> anyhow::Result<()> {
     let id = &found.aggregator;
     let lake = session.lake_of(id).of(found.dataset);
-    match Ledger::rebuild(&lake, id, date, found.days.contains(&date)).await? {
+    let month = Month { table: found.dataset.facts, month: SnapshotMonth::from(date), aggregator: id.clone() };
+    let is_in_month = lake.days_within(&verified.inventory, &month).await?.contains_key(&date);
+    match Ledger::rebuild(&lake, id, date, found.days.contains(&date), is_in_month).await? {
         Rebuilt::NothingWrong => {}
         Rebuilt::NotTold => {
             tracing::warn!(aggregator = %id, %date, "the ledger is not made again: the documents of its runs do not say enough; restore it");

@@ -45,8 +45,12 @@ impl MonthPlan {
 impl Month {
     /// Its path below the lake.
     pub fn key(&self) -> String {
-        let Self { table, month, aggregator } = self;
-        format!("{}/snapshot_month={month}/aggregator={aggregator}/data.parquet", Layout::Monthly.name(*table))
+        format!("{}/{}/data.parquet", Layout::Monthly.name(self.table), self.folder())
+    }
+
+    /// Its folder in its table's.
+    pub(crate) fn folder(&self) -> String {
+        format!("snapshot_month={}/aggregator={}", self.month, self.aggregator)
     }
 
     /// Reads a path; nothing if it is not one of ours.
@@ -117,9 +121,8 @@ impl Lake {
     /// A store that does not answer, a day or a month that is damaged, gone or another than the one that was committed, or rows
     /// that are not the same. Nothing is put then.
     pub async fn compact(&self, plan: &MonthPlan) -> Result<(u64, MonthDays), SinkError> {
-        let (table, compression) = (plan.month.table, self.compression);
         let mut sources = Sources::open(self, plan).await?;
-        let mut writer = MonthWriter::new(table, compression)?;
+        let mut writer = MonthWriter::new(&plan.month, self.compression)?;
         for date in plan.all() {
             let Source { rows, sha256 } = sources.day(date).await?;
             writer = blocking("encode", move || writer.push(date, &*rows, sha256).map(|()| writer)).await?;

@@ -1,7 +1,7 @@
 //! Damaged files: each is an error or the rows of something else, none a panic, and none takes memory that its size does not explain.
 
 use super::Compression;
-use super::tests::{encode, rows};
+use super::tests::{encode, month_of, rows};
 use crate::Partition;
 use crate::checksum::seal;
 use crate::month_file::{Footer, MonthReader, MonthWriter, Next, days_in, first_guess};
@@ -59,20 +59,20 @@ proptest! {
         (in_footer, edits) in (any::<bool>(), edits(PIECES)),
     ) {
         let second: SnapshotDate = "2026-01-02".parse().expect("a date");
-        let mut month = MonthWriter::new(table, compression).expect("a writer");
+        let mut month = MonthWriter::new(&month_of(table), compression).expect("a writer");
         for day in [first(), second] {
             month.push(day, &rows(table, 20), "0".repeat(64)).expect("written");
         }
         let damaged = damaged(&month.finish().expect("a file"), in_footer, &edits);
         let end = damaged.slice(damaged.len() - first_guess(damaged.len() as u64) as usize..);
-        let needed = ends(|| days_in(table, &end, damaged.len() as u64, KEY))?;
+        let needed = ends(|| days_in(table, &end, damaged.len() as u64, &month_of(table).key()))?;
         if let Ok(Footer::Needs(bytes)) = needed {
             prop_assert!(bytes > end.len() as u64, "the same bytes would be asked for again");
         }
         let _ = ends(|| -> Result<_, crate::SinkError> {
-            let mut reader = MonthReader::open(table, damaged.clone(), KEY)?;
+            let mut reader = MonthReader::open(table, damaged.clone(), &month_of(table).key())?;
             let of_second = reader.skip_to(second)?;
-            let mut reader = MonthReader::open(table, damaged.clone(), KEY)?;
+            let mut reader = MonthReader::open(table, damaged.clone(), &month_of(table).key())?;
             let is_first = reader.next_is(first(), Some(Ok(Box::new(rows(table, 20)))))?;
             let rest = reader.take_day(second)?;
             Ok((of_second.is_some(), matches!(is_first, Next::Same), rest.num_rows(), reader.is_at_its_end()?))

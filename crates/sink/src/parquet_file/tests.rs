@@ -1,4 +1,5 @@
 use super::{encode as encode_file, *};
+use crate::Month;
 use crate::month_file::{MonthReader, MonthWriter, Next};
 use crate::table_file::decode;
 use arrow::array::{
@@ -13,6 +14,11 @@ use std::sync::Arc;
 
 /// Where a file of that day is.
 const KEY: &str = "pack_status/snapshot_date=2026-01-01/aggregator=org/data.parquet";
+
+/// The month of that day.
+pub(crate) fn month_of(table: Table) -> Month {
+    Month { table, month: "2026-01".parse().expect("a month"), aggregator: "org".parse().expect("an id") }
+}
 
 fn day(table: Table) -> Partition {
     let aggregator = "org".parse().expect("an id");
@@ -137,12 +143,12 @@ fn b33_a_column_that_lacks_a_value_in_one_row_group_is_damage_and_takes_none_of_
 #[test]
 fn b33_a_column_that_lacks_a_value_in_one_row_group_of_a_month_is_damage_of_the_days_that_are_read() {
     let (table, days) = (Table::PackStatus, ["2026-01-01", "2026-01-02"].map(|day| day.parse().expect("a date")));
-    let mut month = MonthWriter::new(table, Compression::Zstd).expect("a writer");
+    let mut month = MonthWriter::new(&month_of(table), Compression::Zstd).expect("a writer");
     for day in days {
         month.push(day, &rows(table, ROW_GROUP_ROWS + 100), "0".repeat(64)).expect("written");
     }
     for (name, damaged) in short_of_a_value(&month.finish().expect("a file")) {
-        let mut reader = MonthReader::open(table, damaged, KEY).expect("a footer");
+        let mut reader = MonthReader::open(table, damaged, &month_of(table).key()).expect("a footer");
         let read = reader.skip_to(days[0]).map(|rows| rows.map(|rows| rows.num_rows()));
         assert!(read.as_ref().is_err_and(SinkError::is_damage), "{name} {read:?}");
     }
@@ -156,10 +162,10 @@ fn a_month_is_made_of_and_compared_with_the_files_of_large_days_part_by_part() {
         let file = encode(&day(table), rows, Compression::Zstd).expect("a file");
         TableFile::open(table, file, KEY).expect("a footer")
     };
-    let mut month = MonthWriter::new(table, Compression::Zstd).expect("a writer");
+    let mut month = MonthWriter::new(&month_of(table), Compression::Zstd).expect("a writer");
     month.push(date, &file(&rows), "0".repeat(64)).expect("written");
     let month = month.finish().expect("a file");
-    let reader = || MonthReader::open(table, month.clone(), KEY).expect("a footer");
+    let reader = || MonthReader::open(table, month.clone(), &month_of(table).key()).expect("a footer");
     assert!(reader().take_day(date).expect("rows") == rows);
     let last = rows.num_rows() - 1;
     let twice = concat_batches(&rows.schema(), [&rows.slice(0, last), &rows.slice(0, 1)]).expect("rows");

@@ -125,40 +125,30 @@ impl InFile {
         date: SnapshotDate,
     ) -> anyhow::Result<Compared> {
         let dataset = self.ledger.dataset;
-        let mut documents: BTreeMap<String, Option<LedgerRow>> = BTreeMap::new();
-        for run_id in lake.noted_rows(id, date).await? {
-            if let Some(document) = lake.row_document(id, date, run_id).await? {
-                let told = row(&document, id, date, run_id).filter(|row| row.is_of(dataset));
-                documents.insert(run_id.to_string(), told);
-            }
-        }
+        let mut documents = documents(lake, id, date).await?;
         let (mut unlike, has_documents) = (BTreeMap::new(), !documents.is_empty());
         let told_last = Ledger::new(dataset, documents.values().flatten().cloned().collect()).last_commit().cloned();
         let (mut rows, mut doubted, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
         for own in &self.ledger.rows {
-            let is_first = seen.insert(&own.run_id);
-            // Versions before these documents gave a run any name.
-            let can_be_noted = own.run_id.parse::<RunId>().is_ok();
-            if !is_first {
+            let run_id = &own.run_id;
+            if !seen.insert(run_id) {
                 // It is as wrong as the row before it, or as right.
-                unlike.insert(own.run_id.clone(), Unlike::Twice);
+                unlike.insert(run_id.clone(), Unlike::Twice);
                 continue;
             }
-            match documents.remove(&own.run_id) {
-                Some(Some(told)) if *own == told || *own == as_in_file(told.clone())? => {}
-                Some(Some(_)) if self.has_checksum => drop(unlike.insert(own.run_id.clone(), Unlike::Document)),
-                Some(None) => drop(unlike.insert(own.run_id.clone(), Unlike::Unread)),
-                // Where there is no document at all, old ones were removed, or a version wrote none.
-                None if self.has_checksum || !can_be_noted || !has_documents => {
-                    if can_be_noted && has_documents {
-                        unlike.insert(own.run_id.clone(), Unlike::NoDocument);
-                    }
-                }
+            let how = match documents.remove(run_id) {
+                Some(None) => Some(Unlike::Unread),
+                Some(Some(told)) if *own == told || *own == as_in_file(told.clone())? => None,
+                Some(Some(_)) if self.has_checksum => Some(Unlike::Document),
+                // Where there is no document at all, old ones were removed, or a version wrote none, which gave a run any name.
+                None if !has_documents || run_id.parse::<RunId>().is_err() => None,
+                None if self.has_checksum => Some(Unlike::NoDocument),
                 told => {
                     doubted.push((own, told.flatten()));
                     continue;
                 }
-            }
+            };
+            unlike.extend(how.map(|how| (run_id.clone(), how)));
             rows.push(own.clone());
         }
         let mut are_read = true;
@@ -185,28 +175,27 @@ impl InFile {
         }
         if !doubted.is_empty() {
             let witness = Witness::of(lake, id, date, told_last).await?;
-            let mut verdicts: Vec<Option<bool>> = Vec::with_capacity(doubted.len());
-            for (own, told) in &doubted {
-                verdicts.push(witness.is_right(own, told.as_ref(), &self.ledger)?);
-            }
-            // Of a file that is wrong, what nothing speaks for is not kept.
-            let is_wrong = verdicts.contains(&Some(false)) || unlike.values().any(|one| *one == Unlike::Lacking);
-            for ((own, told), verdict) in doubted.into_iter().zip(verdicts) {
-                let (is_right, how) = match (verdict.or(is_wrong.then_some(false)), &told) {
-                    (Some(true), Some(_)) => (true, Unlike::Document),
-                    (Some(true), None) => (true, Unlike::NoDocument),
-                    (Some(false), Some(_)) => (false, Unlike::Row),
-                    (Some(false), None) => (false, Unlike::Invented),
-                    (None, Some(_)) => (true, Unlike::Unknown),
-                    (None, None) => (true, Unlike::UnknownRun),
-                };
-                unlike.insert(own.run_id.clone(), how);
-                rows.extend(if is_right { Some(own.clone()) } else { told });
-            }
+            rows.extend(witness.judged(doubted, &self.ledger, &mut unlike)?);
         }
         let ledger = Ledger { dataset, rows, others: self.ledger.others.clone() };
         Ok(Compared { unlike, ledger, are_read, is_in_order: self.is_in_order()? })
     }
+}
+
+/// The documents of a day's rows of the lake's dataset by their runs, each with its row if it can be read.
+async fn documents(
+    lake: &Lake,
+    id: &AggregatorId,
+    date: SnapshotDate,
+) -> anyhow::Result<BTreeMap<String, Option<LedgerRow>>> {
+    let mut documents = BTreeMap::new();
+    for run_id in lake.noted_rows(id, date).await? {
+        if let Some(document) = lake.row_document(id, date, run_id).await? {
+            let told = row(&document, id, date, run_id).filter(|row| row.is_of(lake.dataset()));
+            documents.insert(run_id.to_string(), told);
+        }
+    }
+    Ok(documents)
 }
 
 /// What tells of a day's runs besides its ledger and the documents of that.
@@ -233,6 +222,33 @@ impl Witness {
             snapshot: lake.sha256_of(&facts, Place::Table).await?,
             told_last,
         })
+    }
+
+    /// What is right of rows of a file without a checksum that are not as their documents say, or have none. How they are unlike is added.
+    fn judged(
+        &self,
+        doubted: Vec<(&LedgerRow, Option<LedgerRow>)>,
+        ledger: &Ledger,
+        unlike: &mut BTreeMap<String, Unlike>,
+    ) -> anyhow::Result<Vec<LedgerRow>> {
+        let verdicts = doubted.iter().map(|(own, told)| self.is_right(own, told.as_ref(), ledger));
+        let verdicts = verdicts.collect::<anyhow::Result<Vec<Option<bool>>>>()?;
+        // Of a file that is wrong, what nothing speaks for is not kept.
+        let is_wrong = verdicts.contains(&Some(false)) || unlike.values().any(|how| *how == Unlike::Lacking);
+        let mut right = Vec::new();
+        for ((own, told), verdict) in doubted.into_iter().zip(verdicts) {
+            let how = match (verdict.or(is_wrong.then_some(false)), &told) {
+                (Some(true), Some(_)) => Unlike::Document,
+                (Some(true), None) => Unlike::NoDocument,
+                (Some(false), Some(_)) => Unlike::Row,
+                (Some(false), None) => Unlike::Invented,
+                (None, Some(_)) => Unlike::Unknown,
+                (None, None) => Unlike::UnknownRun,
+            };
+            unlike.insert(own.run_id.clone(), how);
+            right.extend(if matches!(how, Unlike::Row | Unlike::Invented) { told } else { Some(own.clone()) });
+        }
+        Ok(right)
     }
 
     /// Whether a row of a ledger is right where its document says another, or there is none; nothing where that cannot be told.

@@ -534,4 +534,55 @@ fn a_dropped_day_whose_ledger_is_gone_is_told_where_old_documents_were_removed()
     let ended = run(scene.command(&["verify", &pipeline]));
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.stdout.contains("runs of 2026-02-25, which pack_compliance_monthly/"), "{ended:?}");
+    // So is one that has nothing of the day any more.
+    write_anew(&scene, &scene.read(&scene.lake(), Table::Runs, "org", DAYS[0]).expect("a ledger").slice(0, 0));
+    let ended = run(scene.command(&["verify", &pipeline]));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stdout.contains("has no run that committed it"), "{ended:?}");
+}
+
+#[test]
+fn a_document_of_a_commit_of_which_nothing_else_tells_does_not_get_into_a_sound_ledger() {
+    let (scene, pipeline) = three_days();
+    let folder = scene.path("lake/_compline/ledger").join(format!("snapshot_date={}/aggregator=org", DAYS[1]));
+    let before = (scene.rows(Table::Runs, "org", DAYS[1]), files(&folder));
+    let (name, document) = before.1.first_key_value().expect("a document");
+    let mut other: serde_json::Value = serde_json::from_slice(document).expect("JSON");
+    let run_id = "01900000-0000-7000-8000-000000000001";
+    other["run_id"] = run_id.into();
+    other["commit_number"] = 9.into();
+    other["snapshot_sha256"] = "0".repeat(64).into();
+    let forged = folder.join(name).with_file_name(format!("{run_id}.json"));
+    std::fs::write(&forged, other.to_string()).expect("written");
+    for options in [&["verify", &*pipeline][..], &["verify", &pipeline, "--repair"]] {
+        let ended = run(scene.command(options));
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        let problems: Vec<&str> = ended.stdout.lines().filter(|line| line.contains("problem: ")).collect();
+        assert!(problems.len() == 1 && problems[0].contains("move it away"), "{ended:?}");
+        assert_eq!(scene.rows(Table::Runs, "org", DAYS[1]), before.0);
+    }
+    std::fs::remove_file(forged).expect("moved");
+    is_sound(&scene, &pipeline, &[]);
+}
+
+#[test]
+fn a_row_without_a_document_that_the_report_of_its_run_contradicts_is_told_and_left_as_it_is() {
+    let (scene, pipeline) = three_days();
+    let rows = scene.read(&scene.lake(), Table::Runs, "org", DAYS[1]).expect("a ledger");
+    assert_eq!(night(&scene, &pipeline, DAYS[1]).code, Some(0));
+    let both = scene.read(&scene.lake(), Table::Runs, "org", DAYS[1]).expect("a ledger");
+    let at = both.schema().index_of("calls").expect("a column");
+    let mut columns = both.columns().to_vec();
+    columns[at] = Arc::new(Int64Array::from(vec![999; both.num_rows()]));
+    let changed = RecordBatch::try_new(both.schema(), columns).expect("rows");
+    write_anew(&scene, &concat_batches(&rows.schema(), [&both.slice(0, 1), &changed.slice(1, 1)]).expect("rows"));
+    let run_id = &column(&both, "run_id")[1];
+    let folder = scene.path("lake/_compline/ledger").join(format!("snapshot_date={}/aggregator=org", DAYS[1]));
+    std::fs::remove_file(folder.join(format!("{run_id}.json"))).expect("removed");
+    for options in [&["verify", &*pipeline][..], &["verify", &pipeline, "--repair"]] {
+        let ended = run(scene.command(options));
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.stdout.contains("is right about that run"), "{ended:?}");
+        assert_eq!(ledger(&scene, "calls")[1], "999");
+    }
 }

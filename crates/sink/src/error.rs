@@ -11,6 +11,8 @@ pub enum SinkErrorKind {
     Permanent,
     /// A file is not whole, or not what it must be: it will not be until it is restored.
     Damaged,
+    /// A file is sound and another's, whose place it is not in: it may be the only one that has its rows.
+    Misplaced,
 }
 
 /// A step on the lake that failed: what was being done, to what, why, and what to do about it.
@@ -43,7 +45,7 @@ impl SinkError {
 
     /// Whether a file is not whole, or not what it must be.
     pub fn is_damage(&self) -> bool {
-        self.kind == SinkErrorKind::Damaged
+        matches!(self.kind, SinkErrorKind::Damaged | SinkErrorKind::Misplaced)
     }
 
     /// A file of a version of the tables that this program does not know.

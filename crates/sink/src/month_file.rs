@@ -3,7 +3,7 @@
 use crate::checksum::{check, seal};
 use crate::parquet_file::{Compression, properties};
 use crate::table_file::{check_folder, check_places, guarded, of_rows, row_group, version, with_later_columns};
-use crate::{Layout, Month, SinkError};
+use crate::{Layout, Month, SinkError, SinkErrorKind};
 use arrow::array::{Array, AsArray, Date32Array, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef};
@@ -114,12 +114,12 @@ impl MonthReader {
             guarded(|| ParquetMetaDataReader::new().parse_and_finish(&file).map_err(|error| error.to_string()));
         let footer = footer.map_err(|error| damaged(&error))?;
         check_places(&footer, file.len()).map_err(|error| damaged(&error))?;
-        let days = days(table, &footer, key).map_err(|reason| damaged(&reason))?;
         let version = version(&name(table), &footer).map_err(|reason| damaged(&reason))?;
         if version > SCHEMA_VERSION {
             return Err(SinkError::of_newer(key, version));
         }
         check(&file).map_err(|reason| damaged(&reason))?;
+        let days = days(table, &footer, key)?;
         let options = ArrowReaderOptions::new().with_schema(schema(table, version));
         let metadata = ArrowReaderMetadata::try_new(Arc::new(footer), options).map_err(|error| damaged(&error))?;
         let groups = 0..metadata.metadata().num_row_groups();
@@ -232,22 +232,32 @@ fn damaged(key: &str, reason: &dyn fmt::Display) -> SinkError {
     SinkError::damaged(format!("read {key}"), reason).hint(Some(hint.to_owned()))
 }
 
-/// What the footer says of the days of the month that the file is of, by its path: one that has another month's is in its place.
-fn days(table: Table, footer: &ParquetMetaData, key: &str) -> Result<MonthDays, String> {
-    version(&name(table), footer)?;
-    check_folder(footer, key)?;
+/// What the footer says of the days.
+fn days(table: Table, footer: &ParquetMetaData, key: &str) -> Result<MonthDays, SinkError> {
+    let damaged = |reason: &dyn fmt::Display| damaged(key, reason);
+    version(&name(table), footer).map_err(|reason| damaged(&reason))?;
+    check_folder(footer, key).map_err(|reason| misplaced(key, reason))?;
     let values = footer.file_metadata().key_value_metadata();
     let said = values.and_then(|values| values.iter().find(|value| value.key == DAYS)?.value.as_deref());
-    let said = said.ok_or("its footer does not say which days it has")?;
-    let said: BTreeMap<String, String> = serde_json::from_str(said).map_err(|error| error.to_string())?;
-    let of = |(date, sha256): (String, String)| {
-        let date: SnapshotDate = date.parse().map_err(|_| format!("{date:?} is no day"))?;
-        match key.contains(&format!("/snapshot_month={}/", SnapshotMonth::from(date))) {
-            true => Ok((date, sha256)),
-            false => Err(format!("it has {date}, which is of another month")),
-        }
-    };
-    said.into_iter().map(of).collect()
+    let said = said.ok_or("its footer does not say which days it has").map_err(|reason| damaged(&reason))?;
+    let said: BTreeMap<String, String> = serde_json::from_str(said).map_err(|error| damaged(&error))?;
+    let days = said.into_iter().map(|(date, sha256)| {
+        let date: SnapshotDate = date.parse().map_err(|_| damaged(&format!("{date:?} is no day")))?;
+        Ok((date, sha256))
+    });
+    let days: MonthDays = days.collect::<Result<_, SinkError>>()?;
+    // Files of older versions say nothing else of where they belong.
+    let is_of_month = |date: &SnapshotDate| key.contains(&format!("/snapshot_month={}/", SnapshotMonth::from(*date)));
+    match days.keys().find(|date| !is_of_month(date)) {
+        Some(date) => Err(misplaced(key, format!("it has {date}, which is of another month"))),
+        None => Ok(days),
+    }
+}
+
+fn misplaced(key: &str, reason: String) -> SinkError {
+    let hint =
+        "move it to where it belongs, or remove it if that has one already; then `compline verify FILE --repair`";
+    SinkError::new(SinkErrorKind::Misplaced, format!("read {key}"), reason).hint(Some(hint.to_owned()))
 }
 
 /// How much of a file's end has its footer, to be asked for next.
@@ -265,7 +275,7 @@ pub(crate) fn days_in(table: Table, end: &Bytes, file_bytes: u64, key: &str) -> 
         Err(error) => Err(damaged(key, &error)),
         Ok(()) => {
             let footer = reader.finish().map_err(|error| damaged(key, &error))?;
-            days(table, &footer, key).map(Footer::Days).map_err(|reason| damaged(key, &reason))
+            days(table, &footer, key).map(Footer::Days)
         }
     }
 }

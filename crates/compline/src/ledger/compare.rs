@@ -39,8 +39,10 @@ pub(crate) enum Unlike {
     Twice,
     /// Nothing says whether the row or the document is right.
     Unknown,
-    /// Nothing says whether there was such a run, of which there is no document.
+    /// Nothing says whether the row is right, of which there is no document.
     UnknownRun,
+    /// The document tells of a commit that neither the ledger, nor the snapshot, nor a report does.
+    Unproven,
 }
 
 /// What was found of a day's ledger.
@@ -151,20 +153,16 @@ impl InFile {
             unlike.extend(how.map(|how| (run_id.clone(), how)));
             rows.push(own.clone());
         }
-        let mut are_read = true;
+        let (mut are_read, mut lacking) = (true, Vec::new());
         for (run_id, told) in documents {
             let Some(told) = told else {
                 are_read = false;
                 unlike.insert(run_id, Unlike::Unread);
                 continue;
             };
-            // A run that was stopped between the two changed nothing.
-            if told.is_commit() || told.outcome != Outcome::Failed {
-                unlike.insert(run_id, Unlike::Lacking);
-            }
-            rows.push(told);
+            lacking.push(told);
         }
-        if !rows.iter().chain(doubted.iter().map(|(own, _)| *own)).any(LedgerRow::is_commit) {
+        if !rows.iter().chain(&lacking).chain(doubted.iter().map(|(own, _)| *own)).any(LedgerRow::is_commit) {
             let reports = lake.run_documents(date).await?;
             let of_reports = reports.iter().filter_map(|report| of_run(report, dataset, id));
             for told in of_reports.filter(LedgerRow::is_commit) {
@@ -173,8 +171,19 @@ impl InFile {
                 rows.push(told);
             }
         }
-        if !doubted.is_empty() {
+        if !(doubted.is_empty() && lacking.is_empty()) {
             let witness = Witness::of(lake, id, date, told_last).await?;
+            for told in lacking {
+                if told.is_commit() && !witness.can_have_committed(&told, &self.ledger) {
+                    unlike.insert(told.run_id, Unlike::Unproven);
+                    continue;
+                }
+                // A run that was stopped between the two changed nothing.
+                if told.is_commit() || told.outcome != Outcome::Failed {
+                    unlike.insert(told.run_id.clone(), Unlike::Lacking);
+                }
+                rows.push(told);
+            }
             rows.extend(witness.judged(doubted, &self.ledger, &mut unlike)?);
         }
         let ledger = Ledger { dataset, rows, others: self.ledger.others.clone() };
@@ -224,6 +233,17 @@ impl Witness {
         })
     }
 
+    fn report(&self, run_id: &str) -> Option<&Map<String, Value>> {
+        self.reports.iter().find(|report| report["run_id"] == run_id)
+    }
+
+    /// Whether a commit that a document tells of and the ledger does not can have been: not one of another snapshot than the one that is
+    /// there and that the ledger says was committed last, if no report tells of it.
+    fn can_have_committed(&self, told: &LedgerRow, ledger: &Ledger) -> bool {
+        let is_there = |row: &LedgerRow| self.snapshot.is_some() && row.snapshot_sha256 == self.snapshot;
+        self.report(&told.run_id).is_some() || is_there(told) || !ledger.last_commit().is_some_and(is_there)
+    }
+
     /// What is right of rows of a file without a checksum that are not as their documents say, or have none. How they are unlike is added.
     fn judged(
         &self,
@@ -237,7 +257,9 @@ impl Witness {
         let is_wrong = verdicts.contains(&Some(false)) || unlike.values().any(|how| *how == Unlike::Lacking);
         let mut right = Vec::new();
         for ((own, told), verdict) in doubted.into_iter().zip(verdicts) {
-            let how = match (verdict.or(is_wrong.then_some(false)), &told) {
+            let is_unknown_to_all = told.is_none() && self.report(&own.run_id).is_none();
+            let otherwise = (is_wrong && (told.is_some() || is_unknown_to_all)).then_some(false);
+            let how = match (verdict.or(otherwise), &told) {
                 (Some(true), Some(_)) => Unlike::Document,
                 (Some(true), None) => Unlike::NoDocument,
                 (Some(false), Some(_)) => Unlike::Row,
@@ -255,8 +277,7 @@ impl Witness {
     fn is_right(&self, own: &LedgerRow, told: Option<&LedgerRow>, ledger: &Ledger) -> anyhow::Result<Option<bool>> {
         let fields = |row: &LedgerRow| serde_json::to_value(row);
         let (in_file, in_document) = (fields(own)?, told.map(fields).transpose()?);
-        let report = self.reports.iter().find(|report| report["run_id"] == own.run_id.as_str());
-        if let (Some(report), Value::Object(in_file)) = (report, &in_file) {
+        if let (Some(report), Value::Object(in_file)) = (self.report(&own.run_id), &in_file) {
             // The end of a whole run is not that of one aggregator's.
             let names = in_file.keys().filter(|name| *name != "finished_at");
             let doubted: Vec<&String> = match &in_document {
@@ -269,16 +290,20 @@ impl Witness {
             if is_that(&|name| in_file[name].clone()) {
                 return Ok(Some(true));
             }
-            if in_document.is_some_and(|told| is_that(&|name| told[name].clone())) {
-                return Ok(Some(false));
+            match &in_document {
+                // The report says another row, and not all of it.
+                None => return Ok(None),
+                Some(told) if is_that(&|name| told[name].clone()) => return Ok(Some(false)),
+                Some(_) => {}
             }
         }
         let Some(snapshot) = &self.snapshot else { return Ok(None) };
         let is_there = |row: &LedgerRow| row.snapshot_sha256.as_ref() == Some(snapshot);
         let is_last = ledger.last_commit().is_some_and(|last| last.run_id == own.run_id);
-        let told = told.or(self.told_last.as_ref().filter(|_| is_last));
-        Ok(match told {
-            Some(told) if is_there(own) != is_there(told) => Some(is_there(own)),
+        Ok(match (told, &self.told_last) {
+            (Some(told), _) if is_there(own) != is_there(told) => Some(is_there(own)),
+            // That it is the snapshot's says nothing for the rest of a row.
+            (None, Some(last)) if is_last && is_there(last) && !is_there(own) => Some(false),
             _ => None,
         })
     }

@@ -4,7 +4,7 @@ use crate::ledger::Ledger;
 use crate::session::Session;
 use crate::settings::KeepSettings;
 use compline_model::{AggregatorId, Dataset, SnapshotDate, SnapshotMonth, Table};
-use compline_sink::{Inventory, Lake, Month, MonthDays, MonthPlan, Object, Partition};
+use compline_sink::{Inventory, Lake, Month, MonthDays, MonthPlan, Object, Partition, SinkErrorKind};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -101,6 +101,12 @@ impl Plan {
         let there = match object {
             None => MonthDays::new(),
             Some(object) => match lake.days_of_month(&month, object.bytes).await {
+                Err(error) if error.kind == SinkErrorKind::Misplaced => {
+                    // Nothing else may have its days, of whichever month they are.
+                    self.notes.push(format!("left as it is: {error}"));
+                    self.is_damaged = true;
+                    return Ok(BTreeSet::new());
+                }
                 Err(error) if error.is_damage() => {
                     if let Some(lacking) = ledgers.committed_elsewhere(lake, inventory, &month, &days).await? {
                         self.notes.push(format!("left as it is, since {lacking} may be in no other file: {error}"));

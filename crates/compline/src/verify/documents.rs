@@ -75,8 +75,12 @@ fn of_document(file: &InFile, run_id: &str, how: Unlike, date: SnapshotDate) -> 
              the one that is wrong"
         ),
         Unlike::UnknownRun => format!(
-            "{document} is not there, and nothing else says whether the ledger, which another program may have written, is right to \
-             have that run: restore an earlier version of the one that is wrong"
+            "{document} is not there, and nothing else says that the ledger, which another program may have written, is right about \
+             that run: restore the document, or an earlier version of the ledger"
+        ),
+        Unlike::Unproven => format!(
+            "{document} says that it committed the day, and neither the ledger nor the snapshot nor a report of the run does: if \
+             another program wrote it, move it away"
         ),
         Unlike::Row | Unlike::Lacking | Unlike::Invented | Unlike::Twice => return None,
     };

@@ -81,12 +81,22 @@ impl Verifying<'_> {
                     let own = Partition { table: Table::Runs, date, aggregator: self.id.clone() };
                     self.inventory.partitions.contains_key(&own)
                 };
+                // One that cannot be read says nothing, and is told with packs.
+                let has_commit = |date: SnapshotDate| {
+                    let is_read = |ledger: &&Ledger| self.dataset == &Dataset::PACKS || !ledger.is_empty();
+                    ledgers.get(&date).filter(is_read).is_none_or(|ledger| ledger.last_commit().is_some())
+                };
                 // One that the documents of its runs tell of is told already.
                 let lacks = |date: &&SnapshotDate| {
-                    self.span.has(**date) && !has_ledger(**date) && !found.wrong_ledgers.contains(*date)
+                    let is_told = found.wrong_ledgers.contains(*date);
+                    self.span.has(**date) && !is_told && !(has_ledger(**date) && has_commit(**date))
                 };
                 let gone = there.keys().filter(lacks).map(|date| {
-                    Problem::of(*date, format!("runs of {date}, which {} has, is not there: restore it", month.key()))
+                    let what = match has_ledger(*date) {
+                        false => "is not there: restore it",
+                        true => "has no run that committed it: restore an earlier version of the object",
+                    };
+                    Problem::of(*date, format!("runs of {date}, which {} has, {what}", month.key()))
                 });
                 problems.extend(gone);
             }

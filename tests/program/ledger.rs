@@ -18,6 +18,11 @@ fn ledger(scene: &Scene, name: &str) -> Vec<String> {
     column(&scene.read(&scene.lake(), Table::Runs, "org", DAYS[1]).expect("a ledger"), name)
 }
 
+/// The folder of the documents of the rows of that ledger.
+fn documents(scene: &Scene) -> PathBuf {
+    scene.path("lake/_compline/ledger").join(format!("snapshot_date={}/aggregator=org", DAYS[1]))
+}
+
 fn damage(scene: &Scene) {
     std::fs::write(file(scene, Table::Runs, DAYS[1]), b"PAR1 no more").expect("written");
 }
@@ -309,7 +314,7 @@ fn a_ledger_that_another_program_wrote_is_told_and_made_again_from_its_documents
 #[test]
 fn a_document_that_says_another_row_than_a_ledger_that_is_as_it_was_written_is_written_again() {
     let (scene, pipeline) = three_days();
-    let folder = scene.path("lake/_compline/ledger").join(format!("snapshot_date={}/aggregator=org", DAYS[1]));
+    let folder = documents(&scene);
     let before = (scene.rows(Table::Runs, "org", DAYS[1]), files(&folder));
     let (name, document) = before.1.first_key_value().expect("a document");
     let document = String::from_utf8(document.clone()).expect("text");
@@ -353,7 +358,7 @@ fn a_ledger_that_lacks_the_rows_of_one_dataset_or_of_both_is_made_again() {
 
 /// Changes the document of the one run of the second day.
 fn change_document(scene: &Scene) {
-    let folder = scene.path("lake/_compline/ledger").join(format!("snapshot_date={}/aggregator=org", DAYS[1]));
+    let folder = documents(scene);
     let (name, document) = files(&folder).pop_first().expect("a document");
     let document = String::from_utf8(document).expect("text");
     std::fs::write(folder.join(name), document.replace("\"snapshot_sha256\": \"", "\"snapshot_sha256\": \"0"))
@@ -387,7 +392,7 @@ fn what_nothing_says_of_a_ledger_without_a_checksum_is_told_and_left_as_it_is() 
     let (scene, pipeline) = three_days();
     write_anew(&scene, &scene.read(&scene.lake(), Table::Runs, "org", DAYS[1]).expect("a ledger"));
     std::fs::remove_dir_all(scene.path("lake/_compline/runs")).expect("removed");
-    let folder = scene.path("lake/_compline/ledger").join(format!("snapshot_date={}/aggregator=org", DAYS[1]));
+    let folder = documents(&scene);
     let (name, document) = files(&folder).pop_first().expect("a document");
     let document = String::from_utf8(document).expect("text");
     std::fs::write(folder.join(name), document.replace("\"calls\": ", "\"calls\": 1")).expect("written");
@@ -466,13 +471,13 @@ fn a_commit_that_neither_the_ledger_nor_a_document_of_it_tells_of_is_taken_from_
         ["outcome", "dataset", "snapshot_sha256"].map(|name| column(&rows, name))
     };
     let before = outcomes();
-    let documents = scene.path("lake/_compline/ledger").join(format!("snapshot_date={}", DAYS[1]));
+    let of_packs = scene.path("lake/_compline/ledger").join(format!("snapshot_date={}", DAYS[1]));
     for keep in ["rules", "none"] {
         without_dataset(&scene, "packs");
         if keep == "none" {
             without_dataset(&scene, "rules");
         }
-        std::fs::remove_dir_all(&documents).expect("documents of packs");
+        std::fs::remove_dir_all(&of_packs).expect("documents of packs");
         let ended = run(scene.command(&["verify", &pipeline]));
         assert_eq!(ended.code, Some(1), "{keep}: {ended:?}");
         assert!(!ended.stdout.contains("has no run that committed"), "{keep}: {ended:?}");
@@ -485,7 +490,7 @@ fn a_commit_that_neither_the_ledger_nor_a_document_of_it_tells_of_is_taken_from_
 fn a_document_that_denies_the_snapshot_that_is_there_is_not_what_a_ledger_is_made_again_from() {
     let (scene, pipeline) = three_days();
     let before = ledger(&scene, "outcome");
-    let folder = scene.path("lake/_compline/ledger").join(format!("snapshot_date={}/aggregator=org", DAYS[1]));
+    let folder = documents(&scene);
     let (name, document) = files(&folder).pop_first().expect("a document");
     let document = String::from_utf8(document).expect("text");
     let other = document.replace("\"succeeded\"", "\"rejected\"");
@@ -501,7 +506,7 @@ fn a_document_that_denies_the_snapshot_that_is_there_is_not_what_a_ledger_is_mad
 fn a_ledger_that_is_damaged_and_a_document_of_it_too_are_made_again_at_once() {
     let (scene, pipeline) = three_days();
     let before = (ledger(&scene, "outcome"), ledger(&scene, "snapshot_sha256"));
-    let folder = scene.path("lake/_compline/ledger").join(format!("snapshot_date={}/aggregator=org", DAYS[1]));
+    let folder = documents(&scene);
     let (name, _) = files(&folder).pop_first().expect("a document");
     std::fs::write(folder.join(name), "{").expect("written");
     damage(&scene);
@@ -513,7 +518,7 @@ fn a_ledger_that_is_damaged_and_a_document_of_it_too_are_made_again_at_once() {
 fn a_dropped_day_whose_ledger_and_the_document_of_whose_drop_are_gone_is_not_made_one_that_is_lost() {
     let (scene, pipeline) = dropped();
     std::fs::remove_file(file(&scene, Table::Runs, DAYS[1])).expect("removed");
-    let folder = scene.path("lake/_compline/ledger").join(format!("snapshot_date={}/aggregator=org", DAYS[1]));
+    let folder = documents(&scene);
     let of_drop =
         files(&folder).into_iter().find(|(_, document)| String::from_utf8_lossy(document).contains("\"dropped\""));
     std::fs::remove_file(folder.join(of_drop.expect("a document").0)).expect("removed");
@@ -544,7 +549,7 @@ fn a_dropped_day_whose_ledger_is_gone_is_told_where_old_documents_were_removed()
 #[test]
 fn a_document_of_a_commit_of_which_nothing_else_tells_does_not_get_into_a_sound_ledger() {
     let (scene, pipeline) = three_days();
-    let folder = scene.path("lake/_compline/ledger").join(format!("snapshot_date={}/aggregator=org", DAYS[1]));
+    let folder = documents(&scene);
     let before = (scene.rows(Table::Runs, "org", DAYS[1]), files(&folder));
     let (name, document) = before.1.first_key_value().expect("a document");
     let mut other: serde_json::Value = serde_json::from_slice(document).expect("JSON");
@@ -577,7 +582,7 @@ fn a_row_without_a_document_that_the_report_of_its_run_contradicts_is_told_and_l
     let changed = RecordBatch::try_new(both.schema(), columns).expect("rows");
     write_anew(&scene, &concat_batches(&rows.schema(), [&both.slice(0, 1), &changed.slice(1, 1)]).expect("rows"));
     let run_id = &column(&both, "run_id")[1];
-    let folder = scene.path("lake/_compline/ledger").join(format!("snapshot_date={}/aggregator=org", DAYS[1]));
+    let folder = documents(&scene);
     std::fs::remove_file(folder.join(format!("{run_id}.json"))).expect("removed");
     for options in [&["verify", &*pipeline][..], &["verify", &pipeline, "--repair"]] {
         let ended = run(scene.command(options));

@@ -80,6 +80,17 @@ impl InFile {
         }
     }
 
+    /// That of a day, if there is one that can be read.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub(crate) async fn sound(lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> Result<Option<Self>, SinkError> {
+        match Self::read(lake, id, date).await {
+            Err(error) if error.is_damage() => Ok(None),
+            file => file,
+        }
+    }
+
     /// What a file of `runs` says of a dataset.
     ///
     /// # Errors
@@ -192,7 +203,7 @@ impl InFile {
 }
 
 /// The documents of a day's rows of the lake's dataset by their runs, each with its row if it can be read.
-async fn documents(
+pub(super) async fn documents(
     lake: &Lake,
     id: &AggregatorId,
     date: SnapshotDate,
@@ -326,11 +337,7 @@ impl Ledger {
     /// # Errors
     /// A store that does not answer.
     pub(crate) async fn write_documents(lake: &Lake, id: &AggregatorId, date: SnapshotDate) -> anyhow::Result<()> {
-        let file = match InFile::read(lake, id, date).await {
-            Err(error) if error.is_damage() => None,
-            file => file?,
-        };
-        let Some(file) = file else { return Ok(()) };
+        let Some(file) = InFile::sound(lake, id, date).await? else { return Ok(()) };
         let compared = file.against_documents(lake, id, date).await?;
         for row in compared.ledger.rows() {
             let how = compared.unlike.get(&row.run_id);

@@ -1,6 +1,7 @@
 //! Making a day's ledger again that is damaged: from its rows as documents, and of versions before those from the documents that
 //! its runs left in `_compline/runs`.
 
+use super::compare::documents;
 use super::{InFile, Ledger, LedgerRow, Outcome};
 use anyhow::Context;
 use bytes::Bytes;
@@ -55,21 +56,15 @@ impl Ledger {
         date: SnapshotDate,
         of_runs: &[Bytes],
     ) -> anyhow::Result<OfDocuments> {
-        let noted = lake.noted_rows(id, date).await?;
+        let documents = documents(lake, id, date).await?;
         let of_runs = of_runs.iter().filter_map(|document| of_run(document, lake.dataset(), id));
-        let mut of_rows = Vec::with_capacity(noted.len());
-        for run_id in &noted {
-            let document = lake.row_document(id, date, *run_id).await?;
-            let of_document = document.and_then(|document| row(&document, id, date, *run_id));
-            // One of another dataset is in the place of it.
-            of_rows.extend(of_document.filter(|row| row.is_of(lake.dataset())));
-        }
-        let are_read = of_rows.len() == noted.len();
+        let are_read = documents.values().all(Option::is_some);
         if !are_read {
             tracing::warn!(%date, "a document of the ledger's rows, below _compline/ledger, cannot be read");
         }
-        let written: BTreeSet<String> = of_rows.iter().map(|row| row.run_id.clone()).collect();
-        let mut rows: BTreeMap<String, LedgerRow> = of_rows.into_iter().map(|row| (row.run_id.clone(), row)).collect();
+        let mut rows: BTreeMap<String, LedgerRow> =
+            documents.into_iter().filter_map(|(run_id, row)| Some((run_id, row?))).collect();
+        let written: BTreeSet<String> = rows.keys().cloned().collect();
         let facts = Partition { table: lake.dataset().facts, date, aggregator: id.clone() };
         let mut snapshot = None;
         for told in of_runs {
@@ -127,11 +122,7 @@ impl Ledger {
         has_snapshot: bool,
         is_in_month: bool,
     ) -> anyhow::Result<Rebuilt> {
-        let file = match InFile::read(lake, id, date).await {
-            Err(error) if error.is_damage() => None,
-            file => file?,
-        };
-        let (ledger, is_sure) = match file {
+        let (ledger, is_sure) = match InFile::sound(lake, id, date).await? {
             Some(file) => {
                 // Whatever was wrong when it was looked at last.
                 let compared = file.of_all(lake, id, date).await?;

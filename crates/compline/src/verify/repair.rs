@@ -40,11 +40,10 @@ async fn aggregator(session: &Session<'_>, verified: &Verified, found: &Found) -
     let lake = session.lake_of(id).of(dataset);
     for date in &found.wrong_ledgers {
         unless_in_the_way(found, rebuild(session, verified, found, *date).await)?;
-        // Of some the document may be damaged, and the row was not.
-        unless_in_the_way(found, Ledger::write_documents(&lake, id, *date).await)?;
     }
-    for date in &found.unlike_documents {
-        unless_in_the_way(found, Ledger::write_documents(&lake, id, *date).await)?;
+    // Of a ledger that was made again the documents may be damaged as well.
+    for date in found.unlike_documents.iter().chain(&found.wrong_ledgers).copied().collect::<BTreeSet<_>>() {
+        unless_in_the_way(found, Ledger::write_documents(&lake, id, date).await)?;
     }
     let done = unless_in_the_way(found, recompute(session, dataset, id, Span::default(), &|_| {}).await)?;
     // After what they are made of; those of what is computed only where that could be.
@@ -94,12 +93,9 @@ async fn months_of_wrong_ledgers(
     let mut wrong = BTreeSet::new();
     let of_id = verified.aggregators.iter().filter(|found| found.aggregator == *id);
     for date in of_id.flat_map(|found| &found.wrong_ledgers) {
-        let is_right = match InFile::read(lake, id, *date).await {
-            Err(error) if error.is_damage() => false,
-            file => match file? {
-                Some(file) => !file.of_all(lake, id, *date).await?.is_file_wrong(),
-                None => false,
-            },
+        let is_right = match InFile::sound(lake, id, *date).await? {
+            Some(file) => !file.of_all(lake, id, *date).await?.is_file_wrong(),
+            None => false,
         };
         wrong.extend((!is_right).then_some(SnapshotMonth::from(*date)));
     }

@@ -11,20 +11,24 @@
 //! 2. *Bound*: between two throttles nothing of the limit is left over, so that it is at most the calls let through between them, and one,
 //!    by the time between them. A throttle brings the pace to [`MARGIN`] of that at once, if [`MAX_BETWEEN`] calls or fewer were between.
 //! 3. *Searching* begins there, and not above [`MAX_FIRST`]. Each call that is let through makes the pace faster by [`SEARCHING`]. Each
-//!    throttle makes it [`FOUND`] of that, and the first one after a call that was let through ends it.
-//! 4. *Settled*: each throttle makes the pace slower by a step, [`STEP`] of it, in the beginning a larger one: [`FIRST_STEPS`] more,
-//!    halved every [`STEPS_HALVED`] throttles. Each call that is let through makes it faster by so much of the step that both are even
-//!    when [`SHARE`] of the calls are throttled; of a slow pace more, of a fast one less, which evens out the paces of several processes.
-//! 5. After [`ALONE_AFTER`] calls without a throttle it grows twice as fast with every [`ALONE_DOUBLES`], up to [`MAX_ALONE`] times, and
-//!    after [`ALONE_SECS`] without one by [`GROWTH_PER_SECOND`] a second: others may have left some of the limit.
-//! 6. It grows only while calls wait for their turn: a pace that nobody waits for says nothing of the limit.
-//! 7. Calls wait in one queue, so that a new pace is the next call's. Those sent before the limit was first met, or found, say nothing of
-//!    the pace that is now.
-//! 8. After [`NOTHING_AFTER`] throttles one after another everybody waits [`WAIT_FACTOR`] times as long as nothing was let through, up to
+//!    throttle makes it [`LEAST_LEFT`] of that, and the first one after a call that was let through ends it.
+//! 4. *Settled*: each throttle makes the pace slower by [`STEP`], but after a run of many calls that were let through by less: a pace that
+//!    is a tenth too fast is throttled at every tenth call ([`STEP_RUN`]). It is then no more than [`KEPT`] of the run's mean pace, and no
+//!    less than [`KEPT`] of what was let through since a throttle [`MEASURED`] calls or more ago, and than [`LEAST_LEFT`] of itself.
+//! 5. Each call that is let through makes it faster by [`GROWTH`], in the beginning by [`FIRST_GROWTH`] times that more: half of it every
+//!    [`GROWTH_HALVED`] throttles. A slow pace grows faster, a fast one more slowly ([`EVENING`]), which evens out several processes.
+//! 6. After a run of [`LONG_RUN`] calls, fewer of a slow pace and more of a fast one, others may have left some of the limit: the pace
+//!    grows with the run to the power [`RUN_POWER`], by [`MOST_GROWTH`] a call at most.
+//! 7. A throttle of a call that took [`LATE`] times as long as usual, or was answered just after one that did, says nothing: the two came
+//!    at once. But it does where fewer than [`LATE_AFTER`] calls were let through before it.
+//! 8. Calls count only while calls wait for their turn: a pace that nobody waits for says nothing of the limit. They wait in one queue, so
+//!    that a new pace is the next call's. Those sent before the limit was first met, or found, say nothing of the pace that is now, and
+//!    throttles of those sent before the last throttle was answered count [`SENT_BEFORE`].
+//! 9. After [`NOTHING_AFTER`] throttles one after another everybody waits [`WAIT_FACTOR`] times as long as nothing was let through, up to
 //!    [`MAX_WAIT`]; after [`USED_UP`] of that others use the limit up, and the pace stays what it was before.
 //!
-//! Its constants are those that did best over whole nights against some 400 limits: of 2 to 70 calls a second, 1 call to two seconds'
-//! worth at once, latencies of 5 to 300 ms; alone, beside another caller, four processes at a time, and limits that change.
+//! Its constants are those that did best over whole nights against thousands of random limits: of 2 to 70 calls a second, 1 call to two
+//! seconds' worth at once, latencies of 5 to 300 ms; alone, beside another caller, four processes at a time, and limits that change.
 
 use aws_sdk_config::config::retry::ClassifyRetry;
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
@@ -44,11 +48,11 @@ const FREE_SHARE: f64 = 0.2;
 /// How many throttles back the bound is looked for, over how many calls at most, and how far above it the pace may be: of calls that
 /// come one at a time, or not at all for a while, some of the limit is left over.
 const BOUNDS: usize = 4;
-const MAX_BETWEEN: u32 = 12;
-const MARGIN: f64 = 1.75;
+const MAX_BETWEEN: u32 = 15;
+const MARGIN: f64 = 2.25;
 
 /// The fastest pace to begin with, in calls a second. A bound of throttles that came at once says little.
-const MAX_FIRST: f64 = 128.0;
+const MAX_FIRST: f64 = 180.0;
 
 /// The slowest pace: a limit that falls to nothing for a while must not stop a night for good.
 const SLOWEST: f64 = 0.2;
@@ -56,31 +60,43 @@ const SLOWEST: f64 = 0.2;
 /// The fastest: one without a bound would be of no use when the limit is met again.
 const FASTEST: f64 = 1e6;
 
-/// How much faster each call makes the pace while the limit is searched, and what is left of the pace at which it is met.
+/// How much faster each call makes the pace while the limit is searched, at [`EVEN_RATE`] calls a second.
 const SEARCHING: f64 = 0.12;
-const FOUND: f64 = 0.65;
 
-/// How much slower a throttle makes the pace, and how many times that it is more at first.
-const STEP: f64 = 0.065;
-const FIRST_STEPS: f64 = 4.0;
-const STEPS_HALVED: f64 = 1.25;
+/// How much slower a throttle makes the pace; after a run of how many calls by only half of that; and how much of the pace is left.
+const STEP: f64 = 0.15;
+const STEP_RUN: f64 = 38.0;
+const LEAST_LEFT: f64 = 0.43;
 
-/// The share of calls that is throttled at the pace that is held, at [`EVEN_RATE`] calls a second; how many times that it is at most and at
-/// least, for slower and faster ones.
-const SHARE: f64 = 0.035;
+/// How much is kept of what was let through, over how many calls at least that is measured, and how many throttles back at most.
+const KEPT: f64 = 0.975;
+const MEASURED: u32 = 14;
+const THROTTLES: usize = 16;
+
+/// How much faster a call makes the pace at [`EVEN_RATE`] calls a second, how many times that it is more at first, and after how many
+/// throttles half of this is left.
+const GROWTH: f64 = 0.002;
+const FIRST_GROWTH: f64 = 6.0;
+const GROWTH_HALVED: f64 = 1.5;
+
+/// How a slower pace grows faster and a faster one more slowly: by how many times it is slower than a pace in the middle, to this power.
+const EVENING: f64 = 0.7;
 const EVEN_RATE: f64 = 8.0;
-const MAX_EVENING: f64 = 1.8;
-const MIN_EVENING: f64 = 0.5;
 
-/// After how many calls without a throttle the pace grows faster, and after how many seconds.
-const ALONE_AFTER: u32 = 12;
-const ALONE_DOUBLES: f64 = 28.0;
-const MAX_ALONE: f64 = 3.5;
-const ALONE_SECS: f64 = 15.0;
-const GROWTH_PER_SECOND: f64 = 0.18;
+/// After how many calls without a throttle the pace grows faster, at [`EVEN_RATE`] calls a second; the power of the run that it grows
+/// with; and how much faster one call makes it at most.
+const LONG_RUN: f64 = 44.0;
+const RUN_POWER: i32 = 2;
+const MOST_GROWTH: f64 = 0.45;
 
-/// The longest time that one call makes the pace faster for.
-const LONGEST_GROWTH: Duration = Duration::from_secs(4);
+/// How many times as long as usual a call takes that comes out of its turn, after how many that were let through a throttle of it says
+/// nothing, and what part of what is usual the last call is.
+const LATE: f64 = 1.5;
+const LATE_AFTER: u32 = 2;
+const LAST_CALL: f64 = 0.1;
+
+/// How much a throttle counts of a call that was sent before the last one was answered.
+const SENT_BEFORE: f64 = 0.5;
 
 /// After how many throttles one after another, and not of calls that were sent together, nothing is sent for a while: so many times as
 /// long as nothing was let through, and at most so long. A call is tried [`crate::FetchOptions::max_attempts`] times: a minute of nothing
@@ -125,12 +141,19 @@ struct State {
     /// While the phase is free: which of the last calls were throttled.
     last: VecDeque<bool>,
     /// The last throttles: when each was answered, and how many calls had been let through by then.
-    bounds: VecDeque<(Instant, u32)>,
+    throttles: VecDeque<(Instant, u32)>,
     admitted: u32,
-    /// Throttles since the phase is settled, the calls let through since the last of them, and when the pace last grew.
-    throttles: u32,
-    unthrottled: u32,
-    grown_at: Instant,
+    /// The throttles that made the pace slower, and when the last did; the run since then: its calls, how many seconds they take at the
+    /// pace of each, and the pace of the first.
+    steps: f64,
+    stepped_at: Instant,
+    run: u32,
+    run_secs: f64,
+    run_rate: f64,
+    /// How long a call takes, whether the last one was late, and the calls let through since the last throttle.
+    usual_secs: f64,
+    was_late: bool,
+    since_throttle: u32,
     /// Calls sent before this had their turn at another pace.
     changed_at: Instant,
     /// The throttles since a call was last let through, without those of calls that were sent before the last of them was answered; when
@@ -152,11 +175,16 @@ impl Pace {
             has_waited: false,
             not_before: now,
             last: VecDeque::new(),
-            bounds: VecDeque::new(),
+            throttles: VecDeque::new(),
             admitted: 0,
-            throttles: 0,
-            unthrottled: 0,
-            grown_at: now,
+            steps: 0.0,
+            stepped_at: now,
+            run: 0,
+            run_secs: 0.0,
+            run_rate: most,
+            usual_secs: 0.0,
+            was_late: false,
+            since_throttle: 0,
             changed_at: now,
             row_began_at: now,
             in_a_row: 0,
@@ -220,38 +248,58 @@ impl State {
 
     fn answered(&mut self, sent_at: Instant, throttled: bool, now: Instant) {
         self.wait_for_others(sent_at, throttled, now);
+        let out_of_turn = self.is_out_of_turn((now - sent_at).as_secs_f64(), throttled);
         self.admitted = self.admitted.wrapping_add(u32::from(!throttled));
         if sent_at < self.changed_at {
             return;
         }
-        let bound = if throttled { self.bound(now) } else { FASTEST };
         match self.phase {
-            Phase::Free => self.look_for_limit(throttled, bound, now),
+            Phase::Free => self.look_for_limit(throttled, now),
             Phase::Searching if throttled => {
                 let is_found = self.in_a_row <= 1;
                 let phase = if is_found { Phase::Settled } else { Phase::Searching };
-                self.enter(phase, bound.min(self.rate * FOUND), now);
+                let (bound, _) = self.measure(now);
+                self.enter(phase, bound.min(self.rate * LEAST_LEFT), now);
             }
-            Phase::Searching => self.grow(SEARCHING * self.evening_out()),
-            Phase::Settled => self.hold(throttled, bound, now),
+            // A pace that nobody waits for says nothing of the limit.
+            _ if !throttled && !self.has_waited => {}
+            Phase::Searching => self.grow(SEARCHING * evening_out(self.rate)),
+            Phase::Settled if throttled => {
+                let (bound, let_through) = self.measure(now);
+                if !out_of_turn {
+                    self.slow_down(sent_at, bound, let_through, now);
+                }
+            }
+            Phase::Settled => self.speed_up(),
         }
     }
 
-    /// The fastest pace that the limit allows, by the last throttles and one now.
-    fn bound(&mut self, now: Instant) -> f64 {
-        let mut bound = FASTEST;
-        for (at, admitted) in self.bounds.iter().rev() {
-            let between = self.admitted.wrapping_sub(*admitted);
-            if between > MAX_BETWEEN {
-                break;
-            }
-            bound = bound.min(MARGIN * f64::from(between + 1) / (now - *at).as_secs_f64());
+    /// Whether a call says nothing of the pace, because it came at once with another that was late.
+    fn is_out_of_turn(&mut self, secs: f64, throttled: bool) -> bool {
+        let was_late = std::mem::replace(&mut self.was_late, secs > LATE * self.usual_secs);
+        let usual = if self.usual_secs > 0.0 { self.usual_secs } else { secs };
+        self.usual_secs = usual + LAST_CALL * (secs.min(LATE * usual) - usual);
+        let since = std::mem::replace(&mut self.since_throttle, 0);
+        if !throttled {
+            self.since_throttle = since.saturating_add(1);
         }
-        self.bounds.push_back((now, self.admitted));
-        if self.bounds.len() > BOUNDS {
-            self.bounds.pop_front();
+        (was_late || self.was_late) && since >= LATE_AFTER
+    }
+
+    /// The fastest pace that the limit allows, by the last throttles and one now, and the calls a second let through since one of them.
+    fn measure(&mut self, now: Instant) -> (f64, f64) {
+        let since =
+            |(at, admitted): &(Instant, u32)| (self.admitted.wrapping_sub(*admitted), (now - *at).as_secs_f64());
+        let last = self.throttles.iter().rev().map(since);
+        let near = last.clone().take(BOUNDS).take_while(|(calls, _)| *calls <= MAX_BETWEEN);
+        let bound = near.map(|(calls, secs)| MARGIN * f64::from(calls + 1) / secs).fold(FASTEST, f64::min);
+        let measured = last.clone().find(|(calls, _)| *calls >= MEASURED);
+        let let_through = measured.map_or(0.0, |(calls, secs)| f64::from(calls - 1) / secs);
+        self.throttles.push_back((now, self.admitted));
+        if self.throttles.len() > THROTTLES {
+            self.throttles.pop_front();
         }
-        bound
+        (bound, let_through)
     }
 
     /// Lets everybody wait where nothing is let through any more.
@@ -270,16 +318,17 @@ impl State {
         }
     }
 
-    fn look_for_limit(&mut self, throttled: bool, bound: f64, now: Instant) {
+    fn look_for_limit(&mut self, throttled: bool, now: Instant) {
         self.last.push_back(throttled);
         if self.last.len() > WINDOW {
             self.last.pop_front();
         }
+        let bound = if throttled { self.measure(now).0 } else { FASTEST };
         let throttles = self.last.iter().filter(|throttled| **throttled).count();
         if throttled && throttles >= TOO_MANY && throttles as f64 >= self.last.len() as f64 * FREE_SHARE {
             self.enter(Phase::Searching, bound.min(MAX_FIRST), now);
             // What came as it came left some of the limit over.
-            self.bounds = [(now, self.admitted)].into();
+            self.throttles = [(now, self.admitted)].into();
         }
     }
 
@@ -288,43 +337,45 @@ impl State {
         self.turn_at = Some(self.turn_at.map_or(now, |turn| turn.max(now)));
         // The calls that were being sent just now were sent at the pace before.
         self.changed_at = now + self.interval() / 2;
+        self.stepped_at = now;
     }
 
     fn slowest(&self) -> f64 {
         SLOWEST.min(self.most)
     }
 
-    fn hold(&mut self, throttled: bool, bound: f64, now: Instant) {
-        let more = FIRST_STEPS * 0.5_f64.powf(f64::from(self.throttles) / STEPS_HALVED);
-        let step = STEP * (1.0 + more);
-        if throttled {
-            (self.throttles, self.unthrottled) = (self.throttles.saturating_add(1), 0);
-            let is_used_up = self.in_a_row >= NOTHING_AFTER && now - self.row_began_at >= USED_UP;
-            let slower = if is_used_up { self.rate_before } else { bound.min(self.rate * (1.0 - step)) };
-            self.rate = slower.max(self.slowest());
-            return;
-        }
-        self.unthrottled = self.unthrottled.saturating_add(1);
-        let share = SHARE * self.evening_out();
-        let alone = f64::from(self.unthrottled.saturating_sub(ALONE_AFTER)) / ALONE_DOUBLES;
-        let by_call = step * share / (1.0 - share) * alone.exp2().min(MAX_ALONE);
-        let is_alone = self.bounds.back().is_some_and(|(at, _)| (now - *at).as_secs_f64() > ALONE_SECS);
-        let since = (now - self.grown_at).min(LONGEST_GROWTH);
-        let by_time = if is_alone { GROWTH_PER_SECOND * since.as_secs_f64() } else { 0.0 };
-        self.grown_at = now;
-        self.grow(by_call.max(by_time));
+    fn slow_down(&mut self, sent_at: Instant, bound: f64, let_through: f64, now: Instant) {
+        let count = if sent_at < self.stepped_at { SENT_BEFORE } else { 1.0 };
+        let run = f64::from(std::mem::take(&mut self.run));
+        let mean = run / std::mem::take(&mut self.run_secs);
+        (self.steps, self.stepped_at) = (self.steps + count, now);
+        let slower = self.rate * (1.0 - count * STEP / (1.0 + run / STEP_RUN));
+        let slower = if run > 0.0 { slower.min(KEPT * mean) } else { slower };
+        let slower = slower.max(self.rate * LEAST_LEFT).max(self.rate.min(KEPT * let_through));
+        let is_used_up = self.in_a_row >= NOTHING_AFTER && now - self.row_began_at >= USED_UP;
+        self.rate = if is_used_up { self.rate_before } else { bound.min(slower) }.max(self.slowest());
     }
 
-    /// How many times the growth and the throttles of a pace in the middle this one has.
-    fn evening_out(&self) -> f64 {
-        (EVEN_RATE / self.rate).clamp(MIN_EVENING, MAX_EVENING)
+    fn speed_up(&mut self) {
+        if self.run == 0 {
+            self.run_rate = self.rate;
+        }
+        self.run = self.run.saturating_add(1);
+        self.run_secs += 1.0 / self.rate;
+        let first = 1.0 + FIRST_GROWTH * 0.5_f64.powf(self.steps / GROWTH_HALVED);
+        let long_run = LONG_RUN / evening_out(self.run_rate);
+        let of_run = self.run_rate * (f64::from(self.run) / long_run).powi(RUN_POWER);
+        self.grow(GROWTH * first * evening_out(self.rate) + (of_run / self.rate - 1.0).max(0.0));
     }
 
     fn grow(&mut self, by: f64) {
-        if self.has_waited {
-            self.rate = (self.rate * (1.0 + by)).min(self.most);
-        }
+        self.rate = (self.rate * (1.0 + by.min(MOST_GROWTH))).min(self.most);
     }
+}
+
+/// How many times the growth of a pace in the middle another one has.
+fn evening_out(rate: f64) -> f64 {
+    (EVEN_RATE / rate).powf(EVENING)
 }
 
 /// Gives a throttled call its turn to be sent again, in place of a wait that knows nothing of the others.

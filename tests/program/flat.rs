@@ -11,8 +11,8 @@ use std::path::Path;
 /// Days that a night may read: more than the longest window has.
 const READ_DAYS: u32 = 100;
 
-/// Days of the long history: many times what a list of a night has of its table.
-const DAYS: u32 = 700;
+/// Days of the long history unless `COMPLINE_FLAT_DAYS` says so: more than a year, and many times what a list of a night has of its table.
+const DAYS: u32 = 370;
 
 const TODAY: &str = "2026-03-01";
 const TOMORROW: &str = "2026-03-02";
@@ -67,7 +67,8 @@ impl Lakes {
         let of_first: BTreeMap<String, Vec<u8>> =
             files(&folder).into_iter().filter(|(key, _)| key.contains(&first)).collect();
         assert!(of_first.len() >= pack_tables().len(), "{:?}", of_first.keys());
-        for ago in READ_DAYS + 1..DAYS {
+        let given = std::env::var("COMPLINE_FLAT_DAYS").ok().map(|days| days.parse().expect("a number"));
+        for ago in READ_DAYS + 1..given.unwrap_or(DAYS) {
             for (key, content) in &of_first {
                 write(&folder.join(key.replace(&first, &format!("snapshot_date={}/", day(ago)))), content);
             }

@@ -23,6 +23,8 @@ VIEWS = ["latest_snapshot", "latest_posture", "accounts_worst_first", "trend_wee
          "packs_vanished", "coverage", "time_to_remediate_monthly", "latest_rule_snapshot", "rules_worst_first",
          "rules_failing_longest", "why_regressed"]
 MODES = ["projection", "registered", "both"]
+# With projection an engine reads a table of both as a projected one, and without as a registered one: views are asked once of each.
+VIEW_MODES = ["projection", "registered"]
 MONTHLY = ["pack_compliance", "compliance_trends"]
 # More than the views of the last snapshot look back, so that it can be seen that they read no more.
 DAYS = 38

@@ -89,11 +89,13 @@ const LONG_RUN: f64 = 44.0;
 const RUN_POWER: i32 = 2;
 const MOST_GROWTH: f64 = 0.45;
 
-/// How many times as long as usual a call takes that comes out of its turn, after how many that were let through a throttle of it says
-/// nothing, and what part of what is usual the last call is.
+/// How many times as long as usual a call takes that comes out of its turn, and after how many that were let through a throttle of it
+/// says nothing. As usual is what all but [`SLOWER`] of the calls take, so that no more of them are late where times differ much: one
+/// that takes longer makes it longer by [`LONGER`].
 const LATE: f64 = 1.5;
 const LATE_AFTER: u32 = 2;
-const LAST_CALL: f64 = 0.1;
+const SLOWER: f64 = 0.1;
+const LONGER: f64 = 0.1;
 
 /// How much a throttle counts of a call that was sent before the last one was answered.
 const SENT_BEFORE: f64 = 0.5;
@@ -150,7 +152,7 @@ struct State {
     run: u32,
     run_secs: f64,
     run_rate: f64,
-    /// How long a call takes, whether the last one was late, and the calls let through since the last throttle.
+    /// How many seconds a call usually takes at most, whether the last one was late, and the calls let through since the last throttle.
     usual_secs: f64,
     was_late: bool,
     since_throttle: u32,
@@ -277,8 +279,11 @@ impl State {
     /// Whether a call says nothing of the pace, because it came at once with another that was late.
     fn is_out_of_turn(&mut self, secs: f64, throttled: bool) -> bool {
         let was_late = std::mem::replace(&mut self.was_late, secs > LATE * self.usual_secs);
-        let usual = if self.usual_secs > 0.0 { self.usual_secs } else { secs };
-        self.usual_secs = usual + LAST_CALL * (secs.min(LATE * usual) - usual);
+        self.usual_secs = match self.usual_secs {
+            0.0 => secs,
+            usual if secs > usual => usual * (1.0 + LONGER),
+            usual => usual * (1.0 - LONGER * SLOWER / (1.0 - SLOWER)),
+        };
         let since = std::mem::replace(&mut self.since_throttle, 0);
         if !throttled {
             self.since_throttle = since.saturating_add(1);

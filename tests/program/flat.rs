@@ -1,4 +1,4 @@
-//! What a night costs does not grow with the history: the calls to S3 after ten days and after years.
+//! What a night costs does not grow with the history: the calls to S3 after ten days and after a year.
 
 use crate::s3_calls::{Calls, serve};
 use crate::support::reading::files;
@@ -67,8 +67,10 @@ impl Lakes {
         let of_first: BTreeMap<String, Vec<u8>> =
             files(&folder).into_iter().filter(|(key, _)| key.contains(&first)).collect();
         assert!(of_first.len() >= pack_tables().len(), "{:?}", of_first.keys());
-        let given = std::env::var("COMPLINE_FLAT_DAYS").ok().map(|days| days.parse().expect("a number"));
-        for ago in READ_DAYS + 1..given.unwrap_or(DAYS) {
+        let wanted = std::env::var("COMPLINE_FLAT_DAYS").ok().map(|days| days.parse().expect("a number"));
+        let days = wanted.unwrap_or(DAYS);
+        assert!(days > READ_DAYS, "COMPLINE_FLAT_DAYS is more than {READ_DAYS}");
+        for ago in READ_DAYS + 1..days {
             for (key, content) in &of_first {
                 write(&folder.join(key.replace(&first, &format!("snapshot_date={}/", day(ago)))), content);
             }
@@ -129,7 +131,7 @@ fn kind(request: &str) -> String {
 }
 
 #[test]
-fn a_night_asks_no_more_of_s3_after_years_than_after_ten_days() {
+fn a_night_asks_no_more_of_s3_after_a_year_than_after_ten_days() {
     let lakes = Lakes { scene: Scene::of_accounts(4) };
     lakes.of_days("young", 10);
     lakes.of_days("old", READ_DAYS);

@@ -26,7 +26,7 @@ MODES = ["projection", "registered", "both"]
 # With projection an engine reads a table of both as a projected one, and without as a registered one: views are asked once of each.
 VIEW_MODES = ["projection", "registered"]
 MONTHLY = ["pack_compliance", "compliance_trends"]
-# More than the views of the last snapshot look back, so that it can be seen that they read no more.
+# A sixth more than the views of the last snapshot look back, so that it can be seen that they read no more.
 DAYS = 38
 # Days ago on which nobody ran.
 GAPS = [3, 20]

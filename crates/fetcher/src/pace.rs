@@ -13,34 +13,34 @@
 //! 3. *Searching* begins there, and not above [`MAX_FIRST`]. Each call that is let through makes the pace faster by [`SEARCHING`]. Each
 //!    throttle makes it [`LEAST_LEFT`] of that, and the first one after a call that was let through ends it.
 //! 4. *Settled*: each throttle makes the pace slower by [`STEP`], but after a run of many calls that were let through by less: a pace that
-//!    is a tenth too fast is throttled at every tenth call ([`STEP_RUN`]). It is then no more than [`KEPT`] of the run's mean pace, and no
-//!    less than [`KEPT`] of what was let through since a throttle [`MEASURED`] calls or more ago, and than [`LEAST_LEFT`] of itself.
+//!    is a tenth too fast is throttled at every tenth call ([`STEP_RUN`]). It is then no more than [`KEPT`] of the run's mean pace, and but
+//!    for the bound no less than [`KEPT`] of what was let through since a throttle [`MEASURED`] calls or more ago, and than [`LEAST_LEFT`]
+//!    of itself.
 //! 5. Each call that is let through makes it faster by [`GROWTH`], in the beginning by [`FIRST_GROWTH`] times that more: half of it every
-//!    [`GROWTH_HALVED`] throttles. A slow pace grows faster, a fast one more slowly ([`EVENING`]), which evens out several processes.
+//!    [`GROWTH_HALVED`] throttles. A slow pace grows faster, a fast one more slowly ([`EVENING_POWER`]), which evens out several processes.
 //! 6. After a run of [`LONG_RUN`] calls, fewer of a slow pace and more of a fast one, others may have left some of the limit: the pace
-//!    grows with the run to the power [`RUN_POWER`], by [`MOST_GROWTH`] a call at most.
-//! 7. A throttle of a call that took [`LATE`] times as long as usual, or was answered just after one that did, says nothing: the two came
-//!    at once. But it does where fewer than [`LATE_AFTER`] calls were let through before it.
-//! 8. Calls count only while calls wait for their turn: a pace that nobody waits for says nothing of the limit. They wait in one queue, so
+//!    grows with the run to the power [`RUN_POWER`]. Whatever it grows by, no call makes it faster by more than [`MAX_GROWTH`].
+//! 7. A throttle of a call that took [`LATE`] times as long as most do, or was answered just after one that did, says nothing: the two came
+//!    at once. But it does where fewer than [`LATE_AFTER`] calls were let through since the one before.
+//! 8. It grows only while calls wait for their turn: a pace that nobody waits for says nothing of the limit. They wait in one queue, so
 //!    that a new pace is the next call's. Those sent before the limit was first met, or found, say nothing of the pace that is now, and
-//!    throttles of those sent before the last throttle was answered count [`SENT_BEFORE`].
+//!    throttles of those sent before the pace last became slower count [`SENT_BEFORE`].
 //! 9. After [`NOTHING_AFTER`] throttles one after another everybody waits [`WAIT_FACTOR`] times as long as nothing was let through, up to
-//!    [`MAX_WAIT`]; after [`USED_UP`] of that others use the limit up, and the pace stays what it was before.
+//!    [`MAX_WAIT`]; after [`USED_UP`] of that others use the limit up, and a settled pace stays what it was before.
 //!
 //! Its constants are those that did best over whole nights against thousands of random limits: of 2 to 70 calls a second, 1 call to two
 //! seconds' worth at once, latencies of 5 to 300 ms; alone, beside another caller, four processes at a time, and limits that change.
 
-use aws_sdk_config::config::retry::ClassifyRetry;
-use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
-use aws_smithy_runtime_api::client::retries::classifiers::{RetryAction, RetryClassifierPriority, RetryReason};
-use aws_smithy_types::retry::ErrorKind;
+mod in_turn;
+
+pub(crate) use in_turn::InTurn;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// How many of the last calls say that there is a limit, how many throttles among them do, and which share of them. Some throttles say
-/// nothing of the pace, such as those of a server that throttles one call in twenty whatever comes.
+/// nothing of the pace, such as those of a server that throttles one call in thirty whatever comes.
 const WINDOW: usize = 16;
 const TOO_MANY: usize = 3;
 const FREE_SHARE: f64 = 0.2;
@@ -80,18 +80,18 @@ const FIRST_GROWTH: f64 = 6.0;
 const GROWTH_HALVED: f64 = 1.5;
 
 /// How a slower pace grows faster and a faster one more slowly: by how many times it is slower than a pace in the middle, to this power.
-const EVENING: f64 = 0.7;
+const EVENING_POWER: f64 = 0.7;
 const EVEN_RATE: f64 = 8.0;
 
 /// After how many calls without a throttle the pace grows faster, at [`EVEN_RATE`] calls a second; the power of the run that it grows
 /// with; and how much faster one call makes it at most.
 const LONG_RUN: f64 = 44.0;
 const RUN_POWER: i32 = 2;
-const MOST_GROWTH: f64 = 0.45;
+const MAX_GROWTH: f64 = 0.45;
 
-/// How many times as long as usual a call takes that comes out of its turn, and after how many that were let through a throttle of it
-/// says nothing. As usual is what all but [`SLOWER`] of the calls take, so that no more of them are late where times differ much: one
-/// that takes longer makes it longer by [`LONGER`].
+/// How many times as long as most a call takes that is late, and after how many that were let through a throttle of it says nothing.
+/// Most are all but [`SLOWER`] of the calls, so that no more are late where times differ much: each that takes longer than most makes
+/// their time longer by [`LONGER`], and each other one shorter by so much less.
 const LATE: f64 = 1.5;
 const LATE_AFTER: u32 = 2;
 const SLOWER: f64 = 0.1;
@@ -142,7 +142,7 @@ struct State {
     not_before: Instant,
     /// While the phase is free: which of the last calls were throttled.
     last: VecDeque<bool>,
-    /// The last throttles: when each was answered, and how many calls had been let through by then.
+    /// The last throttles, whatever they say: when each was answered, and how many calls had been let through by then.
     throttles: VecDeque<(Instant, u32)>,
     admitted: u32,
     /// The throttles that made the pace slower, and when the last did; the run since then: its calls, how many seconds they take at the
@@ -152,8 +152,8 @@ struct State {
     run: u32,
     run_secs: f64,
     run_rate: f64,
-    /// How many seconds a call usually takes at most, whether the last one was late, and the calls let through since the last throttle.
-    usual_secs: f64,
+    /// How many seconds most calls take at most, whether the last one was late, and the calls let through since the last throttle.
+    most_secs: Option<f64>,
     was_late: bool,
     since_throttle: u32,
     /// Calls sent before this had their turn at another pace.
@@ -184,7 +184,7 @@ impl Pace {
             run: 0,
             run_secs: 0.0,
             run_rate: most,
-            usual_secs: 0.0,
+            most_secs: None,
             was_late: false,
             since_throttle: 0,
             changed_at: now,
@@ -250,7 +250,7 @@ impl State {
 
     fn answered(&mut self, sent_at: Instant, throttled: bool, now: Instant) {
         self.wait_for_others(sent_at, throttled, now);
-        let out_of_turn = self.is_out_of_turn((now - sent_at).as_secs_f64(), throttled);
+        let came_at_once = self.came_at_once((now - sent_at).as_secs_f64(), throttled);
         self.admitted = self.admitted.wrapping_add(u32::from(!throttled));
         if sent_at < self.changed_at {
             return;
@@ -268,7 +268,7 @@ impl State {
             Phase::Searching => self.grow(SEARCHING * evening_out(self.rate)),
             Phase::Settled if throttled => {
                 let (bound, let_through) = self.measure(now);
-                if !out_of_turn {
+                if !came_at_once {
                     self.slow_down(sent_at, bound, let_through, now);
                 }
             }
@@ -276,19 +276,17 @@ impl State {
         }
     }
 
-    /// Whether a call says nothing of the pace, because it came at once with another that was late.
-    fn is_out_of_turn(&mut self, secs: f64, throttled: bool) -> bool {
-        let was_late = std::mem::replace(&mut self.was_late, secs > LATE * self.usual_secs);
-        self.usual_secs = match self.usual_secs {
-            0.0 => secs,
-            usual if secs > usual => usual * (1.0 + LONGER),
-            usual => usual * (1.0 - LONGER * SLOWER / (1.0 - SLOWER)),
-        };
-        let since = std::mem::replace(&mut self.since_throttle, 0);
-        if !throttled {
-            self.since_throttle = since.saturating_add(1);
-        }
-        (was_late || self.was_late) && since >= LATE_AFTER
+    /// Takes note of how long a call took. Gives whether it is a throttle that says nothing of the pace, because the call came at once with
+    /// another one.
+    fn came_at_once(&mut self, secs: f64, throttled: bool) -> bool {
+        let most = self.most_secs.unwrap_or(secs);
+        let by = if secs > most { LONGER } else { -LONGER * SLOWER / (1.0 - SLOWER) };
+        self.most_secs = Some(most * (1.0 + by));
+        let is_late = secs > LATE * most;
+        let was_late = std::mem::replace(&mut self.was_late, is_late);
+        let since = self.since_throttle;
+        self.since_throttle = if throttled { 0 } else { since.saturating_add(1) };
+        throttled && (was_late || is_late) && since >= LATE_AFTER
     }
 
     /// The fastest pace that the limit allows, by the last throttles and one now, and the calls a second let through since one of them.
@@ -358,6 +356,10 @@ impl State {
         let slower = if run > 0.0 { slower.min(KEPT * mean) } else { slower };
         let slower = slower.max(self.rate * LEAST_LEFT).max(self.rate.min(KEPT * let_through));
         let is_used_up = self.in_a_row >= NOTHING_AFTER && now - self.row_began_at >= USED_UP;
+        if is_used_up {
+            // While nothing was sent nothing could be let through.
+            self.throttles.clear();
+        }
         self.rate = if is_used_up { self.rate_before } else { bound.min(slower) }.max(self.slowest());
     }
 
@@ -374,42 +376,13 @@ impl State {
     }
 
     fn grow(&mut self, by: f64) {
-        self.rate = (self.rate * (1.0 + by.min(MOST_GROWTH))).min(self.most);
+        self.rate = (self.rate * (1.0 + by.min(MAX_GROWTH))).min(self.most);
     }
 }
 
 /// How many times the growth of a pace in the middle another one has.
 fn evening_out(rate: f64) -> f64 {
-    (EVEN_RATE / rate).powf(EVENING)
-}
-
-/// Gives a throttled call its turn to be sent again, in place of a wait that knows nothing of the others.
-#[derive(Debug)]
-pub(crate) struct InTurn(pub(crate) Pace);
-
-impl ClassifyRetry for InTurn {
-    fn classify_retry(&self, _: &InterceptorContext) -> RetryAction {
-        RetryAction::NoActionIndicated
-    }
-
-    fn classify_retry_v2(&self, _: &InterceptorContext, previous: &RetryAction) -> RetryAction {
-        let throttled = |kind: &ErrorKind| *kind == ErrorKind::ThrottlingError;
-        match previous {
-            RetryAction::RetryIndicated(RetryReason::RetryableError { kind, .. }) if throttled(kind) => {
-                RetryAction::retryable_error_with_explicit_delay(*kind, self.0.reserve())
-            }
-            _ => RetryAction::NoActionIndicated,
-        }
-    }
-
-    fn name(&self) -> &'static str {
-        "InTurn"
-    }
-
-    /// After all that say what a throttle is: one that runs before them has nothing to give a turn to.
-    fn priority(&self) -> RetryClassifierPriority {
-        RetryClassifierPriority::run_after(RetryClassifierPriority::transient_error_classifier())
-    }
+    (EVEN_RATE / rate).powf(EVENING_POWER)
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ struct Bucket {
     tokens: f64,
     burst: f64,
     filled_at: Instant,
-    /// Every so many calls, one is throttled whatever the rate; 0 for none.
-    one_in: u32,
-    calls: u32,
+    /// The share of calls that is throttled whatever the rate.
+    by_chance: f64,
+    random: Random,
 }
 
 impl Bucket {
@@ -16,19 +16,17 @@ impl Bucket {
         let now = Instant::now();
         self.tokens = (self.tokens + (now - self.filled_at).as_secs_f64() * per_second).min(self.burst);
         self.filled_at = now;
-        self.calls += 1;
-        // In no order, so that no rhythm of calls avoids it.
-        let by_chance = self.one_in > 0 && (self.calls.wrapping_mul(2_654_435_761) >> 8).is_multiple_of(self.one_in);
-        let through = self.tokens >= 1.0 && !by_chance;
+        let through = self.random.next() >= self.by_chance && self.tokens >= 1.0;
         self.tokens -= f64::from(u8::from(through));
         through
     }
 }
 
 /// Reads pages in eight shards at once; gives the throttles, and how long it took against how long it must.
-async fn read((pages, one_in): (u32, u32), most: Option<f64>, burst: f64, per_second: fn(u32) -> f64) -> (u32, f64) {
+async fn read((pages, by_chance): (u32, f64), most: Option<f64>, burst: f64, per_second: fn(u32) -> f64) -> (u32, f64) {
     let pace = Pace::new(most);
-    let bucket = Arc::new(Mutex::new(Bucket { tokens: burst, burst, filled_at: Instant::now(), one_in, calls: 0 }));
+    let bucket =
+        Arc::new(Mutex::new(Bucket { tokens: burst, burst, filled_at: Instant::now(), by_chance, random: Random(1) }));
     let (read, throttles) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
     let started = Instant::now();
     let shards = (0..8).map(|shard| {
@@ -67,19 +65,19 @@ async fn all(tasks: Vec<tokio::task::JoinHandle<()>>) {
 #[tokio::test(start_paused = true)]
 async fn throttles_that_have_nothing_to_do_with_the_pace_do_not_stop_a_night() {
     let seconds = |ratio: f64| ratio * 5_000.0 / 1e9;
-    let (_, free) = read((5_000, 0), None, 1e9, |_| 1e9).await;
-    for one_in in [100, 20] {
-        let (_, ratio) = read((5_000, one_in), None, 1e9, |_| 1e9).await;
-        assert!(seconds(ratio) < 5.0 * seconds(free), "{one_in}: {} s, {} s", seconds(ratio), seconds(free));
+    let (_, free) = read((5_000, 0.0), None, 1e9, |_| 1e9).await;
+    for (by_chance, times) in [(0.01, 1.2), (0.03, 1.2), (0.05, 50.0)] {
+        let (_, ratio) = read((5_000, by_chance), None, 1e9, |_| 1e9).await;
+        assert!(seconds(ratio) < times * seconds(free), "{by_chance}: {} s, {} s", seconds(ratio), seconds(free));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_held_back_without_a_throttle_and_the_settings_bound_is_kept_from_the_first_call() {
-    let (throttles, ratio) = read((2_000, 0), None, 10.0, |_| 1e9).await;
+    let (throttles, ratio) = read((2_000, 0.0), None, 10.0, |_| 1e9).await;
     assert_eq!(throttles, 0);
     assert!(ratio * 2_000.0 / 1e9 < 10.0, "{ratio}");
-    let (throttles, ratio) = read((200, 0), Some(4.0), 10.0, |_| 5.0).await;
+    let (throttles, ratio) = read((200, 0.0), Some(4.0), 10.0, |_| 5.0).await;
     assert_eq!(throttles, 0);
     assert!((1.2..1.3).contains(&ratio), "{ratio}");
 }
@@ -165,7 +163,13 @@ const NIGHT: [(u32, u32); 3] = [(1, 70), (8, 30), (1, 40)];
 /// A whole night against a limit: how long it took against how long it must, and the share of calls throttled.
 async fn night(limit: Limit, seed: u64) -> (f64, f64) {
     let calls: u32 = NIGHT.iter().map(|(at_once, calls)| at_once * calls).sum();
-    let bucket = Bucket { tokens: limit.burst, burst: limit.burst, filled_at: Instant::now(), one_in: 0, calls: 0 };
+    let bucket = Bucket {
+        tokens: limit.burst,
+        burst: limit.burst,
+        filled_at: Instant::now(),
+        by_chance: 0.0,
+        random: Random(0),
+    };
     let half = calls * limit.processes / 2;
     let (through, throttled) = (AtomicU32::new(0), AtomicU32::new(0));
     let random = Mutex::new(Random(seed));
@@ -335,6 +339,32 @@ async fn a_limit_that_others_use_up_for_a_minute_fails_no_call_and_the_pace_is_s
     assert!((6..=10).contains(&most_attempts), "{most_attempts}");
     // Without a limit it makes 20 a second.
     assert!(calls > 60, "{calls} in 20 s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_throttle_after_a_limit_was_used_up_is_one_like_others() {
+    for (seed, per_second) in (1..=5).zip([10.0, 20.0, 30.0, 40.0, 50.0]) {
+        let (pace, began) = (Pace::new(None), Instant::now());
+        let bucket = Bucket { tokens: 1.0, burst: 1.0, filled_at: began, by_chance: 0.0, random: Random(seed) };
+        let (bucket, calls) = (Arc::new(Mutex::new(bucket)), Arc::new(AtomicU32::new(0)));
+        let shards = (0..8).map(|shard| {
+            let (pace, bucket, calls) = (pace.clone(), bucket.clone(), calls.clone());
+            tokio::spawn(async move {
+                while began.elapsed() < Duration::from_secs(170) {
+                    pace.turn().await;
+                    let sent_at = Instant::now();
+                    let at = began.elapsed().as_secs();
+                    let through = !(20..80).contains(&at) && bucket.lock().expect("no panic").lets_through(per_second);
+                    tokio::time::sleep(Duration::from_millis(45 + shard)).await;
+                    pace.answered(sent_at, !through);
+                    calls.fetch_add(u32::from(through && (120..150).contains(&at)), Relaxed);
+                }
+            })
+        });
+        all(shards.collect()).await;
+        let of_limit = f64::from(calls.load(Relaxed)) / (30.0 * per_second);
+        assert!(of_limit > 0.6, "{per_second} a second: {of_limit} of that half a minute later");
+    }
 }
 
 #[tokio::test(start_paused = true)]

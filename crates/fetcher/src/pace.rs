@@ -97,7 +97,7 @@ const LATE_AFTER: u32 = 2;
 const SLOWER: f64 = 0.1;
 const LONGER: f64 = 0.1;
 
-/// How much a throttle counts of a call that was sent before the last one was answered.
+/// How much a throttle counts of a call that was sent before the pace last became slower.
 const SENT_BEFORE: f64 = 0.5;
 
 /// After how many throttles one after another, and not of calls that were sent together, nothing is sent for a while: so many times as

@@ -144,14 +144,34 @@ impl S3 {
             Ok(Put::Stored(_)) => Ok(true),
             // The answer to an earlier attempt may have been lost, and then the object that is in the way is ours.
             Ok(Put::Refused) => Ok(self.read_whole(key).await?.is_some_and(|there| there.body == body)),
-            // So may all of them: what readers see is not told as a failure. A server that refuses a large body before it has
-            // come closes the connection, and its answer is lost as well.
-            Err(error) if error.kind == SinkErrorKind::Transient && self.compare(key, &body).await.is_ok() => {
-                tracing::warn!(key, %error, "a put seemed to fail, and the object is there as it was put");
-                Ok(true)
+            // So may all of them: a server that refuses a large body before it has come closes the connection, and its answer is
+            // lost with it. What readers see is not told as a failure, and what another has put not as one of the network.
+            Err(error) if error.kind == SinkErrorKind::Transient => {
+                match self.has_landed(key, &body, condition).await {
+                    Some(is_there) => {
+                        tracing::warn!(key, %error, is_there, "no answer to a put came, and what is there tells it");
+                        Ok(is_there)
+                    }
+                    None => Err(error),
+                }
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether a put whose answers were lost is there, or was refused and can no longer come to be; nothing where what is there
+    /// does not tell.
+    async fn has_landed(&self, key: &str, body: &Bytes, condition: &Condition) -> Option<bool> {
+        let there = self.read_whole(key).await.ok()?;
+        if there.as_ref().is_some_and(|there| there.body == *body) {
+            return Some(true);
+        }
+        let holds = match condition {
+            Condition::None => true,
+            Condition::New => there.is_none(),
+            Condition::Unchanged(version) => there.is_some_and(|there| there.version == *version),
+        };
+        if holds { None } else { Some(false) }
     }
 
     async fn put_once(&self, key: &str, body: Bytes, condition: &Condition) -> Result<Put, SinkError> {

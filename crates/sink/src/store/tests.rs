@@ -11,7 +11,7 @@ use super::folder::Folder;
 use super::s3::S3;
 use super::*;
 use moto::Moto;
-use server::{Act, Server, always, error, first, location, store};
+use server::{Act, Server, always, error, first, location, pass, store};
 use std::time::{Duration, Instant};
 
 const LARGE: usize = 11 * 1024 * 1024;
@@ -332,6 +332,36 @@ async fn w3_an_upload_that_is_complete_although_no_answer_says_so_is_found_there
     store.put("a", large()).await.expect("put");
     store.settle().await;
     assert_eq!(store.get("a").await.expect("get"), Some(large()));
+}
+
+#[tokio::test]
+async fn w3_a_put_whose_answers_were_lost_is_known_by_what_is_there() {
+    let another = || Bytes::from_static(b"another's");
+    for act in [Act::HangUp, error(500, "InternalError")] {
+        let server = Server::start(vec![pass(1, "PUT"), always("PUT", act)]).await;
+        let store = store(&S3Location { max_attempts: 1, ..server.location() });
+        assert!(store.put_new("a", another()).await.expect("put"));
+        let seen = store.version("a").await.expect("an answer").expect("it is there");
+        let gone = Version("gone".to_owned());
+        for (key, body, condition, is_there) in [
+            ("a", large(), Condition::New, Some(false)),
+            ("a", large(), Condition::Unchanged(gone.clone()), Some(false)),
+            ("b", large(), Condition::Unchanged(gone), Some(false)),
+            ("a", another(), Condition::New, Some(true)),
+            ("a", large(), Condition::Unchanged(seen), None),
+            ("a", large(), Condition::None, None),
+            ("b", large(), Condition::New, None),
+        ] {
+            let before = server.count("PUT");
+            let put = store.put_if(key, body, condition.clone()).await;
+            assert_eq!(server.count("PUT"), before + 1, "it met the fault");
+            match is_there {
+                Some(is_there) => assert_eq!(put.expect("what is there tells it"), is_there, "{condition:?}"),
+                None => assert!(put.expect_err("an error").to_string().contains("cannot write s3://bucket/audit/")),
+            }
+        }
+        assert_eq!(store.get("a").await.expect("get"), Some(another()));
+    }
 }
 
 #[tokio::test]

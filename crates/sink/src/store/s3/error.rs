@@ -71,7 +71,8 @@ where
         return SinkError::new(SinkErrorKind::Transient, doing_words, reason).hint(Some(hint));
     };
     let status = service.raw().status().as_u16();
-    let kind = if status >= 500 { SinkErrorKind::Transient } else { SinkErrorKind::Permanent };
+    // What a server does not know, it does not know later either.
+    let kind = if status >= 500 && status != 501 { SinkErrorKind::Transient } else { SinkErrorKind::Permanent };
     let code = service.err().code().map_or_else(|| format!("HTTP {status}"), str::to_owned);
     // Who is refused what on which resource stands at the end of S3's sentence.
     let message: String = service.err().message().unwrap_or_default().chars().take(600).collect();

@@ -31,6 +31,8 @@ pub(super) enum Act {
     Stall,
     /// It is done, and the answer is a 500.
     DoneButLost,
+    /// It is not done, and the connection is closed before its body has come.
+    HangUp,
     /// It is done once this many are let go, and the gate tells when one is waiting: as if its sender were frozen meanwhile.
     Hold(Arc<Gate>),
     /// It is done, and answered with this date.
@@ -146,6 +148,7 @@ impl Server {
                     async move {
                         match act {
                             Some(Act::Stall) => std::future::pending().await,
+                            Some(Act::HangUp) => Err(io::Error::other("hung up")),
                             Some(Act::Answer(status, headers, body)) => Ok(made(status, headers, body)),
                             act => {
                                 if let Some(Act::Hold(gate)) = &act {

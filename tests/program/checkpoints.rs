@@ -12,9 +12,9 @@ const DAY: &str = "2026-03-01";
 const FACT: Table = Table::PackCompliance;
 const SMALL_PAGES: &str = "page_size = 3";
 
-/// Some 60 accounts of 20 packs each, so more than 400 pages of 3.
-fn scene(faults: &str) -> Scene {
-    Scene::of(OrganizationSpec { accounts: 76, ..OrganizationSpec::default() }, faults)
+/// Some four fifths of the accounts have a shard, of 20 packs each.
+fn scene(accounts: u32, faults: &str) -> Scene {
+    Scene::of(OrganizationSpec { accounts, ..OrganizationSpec::default() }, faults)
 }
 
 /// The names of the shards that a lake has whole, from 1.
@@ -34,7 +34,8 @@ fn account_of(request: &str) -> Option<String> {
 
 #[test]
 fn b64_a_night_killed_at_any_moment_is_gone_on_with_to_the_same_rows_and_asks_for_no_finished_shard_again() {
-    let scene = scene("latency_millis = 3");
+    // More than 400 pages of 3.
+    let scene = scene(76, "latency_millis = 3");
     let whole = scene.org_pipeline("whole", "fan_out = \"account\"", SMALL_PAGES);
     let started = Instant::now();
     scene.night(&whole, DAY);
@@ -46,7 +47,7 @@ fn b64_a_night_killed_at_any_moment_is_gone_on_with_to_the_same_rows_and_asks_fo
     let pages = requests.iter().filter(|request| account_of(request).is_some()).count();
     assert!(pages >= 400, "{pages}");
 
-    let (mut resumed, mut part_way, rounds) = (0, 0, rounds(20));
+    let (mut resumed, mut part_way, rounds) = (0, 0, rounds(10));
     for round in 0..rounds {
         let lake = format!("lake{round}");
         let pipeline = scene.org_pipeline(&lake, "fan_out = \"account\"", SMALL_PAGES).display().to_string();
@@ -86,7 +87,7 @@ fn b64_a_night_killed_at_any_moment_is_gone_on_with_to_the_same_rows_and_asks_fo
 
 #[test]
 fn checkpoints_of_another_plan_another_day_or_too_old_are_not_gone_on_with() {
-    let scene = scene("latency_millis = 20");
+    let scene = scene(30, "latency_millis = 20");
     let stopped = |pipeline: &str| {
         let child = start(scene.command(&["run", pipeline, "--date", DAY]));
         wait_until("some shards are whole", || shards_done(&scene.path("lake")).len() >= 3);
@@ -120,7 +121,7 @@ fn checkpoints_of_another_plan_another_day_or_too_old_are_not_gone_on_with() {
 #[test]
 fn b64_a_signal_leaves_the_finished_shards_for_the_next_run() {
     for name in ["-TERM", "-INT"] {
-        let scene = scene("latency_millis = 20");
+        let scene = scene(30, "latency_millis = 20");
         let pipeline = scene.org_pipeline("lake", "fan_out = \"account\"", SMALL_PAGES).display().to_string();
         let child = start(scene.command(&["run", &pipeline, "--date", DAY]));
         wait_until("some shards are whole", || shards_done(&scene.path("lake")).len() >= 3);
@@ -136,7 +137,7 @@ fn b64_a_signal_leaves_the_finished_shards_for_the_next_run() {
 
 #[test]
 fn a_night_that_fails_keeps_its_finished_shards_and_the_next_one_asks_only_for_the_rest() {
-    let scene = scene("stall_every = 300");
+    let scene = scene(76, "stall_every = 300");
     let fetch = "page_size = 3\nattempt_timeout_secs = 1\nmax_attempts = 1\ncheckpoint_max_age_secs = 600";
     let pipeline = scene.org_pipeline("lake", "fan_out = \"account\"", fetch).display().to_string();
     let ended = run(scene.command(&["run", &pipeline, "--date", DAY]));
@@ -150,7 +151,7 @@ fn a_night_that_fails_keeps_its_finished_shards_and_the_next_one_asks_only_for_t
 #[test]
 fn a_run_that_is_stopped_says_what_it_committed_and_leaves_the_metrics_of_that() {
     for (name, code, signal) in [("-TERM", 143, "SIGTERM"), ("-INT", 130, "SIGINT")] {
-        let scene = scene("latency_millis = 100");
+        let scene = scene(76, "latency_millis = 100");
         let security = "fan_out = \"account\"\n\
                         [[aggregator]]\nid = \"security\"\nname = \"security-aggregator\"\nregion = \"us-east-1\"\nfan_out = \"none\"";
         let metrics = scene.path("metrics.prom");
@@ -207,7 +208,7 @@ fn a_run_that_is_stopped_says_what_it_committed_and_leaves_the_metrics_of_that()
 
 #[test]
 fn a_checkpoint_with_a_bit_that_flipped_or_in_the_place_of_another_is_read_again() {
-    let scene = scene("stall_every = 300");
+    let scene = scene(76, "stall_every = 300");
     let fetch = "page_size = 3\nattempt_timeout_secs = 1\nmax_attempts = 1\ncheckpoint_max_age_secs = 600";
     let undisturbed = Scene::of(OrganizationSpec { accounts: 76, ..OrganizationSpec::default() }, "");
     undisturbed.night(&undisturbed.org_pipeline("lake", "fan_out = \"account\"", SMALL_PAGES), DAY);

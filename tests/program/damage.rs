@@ -1,7 +1,7 @@
 //! Files of a lake that are damaged one at a time, and what the next runs do: a damaged file costs its own day, not the next.
 
 use crate::support::reading::{column, file, files, of_trends};
-use crate::support::{Ended, Scene, pack_tables, run};
+use crate::support::{Ended, Scene, pack_tables, run, turns};
 use crate::verify::is_sound;
 use compline_model::Table;
 
@@ -39,6 +39,7 @@ fn damages(whole: &[u8], of_other_table: &[u8], of_other_day: &[u8]) -> [(&'stat
 fn f05_whatever_table_of_yesterday_is_damaged_the_next_two_days_are_committed_and_what_waits_is_said() {
     let (scene, pipeline) = three_days();
     let sound = files(&scene.path("lake"));
+    let mut has_turn = turns();
     for table in pack_tables() {
         let path = file(&scene, table, DAYS[2]);
         let whole = std::fs::read(&path).expect("read");
@@ -46,6 +47,9 @@ fn f05_whatever_table_of_yesterday_is_damaged_the_next_two_days_are_committed_an
             std::fs::read(file(&scene, if table == Table::Runs { Table::PackStatus } else { Table::Runs }, DAYS[2]));
         let of_other_day = std::fs::read(file(&scene, table, DAYS[1])).expect("read");
         for (how, bytes) in damages(&whole, &other.expect("read"), &of_other_day) {
+            if !has_turn() {
+                continue;
+            }
             let what = format!("{} {how}", table.name());
             std::fs::write(&path, &bytes).expect("written");
             for day in &DAYS[3..] {

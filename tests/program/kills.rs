@@ -1,7 +1,7 @@
 //! Runs that are ended by force, at any moment.
 
 use crate::support::reading::{files, of_trends, texts};
-use crate::support::{Scene, finish, run, signal, start, wait_until};
+use crate::support::{Scene, finish, rounds, run, signal, start, wait_until};
 use crate::verify::is_sound;
 use compline_model::Table;
 use std::collections::BTreeMap;
@@ -61,7 +61,7 @@ fn killed_at_any_moment(pipeline_of: fn(&Scene, &str) -> PathBuf) {
     let pipeline = pipeline_of(&scene, "");
     scene.night(&pipeline, DAYS[0]);
     let mut moment = u64::from(seed);
-    for day in [DAYS[1], DAYS[0]].into_iter().cycle().take(16) {
+    for day in [DAYS[1], DAYS[0]].into_iter().cycle().take(rounds(8) as usize) {
         let child = start(scene.command(&["run", &pipeline.display().to_string(), "--date", day]));
         moment = moment.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         std::thread::sleep(night.mul_f64((moment >> 33) as f64 / f64::from(1_u32 << 31)));

@@ -61,7 +61,7 @@ fn right() -> Scene {
 fn of_two_nights_at_the_same_moment_one_works_and_one_leaves_time_after_time() {
     let (scene, right) = (tiny(), right());
     let pipeline = scene.pipeline("");
-    let (mut runs, rounds) = (0, rounds(25));
+    let (mut runs, rounds) = (0, rounds(10));
     for round in 0..rounds {
         let ended = two(&scene, &pipeline, &[]);
         assert!(one_works(&ended), "round {round}: {ended:?}");
@@ -84,7 +84,7 @@ fn of_two_nights_at_the_same_moment_on_s3_one_works_and_one_leaves_time_after_ti
         moto.url()
     );
     let pipeline = scene.write_pipeline(&lake, "");
-    let (mut runs, rounds) = (0, rounds(25));
+    let (mut runs, rounds) = (0, rounds(10));
     for round in 0..rounds {
         let ended = two(&scene, &pipeline, &[]);
         assert!(one_works(&ended), "round {round}: {ended:?}");

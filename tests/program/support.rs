@@ -18,6 +18,15 @@ pub(crate) fn rounds(few: u32) -> u32 {
     std::env::var("COMPLINE_ROUNDS").map_or(few, |rounds| rounds.parse().expect("a number"))
 }
 
+/// Which of many cases, asked in their order, have their turn: each second in every run, and all of them with `COMPLINE_ROUNDS`.
+pub(crate) fn turns() -> impl FnMut() -> bool {
+    let (all, mut number) = (std::env::var_os("COMPLINE_ROUNDS").is_some(), 0);
+    move || {
+        number += 1;
+        all || number % 2 == 1
+    }
+}
+
 /// The tables of an aggregator of which packs alone are collected.
 pub(crate) fn pack_tables() -> Vec<Table> {
     Dataset::PACKS.tables().into_iter().chain([Table::Runs]).collect()

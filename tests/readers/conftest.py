@@ -1,9 +1,11 @@
 """What other people's tools are pointed at: the demo's lake, and a simulator."""
 
 import datetime
+import fcntl
 import json
 import os
 import pathlib
+import shutil
 import socket
 import subprocess
 import sys
@@ -46,11 +48,28 @@ def pytest_sessionfinish(session):
 
 @pytest.fixture(scope="session")
 def lake(tmp_path_factory) -> pathlib.Path:
-    """The lake of the demo, and the rules of four days of its org."""
-    folder = tmp_path_factory.mktemp("demo")
-    subprocess.run([COMPLINE, "demo", "--lake", folder / "lake"], check=True, timeout=300, stdout=subprocess.DEVNULL)
-    import_rules(folder)
-    return folder / "lake"
+    """The lake of the demo, and the rules of four days of its org: of all workers, who read it alone."""
+    def make(folder):
+        subprocess.run([COMPLINE, "demo", "--lake", folder / "lake"], check=True, timeout=300, stdout=subprocess.DEVNULL)
+        import_rules(folder)
+
+    return made_once(tmp_path_factory, "demo", make) / "lake"
+
+
+def made_once(tmp_path_factory, name, make):
+    """A folder that the first of a run's workers fills who asks for it."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    folder, done = base / name, base / f"{name}.done"
+    with (base / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return folder
 
 
 # The types of rules on the first, third and last of the days that are imported; of the second there is no rule.

@@ -64,7 +64,9 @@ def moto_server():
 
 @pytest.fixture(scope="session")
 def trino(moto_server, tmp_path_factory):
-    """Trino with Glue under the name that Athena has for it, and once more without projection, as other engines read it."""
+    """Trino with Glue under the name that Athena has for it, and once more without projection, as other engines read it. What is made
+    is in a folder: moto takes no statistics of what is written."""
+    folder = tmp_path_factory.mktemp("trino")
     hive = {
         "connector.name": "hive", "hive.metastore": "glue", "hive.metastore.glue.region": "us-east-1",
         "hive.metastore.glue.endpoint-url": moto_server, "hive.metastore.glue.aws-access-key": "test",
@@ -72,12 +74,20 @@ def trino(moto_server, tmp_path_factory):
         "s3.path-style-access": "true", "s3.aws-access-key": "test", "s3.aws-secret-key": "test",
         # Moto has no statistics of partitions.
         "hive.table-statistics-enabled": "false", "hive.parquet.time-zone": "UTC",
-        # No file changes: to list each partition for each query again is half of all that moto does.
-        "hive.file-status-cache-tables": "*", "hive.file-status-cache-expire-time": "1h",
+        # Nothing changes but where a test says so: to ask again for each query is most of what moto would do.
+        "hive.file-status-cache-tables": "*", "hive.file-status-cache-expire-time": "1h", "hive.metastore-cache-ttl": "1h",
+        "fs.cache.enabled": "true", "fs.cache.max-sizes": "1GB",
     }
-    trino = Trino(tmp_path_factory.mktemp("trino"), {
-        "awsdatacatalog": {**hive, "hive.partition-projection-enabled": "true"},
-        "without_projection": {**hive, "hive.partition-projection-enabled": "false"},
+
+    def reads(projection):
+        cache = tmp_path_factory.mktemp("cache")
+        return {**hive, "hive.partition-projection-enabled": projection, "fs.cache.directories": cache}
+
+    trino = Trino(folder, {
+        "awsdatacatalog": reads("true"),
+        "without_projection": reads("false"),
+        "made": {"connector.name": "hive", "hive.metastore": "file", "hive.metastore.catalog.dir": "local:///metastore",
+                 "fs.native-local.enabled": "true", "local.location": folder},
     })
     try:
         trino.wait()

@@ -10,7 +10,6 @@ import boto3
 import pytest
 
 from conftest import COMPLINE
-from trino import Trino
 
 TABLES = ["pack_status", "pack_changes", "compliance_trends"]
 DATABASE, SEED = "awsdatacatalog.recompute", 15
@@ -27,26 +26,6 @@ HISTORIES = {
     "far": ([0, 29, 1, 59, 31, 90, 179, 1, 400, 402], {}),
     "other": ([0, 1, 1, 7, 1, 1, 1, 20, 1, 1, 1, 1], {3: EXCLUDING, 4: EXCLUDING, 5: EXCLUDING, 9: BY_TYPE}),
 }
-
-
-@pytest.fixture(scope="module")
-def trino(moto_server, tmp_path_factory):
-    """Trino with the lake's catalog, and a folder for what is made: moto takes no statistics of what is written."""
-    folder = tmp_path_factory.mktemp("trino")
-    trino = Trino(folder, {
-        "awsdatacatalog": {
-            "connector.name": "hive", "hive.metastore": "glue", "hive.metastore.glue.region": "us-east-1",
-            "hive.metastore.glue.endpoint-url": moto_server, "hive.metastore.glue.aws-access-key": "test",
-            "hive.metastore.glue.aws-secret-key": "test", "fs.native-s3.enabled": "true", "s3.endpoint": moto_server, "s3.region": "us-east-1",
-            "s3.path-style-access": "true", "s3.aws-access-key": "test", "s3.aws-secret-key": "test", "hive.table-statistics-enabled": "false"},
-        "made": {"connector.name": "hive", "hive.metastore": "file", "hive.metastore.catalog.dir": "local:///metastore",
-                 "fs.native-local.enabled": "true", "local.location": folder},
-    })
-    try:
-        trino.wait()
-        yield trino
-    finally:
-        trino.stop()
 
 
 def compline(*arguments):

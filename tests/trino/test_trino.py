@@ -72,6 +72,7 @@ def test_a_column_that_a_table_gets_later_makes_no_view_stale(trino, databases):
             assert trino.ask(f"SELECT * FROM awsdatacatalog.both.{view}").rows, view
     finally:
         databases.update_table(DatabaseName="both", TableInput=changed)
+        trino.ask("CALL awsdatacatalog.system.flush_metadata_cache()")
 
 
 def test_a_projection_begins_with_the_lake(trino, databases):

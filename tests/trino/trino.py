@@ -78,7 +78,7 @@ class Trino:
         deadline, rows, columns = time.monotonic() + ANSWERS_WITHIN, [], []
         while True:
             page = json.load(urllib.request.urlopen(request, timeout=60))
-            assert "error" not in page, f"{sql}\n{page['error']['errorName']}: {page['error']['message']}"
+            assert "error" not in page, "\n".join([sql, page["error"]["errorName"], *causes(page["error"]["failureInfo"])])
             columns = page.get("columns") or columns
             rows.extend(page.get("data") or [])
             if "nextUri" not in page:
@@ -89,6 +89,13 @@ class Trino:
         rows = [tuple(value(field, kind) for field, (_, kind) in zip(row, columns)) for row in rows]
         stats = page["stats"]
         return Answer(columns, rows, stats["processedRows"], stats.get("physicalInputBytes", stats["processedBytes"]))
+
+
+def causes(failure):
+    """What failed, why, why that, and so on."""
+    while failure:
+        yield f"{failure['type']}: {failure.get('message')}"
+        failure = failure.get("cause")
 
 
 def write(file, properties):

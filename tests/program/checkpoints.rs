@@ -87,7 +87,7 @@ fn b64_a_night_killed_at_any_moment_is_gone_on_with_to_the_same_rows_and_asks_fo
 
 #[test]
 fn checkpoints_of_another_plan_another_day_or_too_old_are_not_gone_on_with() {
-    let scene = scene(30, "latency_millis = 20");
+    let scene = scene(30, "latency_millis = 60");
     let stopped = |pipeline: &str| {
         let child = start(scene.command(&["run", pipeline, "--date", DAY]));
         wait_until("some shards are whole", || shards_done(&scene.path("lake")).len() >= 3);
@@ -121,7 +121,7 @@ fn checkpoints_of_another_plan_another_day_or_too_old_are_not_gone_on_with() {
 #[test]
 fn b64_a_signal_leaves_the_finished_shards_for_the_next_run() {
     for name in ["-TERM", "-INT"] {
-        let scene = scene(30, "latency_millis = 20");
+        let scene = scene(30, "latency_millis = 60");
         let pipeline = scene.org_pipeline("lake", "fan_out = \"account\"", SMALL_PAGES).display().to_string();
         let child = start(scene.command(&["run", &pipeline, "--date", DAY]));
         wait_until("some shards are whole", || shards_done(&scene.path("lake")).len() >= 3);

@@ -104,6 +104,9 @@ def test_the_build_context_has_all_that_is_compiled_in():
     assert not missing, missing
 
 
+COPIED = {}
+
+
 class Container:
     """A root with the program, its libraries, authorities, a pipeline file and a place for a lake, and nothing else: no shell,
     no /tmp, /home, /proc or /dev. It is mounted read-only, and the program runs in it as another user and as process 1."""
@@ -131,7 +134,9 @@ class Container:
             # A program with what debuggers need has hundreds of megabytes.
             os.link(pathlib.Path(source).resolve(), place)
         except OSError:
-            shutil.copy(source, place)
+            # On another file system one copy is enough for all.
+            first = COPIED.setdefault(source, place)
+            shutil.copy(source, place) if first is place else os.link(first, place)
 
     def pipeline(self, simulator, lake='url = "/lake"', more=""):
         (self.root / "etc/compline/pipeline.toml").write_text(f"""

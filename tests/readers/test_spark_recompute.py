@@ -26,7 +26,7 @@ COUNTS = [None, 0, 1, 2, 3, -1, 2**31 - 1]
 NAMES = ["a", "b", "é", "OrgConformsPack-b-ab12cd34", "OrgConformsPack-b-zz99yy88"]
 # What else the aggregator is asked: nothing else, another population, or one that depends on the answer.
 FILTERS = ["", "", "", "", '[aggregator.exclude]\nconformance_pack_name = "nothing-*"', '[[aggregator.filter]]\ncompliance_type = "NON_COMPLIANT"']
-HISTORIES = 8
+HISTORIES = 6
 
 
 @pytest.fixture(scope="module")

@@ -23,8 +23,9 @@ VIEWS = ["latest_snapshot", "latest_posture", "accounts_worst_first", "trend_wee
          "packs_vanished", "coverage", "time_to_remediate_monthly", "latest_rule_snapshot", "rules_worst_first",
          "rules_failing_longest", "why_regressed"]
 MODES = ["projection", "registered", "both"]
-# With projection an engine reads a table of both as a projected one, and without as a registered one: views are asked once of each.
-VIEW_MODES = ["projection", "registered"]
+# With projection an engine reads a table of both as a projected one, and without as a registered one: whole tables and views are asked
+# once of each.
+READ_MODES = ["projection", "registered"]
 MONTHLY = ["pack_compliance", "compliance_trends"]
 # A sixth more than the views of the last snapshot look back, so that it can be seen that they read no more.
 DAYS = 38
@@ -33,7 +34,7 @@ GAPS = [3, 20]
 # Days ago of which there are rules too, the oldest first: the first is older than the views of the last snapshot look back, and the
 # second is compared with another snapshot than its packs.
 RULE_DAYS = [35, 4, 3, 2, 1, 0]
-ACCOUNTS = "40"
+ACCOUNTS = "24"
 
 # No tool may find the tester's own account.
 for name in [name for name in os.environ if name.startswith("AWS_")]:
@@ -74,6 +75,8 @@ def trino(moto_server, tmp_path_factory):
         "s3.path-style-access": "true", "s3.aws-access-key": "test", "s3.aws-secret-key": "test",
         # Moto has no statistics of partitions.
         "hive.table-statistics-enabled": "false", "hive.parquet.time-zone": "UTC",
+        # A busy machine is no fault, and moto takes a hundred connections at once.
+        "s3.socket-connect-timeout": "60s", "hive.split-loader-concurrency": "4",
         # Nothing changes but where a test says so: to ask again for each query is most of what moto would do.
         "hive.file-status-cache-tables": "*", "hive.file-status-cache-expire-time": "1h", "hive.metastore-cache-ttl": "1h",
         "fs.cache.enabled": "true", "fs.cache.max-sizes": "1GB",

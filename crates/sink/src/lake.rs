@@ -199,7 +199,7 @@ impl Lake {
         }
         steps.push(("list", self.try_list(&key).await));
         steps.push(self.try_conditional_delete(&key).await);
-        let deleted = self.store.delete(std::slice::from_ref(&key)).await;
+        let deleted = self.store.delete(&[next_to(&key), key]).await;
         // An own object is emptied where deletes are denied; one of a table, which is not there, tells whether they are.
         let of_a_table =
             format!("{}/snapshot_date=0001-01-01/aggregator=none/data.parquet", Table::PackCompliance.name());
@@ -236,15 +236,18 @@ impl Lake {
                 SinkError::permanent(format!("replace {key} under a condition"), reason).hint(Some(hint.to_owned()))
             );
         }
-        if condition == Condition::New {
+        let (key, holds, why) = match condition {
+            Condition::New => (next_to(key), Condition::New, "though there is no such object"),
+            _ => {
+                let seen = self.store.version(key).await?;
+                (key.to_owned(), Condition::since(seen), "with the very entity tag that it gave")
+            }
+        };
+        if self.store.put_if(&key, Bytes::from_static(b"the next"), holds).await? {
             return Ok(());
         }
-        let seen = self.store.version(key).await?;
-        if self.store.put_if(key, Bytes::from_static(b"the next"), Condition::since(seen)).await? {
-            return Ok(());
-        }
-        let reason = format!("this store refuses {header} with the very entity tag that it gave");
-        Err(SinkError::permanent(format!("replace {key} under a condition"), reason))
+        let reason = format!("this store refuses {header} {why}");
+        Err(SinkError::permanent(format!("put {key} under a condition"), reason))
     }
 
     /// A lease needs no conditional delete: it only makes the removal of an old day safer, so that a store may lack it.
@@ -500,6 +503,11 @@ pub(crate) async fn blocking<T: Send + 'static>(
         Ok(result) => result,
         Err(error) => Err(SinkError::permanent(format!("{doing} a Parquet file"), error)),
     }
+}
+
+/// Another probe beside one.
+fn next_to(probe: &str) -> String {
+    format!("{probe}-next")
 }
 
 #[cfg(test)]

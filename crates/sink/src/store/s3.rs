@@ -159,8 +159,8 @@ impl S3 {
         }
     }
 
-    /// Whether a put whose answers were lost is there, or was refused and can no longer come to be; nothing where what is there
-    /// does not tell.
+    /// Whether a put whose answers were lost is there, or is not and can not come to be while what is there stays; nothing where
+    /// that does not tell.
     async fn has_landed(&self, key: &str, body: &Bytes, condition: &Condition) -> Option<bool> {
         let there = self.read_whole(key).await.ok()?;
         if there.as_ref().is_some_and(|there| there.body == *body) {
@@ -169,7 +169,11 @@ impl S3 {
         let holds = match condition {
             Condition::None => true,
             Condition::New => there.is_none(),
-            Condition::Unchanged(version) => there.is_some_and(|there| there.version == *version),
+            Condition::Unchanged(version) => match there {
+                Some(there) => there.version == *version,
+                // An own object that was emptied is there, though it reads as if it were not.
+                None => self.head(key).await.ok()?.is_some(),
+            },
         };
         if holds { None } else { Some(false) }
     }

@@ -338,10 +338,15 @@ async fn w3_an_upload_that_is_complete_although_no_answer_says_so_is_found_there
 async fn w3_a_put_whose_answers_were_lost_is_known_by_what_is_there() {
     let another = || Bytes::from_static(b"another's");
     for act in [Act::HangUp, error(500, "InternalError")] {
-        let server = Server::start(vec![pass(1, "PUT"), always("PUT", act)]).await;
+        let server = Server::start(vec![pass(2, "PUT"), always("PUT", act)]).await;
         let store = store(&S3Location { max_attempts: 1, ..server.location() });
         assert!(store.put_new("a", another()).await.expect("put"));
         let seen = store.version("a").await.expect("an answer").expect("it is there");
+        // Where deletes are denied an own object is emptied instead, and put again in place of that.
+        let emptied = "_compline/emptied";
+        assert!(store.put_new(emptied, Bytes::new()).await.expect("put"));
+        assert_eq!(store.get(emptied).await.expect("get"), None);
+        let empty = store.version(emptied).await.expect("an answer").expect("it is there");
         let gone = Version("gone".to_owned());
         for (key, body, condition, is_there) in [
             ("a", large(), Condition::New, Some(false)),
@@ -351,6 +356,7 @@ async fn w3_a_put_whose_answers_were_lost_is_known_by_what_is_there() {
             ("a", large(), Condition::Unchanged(seen), None),
             ("a", large(), Condition::None, None),
             ("b", large(), Condition::New, None),
+            (emptied, large(), Condition::Unchanged(empty), None),
         ] {
             let before = server.count("PUT");
             let put = store.put_if(key, body, condition.clone()).await;

@@ -71,8 +71,7 @@ where
         return SinkError::new(SinkErrorKind::Transient, doing_words, reason).hint(Some(hint));
     };
     let status = service.raw().status().as_u16();
-    // What a server does not know, it does not know later either.
-    let kind = if status >= 500 && status != 501 { SinkErrorKind::Transient } else { SinkErrorKind::Permanent };
+    let kind = if status >= 500 { SinkErrorKind::Transient } else { SinkErrorKind::Permanent };
     let code = service.err().code().map_or_else(|| format!("HTTP {status}"), str::to_owned);
     // Who is refused what on which resource stands at the end of S3's sentence.
     let message: String = service.err().message().unwrap_or_default().chars().take(600).collect();
@@ -108,13 +107,15 @@ impl S3 {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        let failed = from_sdk(error, self.doing("write", key));
+        let mut failed = from_sdk(error, self.doing("write", key));
         if *condition == Condition::None || status_of(error) != Some(501) {
             return failed;
         }
         let hint = "a lease, and with it every run, needs conditional puts (If-None-Match and If-Match): use a store that \
                     has them, or a folder; `compline check` says which is missing. If puts without a condition fail as \
                     well, set lake.checksums = \"when_required\"";
+        // What a server does not know, it does not know later either.
+        failed.kind = SinkErrorKind::Permanent;
         failed.hint(Some(hint.to_owned()))
     }
 }

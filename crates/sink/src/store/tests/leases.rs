@@ -278,6 +278,12 @@ async fn f07_a_store_that_ignores_a_condition_or_does_not_know_it_has_no_leases_
         assert_eq!(errors.len(), 1, "{tried:?}");
         assert!(errors[0].to_lowercase().contains(&format!("this store ignores {header}, ")), "{errors:?}");
 
+        // One that refuses whatever has a condition refuses the one that does not hold as well, which proves nothing.
+        let server = Server::start(vec![always(of, error(500, "InternalError"))]).await;
+        let tried = crate::Lake::on(Arc::new(server.store())).probe("x").await;
+        let is_it = |step: &str| step.to_lowercase() == format!("conditional put: {header}");
+        assert!(tried.iter().any(|(step, tried)| is_it(step) && tried.is_err()), "{tried:?}");
+
         let server = Server::start(vec![always(of, error(501, "NotImplemented"))]).await;
         let told = server.store().lease(KEY, &holder("x")).await.expect_err("refused").to_string();
         assert!(told.contains("needs conditional puts (If-None-Match and If-Match)"), "{told}");

@@ -8,7 +8,7 @@
 //! that it breaks. That sequence, as it is printed, goes into `regressions`.
 //!
 //! ```sh
-//! cargo test --workspace --test model                              # some hundred sequences
+//! cargo test --workspace --test model                              # a few sequences, always the same
 //! COMPLINE_MODEL_CASES=5000 cargo test --workspace --test model    # so many in a folder, a share on S3, with a catalog, of rules
 //! COMPLINE_MODEL_SEED=17 cargo test --workspace --test model       # from that number on
 //! COMPLINE_MODEL_GO_ON=1 cargo test ...                            # a line for each sequence that fails, none shortened

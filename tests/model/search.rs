@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 /// How many sequences are tried in a folder unless `COMPLINE_MODEL_CASES` says so: a minute or two on two processors, with those
 /// on S3 and with a catalog.
-const CASES: u64 = 16;
+const CASES: u64 = 10;
 
 /// Of so many sequences one is held against a clean lake at its end.
 const COMPARED: u64 = 3;

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 const DAYS: [&str; 2] = ["2026-02-28", "2026-03-01"];
 
 /// How many of all cases are tried unless `COMPLINE_FAULT_CASES` says it.
-const CASES: usize = 16;
+const CASES: usize = 8;
 
 /// Which of them, unless `COMPLINE_FAULT_SEED` says it: always the same, so that a change is tried on cases that held before it.
 const SEED: u64 = 1;

@@ -106,7 +106,9 @@ def with_tables_of(lake, computed, folder):
     return copy
 
 
-def test_a_month_of_nights_has_the_tables_of_compline_and_verify_takes_them(job, lake, tmp_path):
+def test_nights_of_two_weeks_have_the_tables_of_compline_and_verify_takes_them(job, tmp_path):
+    lake = tmp_path / "lake"
+    compline("demo", "--lake", lake, "--days", "14", "--accounts", "40")
     job("--lake", lake, "--out", tmp_path / "out")
     assert_same(lake, tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir() if any(path.rglob("*.parquet"))} == set(TABLES)

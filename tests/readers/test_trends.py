@@ -167,7 +167,7 @@ def page(dataset, those):
     return {"AggregateComplianceByConfigRules": [rule_item(rule["account"], rule["region"], rule["name"], rule["type"], rule["contributors"]) for rule in those]}
 
 
-@settings(max_examples=14, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=some.lists(snapshots(PACKS, A_PACK) | snapshots(RULES, A_RULE), min_size=6, max_size=14))
 def test_whatever_the_history_and_the_order_it_came_in_the_tables_are_what_sql_says(tmp_path_factory, history):
     folder = tmp_path_factory.mktemp("history")

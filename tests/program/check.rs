@@ -12,7 +12,7 @@ fn a_set_up_that_works_is_all_ticks_and_leaves_nothing_behind() {
     let ended = run(scene.command(&["check", &pipeline]));
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let ticks: Vec<&str> = ended.stdout.lines().filter_map(|line| line.strip_prefix("✓ ")).collect();
-    assert_eq!(ticks.len(), 15, "{ended:?}");
+    assert_eq!(ticks.len(), 16, "{ended:?}");
     assert!(ticks.iter().any(|line| line.starts_with("security: GetAggregateConformancePackComplianceSummary")));
     assert!(files(&scene.path("lake")).is_empty());
 }

@@ -43,8 +43,8 @@ pub(crate) enum Command {
     /// Check a configuration before its first run.
     ///
     /// Gives the caller identity for each aggregator, reads one page of every list that a run reads, puts, gets, lists and
-    /// deletes a small probe in the lake, conditional puts included, and asks the catalog for its database. A cross says what to
-    /// do. Exit code 1 if there is one.
+    /// deletes a small probe in the lake, conditional puts and a lease included, and asks the catalog for its database. A cross
+    /// says what to do. Exit code 1 if there is one.
     Check(CheckArguments),
     /// Say what a run would do, calling nothing unless told to.
     ///

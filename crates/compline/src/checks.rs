@@ -11,7 +11,7 @@ use compline_aws::{EnvironmentError, Identity};
 use compline_fetcher::{Connector, FetchError, FetchOptions, Probe};
 use compline_model::{Dataset, RunId, SnapshotDate};
 use compline_notifier::Notifier;
-use compline_sink::Lake;
+use compline_sink::{Holder, Lake};
 use futures::future::join_all;
 use serde::Serialize;
 use std::error::Error;
@@ -64,7 +64,7 @@ pub(crate) async fn checks(settings: &Settings, now: DateTime<Utc>) -> Result<Ve
     let aggregators = join_all(settings.aggregators.iter().map(|one| aggregator(one, settings, &connector))).await;
     // Not in a session: a lake that cannot be opened is a result like the others.
     let opened = open_lake(settings).await;
-    let lake = lake(settings, &opened, RunId::new(now)).await;
+    let lake = lake(settings, &opened, &Holder::here(RunId::new(now), "check", now)).await;
     let catalog = catalog(settings, opened.ok().as_ref()).await?;
     let notify = notify(settings).await?;
     let files = metrics(settings).into_iter().chain(report(settings).await);
@@ -116,11 +116,11 @@ fn clock(of: impl std::fmt::Display, server: &str, ahead: TimeDelta) -> Tried {
     Tried::new(format!("{of}: clock"), check_clock(server, ahead).map(|()| format!("that of {server}")))
 }
 
-async fn lake(settings: &Settings, opened: &anyhow::Result<Lake>, run_id: RunId) -> Vec<Tried> {
+async fn lake(settings: &Settings, opened: &anyhow::Result<Lake>, holder: &Holder) -> Vec<Tried> {
     let name = lake_name(&settings.lake);
     match opened {
         Ok(lake) => {
-            let steps = lake.probe(&run_id.to_string()).await;
+            let steps = lake.probe(holder).await;
             let steps = steps.into_iter().map(|(step, found)| tried(format!("lake: {step}"), found, |()| name.clone()));
             let steps: Vec<Tried> = steps.collect();
             steps.into_iter().chain(lake.clock_offset().map(|ahead| clock("lake", "S3", ahead))).collect()

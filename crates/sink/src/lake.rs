@@ -182,8 +182,8 @@ impl Lake {
 
     /// Tries each thing that a night does in the lake on a small object outside the tables; gives how each went, up to the
     /// first put that fails.
-    pub async fn probe(&self, run_id: &str) -> Vec<(&'static str, Result<(), SinkError>)> {
-        let key = format!("_compline/probe/{run_id}");
+    pub async fn probe(&self, holder: &Holder) -> Vec<(&'static str, Result<(), SinkError>)> {
+        let key = format!("_compline/probe/{}", holder.run_id);
         let body = Bytes::from_static(b"compline");
         let put = self.store.put(&key, body.clone()).await;
         if put.is_err() {
@@ -197,9 +197,14 @@ impl Lake {
         ] {
             steps.push((step, self.try_condition(&key, header, condition).await));
         }
+        let lease = lease_beside(&key);
+        // Without conditions there is none, which has been told by then.
+        if steps.iter().all(|(_, tried)| tried.is_ok()) {
+            steps.push(("lease: acquire, confirm, release", self.try_lease(&lease, holder).await));
+        }
         steps.push(("list", self.try_list(&key).await));
         steps.push(self.try_conditional_delete(&key).await);
-        let deleted = self.store.delete(&[next_to(&key), key]).await;
+        let deleted = self.store.delete(&[next_to(&key), lease, key]).await;
         // An own object is emptied where deletes are denied; one of a table, which is not there, tells whether they are.
         let of_a_table =
             format!("{}/snapshot_date=0001-01-01/aggregator=none/data.parquet", Table::PackCompliance.name());
@@ -229,7 +234,13 @@ impl Lake {
 
     /// Puts another probe under a condition that does not hold, and then one under the same kind of condition that does.
     async fn try_condition(&self, key: &str, header: &str, condition: Condition) -> Result<(), SinkError> {
-        if self.store.put_if(key, Bytes::from_static(b"another"), condition.clone()).await? {
+        let told = |error: SinkError| {
+            let hint = format!(
+                "a put without {header} has just worked: the store, or a proxy before it, may not answer those that have it"
+            );
+            if error.kind == SinkErrorKind::Transient { error.hint(Some(hint)) } else { error }
+        };
+        if self.store.put_if(key, Bytes::from_static(b"another"), condition.clone()).await.map_err(told)? {
             let reason = format!("this store ignores {header}, which a lease needs to keep two runs apart");
             let hint = "no run works here: use a store that has conditional puts, or a folder";
             return Err(
@@ -243,11 +254,25 @@ impl Lake {
                 (key.to_owned(), Condition::since(seen), "with the very entity tag that it gave")
             }
         };
-        if self.store.put_if(&key, Bytes::from_static(b"the next"), holds).await? {
+        if self.store.put_if(&key, Bytes::from_static(b"the next"), holds).await.map_err(told)? {
             return Ok(());
         }
         let reason = format!("this store refuses {header} {why}");
         Err(SinkError::permanent(format!("put {key} under a condition"), reason))
+    }
+
+    /// What every run begins and ends with, on a lease that no run asks for.
+    async fn try_lease(&self, key: &str, holder: &Holder) -> Result<(), SinkError> {
+        match self.store.lease(key, holder).await? {
+            LeaseOutcome::Taken(lease) => {
+                lease.confirm().await?;
+                lease.release().await
+            }
+            LeaseOutcome::HeldBy(other) => {
+                let reason = format!("{other} holds it, though nobody else knows of it");
+                Err(SinkError::permanent(format!("acquire the lease {key}"), reason))
+            }
+        }
     }
 
     /// A lease needs no conditional delete: it only makes the removal of an old day safer, so that a store may lack it.
@@ -508,6 +533,10 @@ pub(crate) async fn blocking<T: Send + 'static>(
 /// Another probe beside one.
 fn next_to(probe: &str) -> String {
     format!("{probe}-next")
+}
+
+fn lease_beside(probe: &str) -> String {
+    format!("{probe}-lease.json")
 }
 
 #[cfg(test)]

@@ -56,6 +56,16 @@ enum Put {
     Refused,
 }
 
+/// What is there after a put that was not done by its answer.
+enum Found {
+    /// The object that was put.
+    Ours(Version),
+    /// One for which the condition does not hold, or none where one had to be. While that stays the put cannot come to be.
+    Other,
+    /// What the condition asks for: nothing says that the put will not come to be.
+    AsBefore,
+}
+
 /// How an object is stored, said alike in both requests that make one; the SDK has no type for what they share.
 macro_rules! stored_as {
     ($request:expr, $store:expr, $key:expr) => {{
@@ -138,44 +148,61 @@ impl S3 {
         Doing { verb, what: format!("s3://{bucket}/{}", self.full(key)), host }
     }
 
-    /// Puts an object in one request if the condition holds. Whether it is there now.
-    async fn put_at_once(&self, key: &str, body: Bytes, condition: &Condition) -> Result<bool, SinkError> {
-        match self.put_once(key, body.clone(), condition).await {
-            Ok(Put::Stored(_)) => Ok(true),
-            // The answer to an earlier attempt may have been lost, and then the object that is in the way is ours.
-            Ok(Put::Refused) => Ok(self.read_whole(key).await?.is_some_and(|there| there.body == body)),
-            // So may all of them: a server that refuses a large body before it has come closes the connection, and its answer is
-            // lost with it. What readers see is not told as a failure, and what another has put not as one of the network.
-            Err(error) if error.kind == SinkErrorKind::Transient => {
-                match self.has_landed(key, &body, condition).await {
-                    Some(is_there) => {
-                        tracing::warn!(key, %error, is_there, "no answer to a put came, and what is there tells it");
-                        Ok(is_there)
+    /// Puts an object in one request if the condition holds. What no answer says is told by what is there now: what readers see is
+    /// not told as a failure, what another has put not as one of the network, and what nobody has put not as another's.
+    async fn put_at_once(&self, key: &str, body: Bytes, condition: &Condition) -> Result<Put, SinkError> {
+        for _ in 0..MAX_PUT_ATTEMPTS {
+            let failed = match self.put_once(key, body.clone(), condition).await {
+                Ok(Put::Refused) => None,
+                // A server that refuses a large body before it has come closes the connection, and its answer is lost with it.
+                Err(error) if error.kind == SinkErrorKind::Transient => Some(error),
+                put => return put,
+            };
+            match (self.found(key, &body, condition).await, failed) {
+                (Ok(Found::Ours(version)), failed) => {
+                    if let Some(error) = failed {
+                        tracing::warn!(key, %error, "no answer to a put came, and the object is there");
                     }
-                    None => Err(error),
+                    return Ok(Put::Stored(version));
                 }
+                (Ok(Found::Other), failed) => {
+                    if let Some(error) = failed {
+                        tracing::warn!(key, %error, "no answer to a put came, and another object is there");
+                    }
+                    return Ok(Put::Refused);
+                }
+                (_, Some(error)) | (Err(error), None) => return Err(error),
+                // What was in the way is gone by now.
+                (Ok(Found::AsBefore), None) => {}
             }
-            Err(error) => Err(error),
         }
+        let (header, there) = match condition {
+            Condition::Unchanged(_) => ("If-Match", "the object has the very entity tag that was given"),
+            Condition::None | Condition::New => ("If-None-Match", "there is no such object"),
+        };
+        let reason = format!("the store answers each time that {header} does not hold, though {there}");
+        let hint = "run again; if it stays, `compline check` tries the store's conditional puts";
+        Err(self.doing("write", key).failed(&reason).hint(Some(hint.to_owned())))
     }
 
-    /// Whether a put whose answers were lost is there, or is not and can not come to be while what is there stays; nothing where
-    /// that does not tell.
-    async fn has_landed(&self, key: &str, body: &Bytes, condition: &Condition) -> Option<bool> {
-        let there = self.read_whole(key).await.ok()?;
-        if there.as_ref().is_some_and(|there| there.body == *body) {
-            return Some(true);
+    /// What is there after a put that was refused, or whose answers were lost.
+    async fn found(&self, key: &str, body: &Bytes, condition: &Condition) -> Result<Found, SinkError> {
+        let mut there = self.read_whole(key).await?;
+        let mut version = there.as_ref().map(|there| there.version.clone());
+        if there.is_none() {
+            version = self.head(key).await?;
+            // An own object that was emptied reads as if it were not there, and another may have come just now.
+            if version.is_some() {
+                there = self.read_whole(key).await?;
+            }
         }
-        let holds = match condition {
-            Condition::None => true,
-            Condition::New => there.is_none(),
-            Condition::Unchanged(version) => match there {
-                Some(there) => there.version == *version,
-                // An own object that was emptied is there, though it reads as if it were not.
-                None => self.head(key).await.ok()?.is_some(),
-            },
-        };
-        if holds { None } else { Some(false) }
+        Ok(match (there, condition) {
+            (Some(there), _) if there.body == *body => Found::Ours(there.version),
+            (_, Condition::None) => Found::AsBefore,
+            (_, Condition::New) if version.is_none() => Found::AsBefore,
+            (_, Condition::Unchanged(seen)) if version.as_ref() == Some(seen) => Found::AsBefore,
+            _ => Found::Other,
+        })
     }
 
     async fn put_once(&self, key: &str, body: Bytes, condition: &Condition) -> Result<Put, SinkError> {
@@ -222,7 +249,7 @@ impl Store for S3 {
         if body.len() > self.location.part_bytes {
             return self.put_in_parts(key, body, &condition).await;
         }
-        self.put_at_once(key, body, &condition).await
+        Ok(matches!(self.put_at_once(key, body, &condition).await?, Put::Stored(_)))
     }
 
     async fn version(&self, key: &str) -> Result<Option<Version>, SinkError> {

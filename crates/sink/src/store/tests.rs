@@ -259,6 +259,10 @@ async fn b53_a_conditional_put_whose_answer_was_lost_is_known_by_what_is_there()
     let server = Server::start(vec![first(1, "PUT", error(409, "ConditionalRequestConflict"))]).await;
     assert!(server.store().put_new("a", Bytes::from_static(b"x")).await.expect("put"), "409, then 200");
     assert_eq!(server.count("PUT"), 2);
+
+    let server = Server::start(vec![always("PUT", error(409, "ConditionalRequestConflict"))]).await;
+    let told = server.store().put_new("a", Bytes::from_static(b"x")).await.expect_err("an error");
+    assert!(told.kind == crate::SinkErrorKind::Transient && told.to_string().contains("run again"), "{told}");
 }
 
 #[tokio::test]

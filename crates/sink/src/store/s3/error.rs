@@ -71,7 +71,9 @@ where
         return SinkError::new(SinkErrorKind::Transient, doing_words, reason).hint(Some(hint));
     };
     let status = service.raw().status().as_u16();
-    let kind = if status >= 500 { SinkErrorKind::Transient } else { SinkErrorKind::Permanent };
+    // Asked as often as the settings allow, these may pass all the same: another request for the object, too many of them.
+    let may_pass = status >= 500 || matches!(status, 409 | 429);
+    let kind = if may_pass { SinkErrorKind::Transient } else { SinkErrorKind::Permanent };
     let code = service.err().code().map_or_else(|| format!("HTTP {status}"), str::to_owned);
     // Who is refused what on which resource stands at the end of S3's sentence.
     let message: String = service.err().message().unwrap_or_default().chars().take(600).collect();
@@ -182,7 +184,10 @@ fn hint(code: &str, status: u16, region: Option<String>, verb: &str) -> Option<S
         ("SignatureDoesNotMatch" | "RequestTimeTooSkewed", _) => "is this machine's clock right?".to_owned(),
         ("AccessControlListNotSupported", _) => "this bucket takes no ACL: leave lake.acl out".to_owned(),
         ("SlowDown" | "ServiceUnavailable" | "InternalError", _) | (_, 429) => {
-            "S3 was asked as often as lake.max_attempts allows; run again later".to_owned()
+            "S3 was asked as often as lake.max_attempts allows (for a lease three times at most); run again later".to_owned()
+        }
+        ("ConditionalRequestConflict" | "OperationAborted", _) | (_, 409) => {
+            "S3 has another request for the same object under way each time: is another run at work? run again".to_owned()
         }
         ("NotImplemented", _) | (_, 501) => {
             "if this server does not know the checksums that S3 clients send, set lake.checksums = \"when_required\""

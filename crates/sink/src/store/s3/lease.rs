@@ -155,11 +155,7 @@ impl S3 {
         let (document, asked) = (Document::new(holder), Instant::now());
         let version = match self.put_document(key, &document, condition).await? {
             Put::Stored(version) => version,
-            Put::Refused => match self.look(key).await? {
-                // An earlier attempt landed and its answer was lost.
-                Some(seen) if seen.document == document => seen.version,
-                _ => return Ok(None),
-            },
+            Put::Refused => return Ok(None),
         };
         self.leasing.forget(key);
         let lease = Lease::new(ObjectLease::start(self.clone(), key, document.clone(), version, asked));
@@ -177,7 +173,7 @@ impl S3 {
         for (name, condition) in
             [("If-None-Match", Condition::New), ("If-Match", Condition::Unchanged(Version::of_no_object()))]
         {
-            if let Put::Stored(_) = self.put_document(key, &unlike, condition).await? {
+            if let Put::Stored(_) = self.put_once(key, Bytes::from(unlike.to_json()?), &condition).await? {
                 let Doing { verb, what, .. } = self.doing("acquire the lease", key);
                 let reason = format!("this store ignores {name}, without which two runs cannot be kept apart");
                 let hint = "use a store that has conditional puts, or a folder";
@@ -239,7 +235,7 @@ impl S3 {
     }
 
     async fn put_document(&self, key: &str, document: &Document, condition: Condition) -> Result<Put, SinkError> {
-        self.put_once(key, Bytes::from(document.to_json()?), &condition).await
+        self.put_at_once(key, Bytes::from(document.to_json()?), &condition).await
     }
 }
 

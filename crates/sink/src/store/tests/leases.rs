@@ -272,7 +272,7 @@ async fn f07_a_store_that_ignores_a_condition_or_does_not_know_it_has_no_leases_
         let told = server.store().lease(KEY, &holder("x")).await.expect_err("refused").to_string();
         assert!(told.starts_with("cannot acquire the lease s3://bucket/"), "{told}");
         assert!(told.to_lowercase().contains(&format!("this store ignores {header}, ")), "{told}");
-        let tried = crate::Lake::on(Arc::new(server.store())).probe("x").await;
+        let tried = crate::Lake::on(Arc::new(server.store())).probe(&holder("x")).await;
         let errors: Vec<String> =
             tried.iter().filter_map(|(_, tried)| tried.as_ref().err()).map(ToString::to_string).collect();
         assert_eq!(errors.len(), 1, "{tried:?}");
@@ -280,22 +280,66 @@ async fn f07_a_store_that_ignores_a_condition_or_does_not_know_it_has_no_leases_
 
         // One that refuses whatever has a condition refuses the one that does not hold as well, which proves nothing.
         let server = Server::start(vec![always(of, error(500, "InternalError"))]).await;
-        let tried = crate::Lake::on(Arc::new(server.store())).probe("x").await;
+        let tried = crate::Lake::on(Arc::new(server.store())).probe(&holder("x")).await;
         let is_it = |step: &str| step.to_lowercase() == format!("conditional put: {header}");
         assert!(tried.iter().any(|(step, tried)| is_it(step) && tried.is_err()), "{tried:?}");
 
         let server = Server::start(vec![always(of, error(501, "NotImplemented"))]).await;
         let told = server.store().lease(KEY, &holder("x")).await.expect_err("refused").to_string();
         assert!(told.contains("needs conditional puts (If-None-Match and If-Match)"), "{told}");
-        let tried = crate::Lake::on(Arc::new(server.store())).probe("x").await;
+        let tried = crate::Lake::on(Arc::new(server.store())).probe(&holder("x")).await;
         assert_eq!(tried.iter().filter(|(_, tried)| tried.is_err()).count(), 1, "{tried:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn f07_a_store_that_answers_no_conditional_put_has_no_leases_and_check_says_so_and_leaves_none() {
+    for act in [Act::DoneButLost, Act::HangUp, error(503, "SlowDown")] {
+        let server = Server::start(vec![always("header:if-none-match", act)]).await;
+        let store = server.store();
+        let tried = crate::Lake::on(Arc::new(store.clone())).probe(&holder("x")).await;
+        assert!(tried.iter().any(|(_, tried)| tried.is_err()), "{tried:?}");
+        store.lease(KEY, &holder("x")).await.expect_err("whether conditions are checked cannot be proved");
+        assert_eq!(seems_held_by(&store).await, None, "nobody else is told of a run that failed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f07_a_lease_that_is_there_although_no_answer_said_so_is_held() {
+    let server = Server::start(vec![first(3, "PUT", Act::DoneButLost)]).await;
+    let store = server.store();
+    let lease = taken(&store, "first").await;
+    assert_eq!(seems_held_by(&store).await.as_deref(), Some("first"));
+    lease.confirm().await.expect("it is held");
+    lease.release().await.expect("released");
+    assert_eq!(seems_held_by(&store).await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f07_a_condition_that_is_refused_with_nothing_in_its_way_is_told_as_the_stores_fault_and_not_as_another_run() {
+    let server = Server::start(vec![always("header:if-none-match", error(412, "PreconditionFailed"))]).await;
+    let store = server.store();
+    let put = store.put_new("a", Bytes::from_static(b"x")).await.expect_err("refused").to_string();
+    let lease = store.lease(KEY, &holder("x")).await.expect_err("refused").to_string();
+    for told in [put, lease] {
+        assert!(told.contains("If-None-Match does not hold, though there is no such object"), "{told}");
+        assert!(told.contains("`compline check`"), "{told}");
+    }
+
+    let server = Server::start(vec![always("header:if-match", error(412, "PreconditionFailed"))]).await;
+    let store = server.store();
+    store.put("a", Bytes::from_static(b"x")).await.expect("put");
+    let seen = Condition::since(store.version("a").await.expect("an answer"));
+    let told = store.put_if("a", Bytes::from_static(b"y"), seen).await.expect_err("refused").to_string();
+    assert!(told.contains("If-Match does not hold, though the object has the very entity tag"), "{told}");
+    let told = taken(&store, "first").await.release().await.expect_err("refused").to_string();
+    assert!(told.contains("If-Match does not hold"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn f07_check_tells_what_a_store_does_with_conditional_deletes() {
     let step = async |store: S3| {
-        let tried = crate::Lake::on(Arc::new(store)).probe("x").await;
+        let tried = crate::Lake::on(Arc::new(store)).probe(&holder("x")).await;
         assert!(tried.iter().all(|(_, tried)| tried.is_ok()), "{tried:?}");
         tried.into_iter().map(|(step, _)| step).find(|step| step.starts_with("conditional delete")).expect("a step")
     };

@@ -112,6 +112,7 @@ pub(super) fn error(status: u16, code: &'static str) -> Act {
         "ConditionalRequestConflict" => {
             "<Error><Code>ConditionalRequestConflict</Code><Message>again</Message></Error>"
         }
+        "PreconditionFailed" => "<Error><Code>PreconditionFailed</Code><Message>it does not hold</Message></Error>",
         "InternalError" => "<Error><Code>InternalError</Code><Message>again</Message></Error>",
         "NotImplemented" => "<Error><Code>NotImplemented</Code><Message>a header</Message></Error>",
         "BadDigest" => "<Error><Code>BadDigest</Code><Message>again</Message></Error>",
@@ -228,13 +229,14 @@ pub(super) fn store(location: &S3Location) -> S3 {
     S3::new(&shared, location)
 }
 
-/// What is to happen to a request. A text with a colon is a header's.
+/// What is to happen to a request, by texts that its line and headers must have.
 fn next(faults: &Mutex<Vec<Fault>>, line: &str, headers: &HeaderMap) -> Option<Act> {
     let mut faults = faults.lock().expect("a lock");
-    let meets = |fault: &Fault| match fault.of.strip_prefix("header:") {
+    let has = |text: &str| match text.strip_prefix("header:") {
         Some(name) => headers.keys().any(|header| header.as_str().starts_with(name)),
-        None => fault.of.split(' ').all(|text| line.contains(text)),
+        None => line.contains(text),
     };
+    let meets = |fault: &Fault| fault.of.split(' ').all(has);
     let fault = faults.iter_mut().find(|fault| fault.times > 0 && meets(fault))?;
     fault.times -= 1;
     Some(fault.act.clone())

@@ -19,12 +19,26 @@ struct Limit {
     per_second: fn(u64) -> f64,
 }
 
-const LIMITS: [Limit; 3] = [
-    Limit { name: "10 a second", faults: "throttle_per_second = 10", per_second: |_| 10.0 },
-    Limit { name: "2 a second", faults: "throttle_per_second = 2", per_second: |_| 2.0 },
+const LIMITS: [Limit; 5] = [
+    Limit {
+        name: "10 a second, 10 at once",
+        faults: "throttle_per_second = 10\nthrottle_burst = 10",
+        per_second: |_| 10.0,
+    },
+    Limit {
+        name: "10 a second, 1 at once",
+        faults: "throttle_per_second = 10\nthrottle_burst = 1",
+        per_second: |_| 10.0,
+    },
+    Limit { name: "4 a second, 1 at once", faults: "throttle_per_second = 4\nthrottle_burst = 1", per_second: |_| 4.0 },
+    Limit {
+        name: "2 a second, 10 at once",
+        faults: "throttle_per_second = 2\nthrottle_burst = 10",
+        per_second: |_| 2.0,
+    },
     Limit {
         name: "10 a second, halved after 200 calls",
-        faults: "throttle_per_second = 10\nthrottle_halves_after = 200",
+        faults: "throttle_per_second = 10\nthrottle_burst = 10\nthrottle_halves_after = 200",
         per_second: |call| if call < 200 { 10.0 } else { 5.0 },
     },
 ];
@@ -38,7 +52,7 @@ fn main() {
 /// Reads every page against a limit, and says what it took.
 async fn measure(limit: &Limit) -> bool {
     let organization = Organization::new(OrganizationSpec { accounts: 110, ..OrganizationSpec::default() });
-    let faults = Faults::parse(&format!("{}\nthrottle_burst = 10\nlatency_millis = 50", limit.faults)).expect("faults");
+    let faults = Faults::parse(&format!("{}\nlatency_millis = 50", limit.faults)).expect("faults");
     let date: SnapshotDate = "2026-03-01".parse().expect("a date");
     let simulator = Simulator::start(0, organization, date, faults).await.expect("a simulator");
     let options = FetchOptions {

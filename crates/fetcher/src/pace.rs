@@ -11,7 +11,8 @@
 //! 2. *Bound*: between two throttles nothing of the limit is left over, so that it is at most the calls let through between them, and one,
 //!    by the time between them. A throttle brings the pace to [`MARGIN`] of that at once, if [`MAX_BETWEEN`] calls or fewer were between.
 //! 3. *Searching* begins there, and not above [`MAX_FIRST`]. Each call that is let through makes the pace faster by [`SEARCHING`]. Each
-//!    throttle makes it [`LEAST_LEFT`] of that, and the first one after a call that was let through ends it.
+//!    throttle makes it [`LEAST_LEFT`] of that, but no less than [`KEPT`] of what was let through since a throttle [`SEARCHED`] calls or
+//!    more ago; and the first one after a call that was let through ends it.
 //! 4. *Settled*: each throttle makes the pace slower by [`STEP`], but after a run of many calls that were let through by less: a pace that
 //!    is a tenth too fast is throttled at every tenth call ([`STEP_RUN`]). It is then no more than [`KEPT`] of the run's mean pace, and but
 //!    for the bound no less than [`KEPT`] of what was let through since a throttle [`MEASURED`] calls or more ago, and than [`LEAST_LEFT`]
@@ -24,15 +25,18 @@
 //!    at once. But it does where fewer than [`LATE_AFTER`] calls were let through since the one before.
 //! 8. It grows only while calls wait for their turn: a pace that nobody waits for says nothing of the limit. They wait in one queue, so
 //!    that a new pace is the next call's. Those sent before the limit was first met, or found, say nothing of the pace that is now, and
-//!    throttles of those sent before the pace last became slower count [`SENT_BEFORE`].
+//!    throttles of those sent before the pace last became slower count [`SENT_BEFORE`]. A throttled call has the next turn, and after
+//!    [`EARLY`] of the pause where calls are let through one at a time ([`Gaps`]): a pace above that limit is throttled at every second.
 //! 9. After [`NOTHING_AFTER`] throttles one after another everybody waits [`WAIT_FACTOR`] times as long as nothing was let through, up to
 //!    [`MAX_WAIT`]; after [`USED_UP`] of that others use the limit up, and a settled pace stays what it was before.
 //!
 //! Its constants are those that did best over whole nights against thousands of random limits: of 2 to 70 calls a second, 1 call to two
 //! seconds' worth at once, latencies of 5 to 300 ms; alone, beside another caller, four processes at a time, and limits that change.
 
+mod gaps;
 mod in_turn;
 
+use gaps::Gaps;
 pub(crate) use in_turn::InTurn;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -47,7 +51,7 @@ const FREE_SHARE: f64 = 0.2;
 
 /// How many throttles back the bound is looked for, over how many calls at most, and how far above it the pace may be: of calls that
 /// come one at a time, or not at all for a while, some of the limit is left over.
-const BOUNDS: usize = 4;
+const BOUNDS: usize = 8;
 const MAX_BETWEEN: u32 = 15;
 const MARGIN: f64 = 2.25;
 
@@ -69,8 +73,9 @@ const STEP_RUN: f64 = 38.0;
 const LEAST_LEFT: f64 = 0.43;
 
 /// How much is kept of what was let through, over how many calls at least that is measured, and how many throttles back at most.
-const KEPT: f64 = 0.975;
+const KEPT: f64 = 0.97;
 const MEASURED: u32 = 14;
+const SEARCHED: u32 = 3;
 const THROTTLES: usize = 16;
 
 /// How much faster a call makes the pace at [`EVEN_RATE`] calls a second, how many times that it is more at first, and after how many
@@ -98,7 +103,10 @@ const SLOWER: f64 = 0.1;
 const LONGER: f64 = 0.1;
 
 /// How much a throttle counts of a call that was sent before the pace last became slower.
-const SENT_BEFORE: f64 = 0.5;
+const SENT_BEFORE: f64 = 0.55;
+
+/// How much of the pause between two calls is between a throttle and the same call again, of calls that are let through one at a time.
+const EARLY: f64 = 0.6;
 
 /// After how many throttles one after another, and not of calls that were sent together, nothing is sent for a while: so many times as
 /// long as nothing was let through, and at most so long. A call is tried [`crate::FetchOptions::max_attempts`] times: a minute of nothing
@@ -156,6 +164,9 @@ struct State {
     most_secs: Option<f64>,
     was_late: bool,
     since_throttle: u32,
+    /// The pauses of a settled pace, and whether the call that was throttled just now is sent again early.
+    gaps: Gaps,
+    is_early: bool,
     /// Calls sent before this had their turn at another pace.
     changed_at: Instant,
     /// The throttles since a call was last let through, without those of calls that were sent before the last of them was answered; when
@@ -187,6 +198,8 @@ impl Pace {
             most_secs: None,
             was_late: false,
             since_throttle: 0,
+            gaps: Gaps::new(),
+            is_early: false,
             changed_at: now,
             row_began_at: now,
             in_a_row: 0,
@@ -215,8 +228,10 @@ impl Pace {
     /// Takes the next turn, before those who wait for theirs; gives how long it is until then.
     pub(crate) fn reserve(&self) -> Duration {
         let (now, mut state) = (Instant::now(), self.state());
-        let turn = state.next_turn(now);
-        state.has_waited = turn > now;
+        let is_early = std::mem::take(&mut state.is_early);
+        let turn = state.turn_after(if is_early { EARLY } else { 1.0 }, now);
+        // One that is early would have had to wait.
+        state.has_waited = is_early || turn > now;
         state.turn_at = Some(turn);
         turn - now
     }
@@ -230,7 +245,7 @@ impl Pace {
 impl State {
     /// Takes the turn, or gives how long it is until then.
     fn take_turn(&mut self, now: Instant, has_waited: bool) -> Option<Duration> {
-        let turn = self.next_turn(now);
+        let turn = self.turn_after(1.0, now);
         if turn > now {
             return Some(turn - now);
         }
@@ -238,8 +253,9 @@ impl State {
         None
     }
 
-    fn next_turn(&self, now: Instant) -> Instant {
-        let after_last = self.turn_at.map_or(now, |turn| turn + self.interval());
+    /// The turn after so much of the pause between two calls.
+    fn turn_after(&self, of_interval: f64, now: Instant) -> Instant {
+        let after_last = self.turn_at.map_or(now, |turn| turn + self.interval().mul_f64(of_interval));
         after_last.max(self.not_before).max(now)
     }
 
@@ -250,6 +266,7 @@ impl State {
 
     fn answered(&mut self, sent_at: Instant, throttled: bool, now: Instant) {
         self.wait_for_others(sent_at, throttled, now);
+        self.look_at_gap(sent_at, throttled);
         let came_at_once = self.came_at_once((now - sent_at).as_secs_f64(), throttled);
         self.admitted = self.admitted.wrapping_add(u32::from(!throttled));
         if sent_at < self.changed_at {
@@ -260,19 +277,32 @@ impl State {
             Phase::Searching if throttled => {
                 let is_found = self.in_a_row <= 1;
                 let phase = if is_found { Phase::Settled } else { Phase::Searching };
-                let (bound, _) = self.measure(now);
-                self.enter(phase, bound.min(self.rate * LEAST_LEFT), now);
+                let (bound, let_through) = self.measure(SEARCHED, now);
+                let least = self.rate.min(KEPT * let_through);
+                self.enter(phase, bound.min(self.rate * LEAST_LEFT).max(least), now);
             }
             // A pace that nobody waits for says nothing of the limit.
             _ if !throttled && !self.has_waited => {}
             Phase::Searching => self.grow(SEARCHING * evening_out(self.rate)),
             Phase::Settled if throttled => {
-                let (bound, let_through) = self.measure(now);
+                let (bound, let_through) = self.measure(MEASURED, now);
                 if !came_at_once {
                     self.slow_down(sent_at, bound, let_through, now);
                 }
             }
             Phase::Settled => self.speed_up(),
+        }
+    }
+
+    /// Takes note of the pause before a call, and of whether it is sent again early.
+    fn look_at_gap(&mut self, sent_at: Instant, throttled: bool) {
+        self.is_early = false;
+        if !throttled {
+            self.gaps.let_through(sent_at);
+        } else if self.phase == Phase::Settled && self.since_throttle > 0 {
+            self.gaps.throttled(sent_at);
+            let is_last = self.turn_at.is_some_and(|turn| sent_at >= turn);
+            self.is_early = is_last && self.gaps.are_of_one_at_a_time();
         }
     }
 
@@ -289,14 +319,15 @@ impl State {
         throttled && (was_late || is_late) && since >= LATE_AFTER
     }
 
-    /// The fastest pace that the limit allows, by the last throttles and one now, and the calls a second let through since one of them.
-    fn measure(&mut self, now: Instant) -> (f64, f64) {
+    /// The fastest pace that the limit allows, by the last throttles and one now, and the calls a second let through since one of them
+    /// that so many calls or more were let through after.
+    fn measure(&mut self, least_calls: u32, now: Instant) -> (f64, f64) {
         let since =
             |(at, admitted): &(Instant, u32)| (self.admitted.wrapping_sub(*admitted), (now - *at).as_secs_f64());
         let last = self.throttles.iter().rev().map(since);
         let near = last.clone().take(BOUNDS).take_while(|(calls, _)| *calls <= MAX_BETWEEN);
         let bound = near.map(|(calls, secs)| MARGIN * f64::from(calls + 1) / secs).fold(FASTEST, f64::min);
-        let measured = last.clone().find(|(calls, _)| *calls >= MEASURED);
+        let measured = last.clone().find(|(calls, _)| *calls >= least_calls);
         let let_through = measured.map_or(0.0, |(calls, secs)| f64::from(calls - 1) / secs);
         self.throttles.push_back((now, self.admitted));
         if self.throttles.len() > THROTTLES {
@@ -326,7 +357,7 @@ impl State {
         if self.last.len() > WINDOW {
             self.last.pop_front();
         }
-        let bound = if throttled { self.measure(now).0 } else { FASTEST };
+        let bound = if throttled { self.measure(MEASURED, now).0 } else { FASTEST };
         let throttles = self.last.iter().filter(|throttled| **throttled).count();
         if throttled && throttles >= TOO_MANY && throttles as f64 >= self.last.len() as f64 * FREE_SHARE {
             self.enter(Phase::Searching, bound.min(MAX_FIRST), now);

@@ -225,9 +225,10 @@ const SEEDS: [u64; 3] = [7, 8, 9];
 
 /// How long nights may take, of what they must: all of them, and nine of ten.
 type Bounds = (f64, f64);
-const ALONE: Bounds = (1.20, 1.14);
-const BESIDE: Bounds = (1.15, 1.08);
-const FOUR: Bounds = (1.30, 1.15);
+const ALONE: Bounds = (1.15, 1.11);
+const BESIDE: Bounds = (1.15, 1.06);
+const FOUR: Bounds = (1.15, 1.12);
+const FOUR_FAST: Bounds = (1.25, 1.18);
 const CHANGING: Bounds = (1.30, 1.06);
 /// Of one call at a time, those that come at once with a late one are lost whatever the pace is.
 const UNEVEN: Bounds = (2.15, 1.50);
@@ -254,7 +255,7 @@ async fn holds(name: &str, limits: Vec<Limit>, (most, all_but_tenth): Bounds) {
         shown(&mut shares)
     );
     assert!(quantile(&mut ratios, 0.9) <= all_but_tenth && quantile(&mut ratios, 1.0) <= most, "{name}: {worst:?}");
-    assert!(quantile(&mut shares, 0.9) <= 0.12 && quantile(&mut shares, 1.0) <= 0.13, "{name}: {shares:?}");
+    assert!(quantile(&mut shares, 1.0) <= 0.12, "{name}: {shares:?}");
 }
 
 /// Every limit of these rates and a few bursts and latencies.
@@ -280,6 +281,17 @@ async fn a_whole_night_takes_little_longer_than_it_must_at_any_limit_burst_and_l
 }
 
 #[tokio::test(start_paused = true)]
+async fn throttles_of_many_calls_at_once_make_a_pace_that_searches_no_slower_than_what_is_let_through() {
+    let (per_second, latency) = (70.0, Duration::from_millis(5));
+    let limit =
+        Limit { per_second, later: per_second, burst: 140.0, latency, late: LATE_CALLS, others: 0.0, processes: 1 };
+    for seed in 100..120 {
+        let (ratio, _) = night(limit, seed).await;
+        assert!(ratio < 1.05, "{ratio}, seed {seed}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_whole_night_takes_little_longer_than_it_must_beside_another_caller() {
     // A bucket of one call is taken by whoever comes first, and no pace is right for it.
     let limits = limits(&RATES, 0.3, 1).into_iter().filter(|limit| limit.burst > 1.5).collect();
@@ -288,8 +300,10 @@ async fn a_whole_night_takes_little_longer_than_it_must_beside_another_caller() 
 
 #[tokio::test(start_paused = true)]
 async fn four_processes_share_a_limit() {
-    let limits = limits(&[10.0, 30.0], 0.0, 4).into_iter().filter(|limit| limit.burst > 1.5).collect();
-    holds("four at once", limits, FOUR).await;
+    for (per_second, bounds) in [(10.0, FOUR), (30.0, FOUR_FAST)] {
+        let limits = limits(&[per_second], 0.0, 4).into_iter().filter(|limit| limit.burst > 1.5).collect();
+        holds("four at once", limits, bounds).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

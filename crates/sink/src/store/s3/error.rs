@@ -184,10 +184,12 @@ fn hint(code: &str, status: u16, region: Option<String>, verb: &str) -> Option<S
         ("SignatureDoesNotMatch" | "RequestTimeTooSkewed", _) => "is this machine's clock right?".to_owned(),
         ("AccessControlListNotSupported", _) => "this bucket takes no ACL: leave lake.acl out".to_owned(),
         ("SlowDown" | "ServiceUnavailable" | "InternalError", _) | (_, 429) => {
-            "S3 was asked as often as lake.max_attempts allows (for a lease three times at most); run again later".to_owned()
+            "S3 was asked as often as lake.max_attempts allows (for a lease three times at most); run again later"
+                .to_owned()
         }
         ("ConditionalRequestConflict" | "OperationAborted", _) | (_, 409) => {
-            "S3 has another request for the same object under way each time: is another run at work? run again".to_owned()
+            "S3 has another request for the same object under way each time: is another run at work? run again"
+                .to_owned()
         }
         ("NotImplemented", _) | (_, 501) => {
             "if this server does not know the checksums that S3 clients send, set lake.checksums = \"when_required\""

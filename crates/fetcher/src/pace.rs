@@ -11,8 +11,8 @@
 //! 2. *Bound*: between two throttles nothing of the limit is left over, so that it is at most the calls let through between them, and one,
 //!    by the time between them. A throttle brings the pace to [`MARGIN`] of that at once, if [`MAX_BETWEEN`] calls or fewer were between.
 //! 3. *Searching* begins there, and not above [`MAX_FIRST`]. Each call that is let through makes the pace faster by [`SEARCHING`]. Each
-//!    throttle makes it [`LEAST_LEFT`] of that, but no less than [`KEPT`] of what was let through since a throttle [`SEARCHED`] calls or
-//!    more ago; and the first one after a call that was let through ends it.
+//!    throttle makes it [`LEAST_LEFT`] of that, but for the bound no less than [`KEPT`] of what was let through since a throttle
+//!    [`SEARCHED`] calls or more ago; and the first one after a call that was let through ends it.
 //! 4. *Settled*: each throttle makes the pace slower by [`STEP`], but after a run of many calls that were let through by less: a pace that
 //!    is a tenth too fast is throttled at every tenth call ([`STEP_RUN`]). It is then no more than [`KEPT`] of the run's mean pace, and but
 //!    for the bound no less than [`KEPT`] of what was let through since a throttle [`MEASURED`] calls or more ago, and than [`LEAST_LEFT`]
@@ -25,8 +25,9 @@
 //!    at once. But it does where fewer than [`LATE_AFTER`] calls were let through since the one before.
 //! 8. It grows only while calls wait for their turn: a pace that nobody waits for says nothing of the limit. They wait in one queue, so
 //!    that a new pace is the next call's. Those sent before the limit was first met, or found, say nothing of the pace that is now, and
-//!    throttles of those sent before the pace last became slower count [`SENT_BEFORE`]. A throttled call has the next turn, and after
-//!    [`EARLY`] of the pause where calls are let through one at a time ([`Gaps`]): a pace above that limit is throttled at every second.
+//!    throttles of those sent before the pace last became slower count [`SENT_BEFORE`]. A throttled call has the next turn. Where calls
+//!    seem to be let through one at a time ([`Gaps`]) every second call is throttled once the pace is above the limit: there it comes
+//!    after [`EARLY`] of the pause.
 //! 9. After [`NOTHING_AFTER`] throttles one after another everybody waits [`WAIT_FACTOR`] times as long as nothing was let through, up to
 //!    [`MAX_WAIT`]; after [`USED_UP`] of that others use the limit up, and a settled pace stays what it was before.
 //!
@@ -229,9 +230,9 @@ impl Pace {
     pub(crate) fn reserve(&self) -> Duration {
         let (now, mut state) = (Instant::now(), self.state());
         let is_early = std::mem::take(&mut state.is_early);
-        let turn = state.turn_after(if is_early { EARLY } else { 1.0 }, now);
-        // One that is early would have had to wait.
-        state.has_waited = is_early || turn > now;
+        let in_turn = state.turn_after(1.0, now);
+        let turn = if is_early { state.turn_after(EARLY, now) } else { in_turn };
+        state.has_waited = in_turn > now;
         state.turn_at = Some(turn);
         turn - now
     }
@@ -279,7 +280,7 @@ impl State {
                 let phase = if is_found { Phase::Settled } else { Phase::Searching };
                 let (bound, let_through) = self.measure(SEARCHED, now);
                 let least = self.rate.min(KEPT * let_through);
-                self.enter(phase, bound.min(self.rate * LEAST_LEFT).max(least), now);
+                self.enter(phase, bound.min((self.rate * LEAST_LEFT).max(least)), now);
             }
             // A pace that nobody waits for says nothing of the limit.
             _ if !throttled && !self.has_waited => {}

@@ -63,6 +63,13 @@ impl SinkError {
         self.hint = hint;
         self
     }
+
+    /// The same with something that is known beside it.
+    #[must_use]
+    pub(crate) fn and_known(mut self, fact: &str) -> Self {
+        self.hint = Some(self.hint.map_or_else(|| fact.to_owned(), |hint| format!("{hint} ({fact})")));
+        self
+    }
 }
 
 /// What a library says of a file, without the names of its errors in front.

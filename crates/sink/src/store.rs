@@ -71,6 +71,15 @@ impl Condition {
     pub(crate) fn since(seen: Option<Version>) -> Self {
         seen.map_or(Self::New, Self::Unchanged)
     }
+
+    /// Whether it holds where this version is there, or nothing.
+    pub(crate) fn holds(&self, there: Option<&Version>) -> bool {
+        match self {
+            Self::None => true,
+            Self::New => there.is_none(),
+            Self::Unchanged(seen) => there == Some(seen),
+        }
+    }
 }
 
 impl Version {

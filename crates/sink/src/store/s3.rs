@@ -161,13 +161,13 @@ impl S3 {
             match (self.found(key, &body, condition).await, failed) {
                 (Ok(Found::Ours(version)), failed) => {
                     if let Some(error) = failed {
-                        tracing::warn!(key, %error, "no answer to a put came, and the object is there");
+                        tracing::warn!(key, %error, "no answer says that a put was done, and its object is there");
                     }
                     return Ok(Put::Stored(version));
                 }
                 (Ok(Found::Other), failed) => {
                     if let Some(error) = failed {
-                        tracing::warn!(key, %error, "no answer to a put came, and another object is there");
+                        tracing::warn!(key, %error, "no answer says that a put was done, and what is there rules it out");
                     }
                     return Ok(Put::Refused);
                 }
@@ -176,13 +176,20 @@ impl S3 {
                 (Ok(Found::AsBefore), None) => {}
             }
         }
+        Err(self.contradicts(key, condition))
+    }
+
+    /// A store that refuses a condition with nothing in its way.
+    fn contradicts(&self, key: &str, condition: &Condition) -> SinkError {
         let (header, there) = match condition {
-            Condition::Unchanged(_) => ("If-Match", "the object has the very entity tag that was given"),
+            Condition::Unchanged(_) => ("If-Match", "the object has the very entity tag that it gave"),
             Condition::None | Condition::New => ("If-None-Match", "there is no such object"),
         };
-        let reason = format!("the store answers each time that {header} does not hold, though {there}");
-        let hint = "run again; if it stays, `compline check` tries the store's conditional puts";
-        Err(self.doing("write", key).failed(&reason).hint(Some(hint.to_owned())))
+        let Doing { verb, what, .. } = self.doing("write", key);
+        let reason = format!("this store refuses {header} though {there}");
+        let hint =
+            "a lease, and with it every run, needs conditional puts that work: use a store that has them, or a folder";
+        SinkError::permanent(format!("{verb} {what}"), reason).hint(Some(hint.to_owned()))
     }
 
     /// What is there after a put that was refused, or whose answers were lost.
@@ -196,11 +203,9 @@ impl S3 {
                 there = self.read_whole(key).await?;
             }
         }
-        Ok(match (there, condition) {
-            (Some(there), _) if there.body == *body => Found::Ours(there.version),
-            (_, Condition::None) => Found::AsBefore,
-            (_, Condition::New) if version.is_none() => Found::AsBefore,
-            (_, Condition::Unchanged(seen)) if version.as_ref() == Some(seen) => Found::AsBefore,
+        Ok(match there {
+            Some(there) if there.body == *body => Found::Ours(there.version),
+            _ if condition.holds(version.as_ref()) => Found::AsBefore,
             _ => Found::Other,
         })
     }

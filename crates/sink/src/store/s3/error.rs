@@ -71,10 +71,10 @@ where
         return SinkError::new(SinkErrorKind::Transient, doing_words, reason).hint(Some(hint));
     };
     let status = service.raw().status().as_u16();
-    // Asked as often as the settings allow, these may pass all the same: another request for the object, too many of them.
-    let may_pass = status >= 500 || matches!(status, 409 | 429);
-    let kind = if may_pass { SinkErrorKind::Transient } else { SinkErrorKind::Permanent };
     let code = service.err().code().map_or_else(|| format!("HTTP {status}"), str::to_owned);
+    // Asked as often as the settings allow, these may pass all the same: another request for the object, too many of them.
+    let may_pass = status >= 500 || status == 429 || code == "ConditionalRequestConflict" || code == "OperationAborted";
+    let kind = if may_pass { SinkErrorKind::Transient } else { SinkErrorKind::Permanent };
     // Who is refused what on which resource stands at the end of S3's sentence.
     let message: String = service.err().message().unwrap_or_default().chars().take(600).collect();
     let raw = service.raw();
@@ -187,7 +187,7 @@ fn hint(code: &str, status: u16, region: Option<String>, verb: &str) -> Option<S
             "S3 was asked as often as lake.max_attempts allows (for a lease three times at most); run again later"
                 .to_owned()
         }
-        ("ConditionalRequestConflict" | "OperationAborted", _) | (_, 409) => {
+        ("ConditionalRequestConflict" | "OperationAborted", _) => {
             "S3 has another request for the same object under way each time: is another run at work? run again"
                 .to_owned()
         }

@@ -153,7 +153,7 @@ impl S3 {
 
     async fn acquire_if(&self, key: &str, holder: &Holder, condition: Condition) -> Result<Option<Lease>, SinkError> {
         let (document, asked) = (Document::new(holder), Instant::now());
-        let version = match self.put_document(key, &document, condition).await? {
+        let version = match self.put_at_once(key, Bytes::from(document.to_json()?), &condition).await? {
             Put::Stored(version) => version,
             Put::Refused => return Ok(None),
         };
@@ -232,10 +232,6 @@ impl S3 {
         let age = self.clock.now().filter(|_| told).map(|now| now - there.modified);
         let document = Document::read(&there.body, there.modified);
         Ok(Some(Seen { document, version: there.version, age }))
-    }
-
-    async fn put_document(&self, key: &str, document: &Document, condition: Condition) -> Result<Put, SinkError> {
-        self.put_at_once(key, Bytes::from(document.to_json()?), &condition).await
     }
 }
 

@@ -82,6 +82,8 @@ pub(super) struct Seen {
     /// Method, path and query.
     pub(super) line: String,
     pub(super) headers: HeaderMap,
+    /// Whether something was to happen to it.
+    met: bool,
 }
 
 pub(super) struct Server {
@@ -144,7 +146,11 @@ impl Server {
                 let answer = service_fn(move |request: Request<Incoming>| {
                     let line = format!("{} {}", request.method(), request.uri());
                     let act = next(&faults, &line, request.headers());
-                    seen.lock().expect("a lock").push(Seen { line, headers: request.headers().clone() });
+                    seen.lock().expect("a lock").push(Seen {
+                        line,
+                        headers: request.headers().clone(),
+                        met: act.is_some(),
+                    });
                     let (service, one_at_a_time) = (service.clone(), Arc::clone(&one_at_a_time));
                     async move {
                         match act {
@@ -185,6 +191,11 @@ impl Server {
     /// Requests so far whose method, path and query hold the text.
     pub(super) fn count(&self, of: &str) -> usize {
         self.seen.lock().expect("a lock").iter().filter(|seen| seen.line.contains(of)).count()
+    }
+
+    /// How many requests something was to happen to.
+    pub(super) fn met(&self) -> usize {
+        self.seen.lock().expect("a lock").iter().filter(|seen| seen.met).count()
     }
 
     /// Headers of the requests so far, in order.

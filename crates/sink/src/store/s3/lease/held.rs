@@ -6,17 +6,18 @@ use crate::store::lease::Held;
 use crate::store::s3::clean_up;
 use crate::store::{Condition, Version};
 use async_trait::async_trait;
+use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 /// Of a lease's time, how often it is renewed. Every renewal is another version in a bucket that retains versions.
 const RENEWALS_PER_LEASE: u32 = 3;
 
-/// Of a lease's time, how soon after a failed renewal it is tried again.
+/// Of a lease's time, how soon after a renewal, one that failed or came late, it is tried again.
 const RETRIES_PER_LEASE: u32 = 12;
 
 /// How long a release may take: its run is done, and a store that does not answer does not hold it up for longer.
@@ -79,18 +80,17 @@ impl Shared {
 
     async fn renew_until_lost(self: Arc<Self>) {
         let lasts = self.lasts();
-        let mut pause = lasts / RENEWALS_PER_LEASE;
         loop {
-            tokio::time::sleep(pause).await;
+            let due = self.state.lock().await.renewed + lasts / RENEWALS_PER_LEASE;
+            sleep_until(due.max(Instant::now() + lasts / RETRIES_PER_LEASE)).await;
             let renewed = self.state.lock().await.renewed;
             // A process that was frozen is late, and still asks: the condition says whether another has taken the lease over.
             let until = (renewed + lasts).max(Instant::now() + attempt(lasts));
             match timeout_at(until, self.replace(false)).await {
-                Ok(Ok(Replaced::Ours)) => pause = lasts / RENEWALS_PER_LEASE,
+                Ok(Ok(Replaced::Ours)) => {}
                 Ok(Ok(Replaced::Lost(why))) => return self.lose(why),
                 Ok(Err(error)) if renewed.elapsed() < lasts => {
                     tracing::warn!(key = self.key, %error, "a lease could not be renewed yet");
-                    pause = lasts / RETRIES_PER_LEASE;
                 }
                 Ok(Err(error)) => return self.lose(format!("it could not be renewed in time: {error}")),
                 Err(_) => return self.lose("it could not be renewed in time: the store does not answer".to_owned()),
@@ -111,7 +111,9 @@ impl Shared {
         for _ in 0..MAX_REPLACE_ATTEMPTS {
             let (next, asked) = (state.document.next(released), Instant::now());
             let condition = Condition::Unchanged(state.version.clone());
-            if let Put::Stored(version) = self.s3.put_document(&self.key, &next, condition).await? {
+            let body = Bytes::from(next.to_json()?);
+            // At once: what is there is looked at by the next one, in the time that is left.
+            if let Put::Stored(version) = self.s3.put_once(&self.key, body, &condition).await? {
                 *state = State { document: next, version, renewed: asked };
                 return Ok(Replaced::Ours);
             }
@@ -122,6 +124,9 @@ impl Shared {
             };
             if !seen.document.is_of(&state.document) {
                 return Ok(Replaced::Lost(format!("another run has taken it over: {}", seen.document.holder)));
+            }
+            if condition.holds(Some(&seen.version)) {
+                return Err(self.s3.contradicts(&self.key, &condition));
             }
             // It is ours: an attempt landed whose answer was lost, of this renewal or of an earlier one.
             let is_this = seen.document == next;

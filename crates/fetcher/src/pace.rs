@@ -25,20 +25,23 @@
 //!    at once. But it does where fewer than [`LATE_AFTER`] calls were let through since the one before.
 //! 8. It grows only while calls wait for their turn: a pace that nobody waits for says nothing of the limit. They wait in one queue, so
 //!    that a new pace is the next call's. Those sent before the limit was first met, or found, say nothing of the pace that is now, and
-//!    throttles of those sent before the pace last became slower count [`SENT_BEFORE`]. A throttled call has the next turn. Where calls
-//!    seem to be let through one at a time ([`Gaps`]) every second call is throttled once the pace is above the limit: there it comes
-//!    after [`EARLY`] of the pause.
+//!    throttles of those sent before the pace last became slower count [`SENT_BEFORE`].
 //! 9. After [`NOTHING_AFTER`] throttles one after another everybody waits [`WAIT_FACTOR`] times as long as nothing was let through, up to
-//!    [`MAX_WAIT`]; after [`USED_UP`] of that others use the limit up, and a settled pace stays what it was before.
+//!    [`MAX_WAIT`]; after [`USED_UP`] of that others use the limit up, and a settled pace stays what it was before. Where it is in vain to
+//!    be slower ([`InVain`]) the pace is held. After [`IDLE`] without a call no throttle before it counts.
+//! 10. A throttled call has the next turn. Where calls seem to be let through one at a time ([`Gaps`]) every second one is throttled once
+//!     the pace is above the limit: there it comes after [`EARLY`] of the pause.
 //!
 //! Its constants are those that did best over whole nights against thousands of random limits: of 2 to 70 calls a second, 1 call to two
 //! seconds' worth at once, latencies of 5 to 300 ms; alone, beside another caller, four processes at a time, and limits that change.
 
 mod gaps;
 mod in_turn;
+mod in_vain;
 
 use gaps::Gaps;
 pub(crate) use in_turn::InTurn;
+use in_vain::InVain;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -116,6 +119,13 @@ const NOTHING_AFTER: u32 = 5;
 const WAIT_FACTOR: u32 = 2;
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
+/// How many times as many they are while throttles are many whatever the pace is.
+const HELD_LONGER: u32 = 3;
+
+/// After how long without a call, and how many turns that nobody took, the throttles before say nothing more: what nobody used is lost.
+const IDLE: Duration = Duration::from_secs(2);
+const IDLE_TURNS: u32 = 10;
+
 /// After how long of nothing others use the limit up, whatever it is.
 const USED_UP: Duration = Duration::from_secs(1);
 
@@ -165,6 +175,8 @@ struct State {
     most_secs: Option<f64>,
     was_late: bool,
     since_throttle: u32,
+    /// The throttles of a settled pace.
+    in_vain: InVain,
     /// The pauses of a settled pace, and whether the call that was throttled just now is sent again early.
     gaps: Gaps,
     is_early: bool,
@@ -199,6 +211,7 @@ impl Pace {
             most_secs: None,
             was_late: false,
             since_throttle: 0,
+            in_vain: InVain::new(now),
             gaps: Gaps::new(),
             is_early: false,
             changed_at: now,
@@ -250,6 +263,10 @@ impl State {
         if turn > now {
             return Some(turn - now);
         }
+        if self.turn_at.is_some_and(|turn| turn + self.interval() * IDLE_TURNS + IDLE < now) {
+            self.throttles.clear();
+            self.in_vain = InVain::new(now);
+        }
         (self.turn_at, self.has_waited) = (Some(now), has_waited);
         None
     }
@@ -273,6 +290,11 @@ impl State {
         if sent_at < self.changed_at {
             return;
         }
+        if self.phase == Phase::Settled
+            && let Some(rate) = self.in_vain.answered(throttled, now)
+        {
+            self.rate = rate.min(self.most).max(self.slowest());
+        }
         match self.phase {
             Phase::Free => self.look_for_limit(throttled, now),
             Phase::Searching if throttled => {
@@ -285,6 +307,7 @@ impl State {
             // A pace that nobody waits for says nothing of the limit.
             _ if !throttled && !self.has_waited => {}
             Phase::Searching => self.grow(SEARCHING * evening_out(self.rate)),
+            Phase::Settled if self.in_vain.holds() => {}
             Phase::Settled if throttled => {
                 let (bound, let_through) = self.measure(MEASURED, now);
                 if !came_at_once {
@@ -346,7 +369,7 @@ impl State {
                 (self.row_began_at, self.rate_before) = (now, self.rate);
             }
             (self.in_a_row, self.row_at) = (self.in_a_row.saturating_add(1), now);
-            if self.in_a_row >= NOTHING_AFTER {
+            if self.in_a_row >= NOTHING_AFTER * if self.in_vain.holds() { HELD_LONGER } else { 1 } {
                 let wait = (now - self.row_began_at).saturating_mul(WAIT_FACTOR).min(MAX_WAIT);
                 self.not_before = self.not_before.max(now + wait);
             }
@@ -373,6 +396,7 @@ impl State {
         // The calls that were being sent just now were sent at the pace before.
         self.changed_at = now + self.interval() / 2;
         self.stepped_at = now;
+        self.in_vain = InVain::new(now);
     }
 
     fn slowest(&self) -> f64 {
@@ -392,7 +416,8 @@ impl State {
             // While nothing was sent nothing could be let through.
             self.throttles.clear();
         }
-        self.rate = if is_used_up { self.rate_before } else { bound.min(slower) }.max(self.slowest());
+        let slower = bound.min(slower).max(self.rate.min(self.in_vain.least()));
+        self.rate = if is_used_up { self.rate_before } else { slower }.max(self.slowest());
     }
 
     fn speed_up(&mut self) {

@@ -11,11 +11,12 @@ const COUNTED: u32 = 3;
 const TAKEN_BACK: u32 = 2;
 
 /// The pauses before calls: seconds since the last one that was let through. Where one call is let through at a time, and nobody else
-/// asks, a throttle comes after a shorter pause than any call that is let through. With more at once, or beside others, it does not.
+/// asks, a throttle comes after a shorter pause than any call that is let through. With more at once, or beside others, it soon comes after
+/// a longer one as well.
 #[derive(Debug)]
 pub(super) struct Gaps {
     let_through_at: Option<Instant>,
-    /// The shortest pause of a call that was let through, since the last throttle and between it and the one before.
+    /// The shortest pause of a call that was let through, since the last throttle and before that.
     shortest: f64,
     shortest_before: f64,
     agreeing: u32,
@@ -41,8 +42,9 @@ impl Gaps {
         } else {
             self.agreeing.saturating_sub(TAKEN_BACK)
         };
-        self.shortest_before = self.shortest.max(gap);
-        self.shortest = f64::INFINITY;
+        if self.shortest.is_finite() {
+            self.shortest_before = std::mem::replace(&mut self.shortest, f64::INFINITY);
+        }
     }
 
     pub(super) fn are_of_one_at_a_time(&self) -> bool {

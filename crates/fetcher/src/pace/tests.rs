@@ -299,6 +299,15 @@ async fn a_whole_night_takes_little_longer_than_it_must_beside_another_caller() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_night_ends_beside_another_caller_where_one_call_is_let_through_at_a_time() {
+    let mut ratios = Vec::new();
+    for limit in limits(&RATES, 0.3, 1).into_iter().filter(|limit| limit.burst < 1.5) {
+        ratios.push(night(limit, SEEDS[0]).await.0);
+    }
+    assert!(quantile(&mut ratios, 0.5) < 3.5 && quantile(&mut ratios, 1.0) < 25.0, "{ratios:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn four_processes_share_a_limit() {
     for (per_second, bounds) in [(10.0, FOUR), (30.0, FOUR_FAST)] {
         let limits = limits(&[per_second], 0.0, 4).into_iter().filter(|limit| limit.burst > 1.5).collect();
@@ -351,6 +360,26 @@ async fn a_limit_that_others_use_up_for_a_minute_fails_no_call_and_the_pace_is_s
     assert!((6..=10).contains(&most_attempts), "{most_attempts}");
     // Without a limit it makes 20 a second.
     assert!(calls > 60, "{calls} in 20 s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_of_minutes_in_which_nothing_is_asked_does_not_make_the_pace_slower() {
+    let (per_second, latency) = (2.0, Duration::from_millis(50));
+    let limit =
+        Limit { per_second, later: per_second, burst: 1.0, latency, late: LATE_CALLS, others: 0.0, processes: 1 };
+    let (through, throttled, random) = (AtomicU32::new(0), AtomicU32::new(0), Mutex::new(Random(7)));
+    let bucket = Mutex::new(Bucket::new(limit.burst, 0.0));
+    let server = Arc::new(Server { bucket, limit, half: u32::MAX, through, throttled, random });
+    let pace = Pace::new(None);
+    let read = async || {
+        let began = Instant::now();
+        all((0..8).map(|_| tokio::spawn(Arc::clone(&server).list(pace.clone(), 30))).collect()).await;
+        began.elapsed().as_secs_f64() * per_second / 240.0
+    };
+    read().await;
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let ratio = read().await;
+    assert!(ratio < 1.15, "{ratio}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -119,9 +119,6 @@ const NOTHING_AFTER: u32 = 5;
 const WAIT_FACTOR: u32 = 2;
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
-/// How many times as many they are while throttles are many whatever the pace is.
-const HELD_LONGER: u32 = 3;
-
 /// After how long without a call, and how many turns that nobody took, the throttles before say nothing more: what nobody used is lost.
 const IDLE: Duration = Duration::from_secs(2);
 const IDLE_TURNS: u32 = 10;
@@ -290,10 +287,13 @@ impl State {
         if sent_at < self.changed_at {
             return;
         }
-        if self.phase == Phase::Settled
+        if self.phase == Phase::Settled && !self.has_waited {
+            self.in_vain.begin(now);
+        } else if self.phase == Phase::Settled
             && let Some(rate) = self.in_vain.answered(throttled, now)
         {
             self.rate = rate.min(self.most).max(self.slowest());
+            (self.run, self.run_secs, self.stepped_at) = (0, 0.0, now);
         }
         match self.phase {
             Phase::Free => self.look_for_limit(throttled, now),
@@ -369,9 +369,10 @@ impl State {
                 (self.row_began_at, self.rate_before) = (now, self.rate);
             }
             (self.in_a_row, self.row_at) = (self.in_a_row.saturating_add(1), now);
-            if self.in_a_row >= NOTHING_AFTER * if self.in_vain.holds() { HELD_LONGER } else { 1 } {
+            if self.in_a_row >= NOTHING_AFTER {
                 let wait = (now - self.row_began_at).saturating_mul(WAIT_FACTOR).min(MAX_WAIT);
                 self.not_before = self.not_before.max(now + wait);
+                self.in_vain.begin(now);
             }
         }
     }

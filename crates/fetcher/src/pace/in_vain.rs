@@ -9,12 +9,14 @@ const WINDOW: u32 = 32;
 const TOO_MUCH: f64 = 0.18;
 const NO_LONGER: f64 = 0.15;
 
-/// How many windows of too much there are before a pace is held, and how much the pace is at least, of what the first of them let through.
+/// How many windows of too much there are before a pace is held, and how much the pace is at least, of what the last of them let through.
 const WINDOWS: u32 = 3;
 const LEAST: f64 = 0.5;
 
-/// How many times as fast as what is let through a pace is that is held: of its calls every second is throttled.
+/// How many times as fast as what is let through a pace is that is held: of its calls every second is throttled. And for how many windows
+/// at most, since it may be what makes them so many.
 const HELD: f64 = 2.0;
+const LONGEST: u32 = 8;
 
 /// The throttles of a settled pace. Beside others who take what few calls are let through at once, as many are throttled however slow the
 /// pace is: of a bucket of one call that another caller empties three times of ten, a quarter is. To be slower for that would end in
@@ -24,7 +26,7 @@ pub(super) struct InVain {
     began_at: Instant,
     calls: u32,
     throttles: u32,
-    /// The windows of too much one after another, and the calls a second that the first of them let through.
+    /// The windows of too much one after another, and the calls a second that the last of them let through.
     windows: u32,
     let_through: f64,
     /// For how many windows more the pace is held, and for how many it was at last.
@@ -46,6 +48,11 @@ impl InVain {
         LEAST * self.let_through
     }
 
+    /// Begins a window, since what is let through in this one is not what the limit allows: nobody waits for the pace, or nothing is sent.
+    pub(super) fn begin(&mut self, now: Instant) {
+        (self.began_at, self.calls, self.throttles) = (now, 0, 0);
+    }
+
     /// A call was answered. Gives the pace that is held from now on, if there is one.
     pub(super) fn answered(&mut self, throttled: bool, now: Instant) -> Option<f64> {
         self.calls += 1;
@@ -55,7 +62,7 @@ impl InVain {
         }
         let (calls, throttles, secs) = (f64::from(self.calls), f64::from(self.throttles), now - self.began_at);
         let (share, let_through) = (throttles / calls, (calls - throttles) / secs.as_secs_f64().max(0.001));
-        (self.began_at, self.calls, self.throttles) = (now, 0, 0);
+        self.begin(now);
         if let_through == 0.0 {
             // Nothing is said of the pace.
         } else if share < if self.holds() { NO_LONGER } else { TOO_MUCH } {
@@ -65,10 +72,9 @@ impl InVain {
             (self.windows, self.let_through) = (1, let_through);
         } else {
             self.windows += 1;
-            if self.windows == 1 {
-                self.let_through = let_through;
-            } else if self.windows >= WINDOWS {
-                self.held = self.held.saturating_mul(2);
+            self.let_through = let_through;
+            if self.windows >= WINDOWS {
+                self.held = (self.held * 2).min(LONGEST);
                 self.left = self.held;
             }
         }

@@ -71,9 +71,12 @@ where
         return SinkError::new(SinkErrorKind::Transient, doing_words, reason).hint(Some(hint));
     };
     let status = service.raw().status().as_u16();
+    // Asked as often as the settings allow, these may pass all the same: too many requests, another one for the object.
+    let may_pass = match service.err().code() {
+        None | Some("ConditionalRequestConflict" | "OperationAborted") if status == 409 => true,
+        _ => status >= 500 || status == 429,
+    };
     let code = service.err().code().map_or_else(|| format!("HTTP {status}"), str::to_owned);
-    // Asked as often as the settings allow, these may pass all the same: another request for the object, too many of them.
-    let may_pass = status >= 500 || status == 429 || code == "ConditionalRequestConflict" || code == "OperationAborted";
     let kind = if may_pass { SinkErrorKind::Transient } else { SinkErrorKind::Permanent };
     // Who is refused what on which resource stands at the end of S3's sentence.
     let message: String = service.err().message().unwrap_or_default().chars().take(600).collect();
@@ -187,7 +190,7 @@ fn hint(code: &str, status: u16, region: Option<String>, verb: &str) -> Option<S
             "S3 was asked as often as lake.max_attempts allows (for a lease three times at most); run again later"
                 .to_owned()
         }
-        ("ConditionalRequestConflict" | "OperationAborted", _) => {
+        ("ConditionalRequestConflict" | "OperationAborted" | "HTTP 409", _) => {
             "S3 has another request for the same object under way each time: is another run at work? run again"
                 .to_owned()
         }

@@ -101,9 +101,8 @@ impl S3 {
                     // The answer to an earlier attempt may have been lost: then the object is there, and the upload no longer,
                     // which servers say in ways of their own.
                     _ if self.compare(key, body).await.is_ok() => return Ok(true),
-                    Some(412) if condition.holds(self.head(key).await?.as_ref()) => {
-                        return Err(self.contradicts(key, condition));
-                    }
+                    // What was in the way is gone by now, or never was.
+                    Some(412) if condition.holds(self.head(key).await?.as_ref()) => self.contradicts(key, condition),
                     Some(412) => return Ok(false),
                     Some(404) if is_gone(condition, &error) => return Ok(false),
                     _ => return Err(self.put_failed(&error, key, condition)),

@@ -257,9 +257,11 @@ async fn f07_a_renewal_that_landed_and_whose_answer_was_lost_is_known_by_what_is
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f07_a_release_whose_answer_was_lost_is_done() {
-    let server = Server::start(vec![pass(ACQUIRING, "PUT"), first(2, "PUT", Act::DoneButLost)]).await;
+    // Each attempt of a call, and then the next call meets it.
+    let server = Server::start(vec![pass(ACQUIRING, "PUT"), first(3, "PUT", Act::DoneButLost)]).await;
     let store = server.store();
     taken(&store, "first").await.release().await.expect("released");
+    assert_eq!(server.count("PUT"), ACQUIRING + 4);
     taken(&store, "second").await.release().await.expect("released");
 }
 

@@ -1,10 +1,10 @@
 //! A lease that is held: renewed, confirmed, and released in the end.
 
 use super::{Document, Put, S3, attempt, lost};
-use crate::SinkError;
 use crate::store::lease::Held;
 use crate::store::s3::clean_up;
 use crate::store::{Condition, Version};
+use crate::{SinkError, SinkErrorKind};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -54,6 +54,8 @@ struct State {
     version: Version,
     /// Before the request was sent that put it.
     renewed: Instant,
+    /// A document whose put no answer came to, and when it was sent first: it may be there since.
+    unanswered: Option<(Document, Instant)>,
 }
 
 /// What became of replacing the object.
@@ -65,7 +67,7 @@ enum Replaced {
 
 impl ObjectLease {
     pub(super) fn start(s3: S3, key: &str, document: Document, version: Version, asked: Instant) -> Self {
-        let state = Mutex::new(State { document, version, renewed: asked });
+        let state = Mutex::new(State { document, version, renewed: asked, unanswered: None });
         let (lost, ended) = (watch::Sender::new(None), AtomicBool::new(false));
         let shared = Arc::new(Shared { s3, key: key.to_owned(), state, lost, ended });
         let renewing = tokio::spawn(Arc::clone(&shared).renew_until_lost()).abort_handle();
@@ -108,13 +110,19 @@ impl Shared {
     /// Puts the next document in the place of the last one, by which it is renewed or released.
     async fn replace(&self, released: bool) -> Result<Replaced, SinkError> {
         let mut state = self.state.lock().await;
+        let mut refused = None;
         for _ in 0..MAX_REPLACE_ATTEMPTS {
             let (next, asked) = (state.document.next(released), Instant::now());
+            let sent_first = match state.unanswered.take() {
+                Some((document, at)) if document == next => at,
+                _ => asked,
+            };
+            state.unanswered = Some((next.clone(), sent_first));
             let condition = Condition::Unchanged(state.version.clone());
             let body = Bytes::from(next.to_json()?);
             // At once: what is there is looked at by the next one, in the time that is left.
             if let Put::Stored(version) = self.s3.put_once(&self.key, body, &condition).await? {
-                *state = State { document: next, version, renewed: asked };
+                *state = State { document: next, version, renewed: asked, unanswered: None };
                 return Ok(Replaced::Ours);
             }
             let Some(seen) = self.s3.look(&self.key).await? else {
@@ -125,19 +133,20 @@ impl Shared {
             if !seen.document.is_of(&state.document) {
                 return Ok(Replaced::Lost(format!("another run has taken it over: {}", seen.document.holder)));
             }
-            if condition.holds(Some(&seen.version)) {
-                return Err(self.s3.contradicts(&self.key, &condition));
+            refused = condition.holds(Some(&seen.version)).then(|| self.s3.contradicts(&self.key, &condition));
+            if refused.is_some() {
+                continue;
             }
             // It is ours: an attempt landed whose answer was lost, of this renewal or of an earlier one.
             let is_this = seen.document == next;
             state.version = seen.version;
             state.document = seen.document;
             if is_this {
-                state.renewed = asked;
+                (state.renewed, state.unanswered) = (sent_first, None);
                 return Ok(Replaced::Ours);
             }
         }
-        Err(lost(&self.s3, &self.key, "its object is replaced all the time"))
+        Err(refused.unwrap_or_else(|| lost(&self.s3, &self.key, "its object is replaced all the time")))
     }
 
     /// Proves that the lease is held. One that was renewed lately has most of its time left, so a look at the object does,
@@ -158,7 +167,14 @@ impl Shared {
         if self.ended.swap(true, Ordering::SeqCst) {
             return Ok(());
         }
-        match timeout(RELEASE_TIMEOUT, self.replace(true)).await {
+        let released = async {
+            match self.replace(true).await {
+                // Its answers may have been lost: then the next one meets it.
+                Err(error) if error.kind == SinkErrorKind::Transient => self.replace(true).await,
+                replaced => replaced,
+            }
+        };
+        match timeout(RELEASE_TIMEOUT, released).await {
             Ok(Ok(Replaced::Ours)) => Ok(()),
             Ok(Ok(Replaced::Lost(why))) => {
                 tracing::debug!(key = self.key, why, "nothing to release");

@@ -18,6 +18,14 @@ fn a_set_up_that_works_is_all_ticks_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_limit_that_lets_few_calls_through_is_no_cross() {
+    let scene = Scene::new("throttle_per_second = 3\nthrottle_burst = 1");
+    let pipeline = scene.pipeline("").display().to_string();
+    let ended = run(scene.command(&["check", &pipeline]));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+#[test]
 fn every_cross_says_what_to_do_and_the_rest_is_tried_all_the_same() {
     let scene = Scene::new("");
     let path = scene.pipeline("");

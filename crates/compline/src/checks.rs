@@ -47,6 +47,9 @@ impl Tried {
 /// A person waits for the answer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Calls a second to AWS Config at most. The few attempts that a person waits for would all be throttled before the limit is known.
+const CALM: f64 = 2.0;
+
 /// Tries everything, each whatever became of the others.
 ///
 /// # Errors
@@ -55,7 +58,8 @@ pub(crate) async fn checks(settings: &Settings, now: DateTime<Utc>) -> Result<Ve
     let options = settings.fetch_options(SnapshotDate::from(now.date_naive()));
     let patience = |limit: Duration| limit.min(PATIENCE);
     let options = FetchOptions {
-        max_attempts: options.max_attempts.min(3),
+        max_attempts: options.max_attempts.min(4),
+        max_requests_per_second: Some(options.max_requests_per_second.map_or(CALM, |most| most.min(CALM))),
         operation_timeout: patience(options.operation_timeout),
         attempt_timeout: patience(options.attempt_timeout),
         ..options

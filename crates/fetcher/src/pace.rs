@@ -287,13 +287,8 @@ impl State {
         if sent_at < self.changed_at {
             return;
         }
-        if self.phase == Phase::Settled && !self.has_waited {
-            self.in_vain.begin(now);
-        } else if self.phase == Phase::Settled
-            && let Some(rate) = self.in_vain.answered(throttled, now)
-        {
-            self.rate = rate.min(self.most).max(self.slowest());
-            (self.run, self.run_secs, self.stepped_at) = (0, 0.0, now);
+        if self.phase == Phase::Settled {
+            self.look_whether_in_vain(throttled, now);
         }
         match self.phase {
             Phase::Free => self.look_for_limit(throttled, now),
@@ -315,6 +310,16 @@ impl State {
                 }
             }
             Phase::Settled => self.speed_up(),
+        }
+    }
+
+    /// Takes note of a settled pace's throttles, and of the pace that is held where to be slower is in vain.
+    fn look_whether_in_vain(&mut self, throttled: bool, now: Instant) {
+        if !self.has_waited {
+            self.in_vain.begin(now);
+        } else if let Some(rate) = self.in_vain.answered(throttled, now) {
+            self.rate = rate.min(self.most).max(self.slowest());
+            (self.run, self.run_secs, self.stepped_at) = (0, 0.0, now);
         }
     }
 

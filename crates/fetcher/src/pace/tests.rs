@@ -125,6 +125,12 @@ struct Server {
 }
 
 impl Server {
+    fn new(limit: Limit, half: u32, seed: u64) -> Arc<Self> {
+        let (through, throttled) = (AtomicU32::new(0), AtomicU32::new(0));
+        let random = Mutex::new(Random(seed));
+        Arc::new(Self { bucket: Mutex::new(Bucket::new(limit.burst, 0.0)), limit, half, through, throttled, random })
+    }
+
     fn lets_through(&self) -> bool {
         let is_later = self.through.load(Relaxed) >= self.half;
         let per_second = if is_later { self.limit.later } else { self.limit.per_second };
@@ -170,10 +176,7 @@ const NIGHT: [(u32, u32); 3] = [(1, 70), (8, 30), (1, 40)];
 async fn night(limit: Limit, seed: u64) -> (f64, f64) {
     let calls: u32 = NIGHT.iter().map(|(at_once, calls)| at_once * calls).sum();
     let half = calls * limit.processes / 2;
-    let (through, throttled) = (AtomicU32::new(0), AtomicU32::new(0));
-    let random = Mutex::new(Random(seed));
-    let server =
-        Arc::new(Server { bucket: Mutex::new(Bucket::new(limit.burst, 0.0)), limit, half, through, throttled, random });
+    let server = Server::new(limit, half, seed);
     let started = Instant::now();
     let others = (limit.others > 0.0).then(|| {
         let server = Arc::clone(&server);
@@ -369,9 +372,7 @@ async fn a_pause_of_minutes_in_which_nothing_is_asked_does_not_make_the_pace_slo
     let (per_second, latency) = (2.0, Duration::from_millis(50));
     let limit =
         Limit { per_second, later: per_second, burst: 1.0, latency, late: LATE_CALLS, others: 0.0, processes: 1 };
-    let (through, throttled, random) = (AtomicU32::new(0), AtomicU32::new(0), Mutex::new(Random(7)));
-    let bucket = Mutex::new(Bucket::new(limit.burst, 0.0));
-    let server = Arc::new(Server { bucket, limit, half: u32::MAX, through, throttled, random });
+    let server = Server::new(limit, u32::MAX, SEEDS[0]);
     let pace = Pace::new(None);
     let read = async || {
         let began = Instant::now();

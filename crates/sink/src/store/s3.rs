@@ -158,19 +158,14 @@ impl S3 {
                 Err(error) if error.kind == SinkErrorKind::Transient => Some(error),
                 put => return put,
             };
-            match (self.found(key, &body, condition).await, failed) {
-                (Ok(Found::Ours(version)), failed) => {
-                    if let Some(error) = failed {
-                        tracing::warn!(key, %error, "no answer says that a put was done, and its object is there");
-                    }
-                    return Ok(Put::Stored(version));
-                }
-                (Ok(Found::Other), failed) => {
-                    if let Some(error) = failed {
-                        tracing::warn!(key, %error, "no answer says that a put was done, and what is there rules it out");
-                    }
-                    return Ok(Put::Refused);
-                }
+            let found = self.found(key, &body, condition).await;
+            if let (Ok(Found::Ours(_) | Found::Other), Some(error)) = (&found, &failed) {
+                let is_there = matches!(found, Ok(Found::Ours(_)));
+                tracing::warn!(key, %error, is_there, "no answer says that a put was done, and what is there tells it");
+            }
+            match (found, failed) {
+                (Ok(Found::Ours(version)), _) => return Ok(Put::Stored(version)),
+                (Ok(Found::Other), _) => return Ok(Put::Refused),
                 (_, Some(error)) | (Err(error), None) => return Err(error),
                 // What was in the way is gone by now.
                 (Ok(Found::AsBefore), None) => {}

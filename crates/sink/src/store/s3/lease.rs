@@ -16,7 +16,6 @@ use crate::{SinkError, SinkErrorKind};
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::{Client, Config};
-use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use document::Document;
 use held::ObjectLease;
@@ -153,7 +152,7 @@ impl S3 {
 
     async fn acquire_if(&self, key: &str, holder: &Holder, condition: Condition) -> Result<Option<Lease>, SinkError> {
         let (document, asked) = (Document::new(holder), Instant::now());
-        let version = match self.put_at_once(key, Bytes::from(document.to_json()?), &condition).await? {
+        let version = match self.put_at_once(key, document.to_json()?, &condition).await? {
             Put::Stored(version) => version,
             Put::Refused => return Ok(None),
         };
@@ -173,7 +172,7 @@ impl S3 {
         for (name, condition) in
             [("If-None-Match", Condition::New), ("If-Match", Condition::Unchanged(Version::of_no_object()))]
         {
-            if let Put::Stored(_) = self.put_once(key, Bytes::from(unlike.to_json()?), &condition).await? {
+            if let Put::Stored(_) = self.put_once(key, unlike.to_json()?, &condition).await? {
                 let Doing { verb, what, .. } = self.doing("acquire the lease", key);
                 let reason = format!("this store ignores {name}, without which two runs cannot be kept apart");
                 let hint = "use a store that has conditional puts, or a folder";

@@ -2,6 +2,7 @@
 
 use crate::SinkError;
 use crate::store::Holder;
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use compline_model::RunId;
 use serde::{Deserialize, Serialize};
@@ -36,8 +37,8 @@ impl Document {
         serde_json::from_slice(body).unwrap_or_else(|_| unknown())
     }
 
-    pub(super) fn to_json(&self) -> Result<Vec<u8>, SinkError> {
-        serde_json::to_vec_pretty(self).map_err(|error| SinkError::permanent("write a lease", error))
+    pub(super) fn to_json(&self) -> Result<Bytes, SinkError> {
+        serde_json::to_vec_pretty(self).map(Bytes::from).map_err(|error| SinkError::permanent("write a lease", error))
     }
 
     /// The document that renews this one, or releases it.

@@ -6,7 +6,6 @@ use crate::store::s3::clean_up;
 use crate::store::{Condition, Version};
 use crate::{SinkError, SinkErrorKind};
 use async_trait::async_trait;
-use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -119,7 +118,7 @@ impl Shared {
             };
             state.unanswered = Some((next.clone(), sent_first));
             let condition = Condition::Unchanged(state.version.clone());
-            let body = Bytes::from(next.to_json()?);
+            let body = next.to_json()?;
             // At once: what is there is looked at by the next one, in the time that is left.
             if let Put::Stored(version) = self.s3.put_once(&self.key, body, &condition).await? {
                 *state = State { document: next, version, renewed: asked, unanswered: None };

@@ -46,7 +46,7 @@ pub struct AggregatorAddress {
 pub struct FetchOptions {
     /// Rows wanted per page, 1..=100; nothing for the API's default.
     pub page_size: Option<i32>,
-    /// Attempts per call, the first included.
+    /// Attempts per call, the first included; those that are throttled are not counted.
     pub max_attempts: u32,
     /// The longest a call may take, its retries and waits included.
     pub operation_timeout: Duration,
@@ -198,9 +198,7 @@ async fn client(
         .with_max_attempts(options.max_attempts)
         // Since 2.1 a wait that is given is taken for at least a random second, doubled each time, and at most five more: a call
         // would not be sent in its turn, and the one after it at the same moment.
-        .with_retry_spec(RetrySpec::v2_0())
-        // A throttled call waits for its turn, however long that is within the call's own bound.
-        .with_max_backoff(options.operation_timeout);
+        .with_retry_spec(RetrySpec::v2_0());
     let mut config = aws_sdk_config::config::Builder::from(environment.shared())
         .region(aws_config::Region::new(region.to_string()))
         .retry_config(retries)

@@ -1,7 +1,7 @@
 //! What went wrong while asking AWS Config, said so that an operator can act on it at night.
 
 use crate::accounts::ACCOUNTS;
-use crate::recorder::Answer;
+use crate::recorder::{Answer, Throttles};
 use crate::wire::{BodyError, excerpt};
 use aws_sdk_config::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_config::operation::RequestId;
@@ -51,6 +51,7 @@ pub(crate) enum Cause {
     },
     TimedOut {
         reason: String,
+        throttles: Throttles,
     },
     RepeatedToken,
     RefusedTooOften,
@@ -74,7 +75,7 @@ impl fmt::Display for FetchError {
             }
             Cause::Body { error, answer } => {
                 let field = if error.field.is_empty() { "the answer" } else { &error.field };
-                let Answer { status, location, body } = answer;
+                let Answer { status, location, body, .. } = answer;
                 write!(f, "HTTP {status}")?;
                 if let Some(location) = location {
                     write!(f, " to {}", excerpt(location))?;
@@ -99,10 +100,16 @@ impl fmt::Display for FetchError {
                 if *status != 200 || start.starts_with('<') { write!(f, "; {hint}") } else { Ok(()) }
             }
             Cause::NotSent { reason, hint } => write!(f, "{reason}; {hint}"),
-            Cause::TimedOut { reason } => write!(
-                f,
-                "{reason}; see fetch.operation_timeout_secs and fetch.attempt_timeout_secs, and whether the endpoint answers"
-            ),
+            Cause::TimedOut { reason, throttles } => {
+                let Throttles { count, attempts, said, request_id } = throttles;
+                write!(f, "{reason}")?;
+                if *count > 0 {
+                    let said = excerpt(&String::from_utf8_lossy(said));
+                    let request_id = request_id.as_deref().map_or("none".to_owned(), excerpt);
+                    write!(f, "; {count} of {attempts} attempts were throttled, at last with {said} (request id {request_id})")?;
+                }
+                f.write_str(if count * 2 > *attempts { THROTTLED_TOO_LONG } else { NO_ANSWER })
+            }
             Cause::RepeatedToken => f.write_str(
                 "AWS Config gave the same page token twice, so rows would be lost or doubled; run again, and tell AWS support if it stays",
             ),
@@ -192,8 +199,11 @@ const NOT_AWS_CONFIG: &str = "this is not AWS Config: AWS_ENDPOINT_URL moves eve
 
 const REGION_IS_OFF: &str = "the same credentials are good in another region of the AWS partition, so this one is switched off for the \
     account: switch it on (Account settings, AWS Regions), or is the aggregator in another?";
-const THROTTLED: &str =
-    "others use this account's limit too: raise fetch.max_attempts and fetch.operation_timeout_secs, or run later";
+const THROTTLED: &str = "others use this account's limit too: run again later";
+const THROTTLED_TOO_LONG: &str =
+    "; others use this account's limit too: raise fetch.operation_timeout_secs, or run later";
+const NO_ANSWER: &str =
+    "; see fetch.operation_timeout_secs and fetch.attempt_timeout_secs, and whether the endpoint answers";
 const IN_TROUBLE: &str = "AWS Config, or a proxy before it, is in trouble: run again later";
 
 /// What the hint needs to know of the call.
@@ -240,7 +250,10 @@ where
             };
             FetchError::of_body(doing, error, &answer)
         }
-        SdkError::TimeoutError(_) => FetchError::transient(doing, Cause::TimedOut { reason: causes(error) }),
+        SdkError::TimeoutError(_) => {
+            let (reason, throttles) = (causes(error), answer.throttles.clone());
+            FetchError::transient(doing, Cause::TimedOut { reason, throttles })
+        }
         other => {
             let reason = causes(other);
             FetchError::transient(doing, Cause::NotSent { hint: connection_hint(&reason), reason })

@@ -28,7 +28,7 @@
 //!    throttles of those sent before the pace last became slower count [`SENT_BEFORE`].
 //! 9. After [`NOTHING_AFTER`] throttles one after another everybody waits [`WAIT_FACTOR`] times as long as nothing was let through, up to
 //!    [`MAX_WAIT`]; after [`USED_UP`] of that others use the limit up, and a settled pace stays what it was before. Where it is in vain to
-//!    be slower ([`InVain`]) the pace is held. After [`IDLE`] without a call no throttle before it counts.
+//!    be slower it is taken back to what it was, and held ([`InVain`]). After [`IDLE`] without a call no throttle before it counts.
 //! 10. A throttled call has the next turn. Where calls seem to be let through one at a time ([`Gaps`]) every second one is throttled once
 //!     the pace is above the limit: there it comes after [`EARLY`] of the pause.
 //!
@@ -113,11 +113,11 @@ const SENT_BEFORE: f64 = 0.55;
 const EARLY: f64 = 0.6;
 
 /// After how many throttles one after another, and not of calls that were sent together, nothing is sent for a while: so many times as
-/// long as nothing was let through, and at most so long. A call is tried [`crate::FetchOptions::max_attempts`] times: a minute of nothing
-/// does not fail it.
+/// long as nothing was let through, and at most so long: beside others who take nearly all, a call is to be tried many times within
+/// [`crate::FetchOptions::operation_timeout`].
 const NOTHING_AFTER: u32 = 5;
 const WAIT_FACTOR: u32 = 2;
-const MAX_WAIT: Duration = Duration::from_secs(60);
+const MAX_WAIT: Duration = Duration::from_secs(3);
 
 /// After how long without a call, and how many turns that nobody took, the throttles before say nothing more: what nobody used is lost.
 const IDLE: Duration = Duration::from_secs(2);
@@ -208,7 +208,7 @@ impl Pace {
             most_secs: None,
             was_late: false,
             since_throttle: 0,
-            in_vain: InVain::new(now),
+            in_vain: InVain::new(),
             gaps: Gaps::new(),
             is_early: false,
             changed_at: now,
@@ -262,7 +262,7 @@ impl State {
         }
         if self.turn_at.is_some_and(|turn| turn + self.interval() * IDLE_TURNS + IDLE < now) {
             self.throttles.clear();
-            self.in_vain = InVain::new(now);
+            self.in_vain = InVain::new();
         }
         (self.turn_at, self.has_waited) = (Some(now), has_waited);
         None
@@ -315,10 +315,12 @@ impl State {
 
     /// Takes note of a settled pace's throttles, and of the pace that is held where to be slower is in vain.
     fn look_whether_in_vain(&mut self, throttled: bool, now: Instant) {
-        if !self.has_waited {
-            self.in_vain.begin(now);
-        } else if let Some(rate) = self.in_vain.answered(throttled, now) {
-            self.rate = rate.min(self.most).max(self.slowest());
+        if !self.has_waited && !self.in_vain.holds() {
+            self.in_vain.begin();
+        } else if let Some(rate) = self.in_vain.answered(throttled, self.rate) {
+            // A pace that nobody waits for is not made faster.
+            let most = if self.has_waited { self.most } else { self.rate };
+            self.rate = rate.min(most).max(self.slowest());
             (self.run, self.run_secs, self.stepped_at) = (0, 0.0, now);
         }
     }
@@ -331,7 +333,7 @@ impl State {
         } else if self.phase == Phase::Settled && self.since_throttle > 0 {
             self.gaps.throttled(sent_at);
             let is_last = self.turn_at.is_some_and(|turn| sent_at >= turn);
-            self.is_early = is_last && self.gaps.are_of_one_at_a_time();
+            self.is_early = is_last && (self.gaps.are_of_one_at_a_time() || self.in_vain.holds());
         }
     }
 
@@ -377,7 +379,7 @@ impl State {
             if self.in_a_row >= NOTHING_AFTER {
                 let wait = (now - self.row_began_at).saturating_mul(WAIT_FACTOR).min(MAX_WAIT);
                 self.not_before = self.not_before.max(now + wait);
-                self.in_vain.begin(now);
+                self.in_vain.begin();
             }
         }
     }
@@ -402,7 +404,7 @@ impl State {
         // The calls that were being sent just now were sent at the pace before.
         self.changed_at = now + self.interval() / 2;
         self.stepped_at = now;
-        self.in_vain = InVain::new(now);
+        self.in_vain = InVain::new();
     }
 
     fn slowest(&self) -> f64 {
@@ -422,7 +424,7 @@ impl State {
             // While nothing was sent nothing could be let through.
             self.throttles.clear();
         }
-        let slower = bound.min(slower).max(self.rate.min(self.in_vain.least()));
+        let slower = bound.min(slower);
         self.rate = if is_used_up { self.rate_before } else { slower }.max(self.slowest());
     }
 

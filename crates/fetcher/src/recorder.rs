@@ -6,6 +6,8 @@ use aws_sdk_config::config::interceptors::{
     BeforeDeserializationInterceptorContextMut, BeforeDeserializationInterceptorContextRef,
     BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef,
 };
+use aws_sdk_config::config::retry::RetryConfig;
+use aws_sdk_config::config::timeout::TimeoutConfig;
 use aws_sdk_config::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_config::error::BoxError;
 use aws_smithy_types::body::SdkBody;
@@ -15,6 +17,7 @@ use compline_aws::OnceAWhile;
 use http_body_util::BodyExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// What one aggregator's client has sent so far.
@@ -72,6 +75,15 @@ struct Attempt {
     answer: Answer,
 }
 
+/// How often a call was throttled, of how many attempts, and what the last throttle said.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Throttles {
+    pub(crate) count: u32,
+    pub(crate) attempts: u32,
+    pub(crate) said: Bytes,
+    pub(crate) request_id: Option<String>,
+}
+
 /// What came back of an attempt, as far as errors need it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Answer {
@@ -80,6 +92,7 @@ pub(crate) struct Answer {
     /// Where a redirection leads.
     pub(crate) location: Option<String>,
     pub(crate) body: Bytes,
+    pub(crate) throttles: Throttles,
 }
 
 impl Recorder {
@@ -113,14 +126,19 @@ impl Intercept for Recorder {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         self.counters.attempts.fetch_add(1, Relaxed);
-        let before =
-            self.last().replace(Attempt { sent_at: Instant::now(), throttled: false, answer: Answer::default() });
-        match before {
+        let mut last = self.last();
+        let before = last.take();
+        match &before {
             None => drop(self.counters.operations.fetch_add(1, Relaxed)),
             // A throttled call has waited for its turn; one that failed otherwise takes a turn from those that wait.
             Some(attempt) if !attempt.throttled => drop(self.pace.reserve()),
             Some(_) => {}
         }
+        let mut throttles = before.map(|attempt| attempt.answer.throttles).unwrap_or_default();
+        throttles.attempts += 1;
+        let answer = Answer { throttles, ..Answer::default() };
+        *last = Some(Attempt { sent_at: Instant::now(), throttled: false, answer });
+        drop(last);
         if !self.counters.endpoint_logged.swap(true, Relaxed) {
             tracing::debug!(service = "config", uri = context.request().uri(), "endpoint");
         }
@@ -136,7 +154,7 @@ impl Intercept for Recorder {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let headers = context.response().headers();
-        if let Some(offset) = clock_offset(headers.get("x-amzn-requestid"), headers.get("date"), Utc::now()) {
+        if let Some(offset) = clock_offset(headers.get(REQUEST_ID), headers.get("date"), Utc::now()) {
             self.counters.note_clock_offset(offset);
         }
         Ok(())
@@ -169,9 +187,14 @@ impl Intercept for Recorder {
         &self,
         context: &FinalizerInterceptorContextRef<'_>,
         _: &RuntimeComponents,
-        _: &mut ConfigBag,
+        config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let Some(response) = context.response() else { return Ok(()) };
+        let mut last = self.last();
+        let Some(attempt) = last.as_mut() else { return Ok(()) };
+        let Some(response) = context.response() else {
+            bound_retries(config, attempt);
+            return Ok(());
+        };
         let body = match response.status().as_u16() {
             // Of one that did not come whole there is nothing.
             OK if context.output_or_error().is_some_and(|output| output.is_err()) => Bytes::new(),
@@ -180,24 +203,51 @@ impl Intercept for Recorder {
         };
         let throttled = is_throttle(response.status().as_u16(), response.headers().get("x-amzn-errortype"), &body);
         let location = response.headers().get("location").map(str::to_owned);
-        let answer = Answer { status: response.status().as_u16(), location, body };
-        if let Some(attempt) = self.last().as_mut() {
-            (attempt.throttled, attempt.answer) = (throttled, answer);
-            if throttled {
-                self.counters.throttles.fetch_add(1, Relaxed);
-                if self.counters.throttling.is_due() {
-                    let CallCounts { calls, throttles, .. } = self.counters.counts();
-                    tracing::info!(calls, throttles, "AWS Config throttles calls: asking more slowly");
-                }
+        let mut throttles = std::mem::take(&mut attempt.answer.throttles);
+        if throttled {
+            throttles.count += 1;
+            throttles.said = body.clone();
+            throttles.request_id = response.headers().get(REQUEST_ID).map(str::to_owned);
+            self.counters.throttles.fetch_add(1, Relaxed);
+            if self.counters.throttling.is_due() {
+                let CallCounts { calls, throttles, .. } = self.counters.counts();
+                tracing::info!(calls, throttles, "AWS Config throttles calls: asking more slowly");
             }
-            self.pace.answered(attempt.sent_at, throttled);
         }
+        let answer = Answer { status: response.status().as_u16(), location, body, throttles };
+        (attempt.throttled, attempt.answer) = (throttled, answer);
+        bound_retries(config, attempt);
+        self.pace.answered(attempt.sent_at, throttled);
         Ok(())
     }
 }
 
 /// The status of an answer to what was asked.
 const OK: u16 = 200;
+
+/// The header of an answer's id at AWS.
+const REQUEST_ID: &str = "x-amzn-requestid";
+
+/// Bounds what the SDK does after an attempt. One that was throttled counts as none: it was not its turn, which is no failure, and beside
+/// others who take most of a limit's turns a call may be throttled many times. It waits for its next turn as long as it may take in all.
+/// After a failure the wait grows with the failures alone.
+fn bound_retries(config: &mut ConfigBag, attempt: &Attempt) {
+    let Some(retries) = config.load::<RetryConfig>().cloned() else { return };
+    let may_take = config.load::<TimeoutConfig>().and_then(TimeoutConfig::operation_timeout).unwrap_or(Duration::MAX);
+    let retries = if attempt.throttled {
+        let attempts = retries.max_attempts().saturating_add(1);
+        retries.with_max_attempts(attempts).with_max_backoff(may_take)
+    } else {
+        let Throttles { attempts, count, .. } = attempt.answer.throttles;
+        let failures = attempts.saturating_sub(count);
+        let grown = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
+        retries.with_max_backoff(grown.min(may_take))
+    };
+    config.interceptor_state().store_put(retries);
+}
+
+/// How long the SDK waits after a first failure, at most.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
 
 /// Whether an answer is a throttle: by status, or by the error's name in the header or the body.
 fn is_throttle(status: u16, error_type: Option<&str>, body: &[u8]) -> bool {

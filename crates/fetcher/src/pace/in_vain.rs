@@ -1,119 +1,161 @@
 //! Whether it is in vain to be slower.
 
-use tokio::time::Instant;
-
 /// Over how many calls the share of throttles is counted.
-const WINDOW: u32 = 32;
+const WINDOW: u32 = 24;
 
-/// The share that is too much, and the one that no longer is.
-const TOO_MUCH: f64 = 0.18;
-const NO_LONGER: f64 = 0.15;
+/// The share that is too much, and the one that says that a pace is faster than the limit.
+const TOO_MUCH: f64 = 0.16;
+const TOO_FAST: f64 = 0.4;
 
-/// How many windows of too much there are before a pace is held, and how much the pace is at least, of what the last of them let through.
+/// How many windows of too much there are before being slower is tried to be in vain, one more after each time that it was not; and by
+/// how many times the pace has fallen that is as good as one more window.
 const WINDOWS: u32 = 3;
-const LEAST: f64 = 0.5;
+const FALLEN: f64 = 8.0;
 
-/// How many times as fast as what is let through a pace is that is held: of its calls every second is throttled. And for how many windows
-/// at most, since it may be what makes them so many.
-const HELD: f64 = 2.0;
-const LONGEST: u32 = 8;
+/// How much faster each window is while a pace is tried, and one that was found to be no worse; and what is left of one that is too fast.
+const TRIED: f64 = 2.0;
+const FASTER: f64 = 1.03;
+const SLOWER: f64 = 0.8;
 
-/// The throttles of a settled pace. Beside others who take what few calls are let through at once, as many are throttled however slow the
-/// pace is: of a bucket of one call that another caller empties three times of ten, a quarter is. To be slower for that would end in
-/// a night of days. Such a pace is held, and let go once in a while, twice as long after each time that it was in vain.
+/// How many windows one after another are too fast before the limit is taken for another one.
+const GIVEN_UP: u32 = 3;
+
+/// The throttles of a settled pace. Beside others who take what few calls are let through at once, no fewer are throttled however slow the
+/// pace is, but more: of a bucket of one call that another caller empties three times of ten, a quarter is, but a tenth where each
+/// call comes soon after the bucket has filled. To be slower for that would end in a night of days. So where many are throttled for
+/// long, the pace is taken back to what it was before, and made faster while that is no worse.
 #[derive(Debug)]
 pub(super) struct InVain {
-    began_at: Instant,
     calls: u32,
     throttles: u32,
-    /// The windows of too much one after another, and the calls a second that the last of them let through.
-    windows: u32,
-    let_through: f64,
-    /// For how many windows more the pace is held, and for how many it was at last.
-    left: u32,
-    held: u32,
+    /// The pace of the first call of the window.
+    rate: f64,
+    /// How many windows of too much it takes.
+    needed: u32,
+    state: State,
 }
 
+#[derive(Debug, Clone, Copy)]
+enum State {
+    /// So many windows of too much one after another, the first of which began with this pace.
+    Slower { windows: u32, from: f64 },
+    /// A faster pace is tried; this one is no worse than slower ones.
+    Trying { good: f64, is_better: bool },
+    /// It was in vain; so many windows one after another were too fast.
+    Held { too_fast: u32 },
+}
+
+const BEGINNING: State = State::Slower { windows: 0, from: 0.0 };
+
 impl InVain {
-    pub(super) fn new(now: Instant) -> Self {
-        Self { began_at: now, calls: 0, throttles: 0, windows: 0, let_through: 0.0, left: 0, held: 1 }
+    pub(super) fn new() -> Self {
+        Self { calls: 0, throttles: 0, rate: 0.0, needed: WINDOWS, state: BEGINNING }
     }
 
+    /// Whether the pace is what is said here and nothing else.
     pub(super) fn holds(&self) -> bool {
-        self.left > 0
+        !matches!(self.state, State::Slower { .. })
     }
 
-    /// The least pace.
-    pub(super) fn least(&self) -> f64 {
-        LEAST * self.let_through
+    /// Begins a window, since what is throttled in this one says nothing of the pace: nobody waits for it, or nothing is let through.
+    pub(super) fn begin(&mut self) {
+        (self.calls, self.throttles) = (0, 0);
     }
 
-    /// Begins a window, since what is let through in this one is not what the limit allows: nobody waits for the pace, or nothing is sent.
-    pub(super) fn begin(&mut self, now: Instant) {
-        (self.began_at, self.calls, self.throttles) = (now, 0, 0);
-    }
-
-    /// A call was answered. Gives the pace that is held from now on, if there is one.
-    pub(super) fn answered(&mut self, throttled: bool, now: Instant) -> Option<f64> {
+    /// A call was answered that was sent at this pace. Gives the one from now on, where it is held.
+    pub(super) fn answered(&mut self, throttled: bool, rate: f64) -> Option<f64> {
+        if self.calls == 0 {
+            self.rate = rate;
+        }
         self.calls += 1;
         self.throttles += u32::from(throttled);
         if self.calls < WINDOW {
             return None;
         }
-        let (calls, throttles, secs) = (f64::from(self.calls), f64::from(self.throttles), now - self.began_at);
-        let (share, let_through) = (throttles / calls, (calls - throttles) / secs.as_secs_f64().max(0.001));
-        self.begin(now);
-        if let_through == 0.0 {
-            // Nothing is said of the pace.
-        } else if share < if self.holds() { NO_LONGER } else { TOO_MUCH } {
-            *self = Self::new(now);
-        } else if self.holds() {
-            self.left -= 1;
-            (self.windows, self.let_through) = (1, let_through);
-        } else {
-            self.windows += 1;
-            self.let_through = let_through;
-            if self.windows >= WINDOWS {
-                self.held = (self.held * 2).min(LONGEST);
-                self.left = self.held;
+        let share = f64::from(self.throttles) / f64::from(self.calls);
+        self.begin();
+        let (state, rate) = self.after_window(share, rate);
+        self.state = state;
+        rate
+    }
+
+    fn after_window(&mut self, share: f64, rate: f64) -> (State, Option<f64>) {
+        match self.state {
+            State::Slower { windows, from } if (TOO_MUCH..1.0).contains(&share) => {
+                let (windows, from) = (windows + 1, if windows == 0 { self.rate } else { from });
+                let evidence = f64::from(windows) + (from / rate).log(FALLEN).max(0.0);
+                if evidence >= f64::from(self.needed) {
+                    return (State::Trying { good: rate, is_better: false }, Some(from.max(rate)));
+                }
+                (State::Slower { windows, from }, None)
             }
+            State::Slower { .. } => (BEGINNING, None),
+            State::Trying { .. } if share < TOO_FAST => {
+                (State::Trying { good: rate, is_better: true }, Some(rate * TRIED))
+            }
+            State::Trying { good, is_better: true } => (State::Held { too_fast: 0 }, Some(good)),
+            State::Trying { good, is_better: false } => {
+                self.needed += 1;
+                (BEGINNING, Some(good))
+            }
+            State::Held { .. } if share < TOO_FAST => (State::Held { too_fast: 0 }, Some(rate * FASTER)),
+            State::Held { too_fast } if too_fast + 1 < GIVEN_UP => {
+                (State::Held { too_fast: too_fast + 1 }, Some(rate * SLOWER))
+            }
+            State::Held { .. } => (BEGINNING, None),
         }
-        self.holds().then_some(HELD * self.let_through)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
-    /// Windows of these shares of throttles in percent, each call a second after the other; gives the paces that are held after each.
-    fn after(shares: &[u32]) -> Vec<Option<f64>> {
-        let mut now = Instant::now();
-        let mut in_vain = InVain::new(now);
+    /// Windows of these shares of throttles in percent, the first at a pace of 32, and each after one whose pace is not held at one that
+    /// is so many times slower. Gives the paces that are held after each.
+    fn after(slower: f64, shares: &[u32]) -> Vec<Option<f64>> {
+        let (mut in_vain, mut rate) = (InVain::new(), 32.0);
         let window = |share: &u32| {
             let mut held = None;
             for call in 0..WINDOW {
-                now += Duration::from_secs(1);
-                held = in_vain.answered(call * 100 < WINDOW * share, now);
+                held = in_vain.answered(call * 100 < WINDOW * share, rate);
             }
+            rate = held.unwrap_or(if in_vain.holds() { rate } else { rate / slower });
             held
         };
         shares.iter().map(window).collect()
     }
 
     #[test]
-    fn a_pace_is_held_where_many_are_throttled_for_long_and_let_go_for_a_while_later_each_time() {
-        // A quarter of the calls is throttled, three quarters of one a second are let through.
-        let held = Some(1.5);
-        assert_eq!(after(&[25, 25, 25, 25, 25, 25]), [None, None, held, held, None, None]);
-        assert_eq!(after(&[25; 14])[6..], [held, held, held, held, None, None, held, held]);
+    fn a_pace_that_was_slower_in_vain_is_taken_back_and_made_faster_until_that_is_worse() {
+        assert_eq!(after(2.0, &[30, 30, 30]), [None, None, Some(32.0)]);
+        assert_eq!(after(2.0, &[30, 30, 30, 10, 30, 60])[3..], [Some(64.0), Some(128.0), Some(64.0)]);
+        let held = after(2.0, &[30, 30, 30, 10, 60, 10, 10]);
+        assert_eq!(held[4..], [Some(32.0), Some(32.0 * FASTER), Some(32.0 * FASTER * FASTER)]);
+    }
+
+    #[test]
+    fn a_pace_that_fell_far_is_taken_back_sooner() {
+        assert_eq!(after(8.0, &[30, 30]), [None, Some(32.0)]);
+    }
+
+    #[test]
+    fn a_pace_that_was_too_fast_is_left_slower_and_it_takes_longer_until_it_is_taken_back_again() {
+        let held = after(1.0, &[30, 30, 30, 60, 30, 30, 30, 30]);
+        assert_eq!(held[2..], [Some(32.0), Some(32.0), None, None, None, Some(32.0)]);
+        let held = after(2.0, &[30, 30, 30, 60]);
+        assert_eq!(held[2..], [Some(32.0), Some(8.0)]);
+    }
+
+    #[test]
+    fn a_held_pace_that_stays_too_fast_is_given_up() {
+        let held = after(2.0, &[30, 30, 30, 10, 60, 60, 60, 60, 60, 60]);
+        assert_eq!(held[4..8], [Some(32.0), Some(32.0 * SLOWER), Some(32.0 * SLOWER * SLOWER), None]);
     }
 
     #[test]
     fn few_throttles_or_nothing_but_throttles_hold_no_pace() {
-        assert!(after(&[25, 25, 6, 25, 25]).iter().all(Option::is_none));
-        assert!(after(&[100; 9]).iter().all(Option::is_none));
-        assert_eq!(after(&[25, 25, 25, 6, 25, 25]), [None, None, Some(1.5), None, None, None]);
+        assert!(after(2.0, &[30, 30, 6, 30, 30, 6, 30]).iter().all(Option::is_none));
+        assert!(after(2.0, &[100; 9]).iter().all(Option::is_none));
     }
 }

@@ -150,9 +150,10 @@ impl Server {
     async fn list(self: Arc<Self>, pace: Pace, calls: u32) {
         for _ in 0..calls {
             pace.turn().await;
-            for attempt in 1.. {
-                // As often as a call is tried by default.
-                assert!(attempt <= 10 || self.limit.processes > 1, "a call fails: {:?}", self.limit);
+            let began = Instant::now();
+            loop {
+                // As long as a call may take by default.
+                assert!(began.elapsed() < Duration::from_secs(300), "a call fails: {:?}", self.limit);
                 let sent_at = Instant::now();
                 self.travel().await;
                 let through = self.lets_through();
@@ -307,9 +308,24 @@ async fn a_whole_night_takes_little_longer_than_it_must_beside_another_caller() 
 async fn a_night_ends_beside_another_caller_where_one_call_is_let_through_at_a_time() {
     let mut ratios = Vec::new();
     for limit in limits(&RATES, 0.3, 1).into_iter().filter(|limit| limit.burst < 1.5) {
-        ratios.push(night(limit, SEEDS[0]).await.0);
+        for seed in SEEDS {
+            ratios.push(night(limit, seed).await.0);
+        }
     }
-    assert!(quantile(&mut ratios, 0.5) < 8.0 && quantile(&mut ratios, 1.0) < 25.0, "{ratios:?}");
+    eprintln!("beside another, one call at a time: {:?}", [0.5, 0.9, 1.0].map(|share| quantile(&mut ratios, share)));
+    assert!(quantile(&mut ratios, 0.5) < 2.5 && quantile(&mut ratios, 0.9) < 8.0, "{ratios:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_call_of_four_processes_fails_where_one_call_is_let_through_at_a_time() {
+    let mut ratios = Vec::new();
+    for limit in limits(&[4.0, 10.0, 30.0], 0.0, 4).into_iter().filter(|limit| limit.burst < 1.5) {
+        for seed in SEEDS {
+            ratios.push(night(limit, seed).await.0);
+        }
+    }
+    eprintln!("four at once, one call at a time: {:?}", [0.5, 0.9, 1.0].map(|share| quantile(&mut ratios, share)));
+    assert!(quantile(&mut ratios, 0.5) < 3.0 && quantile(&mut ratios, 0.9) < 6.0, "{ratios:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -362,7 +378,7 @@ async fn a_limit_that_others_use_up_for_a_minute_fails_no_call_and_the_pace_is_s
         }
         calls += u32::from(began.elapsed() > Duration::from_secs(130));
     }
-    assert!((6..=10).contains(&most_attempts), "{most_attempts}");
+    assert!((6..=30).contains(&most_attempts), "{most_attempts}");
     // Without a limit it makes 20 a second.
     assert!(calls > 60, "{calls} in 20 s");
 }

@@ -34,7 +34,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::num::NonZero;
+use std::sync::{Arc, LazyLock};
+use std::thread::available_parallelism;
+use tokio::sync::Semaphore;
 
 /// One object of a table: an aggregator's day.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -514,11 +517,17 @@ pub(crate) fn sha256(file: &[u8]) -> String {
     })
 }
 
-/// Runs work that takes the processor for long where it does not hold up the network.
+/// Work that takes the processor and is done at once: as much as there are processors. More would be no sooner done, and of a file whose
+/// columns are decoded each takes 160 KB for it, besides what it gives.
+static AT_ONCE: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(available_parallelism().map_or(1, NonZero::get)));
+
+/// Runs work that takes the processor for long where it does not hold up the network, nor other such work memory.
 pub(crate) async fn blocking<T: Send + 'static>(
     doing: &'static str,
     work: impl FnOnce() -> Result<T, SinkError> + Send + 'static,
 ) -> Result<T, SinkError> {
+    // It is never closed.
+    let _one = AT_ONCE.acquire().await;
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) => Err(SinkError::permanent(format!("{doing} a Parquet file"), error)),

@@ -50,6 +50,18 @@ fn but_verified(mut files: BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8
 }
 
 #[test]
+fn a_lake_whose_only_night_failed_has_no_problem_and_is_not_said_to_be_ok() {
+    let scene = Scene::new("malformed_every = 1");
+    let pipeline = scene.pipeline("");
+    let failed = run(scene.command(&["run", &pipeline.display().to_string(), "--date", DAYS[0]]));
+    assert_eq!(failed.code, Some(1), "{failed:?}");
+    let ended = verify(&scene, &pipeline.display().to_string(), &[]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.ends_with("no problems found, but there is no snapshot to verify\n"), "{ended:?}");
+    assert!(!ended.stdout.contains("OK"), "{ended:?}");
+}
+
+#[test]
 fn a_lake_that_is_as_it_must_be_is_said_to_be_and_days_nobody_ran_are_listed() {
     let (scene, pipeline) = kept();
     let before = files(&scene.path("lake"));

@@ -50,11 +50,15 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// Calls a second to AWS Config at most. The few attempts that a person waits for would all be throttled before the limit is known.
 const CALM: f64 = 2.0;
 
-/// Tries everything, each whatever became of the others.
+/// Tries everything, each whatever became of the others. Tells what is tried before it is.
 ///
 /// # Errors
 /// An environment that AWS cannot be asked from.
-pub(crate) async fn checks(settings: &Settings, now: DateTime<Utc>) -> Result<Vec<Tried>, EnvironmentError> {
+pub(crate) async fn checks(
+    settings: &Settings,
+    now: DateTime<Utc>,
+    trying: impl Fn(&'static str),
+) -> Result<Vec<Tried>, EnvironmentError> {
     let options = settings.fetch_options(SnapshotDate::from(now.date_naive()));
     let patience = |limit: Duration| limit.min(PATIENCE);
     let options = FetchOptions {
@@ -64,13 +68,18 @@ pub(crate) async fn checks(settings: &Settings, now: DateTime<Utc>) -> Result<Ve
         attempt_timeout: patience(options.attempt_timeout),
         ..options
     };
+    trying("AWS Config");
     let connector = Connector::new(environment(settings).await?, options);
     let aggregators = join_all(settings.aggregators.iter().map(|one| aggregator(one, settings, &connector))).await;
+    trying("the lake");
     // Not in a session: a lake that cannot be opened is a result like the others.
     let opened = open_lake(settings).await;
     let lake = lake(settings, &opened, &Holder::here(RunId::new(now), "check", now)).await;
+    trying("the catalog");
     let catalog = catalog(settings, opened.ok().as_ref()).await?;
+    trying("notifications");
     let notify = notify(settings).await?;
+    trying("files that are written");
     let files = metrics(settings).into_iter().chain(report(settings).await);
     Ok(aggregators.into_iter().flatten().chain(lake).chain(catalog).chain(notify).chain(files).collect())
 }

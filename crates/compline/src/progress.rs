@@ -60,6 +60,15 @@ impl Progress {
         bar
     }
 
+    /// What is waited for, which its message names, shown on a terminal only.
+    pub(crate) fn waiting(&self, doing: &'static str) -> ProgressBar {
+        let bar = self.bars.add(ProgressBar::new_spinner());
+        bar.set_style(style("{prefix} {wide_msg}"));
+        bar.set_prefix(doing);
+        bar.enable_steady_tick(Duration::from_millis(200));
+        bar
+    }
+
     /// The progress of an aggregator's dataset.
     pub(crate) fn aggregator(&self, id: &AggregatorId, dataset: &Dataset) -> Bar {
         let bar = self.bars.add(ProgressBar::new(0));

@@ -3,12 +3,16 @@
 use crate::arguments::CheckArguments;
 use crate::checks::{Checked, checks};
 use crate::failure::{Ending, Failure};
+use crate::log::log_to_stderr;
 use crate::output::show;
 use crate::session::Clock;
 
 pub(super) async fn check(arguments: &CheckArguments, clock: Clock) -> Result<Ending, Failure> {
     let settings = arguments.pipeline.settings()?;
-    let checked = Checked { checks: checks(&settings, clock()).await? };
+    let bar = log_to_stderr("error,compline=warn").waiting("trying");
+    let checks = checks(&settings, clock(), |what| bar.set_message(what)).await;
+    bar.finish_and_clear();
+    let checked = Checked { checks: checks? };
     show(arguments.json, &checked, || words(&checked))?;
     Ok(if checked.checks.iter().all(|tried| tried.error.is_none()) { Ending::Done } else { Ending::Failed })
 }

@@ -178,6 +178,9 @@ impl Verification {
             text.push_str("problem: there is no snapshot of any aggregator: is the lake's address right?\n");
         }
         let _ = match self.problems {
+            0 if self.aggregators.iter().all(|found| found.days == 0 && found.dropped == 0) => {
+                writeln!(text, "no problems found, but there is no snapshot to verify")
+            }
             0 => writeln!(text, "OK: no problems found"),
             problems => writeln!(text, "{} found", counted(problems, "problem")),
         };

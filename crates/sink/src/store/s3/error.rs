@@ -198,6 +198,8 @@ fn hint(code: &str, status: u16, region: Option<String>, verb: &str) -> Option<S
             "if this server does not know the checksums that S3 clients send, set lake.checksums = \"when_required\""
                 .to_owned()
         }
+        ("XMinioStorageFull" | "QuotaExceeded", _) | (_, 507) => "the server's storage is full: make room".to_owned(),
+        (_, 502..=504) => "the server, or a proxy before it, is in trouble: run again later".to_owned(),
         _ => return None,
     })
 }
@@ -229,5 +231,16 @@ mod tests {
             assert_eq!(found.is_some(), hint.is_some(), "{code}: {message}");
             assert!(found.is_none_or(|found| found.contains(hint.unwrap_or_default())), "{code}: {message}");
         }
+    }
+
+    #[test]
+    fn a_server_that_is_full_or_in_trouble_is_told_apart() {
+        let hint = |code, status| hint(code, status, None, "write").unwrap_or_default();
+        for (code, status) in [("HTTP 507", 507), ("XMinioStorageFull", 507), ("QuotaExceeded", 400)] {
+            assert!(hint(code, status).contains("make room"), "{code}");
+        }
+        assert!(hint("HTTP 502", 502).contains("run again later"));
+        assert!(hint("SlowDown", 503).contains("lake.max_attempts"));
+        assert_eq!(hint("HTTP 500", 500), "");
     }
 }

@@ -172,7 +172,7 @@ fn b06_b18_a_sign_in_page_instead_of_json_is_an_error_that_names_the_page_and_cu
 /// A night against a server that answers every call alike; gives what it said, on whichever stream.
 fn told(answer: impl Fn(usize, &str) -> Answer + Send + 'static) -> String {
     let scene = Scene::new("");
-    let pipeline = scene.org_pipeline("lake", "fan_out = \"none\"", "max_attempts = 1");
+    let pipeline = scene.org_pipeline("lake", "fan_out = \"none\"", "max_attempts = 1\noperation_timeout_secs = 5");
     let text = std::fs::read_to_string(&pipeline).expect("read");
     let lines = text.lines().filter(|line| !line.starts_with("endpoint_url"));
     let text = lines.collect::<Vec<_>>().join("\n") + &format!("\nendpoint_url = {:?}\n", serve(answer).0);

@@ -7,7 +7,7 @@ use crate::support::{Ended, Scene, run};
 fn against(status: &'static str, content_type: &'static str, body: &'static str) -> (Ended, usize) {
     let (url, asked) = serve(move |_, _| (status, content_type, body.to_owned()));
     let scene = Scene::of_accounts(4);
-    let path = scene.org_pipeline("lake", "", "max_attempts = 1");
+    let path = scene.org_pipeline("lake", "", "max_attempts = 1\noperation_timeout_secs = 5");
     let text = std::fs::read_to_string(&path).expect("read");
     let endpoint = text.lines().find(|line| line.starts_with("endpoint_url")).expect("an endpoint").to_owned();
     std::fs::write(&path, text.replace(&endpoint, &format!("endpoint_url = \"{url}\""))).expect("written");

@@ -47,8 +47,8 @@ impl Tried {
 /// A person waits for the answer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Calls a second to AWS Config at most. The few attempts that a person waits for would all be throttled before the limit is known.
-const CALM: f64 = 2.0;
+/// Calls a second to AWS Config at most: of the few that a person waits for, some would be throttled before the limit is known.
+pub(crate) const CALM: f64 = 2.0;
 
 /// Tries everything, each whatever became of the others. Tells what is tried before it is.
 ///

@@ -149,8 +149,8 @@ pub(crate) struct Connection {
 impl Connection {
     async fn open(environment: Environment, options: FetchOptions, caller: &Caller, assumed: Option<Assumed>) -> Self {
         let pace = Pace::new(options.max_requests_per_second);
-        // Every attempt is counted and bounded by the settings; the SDK's own quota of retries would end a long throttled
-        // night while each single call is still within its bounds.
+        // Each call is bounded by the settings, in attempts or in time; the SDK's own quota of retries would end a long throttled
+        // run while each single call is still within its bounds.
         let partition = RetryPartition::custom("aws-config").token_bucket(TokenBucket::unlimited()).build();
         let client = client(&environment, &options, caller, &pace, &partition, assumed).await;
         let current = RwLock::new((client, 0));

@@ -101,12 +101,13 @@ impl fmt::Display for FetchError {
             }
             Cause::NotSent { reason, hint } => write!(f, "{reason}; {hint}"),
             Cause::TimedOut { reason, throttles } => {
-                let Throttles { count, attempts, said, request_id } = throttles;
+                let Throttles { count, attempts, status, said, request_id } = throttles;
                 write!(f, "{reason}")?;
                 if *count > 0 {
                     let said = excerpt(&String::from_utf8_lossy(said));
-                    let request_id = request_id.as_deref().map_or("none".to_owned(), excerpt);
-                    write!(f, "; {count} of {attempts} attempts were throttled, at last with {said} (request id {request_id})")?;
+                    let id = request_id.as_deref().map_or("none".to_owned(), excerpt);
+                    let of = format!("{count} of {attempts} attempts were throttled");
+                    write!(f, "; {of}, at last with HTTP {status}: {said} (request id {id})")?;
                 }
                 f.write_str(if count * 2 > *attempts { THROTTLED_TOO_LONG } else { NO_ANSWER })
             }

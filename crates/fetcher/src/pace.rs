@@ -318,11 +318,18 @@ impl State {
         if !self.has_waited && !self.in_vain.holds() {
             self.in_vain.begin();
         } else if let Some(rate) = self.in_vain.answered(throttled, self.rate) {
-            // A pace that nobody waits for is not made faster.
-            let most = if self.has_waited { self.most } else { self.rate };
-            self.rate = rate.min(most).max(self.slowest());
-            (self.run, self.run_secs, self.stepped_at) = (0, 0.0, now);
+            self.hold(rate, now);
         }
+    }
+
+    /// Takes the pace that is held from now on.
+    fn hold(&mut self, rate: f64, now: Instant) {
+        // One that nobody waits for is not made faster.
+        let most = if self.has_waited { self.most } else { self.rate };
+        self.rate = rate.min(most).max(self.slowest());
+        (self.run, self.run_secs, self.stepped_at) = (0, 0.0, now);
+        // What was sent at the pace before says nothing of this one, and that pace is not gone back to.
+        (self.changed_at, self.rate_before) = (now, self.rate);
     }
 
     /// Takes note of the pause before a call, and of whether it is sent again early.
@@ -379,7 +386,9 @@ impl State {
             if self.in_a_row >= NOTHING_AFTER {
                 let wait = (now - self.row_began_at).saturating_mul(WAIT_FACTOR).min(MAX_WAIT);
                 self.not_before = self.not_before.max(now + wait);
-                self.in_vain.begin();
+                if let Some(rate) = self.in_vain.nothing_let_through(self.rate) {
+                    self.hold(rate, now);
+                }
             }
         }
     }

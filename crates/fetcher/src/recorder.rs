@@ -10,6 +10,7 @@ use aws_sdk_config::config::retry::RetryConfig;
 use aws_sdk_config::config::timeout::TimeoutConfig;
 use aws_sdk_config::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_config::error::BoxError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::body::SdkBody;
 use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -80,6 +81,7 @@ struct Attempt {
 pub(crate) struct Throttles {
     pub(crate) count: u32,
     pub(crate) attempts: u32,
+    pub(crate) status: u16,
     pub(crate) said: Bytes,
     pub(crate) request_id: Option<String>,
 }
@@ -201,12 +203,12 @@ impl Intercept for Recorder {
             OK => self.taken().split().freeze(),
             _ => response.body().bytes().map(Bytes::copy_from_slice).unwrap_or_default(),
         };
-        let throttled = is_throttle(response.status().as_u16(), response.headers().get("x-amzn-errortype"), &body);
+        let throttled = is_throttle(response);
         let location = response.headers().get("location").map(str::to_owned);
         let mut throttles = std::mem::take(&mut attempt.answer.throttles);
         if throttled {
             throttles.count += 1;
-            throttles.said = body.clone();
+            (throttles.status, throttles.said) = (response.status().as_u16(), body.clone());
             throttles.request_id = response.headers().get(REQUEST_ID).map(str::to_owned);
             self.counters.throttles.fetch_add(1, Relaxed);
             if self.counters.throttling.is_due() {
@@ -250,23 +252,22 @@ fn bound_retries(config: &mut ConfigBag, attempt: &Attempt) {
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 
 /// Whether an answer is a throttle: by status, or by the error's name in the header or the body.
-fn is_throttle(status: u16, error_type: Option<&str>, body: &[u8]) -> bool {
+pub(crate) fn is_throttle(response: &HttpResponse) -> bool {
     #[derive(serde::Deserialize)]
     struct Body {
         #[serde(alias = "code")]
         __type: String,
     }
-    if status == 429 {
-        return true;
-    }
-    if status != 400 {
-        return false;
-    }
-    // As the SDK takes them: what it sends again as throttled has taken a turn for that.
+    let status = response.status().as_u16();
+    // Those that the SDK takes for one (THROTTLING_ERRORS of aws-runtime), as far as AWS Config may give them.
     let names_throttle =
         |name: &str| ["Throttl", "TooManyRequests", "LimitExceeded", "SlowDown"].iter().any(|part| name.contains(part));
-    error_type.is_some_and(names_throttle)
-        || serde_json::from_slice::<Body>(body).is_ok_and(|body| names_throttle(&body.__type))
+    let in_body = |body| serde_json::from_slice::<Body>(body).is_ok_and(|body| names_throttle(&body.__type));
+    let named = || {
+        response.headers().get("x-amzn-errortype").is_some_and(names_throttle)
+            || response.body().bytes().is_some_and(in_body)
+    };
+    status == 429 || (status >= 400 && named())
 }
 
 /// The server's time less this machine's, as an answer's headers say it. What has no request id is not from AWS: a proxy that

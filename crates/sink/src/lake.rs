@@ -13,6 +13,7 @@ mod runs;
 mod snapshot;
 mod verified;
 
+use crate::parquet_file::at_once;
 use crate::store::{self, Condition, Fenced, OWN, Store};
 use crate::table_file::{TableFile, decode};
 use crate::{Compression, Holder, LakeLocation, Lease, LeaseOutcome, SinkError, SinkErrorKind, Version};
@@ -34,9 +35,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZero;
 use std::sync::{Arc, LazyLock};
-use std::thread::available_parallelism;
 use tokio::sync::Semaphore;
 
 /// One object of a table: an aggregator's day.
@@ -517,17 +516,23 @@ pub(crate) fn sha256(file: &[u8]) -> String {
     })
 }
 
-/// Work that takes the processor and is done at once: as much as there are processors. More would be no sooner done, and of a file whose
-/// columns are decoded each takes 160 KB for it, besides what it gives.
-static AT_ONCE: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(available_parallelism().map_or(1, NonZero::get)));
+/// What of the work that takes the processor is done at once: more would be no sooner done, and each column of a file that is decoded takes
+/// 160 KB for it, besides what it gives.
+static CONCURRENCY: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(at_once()));
 
-/// Runs work that takes the processor for long where it does not hold up the network, nor other such work memory.
+/// Runs work that takes the processor for long where it does not hold up the network. Whoever holds others of these that nobody polls
+/// must not wait for one: they may have every turn.
 pub(crate) async fn blocking<T: Send + 'static>(
     doing: &'static str,
     work: impl FnOnce() -> Result<T, SinkError> + Send + 'static,
 ) -> Result<T, SinkError> {
-    // It is never closed.
-    let _one = AT_ONCE.acquire().await;
+    // It is never closed. The turn ends with the work, also where nobody waits for that any more.
+    let turn = CONCURRENCY.acquire().await;
+    let work = move || {
+        let done = work();
+        drop(turn);
+        done
+    };
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) => Err(SinkError::permanent(format!("{doing} a Parquet file"), error)),
@@ -563,6 +568,8 @@ mod fuzz;
 mod tests {
     use super::*;
     use crate::parquet_file::tests::rows;
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    use std::time::Duration;
 
     fn partition(date: &str, aggregator: &str) -> Partition {
         Partition {
@@ -615,5 +622,26 @@ mod tests {
         let found = lake.partitions(Table::PackCompliance).await.expect("listed");
         let expected = partition("2026-01-02", "org");
         assert_eq!(found, Partitions::from([(expected.aggregator, BTreeSet::from([expected.date]))]));
+    }
+
+    #[tokio::test]
+    async fn no_more_work_is_done_at_once_than_there_are_processors_also_where_nobody_waits_for_it_any_more() {
+        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let work = || {
+            let (now, most) = (Arc::clone(&now), Arc::clone(&most));
+            blocking("decode", move || {
+                most.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
+                std::thread::sleep(Duration::from_millis(30));
+                now.fetch_sub(1, SeqCst);
+                Ok(())
+            })
+        };
+        for _ in 0..2 * at_once() {
+            let given_up = tokio::time::timeout(Duration::from_millis(5), work()).await;
+            assert!(given_up.is_err(), "the work takes longer");
+        }
+        futures::future::join_all((0..4 * at_once()).map(|_| work())).await;
+        let most = most.load(SeqCst);
+        assert!((1..=at_once()).contains(&most), "{most}");
     }
 }

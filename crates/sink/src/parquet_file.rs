@@ -111,8 +111,8 @@ pub(crate) fn encode(
     writer.finish()
 }
 
-/// Row groups that are encoded at the same time.
-fn at_once() -> usize {
+/// Row groups that are encoded, and files that are decoded, at the same time.
+pub(crate) fn at_once() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 

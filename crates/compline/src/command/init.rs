@@ -2,7 +2,7 @@
 
 use super::day_of;
 use crate::arguments::InitArguments;
-use crate::checks::PATIENCE;
+use crate::checks::{CALM, PATIENCE};
 use crate::failure::{Ending, Failure};
 use crate::log::log_to_stderr;
 use crate::output::{document, done};
@@ -89,10 +89,10 @@ async fn found(arguments: &InitArguments, clock: Clock) -> Result<(Vec<Found>, V
     };
     let options = FetchOptions {
         page_size: None,
-        max_attempts: 3,
+        max_attempts: 10,
         operation_timeout: PATIENCE,
         attempt_timeout: PATIENCE,
-        max_requests_per_second: None,
+        max_requests_per_second: Some(CALM),
         endpoint_url: None,
     };
     let connector = Connector::new(environment, options);

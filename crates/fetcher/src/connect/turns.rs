@@ -9,6 +9,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 const THROTTLED: (&str, &str) = ("400 Bad Request", r#"{"__type":"ThrottlingException","message":"Rate exceeded"}"#);
+const SLOW: (&str, &str) = ("429 Too Many Requests", "<html>slow down</html>");
+const OF_S3: (&str, &str) = ("503 Slow Down", r#"{"__type":"SlowDown","message":"Please reduce your request rate."}"#);
 const FAILED: (&str, &str) = ("500 Internal Server Error", "{}");
 const ANSWERED: (&str, &str) = ("200 OK", r#"{"ConfigurationAggregators":[]}"#);
 
@@ -79,6 +81,9 @@ async fn a_throttle_uses_up_no_attempt_of_a_call_and_a_failure_does() {
     let (result, counts, _) = call([vec![THROTTLED; 5], vec![ANSWERED]].concat(), 1, LONG).await;
     result.expect("an answer");
     assert_eq!((counts.calls, counts.throttles), (6, 5));
+    let (result, counts, _) = call(vec![SLOW, OF_S3, SLOW, ANSWERED], 1, LONG).await;
+    result.expect("an answer");
+    assert_eq!((counts.calls, counts.throttles), (4, 3));
     let one_failure = vec![THROTTLED, FAILED, THROTTLED, THROTTLED, ANSWERED];
     call(one_failure, 2, LONG).await.0.expect("an answer");
     let (result, counts, _) = call(vec![THROTTLED, FAILED, THROTTLED, FAILED, ANSWERED], 2, LONG).await;

@@ -3,9 +3,12 @@
 /// Over how many calls the share of throttles is counted.
 const WINDOW: u32 = 24;
 
-/// The share that is too much, and the one that says that a pace is faster than the limit.
+/// The share that is too much. And the one that says that a pace is faster than the limit: at least, at most, and between these so much more
+/// than there was at the slower pace, since of a bucket of one call that others empty half of the time half are throttled at any.
 const TOO_MUCH: f64 = 0.16;
 const TOO_FAST: f64 = 0.4;
+const TOO_FAST_MOST: f64 = 0.65;
+const MORE: f64 = 0.15;
 
 /// How many windows of too much there are before being slower is tried to be in vain, one more after each time that it was not; and by
 /// how many times the pace has fallen that is as good as one more window.
@@ -15,10 +18,13 @@ const FALLEN: f64 = 8.0;
 /// How much faster each window is while a pace is tried, and one that was found to be no worse; and what is left of one that is too fast.
 const TRIED: f64 = 2.0;
 const FASTER: f64 = 1.03;
-const SLOWER: f64 = 0.8;
+const BACK_OFF: f64 = 0.8;
 
-/// How many windows one after another are too fast before the limit is taken for another one.
+/// How many windows one after another are too fast before the limit is taken for another one. And for how many a pace is held before it is
+/// let go, since the others may have gone: at first, and at most, twice as many each time.
 const GIVEN_UP: u32 = 3;
+const SHORTEST: u32 = 8;
+const LONGEST: u32 = 64;
 
 /// The throttles of a settled pace. Beside others who take what few calls are let through at once, no fewer are throttled however slow the
 /// pace is, but more: of a bucket of one call that another caller empties three times of ten, a quarter is, but a tenth where each
@@ -30,26 +36,37 @@ pub(super) struct InVain {
     throttles: u32,
     /// The pace of the first call of the window.
     rate: f64,
-    /// How many windows of too much it takes.
+    /// How many windows of too much it takes, and for how many a pace is held.
     needed: u32,
+    held: u32,
     state: State,
+    /// The share that says that a pace is faster than the limit.
+    too_fast: f64,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum State {
-    /// So many windows of too much one after another, the first of which began with this pace.
+    /// So many windows of too much without one of less between them, the first of which began with this pace.
     Slower { windows: u32, from: f64 },
     /// A faster pace is tried; this one is no worse than slower ones.
     Trying { good: f64, is_better: bool },
-    /// It was in vain; so many windows one after another were too fast.
-    Held { too_fast: u32 },
+    /// It was in vain; so many windows one after another were too fast, and for so many more the pace is held.
+    Held { too_fast: u32, left: u32 },
 }
 
 const BEGINNING: State = State::Slower { windows: 0, from: 0.0 };
 
 impl InVain {
     pub(super) fn new() -> Self {
-        Self { calls: 0, throttles: 0, rate: 0.0, needed: WINDOWS, state: BEGINNING }
+        Self {
+            calls: 0,
+            throttles: 0,
+            rate: 0.0,
+            needed: WINDOWS,
+            held: SHORTEST,
+            state: BEGINNING,
+            too_fast: TOO_FAST,
+        }
     }
 
     /// Whether the pace is what is said here and nothing else.
@@ -57,9 +74,21 @@ impl InVain {
         !matches!(self.state, State::Slower { .. })
     }
 
-    /// Begins a window, since what is throttled in this one says nothing of the pace: nobody waits for it, or nothing is let through.
+    /// Begins a window, since what is throttled in this one says nothing of the pace: nobody waits for it.
     pub(super) fn begin(&mut self) {
         (self.calls, self.throttles) = (0, 0);
+    }
+
+    /// Nothing was let through for a while. It says nothing of a pace that is made slower for throttles, and of one that is held that it is
+    /// too fast. Gives the one from now on, where it is held.
+    pub(super) fn nothing_let_through(&mut self, rate: f64) -> Option<f64> {
+        self.begin();
+        if !self.holds() {
+            return None;
+        }
+        let (state, rate) = self.after_window(1.0, rate);
+        self.state = state;
+        rate
     }
 
     /// A call was answered that was sent at this pace. Gives the one from now on, where it is held.
@@ -85,22 +114,30 @@ impl InVain {
                 let (windows, from) = (windows + 1, if windows == 0 { self.rate } else { from });
                 let evidence = f64::from(windows) + (from / rate).log(FALLEN).max(0.0);
                 if evidence >= f64::from(self.needed) {
+                    self.too_fast = (share + MORE).clamp(TOO_FAST, TOO_FAST_MOST);
                     return (State::Trying { good: rate, is_better: false }, Some(from.max(rate)));
                 }
                 (State::Slower { windows, from }, None)
             }
             State::Slower { .. } => (BEGINNING, None),
-            State::Trying { .. } if share < TOO_FAST => {
+            State::Trying { .. } if share < self.too_fast => {
                 (State::Trying { good: rate, is_better: true }, Some(rate * TRIED))
             }
-            State::Trying { good, is_better: true } => (State::Held { too_fast: 0 }, Some(good)),
+            State::Trying { good, is_better: true } => {
+                let left = self.held;
+                self.held = (self.held * 2).min(LONGEST);
+                (State::Held { too_fast: 0, left }, Some(good))
+            }
             State::Trying { good, is_better: false } => {
                 self.needed += 1;
                 (BEGINNING, Some(good))
             }
-            State::Held { .. } if share < TOO_FAST => (State::Held { too_fast: 0 }, Some(rate * FASTER)),
-            State::Held { too_fast } if too_fast + 1 < GIVEN_UP => {
-                (State::Held { too_fast: too_fast + 1 }, Some(rate * SLOWER))
+            State::Held { left: 0, .. } => (BEGINNING, None),
+            State::Held { left, .. } if share < self.too_fast => {
+                (State::Held { too_fast: 0, left: left - 1 }, Some(rate * FASTER))
+            }
+            State::Held { too_fast, left } if too_fast + 1 < GIVEN_UP => {
+                (State::Held { too_fast: too_fast + 1, left: left - 1 }, Some(rate * BACK_OFF))
             }
             State::Held { .. } => (BEGINNING, None),
         }
@@ -149,8 +186,27 @@ mod tests {
 
     #[test]
     fn a_held_pace_that_stays_too_fast_is_given_up() {
-        let held = after(2.0, &[30, 30, 30, 10, 60, 60, 60, 60, 60, 60]);
-        assert_eq!(held[4..8], [Some(32.0), Some(32.0 * SLOWER), Some(32.0 * SLOWER * SLOWER), None]);
+        let held = after(2.0, &[30, 30, 30, 10, 60, 60, 60, 60]);
+        assert_eq!(held[4..], [Some(32.0), Some(32.0 * BACK_OFF), Some(32.0 * BACK_OFF * BACK_OFF), None]);
+    }
+
+    #[test]
+    fn a_held_pace_is_let_go_once_in_a_while_and_twice_as_long_after_each_time() {
+        let windows: Vec<u32> = [30, 30, 30, 10, 60].into_iter().chain([10; 12]).chain([30, 30, 30, 10, 60]).collect();
+        let held = after(2.0, &[windows, vec![10; 20]].concat());
+        let lengths = held[5..].split(Option::is_none).map(<[_]>::len).filter(|length| *length > 1).collect::<Vec<_>>();
+        assert_eq!(lengths, [8, 3 + 16]);
+    }
+
+    #[test]
+    fn a_held_pace_at_which_nothing_is_let_through_is_too_fast_and_one_that_is_not_held_is_not_told_of() {
+        let mut in_vain = InVain::new();
+        assert_eq!(in_vain.nothing_let_through(4.0), None);
+        in_vain.state = State::Held { too_fast: 0, left: 8 };
+        assert_eq!(in_vain.nothing_let_through(4.0), Some(4.0 * BACK_OFF));
+        in_vain.state = State::Trying { good: 1.0, is_better: false };
+        assert_eq!(in_vain.nothing_let_through(4.0), Some(1.0));
+        assert!(!in_vain.holds());
     }
 
     #[test]

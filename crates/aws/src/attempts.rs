@@ -5,6 +5,7 @@ use aws_smithy_runtime_api::client::interceptors::Intercept;
 use aws_smithy_runtime_api::client::interceptors::context::FinalizerInterceptorContextRef;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
+use compline_model::causes;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -59,17 +60,18 @@ impl Intercept for FailedAttempts {
     ) -> Result<(), BoxError> {
         let status = context.response().map(|response| response.status().as_u16());
         // No response is also what there is of a call that nobody could sign.
-        let is_lost = || {
-            let error = context.output_or_error().and_then(Result::err);
-            error.is_some_and(|error| error.is_connector_error() || error.is_timeout_error())
-        };
+        let error = context.output_or_error().and_then(Result::err);
+        let is_lost = || error.is_some_and(|error| error.is_connector_error() || error.is_timeout_error());
         if !status.map_or_else(is_lost, |status| TRIED_AGAIN.contains(&status)) || !self.told.is_due() {
             return Ok(());
         }
         let service = self.service;
         match status {
             Some(status) => tracing::warn!(status, "{service} answers with an error; it may be tried again"),
-            None => tracing::warn!("{service} is not reached; it may be tried again"),
+            None => {
+                let reason = error.map(|error| causes(error));
+                tracing::warn!(reason, "{service} is not reached; it may be tried again");
+            }
         }
         Ok(())
     }

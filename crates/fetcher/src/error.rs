@@ -1,7 +1,7 @@
 //! What went wrong while asking AWS Config, said so that an operator can act on it at night.
 
 use crate::accounts::ACCOUNTS;
-use crate::recorder::{Answer, Throttles};
+use crate::recorder::{Answer, Tried};
 use crate::wire::{BodyError, excerpt};
 use aws_sdk_config::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_config::operation::RequestId;
@@ -51,7 +51,7 @@ pub(crate) enum Cause {
     },
     TimedOut {
         reason: String,
-        throttles: Throttles,
+        tried: Tried,
     },
     RepeatedToken,
     RefusedTooOften,
@@ -100,16 +100,26 @@ impl fmt::Display for FetchError {
                 if *status != 200 || start.starts_with('<') { write!(f, "; {hint}") } else { Ok(()) }
             }
             Cause::NotSent { reason, hint } => write!(f, "{reason}; {hint}"),
-            Cause::TimedOut { reason, throttles } => {
-                let Throttles { count, attempts, status, said, request_id } = throttles;
+            Cause::TimedOut { reason, tried } => {
+                let Tried { throttles, status, said, request_id, failed, .. } = tried;
                 write!(f, "{reason}")?;
-                if *count > 0 {
+                if *throttles > 0 {
+                    let times = if *throttles == 1 { "once".to_owned() } else { format!("{throttles} times") };
                     let said = excerpt(&String::from_utf8_lossy(said));
                     let id = request_id.as_deref().map_or("none".to_owned(), excerpt);
-                    let of = format!("{count} of {attempts} attempts were throttled");
-                    write!(f, "; {of}, at last with HTTP {status}: {said} (request id {id})")?;
+                    write!(f, "; throttled {times}, at last with HTTP {status}: {said} (request id {id})")?;
                 }
-                f.write_str(if count * 2 > *attempts { THROTTLED_TOO_LONG } else { NO_ANSWER })
+                let failed = failed.as_deref().map(excerpt);
+                if let Some(failed) = failed.as_ref().filter(|failed| !reason.contains(failed.as_str())) {
+                    write!(f, "; the last failure before: {failed}")?;
+                }
+                let hint = match failed {
+                    Some(failed) if failed.starts_with("HTTP 5") => IN_TROUBLE,
+                    Some(failed) => compline_aws::connection_hint(&failed).unwrap_or(NO_ANSWER),
+                    None if *throttles > 0 => THROTTLED_TOO_LONG,
+                    None => NO_ANSWER,
+                };
+                write!(f, "; {hint}")
             }
             Cause::RepeatedToken => f.write_str(
                 "AWS Config gave the same page token twice, so rows would be lost or doubled; run again, and tell AWS support if it stays",
@@ -202,9 +212,9 @@ const REGION_IS_OFF: &str = "the same credentials are good in another region of 
     account: switch it on (Account settings, AWS Regions), or is the aggregator in another?";
 const THROTTLED: &str = "others use this account's limit too: run again later";
 const THROTTLED_TOO_LONG: &str =
-    "; others use this account's limit too: raise fetch.operation_timeout_secs, or run later";
+    "others use this account's limit too: run again later; a run waits for fetch.operation_timeout_secs";
 const NO_ANSWER: &str =
-    "; see fetch.operation_timeout_secs and fetch.attempt_timeout_secs, and whether the endpoint answers";
+    "see fetch.operation_timeout_secs and fetch.attempt_timeout_secs, and whether the endpoint answers";
 const IN_TROUBLE: &str = "AWS Config, or a proxy before it, is in trouble: run again later";
 
 /// What the hint needs to know of the call.
@@ -252,8 +262,8 @@ where
             FetchError::of_body(doing, error, &answer)
         }
         SdkError::TimeoutError(_) => {
-            let (reason, throttles) = (causes(error), answer.throttles.clone());
-            FetchError::transient(doing, Cause::TimedOut { reason, throttles })
+            let (reason, tried) = (causes(error), answer.tried.clone());
+            FetchError::transient(doing, Cause::TimedOut { reason, tried })
         }
         other => {
             let reason = causes(other);
@@ -298,6 +308,7 @@ fn hint(code: &str, context: &CallContext<'_>, response: &HttpResponse) -> Optio
         {
             NOT_AWS_CONFIG.to_owned()
         }
+        _ if response.status().is_server_error() => IN_TROUBLE.to_owned(),
         _ => return None,
     })
 }

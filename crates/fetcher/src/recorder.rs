@@ -15,6 +15,7 @@ use aws_smithy_types::body::SdkBody;
 use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, TimeDelta, Utc};
 use compline_aws::OnceAWhile;
+use compline_model::causes;
 use http_body_util::BodyExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -76,14 +77,17 @@ struct Attempt {
     answer: Answer,
 }
 
-/// How often a call was throttled, of how many attempts, and what the last throttle said.
+/// What came of the attempts of a call so far.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Throttles {
-    pub(crate) count: u32,
-    pub(crate) attempts: u32,
+pub(crate) struct Tried {
+    attempts: u32,
+    /// How many of them were throttled, and what the last of these said.
+    pub(crate) throttles: u32,
     pub(crate) status: u16,
     pub(crate) said: Bytes,
     pub(crate) request_id: Option<String>,
+    /// How the last one failed, where it was not throttled, nor ended by the end of the call's own time.
+    pub(crate) failed: Option<String>,
 }
 
 /// What came back of an attempt, as far as errors need it.
@@ -94,7 +98,8 @@ pub(crate) struct Answer {
     /// Where a redirection leads.
     pub(crate) location: Option<String>,
     pub(crate) body: Bytes,
-    pub(crate) throttles: Throttles,
+    /// Of this attempt and those before it.
+    pub(crate) tried: Tried,
 }
 
 impl Recorder {
@@ -136,9 +141,9 @@ impl Intercept for Recorder {
             Some(attempt) if !attempt.throttled => drop(self.pace.reserve()),
             Some(_) => {}
         }
-        let mut throttles = before.map(|attempt| attempt.answer.throttles).unwrap_or_default();
-        throttles.attempts += 1;
-        let answer = Answer { throttles, ..Answer::default() };
+        let mut tried = before.map(|attempt| attempt.answer.tried).unwrap_or_default();
+        tried.attempts += 1;
+        let answer = Answer { tried, ..Answer::default() };
         *last = Some(Attempt { sent_at: Instant::now(), throttled: false, answer });
         drop(last);
         if !self.counters.endpoint_logged.swap(true, Relaxed) {
@@ -194,10 +199,15 @@ impl Intercept for Recorder {
         let mut last = self.last();
         let Some(attempt) = last.as_mut() else { return Ok(()) };
         let Some(response) = context.response() else {
+            let error = context.output_or_error().and_then(Result::err).map(|error| causes(error));
+            if let Some(failed) = error.filter(|error| !error.contains(OF_THE_CALL)) {
+                attempt.answer.tried.failed = Some(failed);
+            }
             bound_retries(config, attempt);
             return Ok(());
         };
-        let body = match response.status().as_u16() {
+        let status = response.status().as_u16();
+        let body = match status {
             // Of one that did not come whole there is nothing.
             OK if context.output_or_error().is_some_and(|output| output.is_err()) => Bytes::new(),
             OK => self.taken().split().freeze(),
@@ -205,18 +215,21 @@ impl Intercept for Recorder {
         };
         let throttled = is_throttle(response);
         let location = response.headers().get("location").map(str::to_owned);
-        let mut throttles = std::mem::take(&mut attempt.answer.throttles);
+        let mut tried = std::mem::take(&mut attempt.answer.tried);
         if throttled {
-            throttles.count += 1;
-            (throttles.status, throttles.said) = (response.status().as_u16(), body.clone());
-            throttles.request_id = response.headers().get(REQUEST_ID).map(str::to_owned);
+            tried.throttles += 1;
+            (tried.status, tried.said, tried.failed) = (status, body.clone(), None);
+            tried.request_id = response.headers().get(REQUEST_ID).map(str::to_owned);
             self.counters.throttles.fetch_add(1, Relaxed);
             if self.counters.throttling.is_due() {
                 let CallCounts { calls, throttles, .. } = self.counters.counts();
                 tracing::info!(calls, throttles, "AWS Config throttles calls: asking more slowly");
             }
         }
-        let answer = Answer { status: response.status().as_u16(), location, body, throttles };
+        if status >= 500 && !throttled {
+            tried.failed = Some(format!("HTTP {status}"));
+        }
+        let answer = Answer { status, location, body, tried };
         (attempt.throttled, attempt.answer) = (throttled, answer);
         bound_retries(config, attempt);
         self.pace.answered(attempt.sent_at, throttled);
@@ -240,16 +253,20 @@ fn bound_retries(config: &mut ConfigBag, attempt: &Attempt) {
         let attempts = retries.max_attempts().saturating_add(1);
         retries.with_max_attempts(attempts).with_max_backoff(may_take)
     } else {
-        let Throttles { attempts, count, .. } = attempt.answer.throttles;
-        let failures = attempts.saturating_sub(count);
+        let Tried { attempts, throttles, .. } = attempt.answer.tried;
+        let failures = attempts.saturating_sub(throttles);
         let grown = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
-        retries.with_max_backoff(grown.min(may_take))
+        retries.with_max_backoff(grown.min(LONGEST_WAIT).min(may_take))
     };
     config.interceptor_state().store_put(retries);
 }
 
-/// How long the SDK waits after a first failure, at most.
+/// How long the SDK waits after a first failure, at most, and after any: ten attempts are made within the five minutes of a call.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// What the SDK says of the end of a call's own time, and not of an attempt's.
+const OF_THE_CALL: &str = "all attempts including retries";
 
 /// Whether an answer is a throttle: by status, or by the error's name in the header or the body.
 pub(crate) fn is_throttle(response: &HttpResponse) -> bool {

@@ -43,6 +43,12 @@ async fn call(
     operation_timeout: Duration,
 ) -> (Result<(), FetchError>, CallCounts, Vec<Instant>) {
     let (url, given) = server(answers);
+    let (result, counts) = ask(url, max_attempts, operation_timeout).await;
+    (result, counts, given.try_iter().collect())
+}
+
+/// Makes one call.
+async fn ask(url: String, max_attempts: u32, operation_timeout: Duration) -> (Result<(), FetchError>, CallCounts) {
     let options = FetchOptions {
         page_size: None,
         max_attempts,
@@ -60,7 +66,7 @@ async fn call(
     let environment = Environment::load(Identity::Simulated).await.expect("an environment");
     let client = Connector::new(environment, options).connect(address).await;
     let result = client.try_page(Probe::Aggregator).await.map(drop);
-    (result, client.counts(), given.try_iter().collect())
+    (result, client.counts())
 }
 
 const LONG: Duration = Duration::from_secs(120);
@@ -107,8 +113,22 @@ async fn throttles_without_end_fail_a_call_once_its_time_is_over_and_are_told_wi
     let said = result.expect_err("it is never let through").to_string();
     let times = counts.throttles;
     assert!(times > 3, "{times}");
-    for part in ["ThrottlingException", "raise fetch.operation_timeout_secs", &format!("(request id id-{times})")] {
+    for part in ["ThrottlingException", "a run waits for fetch.operation_timeout_secs"] {
         assert!(said.contains(part), "{part}: {said}");
     }
-    assert!(said.contains(&format!("{times} of {} attempts were throttled", counts.calls)), "{said}");
+    assert!(said.contains(&format!("; throttled {times} times, at last with HTTP 400: ")), "{said}");
+    assert!(said.contains(&format!("(request id id-{times})")), "{said}");
+}
+
+#[tokio::test]
+async fn a_call_whose_time_ends_after_failures_is_told_with_the_last_of_them_and_no_hint_about_throttles() {
+    let ending = Duration::from_secs(4);
+    let said = call(vec![THROTTLED, FAILED], 100, ending).await.0.expect_err("no answer").to_string();
+    assert!(said.contains("operation timeout") && said.contains("; the last failure before: HTTP 500; "), "{said}");
+    assert!(said.contains("throttled once, at last") && !said.contains("others use"), "{said}");
+    assert!(!said.contains("; ;"), "{said}");
+    let said = call(vec![FAILED, THROTTLED], 100, ending).await.0.expect_err("no answer").to_string();
+    assert!(said.contains("others use") && !said.contains("HTTP 500"), "{said}");
+    let said = ask("http://127.0.0.1:1".to_owned(), 100, ending).await.0.expect_err("nobody listens").to_string();
+    assert!(said.contains("Connection refused") && said.contains("nothing listens there"), "{said}");
 }

@@ -185,7 +185,12 @@ impl Computing<'_> {
                 && let Some(file) = chain.damaged.take()
                 && lacking.insert(file)
             {
-                tracing::warn!(error = format!("{error:#}"), "computing it again from the snapshots");
+                // Without a journal nothing is changed.
+                let what = match journal {
+                    Some(_) => "computing it again from the snapshots",
+                    None => "computing from the snapshots what it must be, to compare",
+                };
+                tracing::warn!(error = format!("{error:#}"), "{what}");
                 continue;
             }
             computed.add(of_chain);

@@ -3,6 +3,7 @@
 use compline_fetcher::CallCounts;
 use compline_model::{AggregatorId, Dataset};
 use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -61,21 +62,18 @@ impl Progress {
     }
 
     /// What is waited for, which its message names, shown on a terminal only.
-    pub(crate) fn waiting(&self, doing: &'static str) -> ProgressBar {
-        let bar = self.bars.add(ProgressBar::new_spinner());
+    pub(crate) fn waiting(&self, prefix: impl Into<Cow<'static, str>>) -> ProgressBar {
+        let bar = self.bars.add(ProgressBar::new(0));
+        // Cut where a terminal ends.
         bar.set_style(style("{prefix} {wide_msg}"));
-        bar.set_prefix(doing);
+        bar.set_prefix(prefix);
         bar.enable_steady_tick(Duration::from_millis(200));
         bar
     }
 
     /// The progress of an aggregator's dataset.
     pub(crate) fn aggregator(&self, id: &AggregatorId, dataset: &Dataset) -> Bar {
-        let bar = self.bars.add(ProgressBar::new(0));
-        // Cut where a terminal ends.
-        bar.set_style(style("{prefix} {wide_msg}"));
-        bar.set_prefix(named(id, dataset.name));
-        bar.enable_steady_tick(Duration::from_millis(200));
+        let bar = self.waiting(named(id, dataset.name));
         Bar { bar, plain: self.plain, rows: AtomicU64::new(0), pages: AtomicU64::new(0), began: Instant::now() }
     }
 }

@@ -109,13 +109,12 @@ impl fmt::Display for FetchError {
                     let id = request_id.as_deref().map_or("none".to_owned(), excerpt);
                     write!(f, "; throttled {times}, at last with HTTP {status}: {said} (request id {id})")?;
                 }
-                let failed = failed.as_deref().map(excerpt);
                 if let Some(failed) = failed.as_ref().filter(|failed| !reason.contains(failed.as_str())) {
-                    write!(f, "; the last failure before: {failed}")?;
+                    write!(f, "; the last failure before: {}", excerpt(failed))?;
                 }
                 let hint = match failed {
                     Some(failed) if failed.starts_with("HTTP 5") => IN_TROUBLE,
-                    Some(failed) => compline_aws::connection_hint(&failed).unwrap_or(NO_ANSWER),
+                    Some(failed) => known_hint(failed).unwrap_or(NO_ANSWER),
                     None if *throttles > 0 => THROTTLED_TOO_LONG,
                     None => NO_ANSWER,
                 };
@@ -321,11 +320,13 @@ fn is_of_credentials(reason: &str) -> bool {
 }
 
 fn connection_hint(reason: &str) -> &'static str {
-    if let Some(hint) = limit_hint(reason) {
-        return hint;
-    }
-    match is_of_credentials(reason) {
-        true => credentials_hint(reason),
-        false => compline_aws::connection_hint(reason).unwrap_or(REACH_AWS),
-    }
+    known_hint(reason).unwrap_or(REACH_AWS)
+}
+
+/// What to do about a call that was not sent or not answered, where its reason says it.
+fn known_hint(reason: &str) -> Option<&'static str> {
+    limit_hint(reason).or_else(|| match is_of_credentials(reason) {
+        true => Some(credentials_hint(reason)),
+        false => compline_aws::connection_hint(reason),
+    })
 }

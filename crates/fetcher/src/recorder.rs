@@ -198,25 +198,30 @@ impl Intercept for Recorder {
     ) -> Result<(), BoxError> {
         let mut last = self.last();
         let Some(attempt) = last.as_mut() else { return Ok(()) };
-        let Some(response) = context.response() else {
-            let error = context.output_or_error().and_then(Result::err).map(|error| causes(error));
-            if let Some(failed) = error.filter(|error| !error.contains(OF_THE_CALL)) {
-                attempt.answer.tried.failed = Some(failed);
-            }
-            bound_retries(config, attempt);
-            return Ok(());
-        };
+        let error = context.output_or_error().and_then(Result::err);
+        match context.response() {
+            Some(response) => self.note_answer(attempt, response, error.is_some()),
+            None => attempt.note_failure(error.map(|error| causes(error))),
+        }
+        bound_retries(config, attempt);
+        Ok(())
+    }
+}
+
+impl Recorder {
+    /// Notes an answer, and tells the pace of it.
+    fn note_answer(&self, attempt: &mut Attempt, response: &HttpResponse, is_error: bool) {
         let status = response.status().as_u16();
         let body = match status {
             // Of one that did not come whole there is nothing.
-            OK if context.output_or_error().is_some_and(|output| output.is_err()) => Bytes::new(),
+            OK if is_error => Bytes::new(),
             OK => self.taken().split().freeze(),
             _ => response.body().bytes().map(Bytes::copy_from_slice).unwrap_or_default(),
         };
-        let throttled = is_throttle(response);
+        attempt.throttled = is_throttle(response);
         let location = response.headers().get("location").map(str::to_owned);
-        let mut tried = std::mem::take(&mut attempt.answer.tried);
-        if throttled {
+        let tried = &mut attempt.answer.tried;
+        if attempt.throttled {
             tried.throttles += 1;
             (tried.status, tried.said, tried.failed) = (status, body.clone(), None);
             tried.request_id = response.headers().get(REQUEST_ID).map(str::to_owned);
@@ -225,15 +230,20 @@ impl Intercept for Recorder {
                 let CallCounts { calls, throttles, .. } = self.counters.counts();
                 tracing::info!(calls, throttles, "AWS Config throttles calls: asking more slowly");
             }
-        }
-        if status >= 500 && !throttled {
+        } else if status >= 500 {
             tried.failed = Some(format!("HTTP {status}"));
         }
-        let answer = Answer { status, location, body, tried };
-        (attempt.throttled, attempt.answer) = (throttled, answer);
-        bound_retries(config, attempt);
-        self.pace.answered(attempt.sent_at, throttled);
-        Ok(())
+        (attempt.answer.status, attempt.answer.location, attempt.answer.body) = (status, location, body);
+        self.pace.answered(attempt.sent_at, attempt.throttled);
+    }
+}
+
+impl Attempt {
+    /// Notes how an attempt failed that no answer came to.
+    fn note_failure(&mut self, error: Option<String>) {
+        if let Some(failed) = error.filter(|error| !error.contains(OF_THE_CALL)) {
+            self.answer.tried.failed = Some(failed);
+        }
     }
 }
 

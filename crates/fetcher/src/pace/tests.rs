@@ -103,6 +103,14 @@ struct Limit {
     processes: u32,
 }
 
+impl Limit {
+    /// One that does not change, for one process and nobody else.
+    fn alone(per_second: f64, burst: f64, latency: Duration) -> Self {
+        let (later, late, others, others_end, processes) = (per_second, LATE_CALLS, 0.0, false, 1);
+        Self { per_second, later, burst, latency, late, others, others_end, processes }
+    }
+}
+
 /// Numbers from 0 to 1 (SplitMix64).
 struct Random(u64);
 
@@ -234,6 +242,16 @@ const LATE_CALLS: f64 = 0.02;
 /// Each limit is met by a few nights, of which no two calls take as long.
 const SEEDS: [u64; 3] = [7, 8, 9];
 
+/// The nights against limits: how long each took against how long it must, and the share of its calls throttled.
+async fn nights(limits: impl IntoIterator<Item = Limit>) -> Vec<(Limit, f64, f64)> {
+    let mut nights = Vec::new();
+    for (limit, seed) in limits.into_iter().flat_map(|limit| SEEDS.map(|seed| (limit, seed))) {
+        let (ratio, share) = night(limit, seed).await;
+        nights.push((limit, ratio, share));
+    }
+    nights
+}
+
 /// How long nights may take, of what they must: all of them, and nine of ten.
 type Bounds = (f64, f64);
 const ALONE: Bounds = (1.15, 1.11);
@@ -249,8 +267,7 @@ async fn holds(name: &str, limits: Vec<Limit>, (most, all_but_tenth): Bounds) {
     let (mut ratios, mut shares) = (Vec::new(), Vec::new());
     let mut worst = (0.0, None);
     let mut over = 0;
-    for (limit, seed) in limits.into_iter().flat_map(|limit| SEEDS.map(|seed| (limit, seed))) {
-        let (ratio, share) = night(limit, seed).await;
+    for (limit, ratio, share) in nights(limits).await {
         over += u32::from(ratio > 1.15 || share > 0.12);
         if ratio > worst.0 {
             worst = (ratio, Some((limit, share)));
@@ -277,16 +294,7 @@ fn limits(rates: &[f64], others: f64, processes: u32) -> Vec<Limit> {
             for millis in [5, 50, 300] {
                 let latency = Duration::from_millis(millis);
                 let (burst, others) = (f64::max(burst, 1.0), others * per_second);
-                all.push(Limit {
-                    per_second,
-                    later: per_second,
-                    burst,
-                    latency,
-                    late: LATE_CALLS,
-                    others,
-                    others_end: false,
-                    processes,
-                });
+                all.push(Limit { others, processes, ..Limit::alone(per_second, burst, latency) });
             }
         }
     }
@@ -302,17 +310,7 @@ async fn a_whole_night_takes_little_longer_than_it_must_at_any_limit_burst_and_l
 
 #[tokio::test(start_paused = true)]
 async fn throttles_of_many_calls_at_once_make_a_pace_that_searches_no_slower_than_what_is_let_through() {
-    let (per_second, latency) = (70.0, Duration::from_millis(5));
-    let limit = Limit {
-        per_second,
-        later: per_second,
-        burst: 140.0,
-        latency,
-        late: LATE_CALLS,
-        others: 0.0,
-        others_end: false,
-        processes: 1,
-    };
+    let limit = Limit::alone(70.0, 140.0, Duration::from_millis(5));
     for seed in 100..120 {
         let (ratio, _) = night(limit, seed).await;
         assert!(ratio < 1.05, "{ratio}, seed {seed}");
@@ -328,12 +326,7 @@ async fn a_whole_night_takes_little_longer_than_it_must_beside_another_caller() 
 
 /// How long nights against these limits took, against how long they must: half of them, nine of ten, and the longest.
 async fn ratios(name: &str, limits: impl IntoIterator<Item = Limit>) -> [f64; 3] {
-    let mut all = Vec::new();
-    for limit in limits {
-        for seed in SEEDS {
-            all.push(night(limit, seed).await.0);
-        }
-    }
+    let mut all = nights(limits).await.into_iter().map(|(_, ratio, _)| ratio).collect::<Vec<_>>();
     let ratios = [0.5, 0.9, 1.0].map(|share| quantile(&mut all, share));
     eprintln!("{name}: {ratios:?}");
     ratios
@@ -384,7 +377,7 @@ async fn a_whole_night_takes_little_longer_than_it_must_at_random_limits_that_ch
         let later = per_second * 2_f64.powf(2.0 * random.next() - 1.0);
         let burst = 1.0 + random.next() * (2.0 * per_second - 1.0);
         let latency = Duration::from_secs_f64(0.005 * 60_f64.powf(random.next()));
-        Limit { per_second, later, burst, latency, late: LATE_CALLS, others: 0.0, others_end: false, processes: 1 }
+        Limit { later, ..Limit::alone(per_second, burst, latency) }
     };
     holds("random limits that change", (0..200).map(limit).collect(), CHANGING).await;
 }
@@ -425,17 +418,8 @@ async fn a_limit_that_others_use_up_for_a_minute_fails_no_call_and_the_pace_is_s
 
 #[tokio::test(start_paused = true)]
 async fn a_pause_of_minutes_in_which_nothing_is_asked_does_not_make_the_pace_slower() {
-    let (per_second, latency) = (2.0, Duration::from_millis(50));
-    let limit = Limit {
-        per_second,
-        later: per_second,
-        burst: 1.0,
-        latency,
-        late: LATE_CALLS,
-        others: 0.0,
-        others_end: false,
-        processes: 1,
-    };
+    let per_second = 2.0;
+    let limit = Limit::alone(per_second, 1.0, Duration::from_millis(50));
     let server = Server::new(limit, u32::MAX, SEEDS[0]);
     let pace = Pace::new(None);
     let read = async || {

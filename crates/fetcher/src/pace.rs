@@ -27,10 +27,12 @@
 //!    that a new pace is the next call's. Those sent before the limit was first met, or found, say nothing of the pace that is now, and
 //!    throttles of those sent before the pace last became slower count [`SENT_BEFORE`].
 //! 9. After [`NOTHING_AFTER`] throttles one after another everybody waits [`WAIT_FACTOR`] times as long as nothing was let through, up to
-//!    [`MAX_WAIT`]; after [`USED_UP`] of that others use the limit up, and a settled pace stays what it was before. Where it is in vain to
-//!    be slower it is taken back to what it was, and held ([`InVain`]). After [`IDLE`] without a call no throttle before it counts.
+//!    [`MAX_WAIT`]; after [`USED_UP`] of that others use the limit up, and a settled pace stays what it was before. After [`IDLE`] without
+//!    a call no throttle before it counts.
 //! 10. A throttled call has the next turn. Where calls seem to be let through one at a time ([`Gaps`]) every second one is throttled once
-//!     the pace is above the limit: there it comes after [`EARLY`] of the pause.
+//!     the pace is above the limit: there it comes after [`EARLY`] of the pause. Beside others, where it was in vain to be slower
+//!     ([`InVain`]), the pace goes back to what it was, and then throttles count no more, but calls that are let through one after
+//!     another ([`OneByOne`]).
 //!
 //! Its constants are those that did best over whole nights against thousands of random limits: of 2 to 70 calls a second, 1 call to two
 //! seconds' worth at once, latencies of 5 to 300 ms; alone, beside another caller, four processes at a time, and limits that change.
@@ -38,10 +40,12 @@
 mod gaps;
 mod in_turn;
 mod in_vain;
+mod one_by_one;
 
 use gaps::Gaps;
 pub(crate) use in_turn::InTurn;
 use in_vain::InVain;
+use one_by_one::OneByOne;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -119,6 +123,9 @@ const NOTHING_AFTER: u32 = 5;
 const WAIT_FACTOR: u32 = 2;
 const MAX_WAIT: Duration = Duration::from_secs(3);
 
+/// What is left of a pace at which more are throttled, or many for long, than where it was slower.
+const TOO_FAST_LEFT: f64 = 0.75;
+
 /// After how long without a call, and how many turns that nobody took, the throttles before say nothing more: what nobody used is lost.
 const IDLE: Duration = Duration::from_secs(2);
 const IDLE_TURNS: u32 = 10;
@@ -135,6 +142,8 @@ enum Phase {
     Searching,
     /// About where it is.
     Settled,
+    /// That it seems to let one call through at a time, and others ask.
+    OneByOne,
 }
 
 /// The pace of all calls with the same credentials in the same region.
@@ -172,8 +181,9 @@ struct State {
     most_secs: Option<f64>,
     was_late: bool,
     since_throttle: u32,
-    /// The throttles of a settled pace.
+    /// The throttles of a settled pace, and the calls of one that it was in vain to make slower.
     in_vain: InVain,
+    one_by_one: OneByOne,
     /// The pauses of a settled pace, and whether the call that was throttled just now is sent again early.
     gaps: Gaps,
     is_early: bool,
@@ -209,6 +219,7 @@ impl Pace {
             was_late: false,
             since_throttle: 0,
             in_vain: InVain::new(),
+            one_by_one: OneByOne::new(most, 0.0),
             gaps: Gaps::new(),
             is_early: false,
             changed_at: now,
@@ -288,7 +299,7 @@ impl State {
             return;
         }
         if self.phase == Phase::Settled {
-            self.look_whether_in_vain(throttled, now);
+            self.look_whether_in_vain(throttled && !came_at_once, now);
         }
         match self.phase {
             Phase::Free => self.look_for_limit(throttled, now),
@@ -299,10 +310,10 @@ impl State {
                 let least = self.rate.min(KEPT * let_through);
                 self.enter(phase, bound.min((self.rate * LEAST_LEFT).max(least)), now);
             }
+            Phase::OneByOne => self.look_one_by_one(sent_at, throttled, now),
             // A pace that nobody waits for says nothing of the limit.
             _ if !throttled && !self.has_waited => {}
             Phase::Searching => self.grow(SEARCHING * evening_out(self.rate)),
-            Phase::Settled if self.in_vain.holds() => {}
             Phase::Settled if throttled => {
                 let (bound, let_through) = self.measure(MEASURED, now);
                 if !came_at_once {
@@ -313,20 +324,32 @@ impl State {
         }
     }
 
-    /// Takes note of a settled pace's throttles, and of the pace that is held where to be slower is in vain.
+    /// Takes note of a settled pace's throttles, and goes back to the pace before where it was in vain to be slower.
     fn look_whether_in_vain(&mut self, throttled: bool, now: Instant) {
-        if !self.has_waited && !self.in_vain.holds() {
+        if !self.has_waited {
             self.in_vain.begin();
-        } else if let Some(rate) = self.in_vain.answered(throttled, self.rate) {
-            self.hold(rate, now);
+        } else if let Some(found) = self.in_vain.answered(throttled, self.rate) {
+            self.change(Phase::OneByOne, found.rate, now);
+            self.one_by_one = OneByOne::new(self.rate, found.share);
         }
     }
 
-    /// Takes the pace that is held from now on.
-    fn hold(&mut self, rate: f64, now: Instant) {
+    /// Takes note of a call where they are let through one at a time, and finds the pace anew where that is not so.
+    fn look_one_by_one(&mut self, sent_at: Instant, throttled: bool, now: Instant) {
+        match self.one_by_one.answered(sent_at, throttled, self.rate, self.has_waited, now) {
+            Some(rate) => self.rate = rate.min(self.most).max(self.slowest()),
+            None => {
+                self.change(Phase::Settled, self.rate * TOO_FAST_LEFT, now);
+                self.in_vain = InVain::new();
+            }
+        }
+    }
+
+    /// Takes this pace from now on.
+    fn change(&mut self, phase: Phase, rate: f64, now: Instant) {
         // One that nobody waits for is not made faster.
         let most = if self.has_waited { self.most } else { self.rate };
-        self.rate = rate.min(most).max(self.slowest());
+        (self.phase, self.rate) = (phase, rate.min(most).max(self.slowest()));
         (self.run, self.run_secs, self.stepped_at) = (0, 0.0, now);
         // What was sent at the pace before says nothing of this one, and that pace is not gone back to.
         (self.changed_at, self.rate_before) = (now, self.rate);
@@ -340,7 +363,7 @@ impl State {
         } else if self.phase == Phase::Settled && self.since_throttle > 0 {
             self.gaps.throttled(sent_at);
             let is_last = self.turn_at.is_some_and(|turn| sent_at >= turn);
-            self.is_early = is_last && (self.gaps.are_of_one_at_a_time() || self.in_vain.holds());
+            self.is_early = is_last && self.gaps.are_of_one_at_a_time();
         }
     }
 
@@ -386,9 +409,6 @@ impl State {
             if self.in_a_row >= NOTHING_AFTER {
                 let wait = (now - self.row_began_at).saturating_mul(WAIT_FACTOR).min(MAX_WAIT);
                 self.not_before = self.not_before.max(now + wait);
-                if let Some(rate) = self.in_vain.nothing_let_through(self.rate) {
-                    self.hold(rate, now);
-                }
             }
         }
     }

@@ -252,18 +252,18 @@ async fn nights(limits: impl IntoIterator<Item = Limit>) -> Vec<(Limit, f64, f64
     nights
 }
 
-/// How long nights may take, of what they must: all of them, and nine of ten.
-type Bounds = (f64, f64);
-const ALONE: Bounds = (1.15, 1.11);
-const BESIDE: Bounds = (1.15, 1.06);
-const FOUR: Bounds = (1.15, 1.12);
-const FOUR_FAST: Bounds = (1.25, 1.18);
-const CHANGING: Bounds = (1.30, 1.06);
-/// Of one call at a time, those that come at once with a late one are lost whatever the pace is.
-const UNEVEN: Bounds = (2.15, 1.50);
+/// How long nights may take, of what they must, all of them and nine of ten; and the share of calls that may be throttled.
+type Bounds = (f64, f64, f64);
+const ALONE: Bounds = (1.15, 1.11, 0.12);
+const BESIDE: Bounds = (1.15, 1.06, 0.12);
+const FOUR: Bounds = (1.15, 1.12, 0.12);
+const FOUR_FAST: Bounds = (1.25, 1.18, 0.12);
+const CHANGING: Bounds = (1.30, 1.06, 0.12);
+/// Of one call at a time, those that come at once with a late one are lost whatever the pace is, as those of others are.
+const UNEVEN: Bounds = (2.15, 1.50, 0.22);
 
 /// Holds nights against limits, and shows how they went (`--nocapture`).
-async fn holds(name: &str, limits: Vec<Limit>, (most, all_but_tenth): Bounds) {
+async fn holds(name: &str, limits: Vec<Limit>, (most, all_but_tenth, throttled): Bounds) {
     let (mut ratios, mut shares) = (Vec::new(), Vec::new());
     let mut worst = (0.0, None);
     let mut over = 0;
@@ -283,7 +283,7 @@ async fn holds(name: &str, limits: Vec<Limit>, (most, all_but_tenth): Bounds) {
         shown(&mut shares)
     );
     assert!(quantile(&mut ratios, 0.9) <= all_but_tenth && quantile(&mut ratios, 1.0) <= most, "{name}: {worst:?}");
-    assert!(quantile(&mut shares, 1.0) <= 0.12, "{name}: {shares:?}");
+    assert!(quantile(&mut shares, 1.0) <= throttled, "{name}: {shares:?}");
 }
 
 /// Every limit of these rates and a few bursts and latencies.
@@ -319,7 +319,7 @@ async fn throttles_of_many_calls_at_once_make_a_pace_that_searches_no_slower_tha
 
 #[tokio::test(start_paused = true)]
 async fn a_whole_night_takes_little_longer_than_it_must_beside_another_caller() {
-    // A bucket of one call is taken by whoever comes first, and no pace is right for it.
+    // A bucket of one call is taken by whoever comes first.
     let limits = limits(&RATES, 0.3, 1).into_iter().filter(|limit| limit.burst > 1.5).collect();
     holds("beside another", limits, BESIDE).await;
 }
@@ -340,10 +340,10 @@ fn is_one_at_a_time(limit: &Limit) -> bool {
 async fn a_night_ends_beside_another_caller_where_one_call_is_let_through_at_a_time() {
     let limits = |others| limits(&RATES, others, 1).into_iter().filter(is_one_at_a_time);
     let [half, most, longest] = ratios("another of three tenths, one call at a time", limits(0.3)).await;
-    assert!(half < 2.5 && most < 8.0 && longest < 25.0);
+    assert!(half < 1.4 && most < 4.0 && longest < 10.0);
     let [half, most, longest] = ratios("another of a half, one call at a time", limits(0.5)).await;
-    // The long ones are of limits of 30 and 70 a second, and of minutes.
-    assert!(half < 6.0 && most < 80.0 && longest < 300.0);
+    // The long ones are of calls that take longer than the limit's pause, and of minutes.
+    assert!(half < 1.5 && most < 25.0 && longest < 150.0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -31,8 +31,9 @@
 //!    a call no throttle before it counts.
 //! 10. A throttled call has the next turn. Where calls seem to be let through one at a time ([`Gaps`]) every second one is throttled once
 //!     the pace is above the limit: there it comes after [`EARLY`] of the pause. Beside others, where it was in vain to be slower
-//!     ([`InVain`]), the pace goes back to what it was, and then throttles count no more, but calls that are let through one after
-//!     another ([`OneByOne`]).
+//!     ([`InVain`]), the pace goes back to what it was, and then one throttle says nothing, but two calls that are let through one after
+//!     another do, and many throttles without them ([`OneByOne`]); where more are throttled than before, or many for long, it is settled
+//!     again at [`FOUND_ANEW`] of that.
 //!
 //! Its constants are those that did best over whole nights against thousands of random limits: of 2 to 70 calls a second, 1 call to two
 //! seconds' worth at once, latencies of 5 to 300 ms; alone, beside another caller, four processes at a time, and limits that change.
@@ -123,8 +124,8 @@ const NOTHING_AFTER: u32 = 5;
 const WAIT_FACTOR: u32 = 2;
 const MAX_WAIT: Duration = Duration::from_secs(3);
 
-/// What is left of a pace at which more are throttled, or many for long, than where it was slower.
-const TOO_FAST_LEFT: f64 = 0.75;
+/// What is left of a pace of calls that seemed to be let through one at a time, where it is found anew.
+const FOUND_ANEW: f64 = 0.75;
 
 /// After how long without a call, and how many turns that nobody took, the throttles before say nothing more: what nobody used is lost.
 const IDLE: Duration = Duration::from_secs(2);
@@ -274,6 +275,7 @@ impl State {
         if self.turn_at.is_some_and(|turn| turn + self.interval() * IDLE_TURNS + IDLE < now) {
             self.throttles.clear();
             self.in_vain = InVain::new();
+            self.one_by_one.rest();
         }
         (self.turn_at, self.has_waited) = (Some(now), has_waited);
         None
@@ -298,8 +300,8 @@ impl State {
         if sent_at < self.changed_at {
             return;
         }
-        if self.phase == Phase::Settled {
-            self.look_whether_in_vain(throttled && !came_at_once, now);
+        if self.phase == Phase::Settled && !came_at_once && self.is_in_vain(throttled, now) {
+            return;
         }
         match self.phase {
             Phase::Free => self.look_for_limit(throttled, now),
@@ -325,13 +327,17 @@ impl State {
     }
 
     /// Takes note of a settled pace's throttles, and goes back to the pace before where it was in vain to be slower.
-    fn look_whether_in_vain(&mut self, throttled: bool, now: Instant) {
+    fn is_in_vain(&mut self, throttled: bool, now: Instant) -> bool {
         if !self.has_waited {
             self.in_vain.begin();
-        } else if let Some(found) = self.in_vain.answered(throttled, self.rate) {
+            return false;
+        }
+        let found = self.in_vain.answered(throttled, self.rate);
+        if let Some(found) = found {
             self.change(Phase::OneByOne, found.rate, now);
             self.one_by_one = OneByOne::new(self.rate, found.share);
         }
+        found.is_some()
     }
 
     /// Takes note of a call where they are let through one at a time, and finds the pace anew where that is not so.
@@ -339,17 +345,16 @@ impl State {
         match self.one_by_one.answered(sent_at, throttled, self.rate, self.has_waited, now) {
             Some(rate) => self.rate = rate.min(self.most).max(self.slowest()),
             None => {
-                self.change(Phase::Settled, self.rate * TOO_FAST_LEFT, now);
-                self.in_vain = InVain::new();
+                self.change(Phase::Settled, self.rate * FOUND_ANEW, now);
+                (self.in_vain, self.gaps) = (InVain::new(), Gaps::new());
+                self.throttles.clear();
             }
         }
     }
 
     /// Takes this pace from now on.
     fn change(&mut self, phase: Phase, rate: f64, now: Instant) {
-        // One that nobody waits for is not made faster.
-        let most = if self.has_waited { self.most } else { self.rate };
-        (self.phase, self.rate) = (phase, rate.min(most).max(self.slowest()));
+        (self.phase, self.rate) = (phase, rate.min(self.most).max(self.slowest()));
         (self.run, self.run_secs, self.stepped_at) = (0, 0.0, now);
         // What was sent at the pace before says nothing of this one, and that pace is not gone back to.
         (self.changed_at, self.rate_before) = (now, self.rate);

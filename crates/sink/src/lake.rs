@@ -37,6 +37,7 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 use tokio::sync::Semaphore;
+use tokio::task::JoinError;
 
 /// One object of a table: an aggregator's day.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -520,12 +521,12 @@ pub(crate) fn sha256(file: &[u8]) -> String {
 /// 160 KB for it, besides what it gives.
 static CONCURRENCY: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(at_once()));
 
-/// Runs work that takes the processor for long where it does not hold up the network. Whoever holds others of these that nobody polls
-/// must not wait for one: they may have every turn.
-pub(crate) async fn blocking<T: Send + 'static>(
-    doing: &'static str,
-    work: impl FnOnce() -> Result<T, SinkError> + Send + 'static,
-) -> Result<T, SinkError> {
+/// Runs work that takes the processor for long where it does not hold up the network: on another thread, in its turn, of which there are
+/// as many as processors. Whoever holds others of these that nobody polls must not wait for one: they may have every turn.
+///
+/// # Errors
+/// The work panicked, or the runtime is ending.
+pub async fn computed<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
     // It is never closed. The turn ends with the work, also where nobody waits for that any more.
     let turn = CONCURRENCY.acquire().await;
     let work = move || {
@@ -533,7 +534,15 @@ pub(crate) async fn blocking<T: Send + 'static>(
         drop(turn);
         done
     };
-    match tokio::task::spawn_blocking(work).await {
+    tokio::task::spawn_blocking(work).await
+}
+
+/// The same for work on a file.
+pub(crate) async fn blocking<T: Send + 'static>(
+    doing: &'static str,
+    work: impl FnOnce() -> Result<T, SinkError> + Send + 'static,
+) -> Result<T, SinkError> {
+    match computed(work).await {
         Ok(result) => result,
         Err(error) => Err(SinkError::permanent(format!("{doing} a Parquet file"), error)),
     }

@@ -23,7 +23,7 @@ pub use error::{SinkError, SinkErrorKind};
 pub use lake::{
     Collection, Committed, Inventory, JournalEntry, Lake, Month, MonthPlan, Object, OfDay, Partition, Partitions,
     Place, READ_CONCURRENCY, RecentDay, RecentDays, ReportFile, SeenReport, Stored, Unexpected, Verification,
-    VerifiedMonth, Versions,
+    VerifiedMonth, Versions, computed,
 };
 pub use month_file::MonthDays;
 pub use parquet_file::{Compression, TableWriter};

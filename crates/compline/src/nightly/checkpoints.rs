@@ -7,7 +7,7 @@ use crate::settings::AggregatorSettings;
 use anyhow::Context;
 use bytes::Bytes;
 use compline_fetcher::{AggregatorClient, Discovery, Shard, Wanted, read_shard};
-use compline_sink::{Collection, Lake};
+use compline_sink::{Collection, Lake, computed};
 use compline_transformer::ShardRows;
 use std::collections::BTreeSet;
 
@@ -88,7 +88,7 @@ impl<'a> Checkpoints<'a> {
         let name = shard_name(shard);
         let Some(lines) = self.stored(&name).await? else { return Ok((rows, None)) };
         let (dataset, index, of_pages) = (self.shared.dataset, shard.index, lines.clone());
-        let reading = tokio::task::spawn_blocking(move || {
+        let reading = computed(move || {
             let mut pages = 0_u64;
             let read = read_shard(&name, dataset, index, of_pages, |page| {
                 rows.push(&page);

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use compline_fetcher::{
     AggregatorClient, CallCounts, Discovery, FetchError, Probe, Shard, ShardReader, ShardStep, ShardTally,
 };
+use compline_sink::computed;
 use compline_transformer::{
     CheckedSnapshot, Flattener, Named, ShardRows, SourceIndex, check, reconcile, source_status,
 };
@@ -156,7 +157,7 @@ async fn read_all(
         let _one_at_a_time = shared.computing.acquire().await?;
         memory::give_back();
         let dataset = shared.dataset;
-        let snapshot = tokio::task::spawn_blocking(move || check(dataset, rows)).await.context("checking stopped")?;
+        let snapshot = computed(move || check(dataset, rows)).await.context("checking stopped")?;
         memory::give_back();
         snapshot
     };
@@ -239,7 +240,7 @@ async fn reconciled(
     };
     let (snapshot, tolerance) = (snapshot.clone(), settings.reconcile_tolerance);
     // Off the thread that renews the lease.
-    let compared = tokio::task::spawn_blocking(move || reconcile(&snapshot, &counted, tolerance));
+    let compared = computed(move || reconcile(&snapshot, &counted, tolerance));
     let differing = compared.await.context("reconciling stopped")??;
     if settings.reconcile == Reconcile::Fail && differing.count > 0 {
         // What was read is not right, so the next run must not resume from it.

@@ -11,7 +11,7 @@ use crate::population::{Population, Told, is_comparable};
 use anyhow::{Context, bail};
 use arrow::array::RecordBatch;
 use compline_model::{AggregatorId, SnapshotDate, Table};
-use compline_sink::{Partition, TableFile};
+use compline_sink::{Partition, TableFile, computed};
 use compline_transformer::{Extent, Loss, checked_before};
 use std::sync::Arc;
 
@@ -80,7 +80,7 @@ impl Shared<'_> {
         let Some((last, before)) = before else { return Ok((None, unread)) };
         let snapshot = collected.snapshot.clone();
         // Off the thread that renews the lease.
-        let compared = tokio::task::spawn_blocking(move || Extent::of(&snapshot).map(|now| Loss::of(&before, &now)));
+        let compared = computed(move || Extent::of(&snapshot).map(|now| Loss::of(&before, &now)));
         let (loss, allowed) = (compared.await.context("comparing stopped")??, self.session.settings.max_loss);
         if loss.largest() <= allowed {
             return Ok((None, unread));

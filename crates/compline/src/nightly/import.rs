@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use chrono::DateTime;
 use compline_fetcher::{Dump, Dumped, FilesAre, Population};
 use compline_model::{Answers, Dataset, RunId, SnapshotDate, SourceAnswer};
+use compline_sink::computed;
 use compline_transformer::{Flattener, RowFilter, ShardRows, SourceIndex, check, source_status};
 use std::path::PathBuf;
 
@@ -62,7 +63,7 @@ pub(super) async fn import(
     let source_status = source_status(&statuses, collected_at, run_id)?;
     let Some(rows) = rows else { bail!("the files have no page of {}", dataset.name) };
     reading.left_out = rows.left_out() + not_asked_for;
-    let snapshot = tokio::task::spawn_blocking(move || check(dataset, vec![rows])).await.context("checking stopped")?;
+    let snapshot = computed(move || check(dataset, vec![rows])).await.context("checking stopped")?;
     Ok(Collected { snapshot, source_status, population: None })
 }
 

@@ -4,7 +4,7 @@ use super::Shared;
 use anyhow::Context;
 use arrow::array::RecordBatch;
 use compline_model::{AggregatorId, Dataset, Table, row_parts};
-use compline_sink::{Partition, SinkError};
+use compline_sink::{Partition, SinkError, computed};
 use compline_transformer::{CheckedSnapshot, WHY_PACK_COLUMNS, WHY_RULE_COLUMNS, Why};
 
 /// What is known of the packs that regressed on the day before its rules' trends are computed; nothing where no pack did, or of another
@@ -30,7 +30,7 @@ async fn counted(shared: &Shared<'_>, id: &AggregatorId, snapshot: &CheckedSnaps
     let Some(packs) = read(shared, id, Table::PackCompliance, Some(WHY_PACK_COLUMNS)).await? else { return Ok(None) };
     let snapshot = snapshot.clone();
     // Off the thread that renews the lease.
-    let counting = tokio::task::spawn_blocking(move || {
+    let counting = computed(move || {
         why.add_packs(&packs);
         for rows in row_parts(&snapshot, Some(WHY_RULE_COLUMNS)) {
             why.add_rules(&rows?);

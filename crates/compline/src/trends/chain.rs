@@ -13,7 +13,7 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Date32Type;
 use chrono::{NaiveDate, TimeDelta};
 use compline_model::{AggregatorId, Dataset, RowSource, SnapshotDate, Table};
-use compline_sink::{Lake, Month, Partition, READ_CONCURRENCY, RecentDay, RecentDays, SinkError, TableFile};
+use compline_sink::{Lake, Month, Partition, READ_CONCURRENCY, RecentDay, RecentDays, SinkError, TableFile, computed};
 use compline_transformer::{
     CheckedSnapshot, Recent, State, TransformError, TrendDay, Trends, advance, recent_columns, recent_needed,
 };
@@ -457,8 +457,8 @@ impl<'a> Chain<'a> {
             let trends = advance(dataset, &id, trend_day, state, snapshot, &recent, &mut take)?;
             Ok((trends, taking.finish().map_err(TransformError::Status)?))
         };
-        let computed = tokio::task::spawn_blocking(computing).await.context("computing the trends stopped")?;
-        let (trends, status) = computed.map_err(|error| self.failed(error, date, before))?;
+        let done = computed(computing).await.context("computing the trends stopped")?;
+        let (trends, status) = done.map_err(|error| self.failed(error, date, before))?;
         tracing::debug!(%date, "computed");
         self.days_are_small = matches!(status, Status::Whole(_));
         if !self.days_are_small {

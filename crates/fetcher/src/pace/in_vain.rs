@@ -7,7 +7,7 @@ const TOO_MANY: u32 = 3;
 
 /// How much evidence it takes: each window with too many throttles is one, and takes one back with few; and by how many times the pace
 /// has fallen since the first of them that is as good as one more.
-const ENOUGH: f64 = 3.5;
+const ENOUGH: f64 = 3.75;
 const FALLEN: f64 = 8.0;
 
 /// The throttles of a settled pace. Beside others who take what few calls are let through at once, no fewer are throttled however slow the
@@ -19,7 +19,7 @@ pub(super) struct InVain {
     throttles: u32,
     /// The pace of the window's first call.
     rate: f64,
-    /// The windows that say so; the pace of the first of them, and the share of throttles in most of them.
+    /// The windows that say so; the pace of the first of them, and the share of throttles, of which half is the last window's.
     windows: u32,
     from: f64,
     share: f64,
@@ -54,10 +54,11 @@ impl InVain {
         }
         let throttles = self.throttles;
         self.begin();
-        // Where nothing is let through the limit is used up, or is none.
-        if throttles < WINDOW {
-            self.after_window(throttles);
+        // Where nothing is let through the limit is used up.
+        if throttles == WINDOW {
+            return None;
         }
+        self.after_window(throttles);
         let evidence = f64::from(self.windows) + (self.from / rate).log(FALLEN).max(0.0);
         (self.windows > 0 && evidence >= ENOUGH).then(|| Found { rate: self.from.max(rate), share: self.share })
     }
@@ -72,6 +73,9 @@ impl InVain {
             self.windows += 1;
         } else if throttles <= FEW {
             self.windows = self.windows.saturating_sub(1);
+        } else {
+            // Which says nothing, and that pace is long ago.
+            self.from = self.from.min(self.rate);
         }
     }
 }
@@ -113,8 +117,8 @@ mod tests {
     fn a_window_of_calls_that_nobody_waits_for_is_not_counted() {
         let mut in_vain = InVain::new();
         for _ in 0..9 {
-            for _ in 1..WINDOW {
-                assert_eq!(in_vain.answered(true, 1.0), None);
+            for call in 1..WINDOW {
+                assert_eq!(in_vain.answered(call % 2 == 0, 1.0), None);
             }
             in_vain.begin();
         }

@@ -12,8 +12,9 @@ const GROWTH: f64 = 0.0005;
 const LONG_RUN: f64 = 20.0;
 const RUN_POWER: i32 = 3;
 
-/// Of how few chances in all it is that throttles without two such calls between them come from others; the share of calls that others
-/// let through at first, at least, at most, and how much of it one call changes.
+/// How unlikely it must be that throttles without two such calls between them all come of others: a measure, and no chance, of which each
+/// of them is what is not let through of a share. That is more with each two such calls and less with each throttle between them: what it
+/// is at first, at least and at most, and how much one changes it.
 const CHANCE: f64 = 0.01;
 const THROUGH: f64 = 0.75;
 const THROUGH_LEAST: f64 = 0.4;
@@ -25,8 +26,8 @@ const KEPT: f64 = 0.97;
 const STEP: f64 = 0.03;
 const MOST_STEP: f64 = 0.5;
 
-/// Over how many calls it is asked whether too many are throttled: how many more than before, and at least and at most. And how many times
-/// many are until it is tried again whether others still come before.
+/// Over how many calls throttles are counted; which share of them is too much: so much more than there was at slower paces, at least and at
+/// most. And which share is many, and after how many times of that it is tried again whether others still ask.
 const WINDOW: u32 = 24;
 const MORE: f64 = 0.1;
 const TOO_MANY_LEAST: f64 = 0.35;
@@ -35,18 +36,18 @@ const MANY: f64 = 0.16;
 const TRIED_AGAIN: u32 = 32;
 
 /// Where one call is let through at a time, two of them one after another say that the pause between them is long enough, whoever else
-/// asks, and a throttle says nothing: others may have come before. But where throttles come again and again and never two such calls, the
+/// asks, and one throttle says nothing: others may have come before. But where throttles come again and again and never two such calls, the
 /// pause is too short. So the pace becomes faster with each two such calls, and slower where there are none.
 #[derive(Debug)]
 pub(super) struct OneByOne {
     /// When the last call was sent that was answered, and whether it was throttled.
     last: Option<(Instant, bool)>,
     searches: bool,
-    /// The fastest pace that is known to be good since it last became slower, and before.
+    /// The last pace that was good since it became slower, and the one that was before it did.
     good: Option<f64>,
     best: f64,
     /// How many calls came soon enough after another and were let through both since the pace last became slower; the throttles since
-    /// the last of them, and the share of calls that others leave.
+    /// the last of them; and how much others let through, by [`CHANCE`]'s measure.
     run: u32,
     throttles: i32,
     through: f64,
@@ -80,6 +81,12 @@ impl OneByOne {
         }
     }
 
+    /// Nobody asked for a while: what was found since may have changed.
+    pub(super) fn rest(&mut self) {
+        (self.last, self.searches, self.throttles, self.run) = (None, true, 0, 0);
+        (self.calls, self.throttled, self.with_many) = (0, 0, 0);
+    }
+
     /// A call was answered, of this pace. Gives the pace from now on, or nothing where it is to be found anew: more are throttled than
     /// before, so that it is not that one call is let through at a time, or many have been for long.
     pub(super) fn answered(
@@ -91,10 +98,7 @@ impl OneByOne {
         now: Instant,
     ) -> Option<f64> {
         let before = self.last.replace((sent_at, throttled));
-        if !has_waited {
-            // Whether a faster one is too fast is not known.
-            self.searches = true;
-        } else if self.has_too_many(throttled) {
+        if has_waited && self.has_too_many(throttled) {
             return None;
         }
         let is_of_now = self.changed_at.is_none_or(|at| sent_at >= at);
@@ -119,6 +123,10 @@ impl OneByOne {
         }
         let share = f64::from(self.throttled) / f64::from(self.calls);
         (self.calls, self.throttled) = (0, 0);
+        // Where nothing is let through others use the limit up.
+        if share >= 1.0 {
+            return false;
+        }
         self.with_many += u32::from(share >= MANY);
         share >= self.too_many || self.with_many >= TRIED_AGAIN
     }
@@ -127,13 +135,17 @@ impl OneByOne {
         self.through += LEARNED * (1.0 - self.through);
         self.through *= (1.0 - LEARNED).powi(self.throttles);
         (self.run, self.throttles, self.step, self.good) = (self.run + 1, 0, STEP, Some(good));
+        // A pace that nobody waits for is not made faster.
+        if !has_waited {
+            return rate;
+        }
+        // What was good before is soon reached again, and gone beyond: it was not always the pace that made it slower.
         let by = if self.searches || rate < self.best {
             SEARCHING
         } else {
             (GROWTH * (1.0 + (f64::from(self.run) / LONG_RUN).powi(RUN_POWER))).min(SEARCHING)
         };
-        // A pace that nobody waits for is not made faster.
-        if has_waited { rate.max(good * (1.0 + by)) } else { rate }
+        rate.max(good * (1.0 + by))
     }
 
     fn throttled(&mut self, rate: f64, now: Instant) -> f64 {
@@ -158,16 +170,36 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    /// Calls that come one pause after another, T where throttled, and each of which somebody waits for. Gives the pace after each; 0 where it is to be found anew.
-    fn after(one_by_one: &mut OneByOne, calls: &str) -> Vec<f64> {
-        let (mut at, mut rate) = (Instant::now(), 10.0);
-        let call = |call| {
-            at += Duration::from_secs_f64(1.0 / rate);
-            let paced = one_by_one.answered(at, call == 'T', rate, true, at);
-            rate = paced.unwrap_or(rate);
-            paced.unwrap_or(0.0)
-        };
-        calls.chars().map(call).collect()
+    /// Calls that come one pause after another, T where throttled, and each of which somebody waits for.
+    struct Calls {
+        one_by_one: OneByOne,
+        at: Instant,
+        rate: f64,
+    }
+
+    impl Calls {
+        /// At a pace of 10, where slower ones had this share of throttles.
+        fn new(share: f64) -> Self {
+            Self { one_by_one: OneByOne::new(10.0, share), at: Instant::now(), rate: 10.0 }
+        }
+
+        /// One that knows about where the limit is.
+        fn found() -> Self {
+            let mut calls = Self::new(0.3);
+            calls.one_by_one.searches = false;
+            calls
+        }
+
+        /// Gives the pace after each; 0 where it is to be found anew.
+        fn make(&mut self, calls: &str) -> Vec<f64> {
+            let call = |call| {
+                self.at += Duration::from_secs_f64(1.0 / self.rate);
+                let paced = self.one_by_one.answered(self.at, call == 'T', self.rate, true, self.at);
+                self.rate = paced.unwrap_or(self.rate);
+                paced.unwrap_or(0.0)
+            };
+            calls.chars().map(call).collect()
+        }
     }
 
     fn rounded(rates: &[f64]) -> Vec<f64> {
@@ -176,63 +208,68 @@ mod tests {
 
     #[test]
     fn two_calls_let_through_one_after_another_make_the_pace_faster_and_throttles_of_others_do_not_make_it_slower() {
-        let rates = after(&mut OneByOne::new(10.0, 0.3), "..T.T..T..");
+        let rates = Calls::new(0.3).make("..T.T..T..");
         assert_eq!(rounded(&rates), [10.0, 12.5, 12.5, 12.5, 12.5, 12.5, 15.63, 15.63, 15.63, 19.53]);
     }
 
     #[test]
-    fn throttles_without_two_such_calls_between_them_make_it_slower_than_what_was_good_and_then_by_more_each_time() {
-        let mut one_by_one = OneByOne::new(10.0, 0.6);
-        let rates = after(&mut one_by_one, "..T.T.T.T.T.T.T.T.T.T.T.T.T");
-        let mut slower = rounded(&rates);
+    fn throttles_without_two_such_calls_make_it_slower_than_what_was_good_and_then_by_more_each_time() {
+        let mut calls = Calls::new(0.6);
+        let mut slower = rounded(&calls.make("..T.T.T.T.T.T.T.T.T.T.T.T.T"));
         slower.dedup();
         assert_eq!(slower, [10.0, 12.5, 9.7, 9.41, 8.84]);
-        assert!(!one_by_one.searches);
-        assert!(rounded(&after(&mut one_by_one, "..."))[2] < 10.0 * 1.26, "found, it grows by little");
+        let again = rounded(&calls.make("......"));
+        assert_eq!(again[1], 11.06, "what was good is soon reached again: {again:?}");
+        assert!(again[5] < 11.2, "and from there it grows by little: {again:?}");
+    }
+
+    #[test]
+    fn a_long_run_makes_a_pace_that_was_found_faster_by_more_and_more() {
+        let rates = Calls::found().make(&".".repeat(120));
+        assert!(rates[30] < 10.5 && rates[119] > 40.0, "{rates:?}");
     }
 
     #[test]
     fn where_few_come_before_two_throttles_are_enough() {
-        let mut one_by_one = OneByOne::new(10.0, 0.3);
-        one_by_one.searches = false;
-        let rates = after(&mut one_by_one, &(".".repeat(60) + "T.T"));
+        let rates = Calls::found().make(&(".".repeat(60) + "T.T"));
         assert!(rates[62] < rates[61], "{rates:?}");
     }
 
     #[test]
     fn where_more_are_throttled_than_before_or_many_for_long_the_pace_is_to_be_found_anew() {
         let windows = |share: f64, window: &str, count: usize| {
-            after(&mut OneByOne::new(10.0, share), &window.repeat(count)).iter().position(|rate| *rate == 0.0)
+            Calls::new(share).make(&window.repeat(count)).iter().position(|rate| *rate == 0.0)
         };
         let half = "..TT".repeat(6);
         assert_eq!(windows(0.25, &half, 3), Some(23));
         assert_eq!(windows(0.45, &half, 3), None);
         assert_eq!(windows(0.3, &"...T..".repeat(4), 40), Some(32 * 24 - 1));
         assert_eq!(windows(0.3, &".......T".repeat(3), 99), None, "an eighth is not many");
+        assert_eq!(windows(0.3, &"T".repeat(24), 9), None, "others use the limit up");
     }
 
     #[test]
-    fn a_pace_that_nobody_waits_for_is_not_made_faster_and_searched_for_once_they_do() {
-        let (mut one_by_one, mut at) = (OneByOne::new(10.0, 0.3), Instant::now());
-        one_by_one.searches = false;
+    fn a_pace_that_nobody_waits_for_is_not_made_faster_and_one_that_rested_is_searched_for() {
+        let mut calls = Calls::found();
         for _ in 0..9 {
-            at += Duration::from_millis(100);
-            assert_eq!(one_by_one.answered(at, false, 10.0, false, at), Some(10.0));
+            calls.at += Duration::from_millis(100);
+            assert_eq!(calls.one_by_one.answered(calls.at, false, 10.0, false, calls.at), Some(10.0));
         }
-        assert!(after(&mut one_by_one, "..")[1] > 12.0);
+        assert!(calls.make("..")[1] < 10.1);
+        calls.one_by_one.rest();
+        assert!(calls.make("..")[1] > 12.0);
     }
 
     #[test]
     fn calls_that_come_later_than_their_pause_and_those_of_a_pace_before_say_nothing() {
-        let (mut one_by_one, began) = (OneByOne::new(10.0, 0.3), Instant::now());
-        for call in 1..30 {
-            let at = began + Duration::from_secs(call);
-            assert_eq!(one_by_one.answered(at, call % 2 == 0 && call < 10, 10.0, true, at), Some(10.0));
+        let mut calls = Calls::new(0.3);
+        for call in 1..20 {
+            calls.at += Duration::from_secs(1);
+            let paced = calls.one_by_one.answered(calls.at, call % 3 == 0, 10.0, true, calls.at);
+            assert_eq!(paced, Some(10.0));
         }
-        one_by_one.changed_at = Some(began + Duration::from_secs(60));
-        for call in 1..9 {
-            let at = began + Duration::from_secs(30) + Duration::from_millis(100 * call);
-            assert_eq!(one_by_one.answered(at, false, 10.0, true, at), Some(10.0));
-        }
+        calls.one_by_one.changed_at = Some(calls.at + Duration::from_millis(850));
+        assert_eq!(calls.make("........"), [10.0; 8]);
+        assert!(calls.make("..")[1] > 12.0);
     }
 }

@@ -260,7 +260,7 @@ const FOUR: Bounds = (1.15, 1.12, 0.12);
 const FOUR_FAST: Bounds = (1.25, 1.18, 0.12);
 const CHANGING: Bounds = (1.30, 1.06, 0.12);
 /// Of one call at a time, those that come at once with a late one are lost whatever the pace is, as those of others are.
-const UNEVEN: Bounds = (2.15, 1.50, 0.22);
+const UNEVEN: Bounds = (2.15, 1.50, 0.18);
 
 /// Holds nights against limits, and shows how they went (`--nocapture`).
 async fn holds(name: &str, limits: Vec<Limit>, (most, all_but_tenth, throttled): Bounds) {
@@ -340,10 +340,10 @@ fn is_one_at_a_time(limit: &Limit) -> bool {
 async fn a_night_ends_beside_another_caller_where_one_call_is_let_through_at_a_time() {
     let limits = |others| limits(&RATES, others, 1).into_iter().filter(is_one_at_a_time);
     let [half, most, longest] = ratios("another of three tenths, one call at a time", limits(0.3)).await;
-    assert!(half < 1.4 && most < 4.0 && longest < 10.0);
+    assert!(half < 1.6 && most < 4.5 && longest < 10.0);
     let [half, most, longest] = ratios("another of a half, one call at a time", limits(0.5)).await;
-    // The long ones are of calls that take longer than the limit's pause, and of minutes.
-    assert!(half < 1.5 && most < 25.0 && longest < 150.0);
+    // The long ones are of calls that take longer than the limit's pause, and minutes long.
+    assert!(half < 1.6 && most < 25.0 && longest < 200.0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -383,7 +383,7 @@ async fn a_whole_night_takes_little_longer_than_it_must_at_random_limits_that_ch
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_that_take_very_different_times_cost_a_night_no_more_throttles() {
+async fn calls_that_take_very_different_times_cost_a_night_few_throttles() {
     let uneven = |limit| Limit { late: 0.25, ..limit };
     holds("one call in four late", limits(&RATES, 0.0, 1).into_iter().map(uneven).collect(), UNEVEN).await;
 }
@@ -458,15 +458,24 @@ async fn the_first_throttle_after_a_limit_was_used_up_is_one_like_others() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn throttles_never_make_the_pace_faster_than_the_settings_allow() {
-    let pace = Pace::new(Some(0.1));
-    for _ in 0..40 {
+/// A pace after calls that come in their turn, each throttled or not as this says again and again.
+async fn after(most: f64, calls: usize, throttled: &[bool]) -> Pace {
+    let pace = Pace::new(Some(most));
+    for throttled in throttled.iter().cycle().take(calls) {
         pace.turn().await;
         let sent_at = Instant::now();
         tokio::time::sleep(Duration::from_millis(50)).await;
-        pace.answered(sent_at, true);
+        pace.answered(sent_at, *throttled);
     }
-    let first = pace.reserve();
-    assert!(pace.reserve() - first >= Duration::from_secs(10));
+    pace
+}
+
+#[tokio::test(start_paused = true)]
+async fn throttles_never_make_the_pace_faster_than_the_settings_allow() {
+    for (throttled, phase) in [(&[true][..], Phase::Searching), (&[false, false, false, true], Phase::OneByOne)] {
+        let pace = after(0.1, 300, throttled).await;
+        assert_eq!(pace.state().phase, phase);
+        let first = pace.reserve();
+        assert!(pace.reserve() - first >= Duration::from_secs(10));
+    }
 }

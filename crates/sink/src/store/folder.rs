@@ -18,17 +18,13 @@ use tokio::sync::RwLock;
 /// name that starts with an underscore, which readers of the tables skip.
 const TEMPORARY: &str = "_compline/tmp";
 
-/// Steps at once: each has a thread, of which a slow disk must leave some to others. More made nothing faster on one that is not.
-const STEPS_AT_ONCE: u32 = 4;
-
 /// Where what a run intends is, each aggregator's by itself.
 const JOURNAL: &str = "_compline/journal/";
 
 #[derive(Debug, Clone)]
 pub(crate) struct Folder {
     root: PathBuf,
-    /// Held for reading by every step under way, so that a stopped run can wait for them, since threads cannot be cancelled, and so that no
-    /// more than [`STEPS_AT_ONCE`] are.
+    /// Held for reading by every step under way, so that a stopped run can wait for them: threads cannot be cancelled.
     under_way: Arc<RwLock<()>>,
 }
 
@@ -39,7 +35,7 @@ impl Folder {
         let in_the_way = root.ancestors().find(|above| above.exists()).filter(|above| !above.is_dir());
         match in_the_way {
             Some(_) => Err(failed("open the lake folder", &root, &ErrorKind::NotADirectory.into())),
-            None => Ok(Self { root, under_way: Arc::new(RwLock::with_max_readers((), STEPS_AT_ONCE)) }),
+            None => Ok(Self { root, under_way: Arc::default() }),
         }
     }
 

@@ -42,6 +42,7 @@ mod gaps;
 mod in_turn;
 mod in_vain;
 mod one_by_one;
+mod window;
 
 use gaps::Gaps;
 pub(crate) use in_turn::InTurn;
@@ -300,7 +301,7 @@ impl State {
         if sent_at < self.changed_at {
             return;
         }
-        if self.phase == Phase::Settled && !came_at_once && self.is_in_vain(throttled, now) {
+        if self.phase == Phase::Settled && !came_at_once && self.goes_back(throttled, now) {
             return;
         }
         match self.phase {
@@ -327,7 +328,8 @@ impl State {
     }
 
     /// Takes note of a settled pace's throttles, and goes back to the pace before where it was in vain to be slower.
-    fn is_in_vain(&mut self, throttled: bool, now: Instant) -> bool {
+    /// Gives whether it did.
+    fn goes_back(&mut self, throttled: bool, now: Instant) -> bool {
         if !self.has_waited {
             self.in_vain.begin();
             return false;
@@ -343,7 +345,7 @@ impl State {
     /// Takes note of a call where they are let through one at a time, and finds the pace anew where that is not so.
     fn look_one_by_one(&mut self, sent_at: Instant, throttled: bool, now: Instant) {
         match self.one_by_one.answered(sent_at, throttled, self.rate, self.has_waited, now) {
-            Some(rate) => self.rate = rate.min(self.most).max(self.slowest()),
+            Some(rate) => self.rate = self.allowed(rate),
             None => {
                 self.change(Phase::Settled, self.rate * FOUND_ANEW, now);
                 (self.in_vain, self.gaps) = (InVain::new(), Gaps::new());
@@ -354,7 +356,7 @@ impl State {
 
     /// Takes this pace from now on.
     fn change(&mut self, phase: Phase, rate: f64, now: Instant) {
-        (self.phase, self.rate) = (phase, rate.min(self.most).max(self.slowest()));
+        (self.phase, self.rate) = (phase, self.allowed(rate));
         (self.run, self.run_secs, self.stepped_at) = (0, 0.0, now);
         // What was sent at the pace before says nothing of this one, and that pace is not gone back to.
         (self.changed_at, self.rate_before) = (now, self.rate);
@@ -433,12 +435,17 @@ impl State {
     }
 
     fn enter(&mut self, phase: Phase, rate: f64, now: Instant) {
-        (self.phase, self.rate) = (phase, rate.min(self.most).max(self.slowest()));
+        (self.phase, self.rate) = (phase, self.allowed(rate));
         self.turn_at = Some(self.turn_at.map_or(now, |turn| turn.max(now)));
         // The calls that were being sent just now were sent at the pace before.
         self.changed_at = now + self.interval() / 2;
         self.stepped_at = now;
         self.in_vain = InVain::new();
+    }
+
+    /// The pace nearest to this one that the settings and [`SLOWEST`] allow.
+    fn allowed(&self, rate: f64) -> f64 {
+        rate.min(self.most).max(self.slowest())
     }
 
     fn slowest(&self) -> f64 {

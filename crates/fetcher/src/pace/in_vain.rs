@@ -1,5 +1,7 @@
 //! Whether it is in vain to be slower.
 
+use super::window::Window;
+
 /// Over how many calls throttles are counted, how many of them are few, and how many are too many.
 const WINDOW: u32 = 16;
 const FEW: u32 = 1;
@@ -15,9 +17,8 @@ const FALLEN: f64 = 8.0;
 /// call comes soon after the bucket has filled. To be slower for that would end in a night of days.
 #[derive(Debug)]
 pub(super) struct InVain {
-    calls: u32,
-    throttles: u32,
-    /// The pace of the window's first call.
+    window: Window,
+    /// The pace of its first call.
     rate: f64,
     /// The windows that say so; the pace of the first of them, and the share of throttles, of which half is the last window's.
     windows: u32,
@@ -34,30 +35,20 @@ pub(super) struct Found {
 
 impl InVain {
     pub(super) fn new() -> Self {
-        Self { calls: 0, throttles: 0, rate: 0.0, windows: 0, from: 0.0, share: 0.0 }
+        Self { window: Window::new(WINDOW), rate: 0.0, windows: 0, from: 0.0, share: 0.0 }
     }
 
     /// Begins a window, since what is throttled in this one says nothing of the pace: nobody waits for it.
     pub(super) fn begin(&mut self) {
-        (self.calls, self.throttles) = (0, 0);
+        self.window.begin();
     }
 
     /// A call was answered that was sent at this pace.
     pub(super) fn answered(&mut self, throttled: bool, rate: f64) -> Option<Found> {
-        if self.calls == 0 {
+        if self.window.is_empty() {
             self.rate = rate;
         }
-        self.calls += 1;
-        self.throttles += u32::from(throttled);
-        if self.calls < WINDOW {
-            return None;
-        }
-        let throttles = self.throttles;
-        self.begin();
-        // Where nothing is let through the limit is used up.
-        if throttles == WINDOW {
-            return None;
-        }
+        let throttles = self.window.answered(throttled)?;
         self.after_window(throttles);
         let evidence = f64::from(self.windows) + (self.from / rate).log(FALLEN).max(0.0);
         (self.windows > 0 && evidence >= ENOUGH).then(|| Found { rate: self.from.max(rate), share: self.share })

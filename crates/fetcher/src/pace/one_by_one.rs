@@ -1,5 +1,6 @@
 //! The pace where calls are let through one at a time.
 
+use super::window::Window;
 use tokio::time::Instant;
 
 /// How much longer than its pause a call may come after the one before and still say something of the pace.
@@ -54,9 +55,8 @@ pub(super) struct OneByOne {
     step: f64,
     /// Calls sent before this had another pace.
     changed_at: Option<Instant>,
-    /// The calls of the window and their throttles; the share of throttles that is too much, and how many windows had many.
-    calls: u32,
-    throttled: u32,
+    window: Window,
+    /// The share of throttles that is too much, and how many windows had many.
     too_many: f64,
     with_many: u32,
 }
@@ -74,8 +74,7 @@ impl OneByOne {
             through: THROUGH,
             step: STEP,
             changed_at: None,
-            calls: 0,
-            throttled: 0,
+            window: Window::new(WINDOW),
             too_many: (share + MORE).clamp(TOO_MANY_LEAST, TOO_MANY_MOST),
             with_many: 0,
         }
@@ -83,8 +82,9 @@ impl OneByOne {
 
     /// Nobody asked for a while: what was found since may have changed.
     pub(super) fn rest(&mut self) {
-        (self.last, self.searches, self.throttles, self.run) = (None, true, 0, 0);
-        (self.calls, self.throttled, self.with_many) = (0, 0, 0);
+        (self.last, self.searches) = (None, true);
+        (self.throttles, self.run, self.with_many) = (0, 0, 0);
+        self.window.begin();
     }
 
     /// A call was answered, of this pace. Gives the pace from now on, or nothing where it is to be found anew: more are throttled than
@@ -116,17 +116,8 @@ impl OneByOne {
     }
 
     fn has_too_many(&mut self, throttled: bool) -> bool {
-        self.calls += 1;
-        self.throttled += u32::from(throttled);
-        if self.calls < WINDOW {
-            return false;
-        }
-        let share = f64::from(self.throttled) / f64::from(self.calls);
-        (self.calls, self.throttled) = (0, 0);
-        // Where nothing is let through others use the limit up.
-        if share >= 1.0 {
-            return false;
-        }
+        let Some(throttles) = self.window.answered(throttled) else { return false };
+        let share = f64::from(throttles) / f64::from(WINDOW);
         self.with_many += u32::from(share >= MANY);
         share >= self.too_many || self.with_many >= TRIED_AGAIN
     }

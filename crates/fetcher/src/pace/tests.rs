@@ -458,22 +458,16 @@ async fn the_first_throttle_after_a_limit_was_used_up_is_one_like_others() {
     }
 }
 
-/// A pace after calls that come in their turn, each throttled or not as this says again and again.
-async fn after(most: f64, calls: usize, throttled: &[bool]) -> Pace {
-    let pace = Pace::new(Some(most));
-    for throttled in throttled.iter().cycle().take(calls) {
-        pace.turn().await;
-        let sent_at = Instant::now();
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        pace.answered(sent_at, *throttled);
-    }
-    pace
-}
-
 #[tokio::test(start_paused = true)]
 async fn throttles_never_make_the_pace_faster_than_the_settings_allow() {
     for (throttled, phase) in [(&[true][..], Phase::Searching), (&[false, false, false, true], Phase::OneByOne)] {
-        let pace = after(0.1, 300, throttled).await;
+        let pace = Pace::new(Some(0.1));
+        for throttled in throttled.iter().cycle().take(300) {
+            pace.turn().await;
+            let sent_at = Instant::now();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            pace.answered(sent_at, *throttled);
+        }
         assert_eq!(pace.state().phase, phase);
         let first = pace.reserve();
         assert!(pace.reserve() - first >= Duration::from_secs(10));

@@ -36,7 +36,36 @@ fn faults(arguments: &SimulateArguments) -> Result<Faults, Failure> {
     }
     for fault in &arguments.fault {
         text.push('\n');
-        text.push_str(fault);
+        text.push_str(&line(fault));
     }
     Faults::parse(&text).context("cannot have these faults").map_err(Failure::Usage)
+}
+
+/// A fault of the command line as TOML, where a word needs quotes that a shell takes away.
+fn line(fault: &str) -> String {
+    match fault.split_once('=') {
+        Some((name, word)) if is_name(word) => format!("{name}={word:?}"),
+        _ => fault.to_owned(),
+    }
+}
+
+/// Whether a value can be the name of an operation, and nothing that TOML knows.
+fn is_name(value: &str) -> bool {
+    value.starts_with(|first: char| first.is_ascii_uppercase()) && value.chars().all(|one| one.is_ascii_alphanumeric())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_that_has_a_name_needs_no_quotes_of_its_own() {
+        let faults = |fault: &str| Faults::parse(&line(fault)).expect("a fault");
+        for given in ["denied_operation=ListPacks", "denied_operation=\"ListPacks\"", "denied_operation = 'ListPacks'"] {
+            assert_eq!(faults(given).denied_operation, "ListPacks", "{given}");
+        }
+        assert_eq!(faults("throttle_per_second=2.5").throttle_per_second, 2.5);
+        assert!(faults("rules_without_results=true").rules_without_results);
+        assert!(Faults::parse(&line("no_such=Thing")).is_err_and(|error| error.to_string().contains("denied_operation")));
+    }
 }

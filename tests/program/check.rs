@@ -26,6 +26,22 @@ fn a_limit_that_lets_few_calls_through_is_no_cross() {
 }
 
 #[test]
+fn a_call_that_fails_is_tried_twice_so_that_an_outage_is_told_in_seconds() {
+    let fails = Scene::new("error_every = 1");
+    let pipeline = fails.pipeline("").display().to_string();
+    let ended = run(fails.command(&["check", &pipeline]));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let lists = ended.stdout.lines().filter(|line| line.starts_with("✗ ")).count();
+    assert_eq!((lists, fails.fired("error_every")), (8, 16), "{ended:?}");
+    // And one that fails once is no cross.
+    let recovers = Scene::new("error_every = 3");
+    let pipeline = recovers.pipeline("").display().to_string();
+    let ended = run(recovers.command(&["check", &pipeline]));
+    assert!(recovers.fired("error_every") > 0, "{ended:?}");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+#[test]
 fn every_cross_says_what_to_do_and_the_rest_is_tried_all_the_same() {
     let scene = Scene::new("");
     let path = scene.pipeline("");

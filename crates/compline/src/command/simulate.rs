@@ -61,11 +61,14 @@ mod tests {
     #[test]
     fn a_fault_that_has_a_name_needs_no_quotes_of_its_own() {
         let faults = |fault: &str| Faults::parse(&line(fault)).expect("a fault");
-        for given in ["denied_operation=ListPacks", "denied_operation=\"ListPacks\"", "denied_operation = 'ListPacks'"] {
+        for given in ["denied_operation=ListPacks", "denied_operation=\"ListPacks\"", "denied_operation = 'ListPacks'"]
+        {
             assert_eq!(faults(given).denied_operation, "ListPacks", "{given}");
         }
         assert_eq!(faults("throttle_per_second=2.5").throttle_per_second, 2.5);
         assert!(faults("rules_without_results=true").rules_without_results);
-        assert!(Faults::parse(&line("no_such=Thing")).is_err_and(|error| error.to_string().contains("denied_operation")));
+        assert!(
+            Faults::parse(&line("no_such=Thing")).is_err_and(|error| error.to_string().contains("denied_operation"))
+        );
     }
 }

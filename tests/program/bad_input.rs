@@ -33,6 +33,46 @@ fn a_missing_or_broken_pipeline_is_exit_2_and_names_the_file() {
 }
 
 #[test]
+fn a_lake_that_is_not_there_is_not_made_by_what_has_nothing_to_put_there() {
+    let scene = Scene::of_accounts(4);
+    let pipeline = scene.org_pipeline("lake", "", "").display().to_string();
+    for arguments in [&["trends"] as &[&str], &["maintain"], &["maintain", "--apply"], &["verify", "--repair"]] {
+        let ended = run(scene.command(&[arguments, &[&pipeline, "--lake", "typo"]].concat()));
+        clear(&ended, 1, &["there is no folder typo: is the lake's address right, and is it mounted?"]);
+        assert!(!scene.path("typo").exists(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn an_answer_without_a_row_is_warned_of_each_night() {
+    let scene = Scene::of_accounts(4);
+    let filter = "[[aggregator.filter]]\nconformance_pack_name = [\"misspelt\"]";
+    let pipeline = scene.org_pipeline("lake", filter, "").display().to_string();
+    for date in ["2026-03-01", "2026-03-02"] {
+        let ended = run(scene.command(&["run", &pipeline, "--date", date]));
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let warned = "the answer has no row: are the aggregator's filter, include and exclude right?";
+        assert_eq!(ended.stderr.matches(warned).count(), 1, "{ended:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_that_may_not_become_so_large_is_an_error_and_no_silent_end() {
+    let scene = Scene::of_accounts(12);
+    let pipeline = scene.org_pipeline("lake", "", "").display().to_string();
+    let line = format!("ulimit -f 4; exec {} run {pipeline} --date 2026-03-01", env!("CARGO_BIN_EXE_compline"));
+    let mut limited = scene.command(&[]);
+    let environment: Vec<_> =
+        limited.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
+    limited = std::process::Command::new("bash");
+    limited.args(["-c", &line]).current_dir(scene.folder.path()).env_clear().envs(environment);
+    let ended = run(limited);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stdout.contains("File too large"), "{ended:?}");
+}
+
+#[test]
 fn what_is_allowed_in_a_pipeline_and_hardly_meant_is_logged_by_a_run() {
     let scene = Scene::new("");
     let pipeline = scene.org_pipeline("lake", "fan_out = \"compliance_type\"", "").display().to_string();

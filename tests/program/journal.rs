@@ -64,6 +64,54 @@ fn a_snapshot_that_waits_in_the_journal_does_not_replace_one_that_was_committed_
 }
 
 #[test]
+fn a_day_that_a_stopped_run_left_half_changed_is_no_damage_and_no_alert() {
+    for is_replaced in [false, true] {
+        let scene = Scene::of_accounts(12);
+        let metrics = format!("[metrics]\ntextfile = {:?}", scene.path("m.prom").display().to_string());
+        let pipeline = scene.org_pipeline("lake", "", &metrics).display().to_string();
+        scene.night(std::path::Path::new(&pipeline), DAYS[0]);
+        let ledger = file(&scene, Table::Runs, DAYS[1]);
+        let before = is_replaced.then(|| {
+            scene.night(std::path::Path::new(&pipeline), DAYS[1]);
+            let before = std::fs::read(&ledger).expect("read");
+            std::fs::remove_dir_all(ledger.parent().and_then(|folder| folder.parent()).expect("a folder"))
+                .expect("gone");
+            before
+        });
+        let facts = file(&scene, Table::PackCompliance, DAYS[1]);
+        let facts_before = std::fs::read(&facts).ok();
+        let in_the_way = block(&scene, Table::Runs, DAYS[1]);
+        let ended = run(scene.command(&["run", &pipeline, "--date", DAYS[1]]));
+        assert!(matches!(ended.code, Some(1 | 3)), "{ended:?}");
+        assert_ne!(std::fs::read(&facts).ok(), facts_before, "the snapshot is replaced, and the ledger is not");
+        std::fs::remove_file(in_the_way).expect("removed");
+        if let Some(before) = before {
+            std::fs::create_dir_all(ledger.parent().expect("a folder")).expect("made");
+            std::fs::write(&ledger, before).expect("written");
+        }
+
+        let verified = run(scene.command(&["verify", &pipeline]));
+        assert_eq!(verified.code, Some(1), "{verified:?}");
+        let problems: Vec<&str> =
+            verified.stdout.lines().filter_map(|line| line.split_once("problem: ")).map(|(_, what)| what).collect();
+        let stopped = problems
+            .iter()
+            .filter(|what| what.contains(&format!("was stopped while it changed what there is of {}", DAYS[1])));
+        assert_eq!(stopped.count(), 1, "{verified:?}");
+        let others = problems
+            .iter()
+            .filter(|what| !what.contains("was stopped while it changed") && !what.contains("are out of date"));
+        assert_eq!(others.count(), 0, "{verified:?}");
+        // The next run completes it, so that nobody is alerted until somebody verifies again.
+        let written = std::fs::read_to_string(scene.path("m.prom")).expect("metrics");
+        let noted = written.lines().find(|line| line.starts_with("compline_last_verify_problems{")).expect("noted");
+        assert!(noted.ends_with(" 0.0") || noted.ends_with(" 0"), "{noted}");
+        scene.night(std::path::Path::new(&pipeline), DAYS[2]);
+        is_sound(&scene, &pipeline, &[]);
+    }
+}
+
+#[test]
 fn f08b_two_waiters_leave_a_lake_in_which_the_last_commit_is_the_one_that_is_there() {
     let scene = Scene::of_accounts(12);
     let pipeline = scene.org_pipeline("lake", "", "").display().to_string();

@@ -1,7 +1,9 @@
 //! What a person sees: widths, colours, quiet, errors with a caret, completions, manual pages, the first pipeline file.
 
 use crate::support::answers::serve;
+use crate::support::reading::file;
 use crate::support::{Ended, Scene, run};
+use compline_model::Table;
 use std::process::Command;
 
 /// A simulator and a pipeline whose aggregator has the longest id there can be.
@@ -92,10 +94,18 @@ fn quiet_says_nothing_but_errors_and_what_has_a_form_of_its_own() {
         assert_eq!((ended.stdout.as_str(), ended.stderr.as_str(), ended.code), ("", "", Some(0)), "{arguments:?}");
     }
     assert!(scene.path("report.html").exists());
-    // Too old, by its exit code alone.
+    // Where the exit code is another than 0, stderr has what nobody wanted to see otherwise.
     let ended = run(scene.command(&["-q", "status", &pipeline]));
-    assert_eq!((ended.stdout.as_str(), ended.stderr.as_str(), ended.code), ("", "", Some(1)));
+    assert_eq!((ended.stdout.as_str(), ended.code), ("", Some(1)));
+    assert!(ended.stderr.contains("TOO OLD"), "{ended:?}");
+    let facts = file(&scene, Table::PackCompliance, "2026-03-01");
+    let whole = std::fs::read(&facts).expect("read");
+    std::fs::write(&facts, b"damaged").expect("written");
+    let ended = run(scene.command(&["-q", "verify", &pipeline]));
+    assert!(ended.code == Some(1) && ended.stdout.is_empty() && ended.stderr.contains("problem: "), "{ended:?}");
+    std::fs::write(&facts, whole).expect("restored");
     let ended = run(scene.command(&["-q", "status", &pipeline, "--json"]));
+    assert_eq!(ended.stderr, "", "it is said already");
     assert!(serde_json::from_str::<serde_json::Value>(&ended.stdout).is_ok(), "{ended:?}");
     let ended = run(scene.command(&["-q", "report", &pipeline, "--format", "csv"]));
     assert!(ended.stdout.starts_with("aggregator,"), "{ended:?}");

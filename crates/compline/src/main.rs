@@ -76,7 +76,10 @@ fn main() -> ExitCode {
     // The hook has said what it was; leases are released where the session is.
     let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(perform)).unwrap_or(Err(Failure::Panicked));
     match ended {
-        Ok(ending) => ExitCode::from(ending.exit_code()),
+        Ok(ending) => {
+            output::say_unsaid(ending);
+            ExitCode::from(ending.exit_code())
+        }
         Err(failure) => failed(&failure),
     }
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use std::borrow::Cow;
 use std::io::{ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 
 /// Good news, by a word or a mark.
 const GOOD: &[&str] = &["OK", "committed", "succeeded", "✓"];
@@ -22,7 +23,11 @@ const BAD: &[&str] = &["FAILED", "✗"];
 
 static IS_QUIET: AtomicBool = AtomicBool::new(false);
 
-/// From now on nothing is said but errors, and what is asked for by its form: JSON, SQL, a report.
+/// The results that nobody wanted to see.
+static UNSAID: Mutex<String> = Mutex::new(String::new());
+
+/// From now on nothing is said but errors, the result of a command that ends with another code than 0, and what is asked for by its form:
+/// JSON, SQL, a report.
 pub(crate) fn be_quiet() {
     IS_QUIET.store(true, Relaxed);
 }
@@ -40,10 +45,22 @@ pub(crate) fn document(text: &str) -> Result<(), Failure> {
 /// Writes a result for people to stdout.
 pub(crate) fn result(text: &str) -> Result<(), Failure> {
     if is_quiet() {
+        UNSAID.lock().unwrap_or_else(PoisonError::into_inner).push_str(text);
         return Ok(());
     }
     // It takes the colours out where none are wanted: NO_COLOR, CLICOLOR_FORCE, TERM, a file.
     written(&mut anstream::stdout().lock(), &painted(&harmless(text)))
+}
+
+/// Says on stderr why the exit code is what it is, where the result has not been said: a day that is held, or a problem that was found, is
+/// none of the log's errors.
+pub(crate) fn say_unsaid(ending: Ending) {
+    if matches!(ending, Ending::Done | Ending::Stopped(_)) || log::is_json() {
+        return;
+    }
+    let unsaid = std::mem::take(&mut *UNSAID.lock().unwrap_or_else(PoisonError::into_inner));
+    // Where stderr is closed there is nobody to tell.
+    let _ = anstream::stderr().lock().write_all(painted(&harmless(&unsaid)).as_bytes());
 }
 
 /// The same without what a terminal would obey, which names of files, of accounts and arguments may have in them: characters of control

@@ -54,15 +54,27 @@ pub(crate) struct Opening<'a> {
 impl<'a> Opening<'a> {
     /// That of a command which only reads the lake. Warns where a folder is not there, which reads as a lake without days.
     pub(crate) fn to_read(settings: &'a Settings, command: &'static str, clock: Clock, progress: Progress) -> Self {
-        if let LakeLocation::Folder(folder) = &settings.lake
-            && !folder.exists()
-        {
-            let folder = folder.display();
-            log::warned(&format!("there is no folder {folder}: is the lake's address right, and is it mounted?"));
+        if let Some(missing) = missing_folder(settings) {
+            log::warned(&missing);
         }
         let (access, when_stopped) = (Access::Read, "nothing was changed");
         Self { settings, command, access, clock, progress, when_stopped, ends_itself: false }
     }
+}
+
+/// What is wrong where a lake is a folder that is not there.
+fn missing_folder(settings: &Settings) -> Option<String> {
+    let LakeLocation::Folder(folder) = &settings.lake else { return None };
+    let folder = (!folder.exists()).then(|| folder.display())?;
+    Some(format!("there is no folder {folder}: is the lake's address right, and is it mounted?"))
+}
+
+/// Makes sure that there is a lake, for a command that changes what is there and brings nothing.
+///
+/// # Errors
+/// A folder that is not there: that of such a lake would be made, and found without a day and without a problem.
+pub(crate) fn expect_lake(settings: &Settings) -> Result<(), Failure> {
+    missing_folder(settings).map_or(Ok(()), |missing| Err(Failure::Run(anyhow::anyhow!(missing))))
 }
 
 /// What a session may do to the lake.

@@ -100,6 +100,9 @@ struct Signals {
 impl Signals {
     fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
+        /// A file that may not become so large. Once it is listened for, the write fails, which is told, and not the program.
+        const SIGXFSZ: i32 = 25;
+        let _ = signal(SignalKind::from_raw(SIGXFSZ));
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 

@@ -47,6 +47,8 @@ pub(crate) struct Problem {
     date: Option<SnapshotDate>,
     /// Whether it is of what is computed: a snapshot is only written while the journal names its day.
     is_of_trends: bool,
+    /// Whether it is what a stopped run left, which the next session completes.
+    is_left: bool,
     pub(crate) what: String,
 }
 
@@ -79,7 +81,12 @@ pub(crate) struct Found {
 
 impl Problem {
     fn of(date: SnapshotDate, what: impl Into<String>) -> Self {
-        Self { date: Some(date), is_of_trends: false, what: what.into() }
+        Self { date: Some(date), is_of_trends: false, is_left: false, what: what.into() }
+    }
+
+    /// Whether somebody has to do something about it, and not the next session.
+    pub(crate) fn is_for_people(&self) -> bool {
+        !self.is_left
     }
 
     /// The same, without what another problem says already of why.
@@ -236,27 +243,37 @@ fn objects_of(inventory: &Inventory, id: &AggregatorId) -> BTreeMap<String, Obje
     days.chain(held).chain(months.map(|(month, object)| (month.key(), *object))).collect()
 }
 
-/// Sets apart the problems of days that another run is writing at this moment.
+/// Sets apart the problems of days that another run is writing at this moment, and leaves those of days that a stopped one left half changed
+/// for when they are whole: neither what was there nor what will be is damaged.
 async fn set_apart(session: &Session<'_>, found: &mut Found, before: &Pending) -> anyhow::Result<()> {
     let id = &found.aggregator;
-    let Some(holder) = session.other_holder(id).await? else { return Ok(()) };
-    let after = Journal::peek(&session.lake.of(found.dataset), id).await?;
+    let holder = session.other_holder(id).await?;
     // What another run than the holder's left is not being written.
-    let is_holder = |run_id: &RunId| run_id.to_string() == holder.run_id;
-    let is_written = |pending: &Pending, date: SnapshotDate| {
-        pending.days.iter().any(|(run_id, day)| is_holder(run_id) && *day == date)
-    };
-    let is_behind = |pending: &Pending, date: Option<SnapshotDate>| {
-        let is_from = pending.trends_from.is_some_and(|from| date.is_none_or(|date| date >= from));
-        is_from && pending.runs.iter().any(is_holder)
-    };
-    let is_written = |problem: &Problem| match problem.date {
-        Some(date) if is_written(before, date) || is_written(&after, date) => true,
-        date => problem.is_of_trends && (is_behind(before, date) || is_behind(&after, date)),
-    };
-    for problem in found.problems.extract_if(.., |problem| is_written(problem)) {
-        found.in_progress.push(format!("{} (being written by {holder})", problem.what));
+    let is_holder = |run_id: &RunId| holder.as_ref().is_some_and(|holder| run_id.to_string() == holder.run_id);
+    if let Some(holder) = &holder {
+        let after = Journal::peek(&session.lake.of(found.dataset), id).await?;
+        let is_written = |pending: &Pending, date: SnapshotDate| {
+            pending.days.iter().any(|(run_id, day)| is_holder(run_id) && *day == date)
+        };
+        let is_behind = |pending: &Pending, date: Option<SnapshotDate>| {
+            let is_from = pending.trends_from.is_some_and(|from| date.is_none_or(|date| date >= from));
+            is_from && pending.runs.iter().any(is_holder)
+        };
+        let is_written = |problem: &Problem| match problem.date {
+            Some(date) if is_written(before, date) || is_written(&after, date) => true,
+            date => problem.is_of_trends && (is_behind(before, date) || is_behind(&after, date)),
+        };
+        for problem in found.problems.extract_if(.., |problem| is_written(problem)) {
+            found.in_progress.push(format!("{} (being written by {holder})", problem.what));
+        }
     }
+    let left: BTreeSet<SnapshotDate> =
+        before.days.iter().filter(|(run_id, _)| !is_holder(run_id)).map(|(_, date)| *date).collect();
+    let is_of_left = |problem: &Problem| match problem.date {
+        Some(date) => left.contains(&date),
+        None => problem.is_of_trends && !left.is_empty(),
+    };
+    found.problems.retain(|problem| problem.is_left || !is_of_left(problem));
     Ok(())
 }
 
@@ -290,6 +307,7 @@ impl Unknown {
         Problem {
             date: None,
             is_of_trends: true,
+            is_left: false,
             what: format!("what {days} must be cannot be computed: {:#}", self.error),
         }
     }
@@ -500,11 +518,14 @@ impl Verifying<'_> {
             let from = if from == SnapshotDate::FIRST { "every day".to_owned() } else { format!("{from} on") };
             let what =
                 format!("the trends from {from} are out of date, since a run was stopped or a file is damaged; {next}");
-            problems.push(Problem { date: None, is_of_trends: true, what });
+            problems.push(Problem { date: None, is_of_trends: true, is_left: true, what });
         }
         for (run_id, date) in &pending.days {
-            let what = format!("run {run_id} was stopped while it changed what there is of {date}; {next}");
-            problems.push(Problem::of(*date, what));
+            let what = format!(
+                "run {run_id} was stopped while it changed what there is of {date}; {next}, and what else is wrong with \
+                that day is told then"
+            );
+            problems.push(Problem { is_left: true, ..Problem::of(*date, what) });
         }
         let bar = self.progress.steps(history.days(id, span).count() as u64, "days recomputed");
         bar.set_message(id.to_string());
@@ -582,7 +603,7 @@ impl Verifying<'_> {
         for (computed, unknown) in chains {
             let differ = |date: &SnapshotDate| {
                 let what = format!("the trend tables of {date} are not what the snapshots say");
-                Problem { date: Some(*date), is_of_trends: true, what }
+                Problem { is_of_trends: true, ..Problem::of(*date, what) }
             };
             problems.extend(computed.differed.iter().map(differ));
             let needless =

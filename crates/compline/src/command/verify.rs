@@ -7,7 +7,7 @@ use crate::log::{self, log_work};
 use crate::metrics;
 use crate::output::show;
 use crate::progress::named;
-use crate::session::{Access, Clock, Opening, Session, session};
+use crate::session::{Access, Clock, Opening, Session, expect_lake, session};
 use crate::summary::counted;
 use crate::verify::{Found, Verified, repair, verify as verify_lake};
 use compline_model::{AggregatorId, SnapshotDate};
@@ -34,6 +34,9 @@ pub(super) async fn verify(arguments: &VerifyArguments, clock: Clock) -> Result<
         // Aggregators that the pipeline file no longer has are repaired as well.
         (true, None) => ("verify --repair", Access::WriteAll { wait }),
     };
+    if arguments.repair {
+        expect_lake(&settings)?;
+    }
     let when_stopped = "nothing is half written; run it again";
     let opening = Opening { settings: &settings, command, access, clock, progress, when_stopped, ends_itself: false };
     let ended = session(opening, async |session: &Session<'_>| {
@@ -232,7 +235,9 @@ impl VerifiedAggregator {
 async fn note(session: &Session<'_>, verified: &Verified) {
     let mut problems: BTreeMap<&AggregatorId, usize> = BTreeMap::new();
     for found in &verified.aggregators {
-        *problems.entry(&found.aggregator).or_default() += found.problems.len();
+        // What the next run completes is no alert's matter, and would be one until somebody verifies again.
+        let for_people = found.problems.iter().filter(|problem| problem.is_for_people()).count();
+        *problems.entry(&found.aggregator).or_default() += for_people;
     }
     for (id, of_aggregator) in problems {
         // What is of no aggregator is each one's problem.

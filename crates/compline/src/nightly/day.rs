@@ -208,6 +208,14 @@ async fn snapshot(
     day.stage_seconds.insert("collect", seconds);
     day.reading.fill(&mut day.row);
     let collected = collected?;
+    if collected.snapshot.row_count() == 0 {
+        // Each next night equals it, so that no check of losses would ever say so.
+        tracing::warn!(
+            aggregator = %id,
+            dataset = shared.dataset.name,
+            "the answer has no row: are the aggregator's filter, include and exclude right?"
+        );
+    }
     let findings = DayFindings::of(shared.dataset, &collected);
     findings.fill(&mut day.row);
     day.findings = Some(findings);

@@ -157,7 +157,7 @@ impl Day<'_> {
             snapshot_rows: said.snapshot.as_ref().map_or(0, |(rows, _)| *rows as u64),
             problems: problems
                 .into_iter()
-                .map(|(is_of_trends, what)| Problem { date: Some(self.date), is_of_trends, what })
+                .map(|(is_of_trends, what)| Problem { is_of_trends, ..Problem::of(self.date, what) })
                 .collect(),
             is_dropped,
             ledger,

@@ -62,7 +62,12 @@ impl Verifying<'_> {
                     (days, rows_of_others, damaged_days)
                 }
                 Err(error) => {
-                    problems.push(Problem { date: days.last().copied(), is_of_trends: false, what: error.to_string() });
+                    problems.push(Problem {
+                        date: days.last().copied(),
+                        is_of_trends: false,
+                        is_left: false,
+                        what: error.to_string(),
+                    });
                     found.wrong_months.insert(month.clone());
                     // A day of it that differs says nothing of those that only it has; where its end cannot be read they are lost.
                     let there = self.lake.days_within(self.inventory, month).await?;

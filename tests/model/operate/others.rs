@@ -3,15 +3,35 @@
 use super::{After, Catalogued, filter_of, is_fault, made_good};
 use crate::facts::{Packs, answer};
 use crate::step::{Fault, File, Who};
-use crate::world::{World, finish};
+use crate::world::{Place, World, finish};
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 /// How long a command that is started has for its first call.
 const BEGINS_WITHIN: Duration = Duration::from_secs(60);
 
+/// Holds a command that brings nothing to a folder that is not there: it says so, and makes none. Nothing where there is a lake.
+fn without_a_lake(world: &mut World, arguments: &[&str]) -> Option<Result<After, String>> {
+    if world.place != Place::Folder || world.lake().exists() {
+        return None;
+    }
+    let held = world.compline(arguments, Fault::Nothing).and_then(|ended| {
+        match ended.code == Some(1) && ended.stderr.contains("there is no folder") && !world.lake().exists() {
+            true => Ok(After::default()),
+            false => Err(format!(
+                "{arguments:?} without a lake ended with {:?}: {}{}",
+                ended.code, ended.stdout, ended.stderr
+            )),
+        }
+    });
+    Some(held)
+}
+
 pub(super) fn trends(world: &mut World, file: File, fault: Fault) -> Result<After, String> {
     let (pipeline, ids) = (world.pipeline(file), world.ids(file));
+    if let Some(held) = without_a_lake(world, &["trends", &pipeline]) {
+        return held;
+    }
     let ended = world.compline(&["trends", &pipeline], fault)?;
     let is_hindered = ids.iter().any(|id| is_hindered(world, id));
     match ended.code {
@@ -26,6 +46,9 @@ pub(super) fn trends(world: &mut World, file: File, fault: Fault) -> Result<Afte
 pub(super) fn repair(world: &mut World, file: File, fault: Fault) -> Result<After, String> {
     let pipeline = world.pipeline(file);
     let all: Vec<String> = world.model.ids().into_iter().collect();
+    if let Some(held) = without_a_lake(world, &["verify", &pipeline, "--repair"]) {
+        return held;
+    }
     let ended = world.compline(&["verify", &pipeline, "--repair"], fault)?;
     match ended.code {
         Some(0) => made_good(world, all.iter().map(String::as_str)),
@@ -41,7 +64,11 @@ pub(super) fn repair(world: &mut World, file: File, fault: Fault) -> Result<Afte
 }
 
 pub(crate) fn maintain(world: &mut World, file: File, fault: Fault) -> Result<After, String> {
-    let (pipeline, ids) = (world.pipeline(file), world.ids(file));
+    let pipeline = world.pipeline(file);
+    if let Some(held) = without_a_lake(world, &["maintain", &pipeline, "--apply"]) {
+        return held;
+    }
+    let ids = world.ids(file);
     let is_hindered = ids.iter().any(|id| is_hindered(world, id));
     let model = &world.model;
     let is_pending = ids.iter().any(|id| model.pending.contains(*id) || model.pending_beside.contains(*id));

@@ -2,8 +2,8 @@
 
 use super::{After, Catalogued, filter_of, is_fault, made_good};
 use crate::facts::{Packs, answer};
-use crate::step::{Fault, File, Who};
-use crate::world::{Place, World, finish};
+use crate::step::{Fault, File, Place, Who};
+use crate::world::{World, finish};
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 

@@ -56,22 +56,6 @@ fn an_answer_without_a_row_is_warned_of_each_night() {
     }
 }
 
-#[cfg(target_os = "linux")]
-#[test]
-fn a_file_that_may_not_become_so_large_is_an_error_and_no_silent_end() {
-    let scene = Scene::of_accounts(12);
-    let pipeline = scene.org_pipeline("lake", "", "").display().to_string();
-    let line = format!("ulimit -f 4; exec {} run {pipeline} --date 2026-03-01", env!("CARGO_BIN_EXE_compline"));
-    let mut limited = scene.command(&[]);
-    let environment: Vec<_> =
-        limited.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
-    limited = std::process::Command::new("bash");
-    limited.args(["-c", &line]).current_dir(scene.folder.path()).env_clear().envs(environment);
-    let ended = run(limited);
-    assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert!(ended.stdout.contains("File too large"), "{ended:?}");
-}
-
 #[test]
 fn what_is_allowed_in_a_pipeline_and_hardly_meant_is_logged_by_a_run() {
     let scene = Scene::new("");

@@ -41,17 +41,24 @@ fn a_lake_that_is_not_there_is_not_made_by_what_has_nothing_to_put_there() {
         clear(&ended, 1, &["there is no folder typo: is the lake's address right, and is it mounted?"]);
         assert!(!scene.path("typo").exists(), "{arguments:?}");
     }
+    // As where nothing is mounted.
+    std::fs::create_dir(scene.path("empty")).expect("made");
+    for arguments in [&["trends"] as &[&str], &["maintain", "--apply"], &["verify", "--repair"]] {
+        let ended = run(scene.command(&[arguments, &[&pipeline, "--lake", "empty"]].concat()));
+        clear(&ended, 1, &["there is nothing of Compline in empty: is the lake's address right, and is it mounted?"]);
+        assert_eq!(std::fs::read_dir(scene.path("empty")).expect("listed").count(), 0, "{arguments:?}");
+    }
 }
 
 #[test]
-fn an_answer_without_a_row_is_warned_of_each_night() {
+fn an_answer_without_a_row_is_warned_of_by_each_run() {
     let scene = Scene::of_accounts(4);
     let filter = "[[aggregator.filter]]\nconformance_pack_name = [\"misspelt\"]";
     let pipeline = scene.org_pipeline("lake", filter, "").display().to_string();
     for date in ["2026-03-01", "2026-03-02"] {
         let ended = run(scene.command(&["run", &pipeline, "--date", date]));
         assert_eq!(ended.code, Some(0), "{ended:?}");
-        let warned = "the answer has no row: are the aggregator's filter, include and exclude right?";
+        let warned = "the answer has no row: are the aggregator's filter, include and exclude right";
         assert_eq!(ended.stderr.matches(warned).count(), 1, "{ended:?}");
     }
 }

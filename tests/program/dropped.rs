@@ -3,7 +3,7 @@
 use crate::maintain::{DAYS, age_of, import_one, kept, maintain, month_file, tables};
 use crate::support::reading::{files, of_trends};
 use crate::support::{Ended, Scene, run};
-use crate::verify::is_sound;
+use crate::verify::{is_sound, noted_problems};
 use compline_model::Table;
 use std::path::PathBuf;
 
@@ -149,6 +149,10 @@ fn a_drop_that_was_stopped_is_finished_only_where_the_month_still_has_the_day() 
     assert_eq!(ended.code, Some(3), "{ended:?}");
     assert!(ended.stdout.contains("the files of 2026-02-01, which was dropped, stay"), "{ended:?}");
     assert!(of_day(&scene, "pack_compliance", DAYS[3]).exists(), "the only copy");
+    // What the run that was stopped at the day is not the reason of is told, and no run completes it.
+    let ended = command(&scene, &["verify", &pipeline]);
+    assert!(ended.stdout.contains("cannot read pack_compliance_monthly/snapshot_month=2026-02"), "{ended:?}");
+    assert!(noted_problems(&scene, &pipeline) > 0);
     std::fs::write(&month, whole).expect("restored");
     let ended = import_one(&scene, &pipeline, "2026-03-03", &["--accept"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");

@@ -1,10 +1,11 @@
 //! What a run that was stopped left in the journal, and the order of commits.
 
+use crate::maintain::import_one;
 use crate::support::reading::{column, file, files};
 use crate::support::{Scene, finish, run, start, wait_until};
-use crate::verify::is_sound;
+use crate::verify::{is_sound, noted_problems};
 use compline_model::Table;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const DAYS: [&str; 3] = ["2026-02-24", "2026-02-25", "2026-02-26"];
 
@@ -106,9 +107,67 @@ fn a_day_that_a_stopped_run_left_half_changed_is_no_damage_and_no_alert() {
         let written = std::fs::read_to_string(scene.path("m.prom")).expect("metrics");
         let noted = written.lines().find(|line| line.starts_with("compline_last_verify_problems{")).expect("noted");
         assert!(noted.ends_with(" 0.0") || noted.ends_with(" 0"), "{noted}");
+        let found: serde_json::Value =
+            serde_json::from_str(&run(scene.command(&["verify", &pipeline, "--json"])).stdout).expect("JSON");
+        assert_eq!(found["completed_by_next"], found["problems"], "{found}");
+        // A file that no longer collects the aggregator has no run that does.
+        let text = std::fs::read_to_string(&pipeline).expect("read");
+        std::fs::write(&pipeline, text.replace("\"org\"", "\"other\"")).expect("written");
+        run(scene.command(&["verify", &pipeline]));
+        std::fs::write(&pipeline, text).expect("written");
+        assert!(noted_problems(&scene, &pipeline) > 0);
+        // What no run puts right is told whoever was stopped: another day, and this one where what was staged is gone.
+        let facts_of_other = file(&scene, Table::PackCompliance, DAYS[0]);
+        let names_it = |path: &Path| {
+            let whole = std::fs::read(path).expect("read");
+            std::fs::write(path, b"damaged").expect("written");
+            let verified = run(scene.command(&["verify", &pipeline]));
+            std::fs::write(path, whole).expect("restored");
+            let day = path.parent().and_then(Path::parent).and_then(Path::file_name).expect("a day").to_string_lossy();
+            verified.stdout.contains(&format!("cannot read pack_compliance/{day}"))
+                && noted_problems(&scene, &pipeline) > 0
+        };
+        assert!(names_it(&facts_of_other));
+        assert!(!names_it(&facts), "the next run replaces it");
+        let journal = scene.path("lake/_compline/journal/aggregator=org");
+        let staged: Vec<PathBuf> = files(&journal)
+            .into_keys()
+            .filter(|name| name.ends_with(".parquet"))
+            .map(|name| journal.join(name))
+            .collect();
+        assert!(!staged.is_empty());
+        staged.iter().for_each(|path| std::fs::remove_file(path).expect("removed"));
+        assert!(names_it(&facts), "nothing is there to replace it with");
         scene.night(std::path::Path::new(&pipeline), DAYS[2]);
         is_sound(&scene, &pipeline, &[]);
     }
+}
+
+#[test]
+fn trend_tables_that_the_next_run_computes_are_no_alert_of_whichever_day_they_are() {
+    let scene = Scene::of_accounts(12);
+    let pipeline = scene.org_pipeline("lake", "", "").display().to_string();
+    DAYS.iter().for_each(|day| drop(scene.night(Path::new(&pipeline), day)));
+    // The trends of a day that is replaced cannot be put, so that those of the day after it are not what the snapshots say either.
+    let trends = file(&scene, Table::ComplianceTrends, DAYS[1]);
+    std::fs::remove_dir_all(trends.parent().and_then(Path::parent).expect("a day")).expect("removed");
+    let in_the_way = block(&scene, Table::ComplianceTrends, DAYS[1]);
+    let ended = import_one(&scene, &pipeline, DAYS[1], &["--replace", "--accept"]);
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    std::fs::remove_file(in_the_way).expect("removed");
+    let verified = run(scene.command(&["verify", &pipeline]));
+    assert_eq!(verified.code, Some(1), "{verified:?}");
+    assert!(verified.stdout.contains(&format!("the trend tables of {} are not what", DAYS[2])), "{verified:?}");
+    assert_eq!(noted_problems(&scene, &pipeline), 0, "{verified:?}");
+    // Those of a day before are computed by no run.
+    let before = file(&scene, Table::ComplianceTrends, DAYS[0]);
+    let whole = std::fs::read(&before).expect("read");
+    std::fs::write(&before, b"damaged").expect("written");
+    run(scene.command(&["verify", &pipeline]));
+    assert!(noted_problems(&scene, &pipeline) > 0);
+    std::fs::write(&before, whole).expect("restored");
+    scene.night(Path::new(&pipeline), "2026-02-27");
+    is_sound(&scene, &pipeline, &[]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::damage::{DAYS, night, three_days};
 use crate::support::reading::{column, file, files};
 use crate::support::{Scene, pack_tables, run};
-use crate::verify::is_sound;
+use crate::verify::{is_sound, noted_problems};
 use arrow::array::{AsArray, Int64Array, RecordBatch, StringViewArray, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use compline_model::{SCHEMA_VERSION, Table};
@@ -56,6 +56,10 @@ fn a_ledger_that_is_damaged_gets_its_row_once_it_is_restored() {
     let ended = night(&scene, &pipeline, DAYS[3]);
     assert_eq!(ended.code, Some(3), "{ended:?}");
     assert!(ended.stdout.contains("a stopped run could not be completed yet"), "{ended:?}");
+    // So no next run completes it while the ledger is as it is: that is told, and counted.
+    let ended = run(scene.command(&["verify", &pipeline]));
+    assert!(ended.code == Some(1) && ended.stdout.contains("cannot read runs/snapshot_date=2026-02-26"), "{ended:?}");
+    assert!(noted_problems(&scene, &pipeline) > 0);
     std::fs::write(&path, whole).expect("restored");
     assert_eq!(night(&scene, &pipeline, DAYS[4]).code, Some(0));
     assert_eq!(scene.rows(Table::Runs, "org", DAYS[2]).len(), 2);

@@ -26,6 +26,7 @@ mod plan;
 mod policy;
 mod populations;
 mod report;
+mod restored;
 mod retention;
 mod rules;
 mod run;

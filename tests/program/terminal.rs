@@ -98,6 +98,9 @@ fn quiet_says_nothing_but_errors_and_what_has_a_form_of_its_own() {
     let ended = run(scene.command(&["-q", "status", &pipeline]));
     assert_eq!((ended.stdout.as_str(), ended.code), ("", Some(1)));
     assert!(ended.stderr.contains("TOO OLD"), "{ended:?}");
+    let ended = run(scene.command(&["-q", "--log", "json", "status", &pipeline]));
+    let line: serde_json::Value = serde_json::from_str(&ended.stderr).expect("one line of JSON");
+    assert!(line["message"].as_str().is_some_and(|message| message.contains("TOO OLD")), "{ended:?}");
     let facts = file(&scene, Table::PackCompliance, "2026-03-01");
     let whole = std::fs::read(&facts).expect("read");
     std::fs::write(&facts, b"damaged").expect("written");

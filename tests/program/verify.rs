@@ -21,6 +21,13 @@ pub(crate) fn verify(scene: &Scene, pipeline: &str, arguments: &[&str]) -> Ended
     run(scene.command(&[&["verify", pipeline], arguments].concat()))
 }
 
+/// How many problems the last `verify` noted that the next run does not complete.
+pub(crate) fn noted_problems(scene: &Scene, pipeline: &str) -> u64 {
+    let ended = run(scene.command(&["status", pipeline, "--json"]));
+    let status: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    status[0]["last_verification"]["problems"].as_u64().expect("it was verified")
+}
+
 /// No problem is found.
 #[track_caller]
 pub(crate) fn is_sound(scene: &Scene, pipeline: &str, arguments: &[&str]) -> String {

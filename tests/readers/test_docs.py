@@ -791,9 +791,10 @@ def test_a_missed_night(scene, simulator):
 @runs(OPERATIONS, "A damaged file")
 def test_a_damaged_file(scene):
     scene.make()
-    for ago in (2, 1):
+    # One of a month that is over.
+    for ago in (40, 2, 1):
         scene.night(ago)
-    repair, versions, restore, archive = commands(OPERATIONS, "A damaged file")
+    repair, versions, restore, archive, of_month = commands(OPERATIONS, "A damaged file")
     # What is computed.
     for table in ("pack_status", "compliance_trends", "pack_changes", "runs"):
         scene.damage(table, 1)
@@ -804,7 +805,7 @@ def test_a_damaged_file(scene):
     said = scene.sh("compline verify pipeline.toml", 1)
     assert "pack_compliance" in said and "restore an earlier version" in said
     scene.night(0, 3)
-    assert scene.snapshots() == [day(2), day(1), day(0)], "tonight is committed"
+    assert scene.snapshots() == [day(40), day(2), day(1), day(0)], "tonight is committed"
     said = scene.sh(versions + restore, DAY=day(1))
     assert "OK: no problems found" in said
     assert scene.s3.get_object(Bucket=scene.bucket, Key=scene.key("pack_compliance", 1))["Body"].read() == whole
@@ -816,6 +817,12 @@ def test_a_damaged_file(scene):
     # No version.
     scene.damage("pack_compliance", 1)
     assert "OK: no problems found" in scene.sh(archive, DAY=day(1), BUCKET=scene.bucket)
+    # Neither, but its month.
+    scene.file.write_text(scene.file.read_text() + '\n[maintain]\ncompact = ["pack_compliance", "source_status"]\n')
+    scene.sh("compline maintain pipeline.toml --apply")
+    whole = scene.damage("pack_compliance", 40)
+    assert "OK: no problems found" in scene.sh(of_month, DAY=day(40))
+    assert scene.s3.get_object(Bucket=scene.bucket, Key=scene.key("pack_compliance", 40))["Body"].read() == whole
     scene.night(0)
     scene.verified()
 

@@ -394,8 +394,11 @@ pub(crate) struct ImportArguments {
     #[arg(long, value_name = "DATASET", default_value = Dataset::PACKS.name)]
     pub(crate) dataset: DatasetName,
     /// The files, - for stdin.
-    #[arg(value_name = "PATH", required = true)]
+    #[arg(value_name = "PATH", required_unless_present = "from_month")]
     pub(crate) paths: Vec<PathBuf>,
+    /// In place of files: restore the day as it was committed last from its month's file, where its own files are damaged or gone.
+    #[arg(long, conflicts_with_all = ["paths", "pages", "replace", "accept"])]
+    pub(crate) from_month: bool,
     /// The files are the pages of one list: one of them is its last page, and all others name a next one. Without this every
     /// file must be whole by itself, such as one for each account or region.
     #[arg(long)]

@@ -49,7 +49,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Attempts of a call to AWS Config, throttled ones not counted: a connection may be cut once, and a host that nobody reaches is asked
 /// for each list.
-pub(crate) const ATTEMPTS: u32 = 2;
+pub(crate) const MAX_ATTEMPTS: u32 = 2;
 
 /// Calls a second to AWS Config at most: of the few that a person waits for, some would be throttled before the limit is known.
 pub(crate) const CALM: f64 = 2.0;
@@ -66,7 +66,7 @@ pub(crate) async fn checks(
     let options = settings.fetch_options(SnapshotDate::from(now.date_naive()));
     let patience = |limit: Duration| limit.min(PATIENCE);
     let options = FetchOptions {
-        max_attempts: options.max_attempts.min(ATTEMPTS),
+        max_attempts: options.max_attempts.min(MAX_ATTEMPTS),
         max_requests_per_second: Some(options.max_requests_per_second.map_or(CALM, |most| most.min(CALM))),
         operation_timeout: patience(options.operation_timeout),
         attempt_timeout: patience(options.attempt_timeout),

@@ -38,7 +38,7 @@ struct Document {
 
 /// What is about to become of a day, as its row says: a snapshot that is put into its tables, or aside where it is held; or what
 /// is held that is removed.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Intent {
     /// By name; earlier versions knew packs alone.
     #[serde(default = "packs")]
@@ -162,13 +162,13 @@ impl Journal {
                 continue;
             };
             pending.commands.insert(document.command.clone());
-            let snapshot = document.snapshot.as_ref().map(|intent| &intent.snapshot_date);
-            let days = snapshot.into_iter().chain(document.drops.iter().map(|drop| &drop.snapshot_date));
-            let days = days.filter_map(|day| day.parse::<SnapshotDate>().ok()).map(|day| (entry.run_id, day));
-            pending.days.extend(days);
             if let Some(from) = document.trends_from.and_then(|from| from.parse().ok()) {
                 pending.add_trends(from);
             }
+            let (run_id, is_known) = (entry.run_id, document.version <= VERSION);
+            let day = |date: &str, intent| Some(PendingDay { run_id, date: date.parse().ok()?, is_known, intent });
+            pending.days.extend(document.drops.iter().filter_map(|drop| day(&drop.snapshot_date, None)));
+            pending.days.extend(document.snapshot.and_then(|intent| day(&intent.snapshot_date.clone(), Some(intent))));
         }
         Ok(pending)
     }
@@ -424,13 +424,24 @@ impl Journal {
     }
 }
 
+/// A day of which something is being put or removed.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct PendingDay {
+    pub(crate) run_id: RunId,
+    pub(crate) date: SnapshotDate,
+    /// Whether this version can complete it.
+    pub(crate) is_known: bool,
+    /// What becomes of its snapshot; nothing where that is dropped.
+    intent: Option<Intent>,
+}
+
 /// What a journal says, to those who only look.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Pending {
     /// The first day whose trends are out of date.
     pub(crate) trends_from: Option<SnapshotDate>,
-    /// Days of which something is being put or removed, each with the run that does.
-    pub(crate) days: Vec<(RunId, SnapshotDate)>,
+    /// Days of which something is being put or removed.
+    pub(crate) days: Vec<PendingDay>,
     /// The runs that wrote entries.
     pub(crate) runs: Vec<RunId>,
     /// The commands that they were of, as far as that can be read.
@@ -438,6 +449,11 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
+    /// Whether something of a day is being put or removed.
+    pub(crate) fn has(&self, date: SnapshotDate) -> bool {
+        self.days.iter().any(|day| day.date == date)
+    }
+
     fn add_trends(&mut self, from: SnapshotDate) {
         self.trends_from = Some(self.trends_from.map_or(from, |earlier| earlier.min(from)));
     }

@@ -63,6 +63,8 @@ static RECEIVER: OnceLock<Otlp> = OnceLock::new();
 
 static IS_JSON: AtomicBool = AtomicBool::new(false);
 
+static HAS_OUTCOME: AtomicBool = AtomicBool::new(false);
+
 /// The format that the variable asks for, if it is set.
 ///
 /// # Errors
@@ -188,7 +190,13 @@ pub(crate) fn outcome(command: &str, ending: Ending, outcome: &impl Serialize) {
         ("outcome", serde_json::to_value(outcome).unwrap_or_default()),
     ];
     let more = more.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    HAS_OUTCOME.store(true, Relaxed);
     let _ = writeln!(io::stderr(), "{}", json_line(level, "outcome", more));
+}
+
+/// Whether a line for machines has said what came of the command.
+pub(crate) fn has_outcome() -> bool {
+    HAS_OUTCOME.load(Relaxed)
 }
 
 /// A line of the log in JSON, its usual fields first.

@@ -10,6 +10,7 @@ mod hold;
 mod import;
 mod notify;
 mod report;
+mod restore;
 mod why;
 
 use crate::catalog::{Cataloguing, RECENT_DAYS, will_be_behind};
@@ -60,6 +61,8 @@ pub(crate) enum Source {
     Rejection,
     /// Files. `replace` says that a day that is committed may be replaced.
     Files { files: Vec<PathBuf>, files_are: FilesAre, replace: bool },
+    /// Its month's files, where its own are damaged or gone.
+    Month,
 }
 
 impl Source {
@@ -146,7 +149,9 @@ struct Days<'a> {
 async fn open<'a>(session: &'a Session<'a>, request: &'a RunRequest) -> anyhow::Result<Run<'a>> {
     let settings = session.settings;
     // Whoever keeps a catalog of this lake, with this file or another, is to see days of long ago.
-    if matches!(request.source, Source::Files { .. }) || request.date < session.today().minus_days(RECENT_DAYS) {
+    if matches!(request.source, Source::Files { .. } | Source::Month)
+        || request.date < session.today().minus_days(RECENT_DAYS)
+    {
         will_be_behind(&session.lake, None).await;
     }
     let deadline = tokio::time::Instant::now() + settings.run_deadline;

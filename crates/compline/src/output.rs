@@ -55,10 +55,13 @@ pub(crate) fn result(text: &str) -> Result<(), Failure> {
 /// Says on stderr why the exit code is what it is, where the result has not been said: a day that is held, or a problem that was found, is
 /// none of the log's errors.
 pub(crate) fn say_unsaid(ending: Ending) {
-    if matches!(ending, Ending::Done | Ending::Stopped(_)) || log::is_json() {
+    let unsaid = std::mem::take(&mut *UNSAID.lock().unwrap_or_else(PoisonError::into_inner));
+    if ending == Ending::Done || unsaid.is_empty() || log::has_outcome() {
         return;
     }
-    let unsaid = std::mem::take(&mut *UNSAID.lock().unwrap_or_else(PoisonError::into_inner));
+    if log::is_json() {
+        return log::warned(unsaid.trim_end());
+    }
     // Where stderr is closed there is nobody to tell.
     let _ = anstream::stderr().lock().write_all(painted(&harmless(&unsaid)).as_bytes());
 }

@@ -8,7 +8,7 @@ use crate::journal::Journal;
 use crate::leases::Leases;
 use crate::log::{self, SPANS};
 use crate::progress::Progress;
-use crate::settings::Settings;
+use crate::settings::{Settings, lake_name};
 use crate::signals;
 use anyhow::bail;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -49,6 +49,9 @@ pub(crate) struct Opening<'a> {
     /// Whether its work ends by itself at a signal, by [`Session::until_stopped`], since there is something to say of how far it came. Other
     /// work is dropped.
     pub(crate) ends_itself: bool,
+    /// Whether it brings nothing and may change what is there, so that it fails where there is no lake: one would be made, and found without
+    /// a day and without a problem.
+    pub(crate) expects_lake: bool,
 }
 
 impl<'a> Opening<'a> {
@@ -58,23 +61,16 @@ impl<'a> Opening<'a> {
             log::warned(&missing);
         }
         let (access, when_stopped) = (Access::Read, "nothing was changed");
-        Self { settings, command, access, clock, progress, when_stopped, ends_itself: false }
+        Self { settings, command, access, clock, progress, when_stopped, ends_itself: false, expects_lake: false }
     }
 }
 
 /// What is wrong where a lake is a folder that is not there.
 fn missing_folder(settings: &Settings) -> Option<String> {
     let LakeLocation::Folder(folder) = &settings.lake else { return None };
-    let folder = (!folder.exists()).then(|| folder.display())?;
+    // One that may not be looked at is told as that.
+    let folder = matches!(folder.try_exists(), Ok(false)).then(|| folder.display())?;
     Some(format!("there is no folder {folder}: is the lake's address right, and is it mounted?"))
-}
-
-/// Makes sure that there is a lake, for a command that changes what is there and brings nothing.
-///
-/// # Errors
-/// A folder that is not there: that of such a lake would be made, and found without a day and without a problem.
-pub(crate) fn expect_lake(settings: &Settings) -> Result<(), Failure> {
-    missing_folder(settings).map_or(Ok(()), |missing| Err(Failure::Run(anyhow::anyhow!(missing))))
 }
 
 /// What a session may do to the lake.
@@ -151,6 +147,9 @@ pub(crate) async fn session<T>(
     for warning in &opening.settings.warnings {
         tracing::warn!("{warning}");
     }
+    if let Some(missing) = missing_folder(opening.settings).filter(|_| opening.expects_lake) {
+        return Err(Failure::Run(anyhow::anyhow!(missing)));
+    }
     let asked_at = (opening.clock)();
     let run_id = RunId::new(asked_at);
     let opened = async {
@@ -219,7 +218,11 @@ async fn within<T>(
     (lake, stop): (Lake, Stop),
     work: impl AsyncFnOnce(&Session<'_>) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let Opening { settings, command, access, clock, progress, .. } = opening;
+    let Opening { settings, command, access, clock, progress, expects_lake, .. } = opening;
+    if expects_lake && !lake.is_there().await? {
+        let name = lake_name(&settings.lake);
+        bail!("there is nothing of Compline in {name}: is the lake's address right, and is it mounted?");
+    }
     let leases = match access {
         Access::Read => Leases::none(),
         Access::Write { wait } | Access::WriteAll { wait } => {

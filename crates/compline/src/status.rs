@@ -20,7 +20,7 @@ pub(crate) const GAPS_DAYS: u32 = 30;
 pub(crate) fn missing(date: SnapshotDate) -> String {
     format!(
         "the snapshot of {date} is committed and is not in the lake: restore the object (`compline verify FILE` names it), or \
-         `compline import --replace` the day"
+         `compline import` the day, with --from-month or from its archive"
     )
 }
 
@@ -72,7 +72,7 @@ pub(crate) struct Status {
     /// The first day whose trends are out of date.
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub(crate) trends_from: Option<SnapshotDate>,
-    /// When its days were last verified, and how many problems were found.
+    /// When its days were last verified, and how many problems were found that no run completes.
     #[cfg_attr(test, schemars(with = "Option<VerificationSchema>"))]
     pub(crate) last_verification: Option<Verification>,
     /// What cannot be read, in words.
@@ -95,7 +95,7 @@ pub(crate) struct Status {
 struct VerificationSchema {
     /// When it was done.
     verified_at: String,
-    /// How many problems it found in the aggregator's days.
+    /// How many problems it found in the aggregator's days that no run completes.
     problems: u64,
 }
 
@@ -244,8 +244,7 @@ async fn of_aggregator(
     if let Some(date) = facts.last().filter(|last| status.snapshot_date.is_none_or(|date| date < **last)) {
         status.note_unrecorded(*date, session.started_at, max_age);
         // An entry that cannot be read may be of any day.
-        status.is_pending =
-            pending.days.iter().any(|(_, day)| day == date) || pending.trends_from == Some(SnapshotDate::FIRST);
+        status.is_pending = pending.has(*date) || pending.trends_from == Some(SnapshotDate::FIRST);
         if !status.is_pending && !ledgers.contains(date) && !is_there(lake, Table::Runs, id, *date).await? {
             status.unread.push(format!(
                 "the ledger of {date}, in runs, is not in the lake: `compline verify FILE --repair` makes it again"

@@ -9,11 +9,12 @@ pub(crate) use repair::repair;
 
 use crate::held::{Holding, held, hint};
 use crate::history::{History, Span};
-use crate::journal::{Journal, Pending};
+use crate::journal::{Journal, Pending, PendingDay};
 use crate::ledger::Ledger;
 use crate::population::Told;
 use crate::progress::Progress;
 use crate::session::Session;
+use crate::settings::Settings;
 use crate::trends::{Computed, Computing, Shared};
 use chrono::{DateTime, Utc};
 use compline_model::{AggregatorId, Dataset, PART_ROWS, RowSource, RunId, SnapshotDate, Table};
@@ -45,11 +46,33 @@ pub(crate) struct Verified {
 pub(crate) struct Problem {
     /// The day that it is of, if it is of one.
     date: Option<SnapshotDate>,
-    /// Whether it is of what is computed: a snapshot is only written while the journal names its day.
-    is_of_trends: bool,
+    part: Part,
     /// Whether it is what a stopped run left, which the next session completes.
     is_left: bool,
+    /// The day by which what trend tables must be cannot be computed, where that is the problem.
+    unknown_by: Option<SnapshotDate>,
     pub(crate) what: String,
+}
+
+/// What a problem is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// A day's snapshot, and what the ledger says of it: it is only written while the journal names the day.
+    Snapshot,
+    /// What is computed.
+    Trends,
+    /// The ledger itself, a month, what is held: whatever no run completes that was stopped.
+    Other,
+}
+
+impl Part {
+    fn of(table: Table) -> Self {
+        match table {
+            Table::Runs => Self::Other,
+            table if table.is_derived() => Self::Trends,
+            _ => Self::Snapshot,
+        }
+    }
 }
 
 /// What was found of a dataset of an aggregator.
@@ -81,12 +104,12 @@ pub(crate) struct Found {
 
 impl Problem {
     fn of(date: SnapshotDate, what: impl Into<String>) -> Self {
-        Self { date: Some(date), is_of_trends: false, is_left: false, what: what.into() }
+        Self { date: Some(date), part: Part::Other, is_left: false, unknown_by: None, what: what.into() }
     }
 
-    /// Whether somebody has to do something about it, and not the next session.
-    pub(crate) fn is_for_people(&self) -> bool {
-        !self.is_left
+    /// One of all that is computed.
+    fn of_trends(what: String) -> Self {
+        Self { date: None, part: Part::Trends, is_left: false, unknown_by: None, what }
     }
 
     /// The same, without what another problem says already of why.
@@ -96,6 +119,14 @@ impl Problem {
             self.what = format!("{own}see the problem of {date}");
         }
         self
+    }
+}
+
+impl Found {
+    /// How many of the problems the next run completes: none of what no run of these settings collects.
+    pub(crate) fn completed_by_next(&self, settings: &Settings) -> usize {
+        let is_collected = settings.collects(&self.aggregator, self.dataset);
+        self.problems.iter().filter(|problem| is_collected && problem.is_left).count()
     }
 }
 
@@ -223,12 +254,13 @@ async fn aggregator(
         // What is wrong may be what another run has replaced since the inventory was made.
         let at = (session.clock)();
         let now = lake.inventory(at).await?;
-        let changed = objects_of(&now, id) != objects_of(inventory, id);
+        let after = Journal::peek(lake, id).await?;
+        let changed = objects_of(&now, id) != objects_of(inventory, id) || after != pending;
         later = Some(Listed { at, inventory: now });
         if changed && attempt < MAX_ATTEMPTS {
             continue;
         }
-        set_apart(session, &mut found, &pending).await?;
+        set_apart(session, &mut found, &pending, &after).await?;
         return Ok((found, later));
     }
 }
@@ -243,37 +275,45 @@ fn objects_of(inventory: &Inventory, id: &AggregatorId) -> BTreeMap<String, Obje
     days.chain(held).chain(months.map(|(month, object)| (month.key(), *object))).collect()
 }
 
-/// Sets apart the problems of days that another run is writing at this moment, and leaves those of days that a stopped one left half changed
-/// for when they are whole: neither what was there nor what will be is damaged.
-async fn set_apart(session: &Session<'_>, found: &mut Found, before: &Pending) -> anyhow::Result<()> {
-    let id = &found.aggregator;
+/// Sets apart the problems of days that another run is writing at this moment, and those that the next session puts right where a run was
+/// stopped: what that run was changing is neither as it was nor as it will be, and nothing of it is damaged. Nothing else is set apart: what
+/// no session puts right is told whoever was stopped.
+async fn set_apart(session: &Session<'_>, found: &mut Found, before: &Pending, after: &Pending) -> anyhow::Result<()> {
+    let (id, lake) = (&found.aggregator, session.lake.of(found.dataset));
     let holder = session.other_holder(id).await?;
     // What another run than the holder's left is not being written.
     let is_holder = |run_id: &RunId| holder.as_ref().is_some_and(|holder| run_id.to_string() == holder.run_id);
     if let Some(holder) = &holder {
-        let after = Journal::peek(&session.lake.of(found.dataset), id).await?;
         let is_written = |pending: &Pending, date: SnapshotDate| {
-            pending.days.iter().any(|(run_id, day)| is_holder(run_id) && *day == date)
+            pending.days.iter().any(|day| is_holder(&day.run_id) && day.date == date)
         };
         let is_behind = |pending: &Pending, date: Option<SnapshotDate>| {
             let is_from = pending.trends_from.is_some_and(|from| date.is_none_or(|date| date >= from));
             is_from && pending.runs.iter().any(is_holder)
         };
         let is_written = |problem: &Problem| match problem.date {
-            Some(date) if is_written(before, date) || is_written(&after, date) => true,
-            date => problem.is_of_trends && (is_behind(before, date) || is_behind(&after, date)),
+            Some(date) if is_written(before, date) || is_written(after, date) => true,
+            date => problem.part == Part::Trends && (is_behind(before, date) || is_behind(after, date)),
         };
         for problem in found.problems.extract_if(.., |problem| is_written(problem)) {
             found.in_progress.push(format!("{} (being written by {holder})", problem.what));
         }
     }
-    let left: BTreeSet<SnapshotDate> =
-        before.days.iter().filter(|(run_id, _)| !is_holder(run_id)).map(|(_, date)| *date).collect();
-    let is_of_left = |problem: &Problem| match problem.date {
-        Some(date) => left.contains(&date),
-        None => problem.is_of_trends && !left.is_empty(),
+    let mut completed = BTreeSet::new();
+    for day in before.days.iter().filter(|day| after.days.contains(day) && !is_holder(&day.run_id)) {
+        if !found.wrong_ledgers.contains(&day.date) && day.is_completed_by_next(&lake, id).await? {
+            completed.insert(day.date);
+        }
+    }
+    let is_completed = |problem: &Problem| match problem.date.or(problem.unknown_by) {
+        Some(date) => problem.part != Part::Other && completed.contains(&date),
+        None => false,
     };
-    found.problems.retain(|problem| problem.is_left || !is_of_left(problem));
+    found.problems.retain(|problem| problem.is_left || !is_completed(problem));
+    let waits = |date: SnapshotDate| [before, after].iter().all(|all| all.trends_from.is_some_and(|from| from <= date));
+    for problem in found.problems.iter_mut().filter(|problem| problem.part == Part::Trends) {
+        problem.is_left |= problem.date.is_some_and(waits);
+    }
     Ok(())
 }
 
@@ -304,12 +344,8 @@ impl Unknown {
             None => "the trend tables".to_owned(),
         };
         // The error last, so that it is told once.
-        Problem {
-            date: None,
-            is_of_trends: true,
-            is_left: false,
-            what: format!("what {days} must be cannot be computed: {:#}", self.error),
-        }
+        let what = format!("what {days} must be cannot be computed: {:#}", self.error);
+        Problem { unknown_by: self.from, ..Problem::of_trends(what) }
     }
 }
 
@@ -384,12 +420,26 @@ impl Verifying<'_> {
             inventory.runs.iter().map(|(date, _)| *date).filter(|date| first.is_some_and(|first| *date > first));
         let mut gone = BTreeMap::new();
         for date in of_rows.chain(of_runs).collect::<BTreeSet<_>>() {
-            if span.has(date) && !there.contains(&date) {
+            if span.has(date) && !there.contains(&date) && !self.is_first_of_day(date).await? {
                 let told = Ledger::is_told(lake, id, date, history.has_snapshot(id, date)).await?;
                 gone.extend(told.map(|can_be_made| (date, can_be_made)));
             }
         }
         Ok(gone)
+    }
+
+    /// Whether only runs that are not done yet have changed a day, or begun to: of those the ledger lacks what a document says already.
+    async fn is_first_of_day(&self, date: SnapshotDate) -> anyhow::Result<bool> {
+        if !self.pending.has(date) {
+            return Ok(false);
+        }
+        let noted = self.lake.noted_rows(self.id, date).await?;
+        Ok(noted.iter().all(|run_id| self.is_of_pending(date, &run_id.to_string())))
+    }
+
+    /// Whether a run is at a day, or was stopped at it.
+    fn is_of_pending(&self, date: SnapshotDate, run_id: &str) -> bool {
+        self.pending.days.iter().any(|day| day.date == date && day.run_id.to_string() == run_id)
     }
 
     /// The tables of each day, with their sizes.
@@ -518,14 +568,12 @@ impl Verifying<'_> {
             let from = if from == SnapshotDate::FIRST { "every day".to_owned() } else { format!("{from} on") };
             let what =
                 format!("the trends from {from} are out of date, since a run was stopped or a file is damaged; {next}");
-            problems.push(Problem { date: None, is_of_trends: true, is_left: true, what });
+            problems.push(Problem { is_left: true, ..Problem::of_trends(what) });
         }
-        for (run_id, date) in &pending.days {
-            let what = format!(
-                "run {run_id} was stopped while it changed what there is of {date}; {next}, and what else is wrong with \
-                that day is told then"
-            );
-            problems.push(Problem { is_left: true, ..Problem::of(*date, what) });
+        for PendingDay { run_id, date, is_known, .. } in &pending.days {
+            let next = if *is_known { next } else { "it is of a newer compline, which completes it: use that version" };
+            let what = format!("run {run_id} was stopped while it changed what there is of {date}; {next}");
+            problems.push(Problem { is_left: *is_known, ..Problem::of(*date, what) });
         }
         let bar = self.progress.steps(history.days(id, span).count() as u64, "days recomputed");
         bar.set_message(id.to_string());
@@ -603,7 +651,7 @@ impl Verifying<'_> {
         for (computed, unknown) in chains {
             let differ = |date: &SnapshotDate| {
                 let what = format!("the trend tables of {date} are not what the snapshots say");
-                Problem { is_of_trends: true, ..Problem::of(*date, what) }
+                Problem { part: Part::Trends, ..Problem::of(*date, what) }
             };
             problems.extend(computed.differed.iter().map(differ));
             let needless =

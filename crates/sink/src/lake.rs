@@ -16,7 +16,7 @@ mod verified;
 use crate::parquet_file::at_once;
 use crate::store::{self, Condition, Fenced, OWN, Store};
 use crate::table_file::{TableFile, decode};
-use crate::{Compression, Holder, LakeLocation, Lease, LeaseOutcome, SinkError, SinkErrorKind, Version};
+use crate::{Compression, Holder, LakeLocation, Layout, Lease, LeaseOutcome, SinkError, SinkErrorKind, Version};
 use ahead::Ahead;
 pub use checkpoints::Collection;
 pub use inventory::{Inventory, Object, OfDay, Unexpected};
@@ -374,6 +374,25 @@ impl Lake {
         blocking("decode", move || TableFile::open(table, file, &key)).await.map(Some)
     }
 
+    /// Whether there is anything but leases: a lake that was never written, or another place than the one that is meant.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub async fn is_there(&self) -> Result<bool, SinkError> {
+        let Some(first) = self.store.first("").await? else { return Ok(false) };
+        if !first.key.starts_with(LEASES) {
+            return Ok(true);
+        }
+        for table in Table::ALL {
+            for layout in [Layout::Daily, Layout::Monthly] {
+                if self.store.first(&format!("{}/", layout.name(table))).await?.is_some() {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
     /// The days that a table has. Objects that are not partitions of ours are left alone and not named.
     ///
     /// # Errors
@@ -505,8 +524,11 @@ fn by_aggregator(partitions: impl Iterator<Item = Partition>) -> Partitions {
 /// How often a file is put that is not there as it was put.
 const MAX_PUTS: u32 = 3;
 
+/// The folder of the leases.
+const LEASES: &str = "_compline/lease/";
+
 fn lease_key(aggregator: &AggregatorId) -> String {
-    format!("_compline/lease/aggregator={aggregator}.json")
+    format!("{LEASES}aggregator={aggregator}.json")
 }
 
 pub(crate) fn sha256(file: &[u8]) -> String {

@@ -204,12 +204,12 @@ pub(crate) const fn restore_hint(table: Table) -> &'static str {
         }
         Table::RuleCompliance => {
             "the file is damaged or not of Compline: restore an earlier version of the object, or `compline import --dataset rules \
-             --replace` the day's pages from _compline/raw/dataset=rules, or take its rows from the month's file; until then leave it \
-             where it is"
+             --replace` the day's pages from _compline/raw/dataset=rules, or with --from-month from its month's file; until then leave \
+             it where it is"
         }
         _ => {
             "the file is damaged or not of Compline: restore an earlier version of the object, or `compline import --replace` \
-             the day's pages from _compline/raw, or take its rows from the month's file; until then leave it where it is"
+             the day's pages from _compline/raw, or `import --from-month` from its month's file; until then leave it where it is"
         }
     }
 }

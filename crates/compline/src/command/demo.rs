@@ -106,7 +106,7 @@ async fn others(session: &Session<'_>) -> anyhow::Result<Option<String>> {
                 // One that was stopped, which this one completes.
                 let pending = Journal::peek(&session.lake, id).await?;
                 let is_of_demo = pending.commands.iter().all(|command| command == session.command);
-                is_of_demo && pending.days.iter().any(|(_, day)| *day == date)
+                is_of_demo && pending.has(date)
             }
             false => ledger.rows().iter().all(|row| row.command == session.command),
         };
@@ -123,7 +123,16 @@ async fn others(session: &Session<'_>) -> anyhow::Result<Option<String>> {
 
 fn opening(settings: &Settings, access: Access, clock: Clock) -> Opening<'_> {
     let (progress, when_stopped) = (Progress::hidden(), "run it again");
-    Opening { settings, command: "demo", access, clock, progress, when_stopped, ends_itself: false }
+    Opening {
+        settings,
+        command: "demo",
+        access,
+        clock,
+        progress,
+        when_stopped,
+        ends_itself: false,
+        expects_lake: false,
+    }
 }
 
 fn stop_on_failure(report: &Report) -> Result<(), Failure> {

@@ -19,10 +19,10 @@ pub(super) async fn import(arguments: ImportArguments, clock: Clock) -> Result<E
     if date > today {
         return Err(Failure::Usage(anyhow!("--date {date}: it is {today} (UTC), so nothing can be of that day yet")));
     }
-    let ImportArguments { paths: files, pages, replace, accept, json, wait, .. } = arguments;
+    let ImportArguments { paths: files, pages, from_month, replace, accept, json, wait, .. } = arguments;
     let dataset = arguments.dataset.0;
     let files_are = if pages { FilesAre::PagesOfOneList } else { FilesAre::Whole };
-    let source = Source::Files { files, files_are, replace };
+    let source = if from_month { Source::Month } else { Source::Files { files, files_are, replace } };
     let request =
         RunRequest { date, dataset: Some(dataset), source, accept, ignore_checkpoints: false, notifying: None };
     let access = Access::Write { wait: wait.or_none() };

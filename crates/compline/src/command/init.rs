@@ -2,7 +2,7 @@
 
 use super::day_of;
 use crate::arguments::InitArguments;
-use crate::checks::{ATTEMPTS, CALM, PATIENCE};
+use crate::checks::{CALM, MAX_ATTEMPTS, PATIENCE};
 use crate::failure::{Ending, Failure};
 use crate::log::log_to_stderr;
 use crate::output::{document, done};
@@ -89,7 +89,7 @@ async fn found(arguments: &InitArguments, clock: Clock) -> Result<(Vec<Found>, V
     };
     let options = FetchOptions {
         page_size: None,
-        max_attempts: ATTEMPTS,
+        max_attempts: MAX_ATTEMPTS,
         operation_timeout: PATIENCE,
         attempt_timeout: PATIENCE,
         max_requests_per_second: Some(CALM),

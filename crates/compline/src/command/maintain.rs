@@ -4,7 +4,7 @@ use crate::arguments::MaintainArguments;
 use crate::failure::{Ending, Failure};
 use crate::log::log_work;
 use crate::maintain::{applied, planned};
-use crate::session::{Access, Clock, Opening, expect_lake, session};
+use crate::session::{Access, Clock, Opening, session};
 use crate::{metrics, output};
 use serde::Serialize;
 
@@ -23,11 +23,18 @@ pub(crate) struct Maintenance {
 pub(super) async fn maintain(arguments: &MaintainArguments, clock: Clock) -> Result<Ending, Failure> {
     let progress = log_work();
     let settings = arguments.pipeline.settings()?;
-    expect_lake(&settings)?;
     let access = if arguments.apply { Access::Write { wait: arguments.wait.or_none() } } else { Access::Read };
     let when_stopped = "what is done is done, and a second run does the rest";
-    let opening =
-        Opening { settings: &settings, command: "maintain", access, clock, progress, when_stopped, ends_itself: false };
+    let opening = Opening {
+        settings: &settings,
+        command: "maintain",
+        access,
+        clock,
+        progress,
+        when_stopped,
+        ends_itself: false,
+        expects_lake: true,
+    };
     let ended = session(opening, async |session| {
         if !arguments.apply {
             return planned(session).await;

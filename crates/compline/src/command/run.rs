@@ -75,7 +75,8 @@ pub(super) async fn perform(
 ) -> Result<Ending, Failure> {
     log_endpoints(settings);
     let when_stopped = "no partition is half written; run again";
-    let opening = Opening { settings, command, access, clock, progress, when_stopped, ends_itself: true };
+    let opening =
+        Opening { settings, command, access, clock, progress, when_stopped, ends_itself: true, expects_lake: false };
     let (known, said) = (Mutex::new(None), AtomicBool::new(false));
     let say = |report: &Report| {
         if !said.swap(true, Relaxed) {

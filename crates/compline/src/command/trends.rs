@@ -7,7 +7,7 @@ use crate::log::log_work;
 use crate::metrics;
 use crate::output::done;
 use crate::progress::named;
-use crate::session::{Access, Clock, Opening, Session, expect_lake, session};
+use crate::session::{Access, Clock, Opening, Session, session};
 use crate::trends::{Computed, recompute};
 use compline_model::{AggregatorId, Dataset, SnapshotDate};
 use serde::Serialize;
@@ -53,11 +53,18 @@ pub(super) async fn trends(arguments: &TrendsArguments, clock: Clock) -> Result<
     let progress = log_work();
     let settings = arguments.pipeline.settings()?;
     let span = arguments.span.checked()?;
-    expect_lake(&settings)?;
     let access = Access::Write { wait: arguments.wait.or_none() };
     let when_stopped = "the next run completes the days that are left";
-    let opening =
-        Opening { settings: &settings, command: "trends", access, clock, progress, when_stopped, ends_itself: false };
+    let opening = Opening {
+        settings: &settings,
+        command: "trends",
+        access,
+        clock,
+        progress,
+        when_stopped,
+        ends_itself: false,
+        expects_lake: true,
+    };
     let ended = session(opening, async |session: &Session<'_>| {
         will_be_behind(&session.lake, None).await;
         let mut aggregators = Vec::new();

@@ -7,7 +7,8 @@ use crate::log::{self, log_work};
 use crate::metrics;
 use crate::output::show;
 use crate::progress::named;
-use crate::session::{Access, Clock, Opening, Session, expect_lake, session};
+use crate::session::{Access, Clock, Opening, Session, session};
+use crate::settings::Settings;
 use crate::summary::counted;
 use crate::verify::{Found, Verified, repair, verify as verify_lake};
 use compline_model::{AggregatorId, SnapshotDate};
@@ -34,11 +35,17 @@ pub(super) async fn verify(arguments: &VerifyArguments, clock: Clock) -> Result<
         // Aggregators that the pipeline file no longer has are repaired as well.
         (true, None) => ("verify --repair", Access::WriteAll { wait }),
     };
-    if arguments.repair {
-        expect_lake(&settings)?;
-    }
     let when_stopped = "nothing is half written; run it again";
-    let opening = Opening { settings: &settings, command, access, clock, progress, when_stopped, ends_itself: false };
+    let opening = Opening {
+        settings: &settings,
+        command,
+        access,
+        clock,
+        progress,
+        when_stopped,
+        ends_itself: false,
+        expects_lake: arguments.repair,
+    };
     let ended = session(opening, async |session: &Session<'_>| {
         let mut verified = verify_lake(session, only.as_ref(), span).await?;
         let mut not_in_catalog = None;
@@ -59,7 +66,7 @@ pub(super) async fn verify(arguments: &VerifyArguments, clock: Clock) -> Result<
         ))
     });
     ended.await?.then(|(verified, catalog, waits)| {
-        let found = Verification::of(&verified, catalog);
+        let found = Verification::of(&settings, &verified, catalog);
         let ending = match found.problems {
             0 if waits => Ending::Partial,
             0 => Ending::Done,
@@ -77,6 +84,8 @@ pub(super) async fn verify(arguments: &VerifyArguments, clock: Clock) -> Result<
 pub(crate) struct Verification {
     /// How many problems there are, those of no aggregator among them.
     problems: usize,
+    /// How many of them the next run completes.
+    completed_by_next: usize,
     aggregators: Vec<VerifiedAggregator>,
     /// Objects that Compline did not put there.
     unexpected: Vec<UnexpectedObject>,
@@ -146,7 +155,7 @@ struct UnexpectedObject {
 }
 
 impl Verification {
-    fn of(verified: &Verified, catalog: Vec<String>) -> Self {
+    fn of(settings: &Settings, verified: &Verified, catalog: Vec<String>) -> Self {
         let inventory = &verified.inventory;
         let unexpected = inventory
             .unexpected
@@ -154,6 +163,7 @@ impl Verification {
             .map(|object| UnexpectedObject { key: object.key.clone(), in_a_table: object.in_a_table });
         Self {
             problems: verified.problems(),
+            completed_by_next: verified.aggregators.iter().map(|found| found.completed_by_next(settings)).sum(),
             aggregators: verified.aggregators.iter().map(VerifiedAggregator::of).collect(),
             unexpected: unexpected.collect(),
             orphaned: inventory.orphaned.clone(),
@@ -236,8 +246,8 @@ async fn note(session: &Session<'_>, verified: &Verified) {
     let mut problems: BTreeMap<&AggregatorId, usize> = BTreeMap::new();
     for found in &verified.aggregators {
         // What the next run completes is no alert's matter, and would be one until somebody verifies again.
-        let for_people = found.problems.iter().filter(|problem| problem.is_for_people()).count();
-        *problems.entry(&found.aggregator).or_default() += for_people;
+        *problems.entry(&found.aggregator).or_default() +=
+            found.problems.len() - found.completed_by_next(session.settings);
     }
     for (id, of_aggregator) in problems {
         // What is of no aggregator is each one's problem.

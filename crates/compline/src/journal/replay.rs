@@ -1,6 +1,6 @@
 //! Replaying the entries of earlier runs: what a stopped run intended is rolled forward, with its true run in the ledger.
 
-use super::{Blocked, Document, Drop, FIRST_DAY, Intent, Journal, VERSION, adopt, is_damage};
+use super::{Blocked, Document, Drop, FIRST_DAY, Intent, Journal, PendingDay, VERSION, adopt, is_damage};
 use crate::failure::NotRecorded;
 use crate::ledger::{Ledger, LedgerRow, Outcome};
 use crate::proof::Proof;
@@ -119,8 +119,7 @@ impl Journal {
         // Of its row there may be a document already, and the file is what readers see.
         let file = Ledger::in_file(&self.lake, &self.id, date).await?;
         let file = file.unwrap_or_else(|| Ledger::none(self.lake.dataset()));
-        let own = file.rows().iter().find(|row| row.run_id == intent.row.run_id);
-        if own.is_some_and(|row| row.outcome == intent.row.outcome && row.commit_number.is_some()) {
+        if file.rows().iter().any(|row| intent.is_done_by(row)) {
             // In the catalog it may not be yet.
             self.completed.push(date);
             return Ok(Rolled::Done);
@@ -177,7 +176,8 @@ impl Stopped<'_> {
     async fn put(&self, place: Place) -> anyhow::Result<Option<Rolled>> {
         let Self { journal, run_id, date, .. } = *self;
         let dataset = journal.lake.dataset();
-        let table = match self.missing(place).await? {
+        let missing = self.intent.missing(&journal.lake, &journal.id, (run_id, date), place);
+        let table = match missing.await? {
             Ok(missing) => {
                 for (partition, file) in missing {
                     journal.lake.commit_file(&partition, place, file).await?;
@@ -226,29 +226,59 @@ impl Stopped<'_> {
         let there = self.journal.lake.sha256_of(&facts, place).await?;
         Ok(there.as_ref() == Some(&self.intent.facts_sha256))
     }
+}
+
+impl PendingDay {
+    /// Whether the next session makes the day's snapshot in its tables what a run intended, whatever is there now.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub(crate) async fn is_completed_by_next(&self, lake: &Lake, id: &AggregatorId) -> anyhow::Result<bool> {
+        let Some(intent) = self.intent.as_ref().filter(|intent| self.is_known && intent.place() == Some(Place::Table))
+        else {
+            return Ok(false);
+        };
+        let ledger = match Ledger::in_file(lake, id, self.date).await {
+            Err(error) if is_damage(&error) => return Ok(false),
+            ledger => ledger?.unwrap_or_else(|| Ledger::none(lake.dataset())),
+        };
+        // With its row in the ledger it is done, and with a later one it is not done any more: see `roll_forward`.
+        let is_over = ledger.rows().iter().any(|row| intent.is_done_by(row)) || intent.is_overtaken(&ledger);
+        Ok(!is_over && intent.missing(lake, id, (self.run_id, self.date), Place::Table).await?.is_ok())
+    }
+}
+
+impl Intent {
+    /// Whether this is the row of its run, once all of it is done.
+    fn is_done_by(&self, row: &LedgerRow) -> bool {
+        row.run_id == self.row.run_id && row.outcome == self.row.outcome && row.commit_number.is_some()
+    }
 
     /// The staged files of what is not in place yet, the facts last; or the table whose file is not there to be put. Both are at
     /// hand before one is put: otherwise the day would have the sources of another run than its facts.
-    async fn missing(&self, place: Place) -> anyhow::Result<Result<Vec<(Partition, Bytes)>, &'static str>> {
-        let Self { journal, run_id, date, intent } = *self;
-        let dataset = journal.lake.dataset();
+    async fn missing(
+        &self,
+        lake: &Lake,
+        id: &AggregatorId,
+        (run_id, date): (RunId, SnapshotDate),
+        place: Place,
+    ) -> anyhow::Result<Result<Vec<(Partition, Bytes)>, &'static str>> {
+        let dataset = lake.dataset();
         let mut missing = Vec::new();
-        let sources = dataset.sources.map(|table| (table, &intent.sources_sha256));
-        for (table, sha256) in sources.into_iter().chain([(dataset.facts, &intent.facts_sha256)]) {
-            let partition = journal.partition(table, date);
-            if journal.lake.sha256_of(&partition, place).await?.as_ref() == Some(sha256) {
+        let sources = dataset.sources.map(|table| (table, &self.sources_sha256));
+        for (table, sha256) in sources.into_iter().chain([(dataset.facts, &self.facts_sha256)]) {
+            let partition = Partition { table, date, aggregator: id.clone() };
+            if lake.sha256_of(&partition, place).await?.as_ref() == Some(sha256) {
                 continue;
             }
-            match journal.lake.staged(run_id, &partition, place, sha256).await? {
+            match lake.staged(run_id, &partition, place, sha256).await? {
                 Some(file) => missing.push((partition, file)),
                 None => return Ok(Err(table.name())),
             }
         }
         Ok(Ok(missing))
     }
-}
 
-impl Intent {
     /// Where its files are put; nothing where it removes what is held.
     pub(super) fn place(&self) -> Option<Place> {
         self.row.outcome.place()

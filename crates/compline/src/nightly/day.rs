@@ -4,6 +4,7 @@ use super::collect::{Collected, Reading, collect};
 use super::import::import;
 use super::notify::{news, notify, why_regressed};
 use super::report::{AggregatorReport, DayFindings};
+use super::restore::restore;
 use super::{Shared, Source, TrendReport, why};
 use crate::catalog::will_be_behind;
 use crate::failure::{NotRecorded, Stopped};
@@ -208,12 +209,12 @@ async fn snapshot(
     day.stage_seconds.insert("collect", seconds);
     day.reading.fill(&mut day.row);
     let collected = collected?;
-    if collected.snapshot.row_count() == 0 {
+    if collected.snapshot.row_count() == 0 && shared.request.source == Source::AwsConfig {
         // Each next night equals it, so that no check of losses would ever say so.
         tracing::warn!(
             aggregator = %id,
             dataset = shared.dataset.name,
-            "the answer has no row: are the aggregator's filter, include and exclude right?"
+            "the answer has no row: are the aggregator's filter, include and exclude right, and are its sources authorized?"
         );
     }
     let findings = DayFindings::of(shared.dataset, &collected);
@@ -363,7 +364,7 @@ async fn trends(
     }
 }
 
-/// Where the day comes from: files, what is held, or AWS Config.
+/// Where the day comes from: files, its month, what is held, or AWS Config.
 async fn obtain(
     shared: &Shared<'_>,
     aggregator: &AggregatorSettings,
@@ -377,6 +378,7 @@ async fn obtain(
             refuse_replacing(shared, id, *replace).await?;
             import(shared, aggregator, (files, *files_are), reading).await
         }
+        Source::Month => restore(shared, id).await,
         Source::Rejection => bail!("a day that is rejected is not collected"),
         Source::HeldAlone => match shared.accepted(id).await? {
             Some(held) => Ok(held),
@@ -544,7 +546,7 @@ impl Shared<'_> {
             Source::AwsConfig => {
                 self.lake_of(id).end_collection(id).await.context("cannot remove checkpoints that are done with")
             }
-            Source::HeldAlone | Source::Rejection | Source::Files { .. } => Ok(()),
+            Source::HeldAlone | Source::Rejection | Source::Files { .. } | Source::Month => Ok(()),
         }
     }
 }

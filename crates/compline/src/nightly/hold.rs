@@ -1,8 +1,8 @@
 //! Holding a day that lost much against the last one: it may be true, or half of an organization may be missing without a
 //! word. It is set aside, and a person decides with `run --accept`.
 
-use super::Shared;
 use super::collect::Collected;
+use super::{Shared, Source};
 use crate::held::{Held, Holding, held, hint, option};
 use crate::history::History;
 use crate::journal::Journal;
@@ -68,8 +68,8 @@ impl Shared<'_> {
         population: &Population,
         collected: &Collected,
     ) -> anyhow::Result<(Option<String>, Option<String>)> {
-        // What a population by compliance type loses may have been fixed.
-        if self.request.accept || population.facts_only {
+        // What a population by compliance type loses may have been fixed, and a day that is restored was committed as it is.
+        if self.request.accept || population.facts_only || self.request.source == Source::Month {
             return Ok((None, None));
         }
         let Comparable { last: before, unread, .. } = self.last_comparable(id, population).await?;

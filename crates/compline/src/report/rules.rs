@@ -89,7 +89,7 @@ async fn why_none(reader: &Reader<'_>, ledger: &Ledger, date: SnapshotDate) -> a
     let (dataset, id) = (&Dataset::RULES, reader.id);
     let lake = reader.session.lake.of(dataset);
     let pending = Journal::peek(&lake, id).await?;
-    if pending.days.iter().any(|(_, day)| *day == date) {
+    if pending.has(date) {
         return Ok(Some(format!(
             "a run was stopped while it changed the rules of {date}: the next run, or `compline trends FILE`, completes it"
         )));

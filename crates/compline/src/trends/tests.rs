@@ -74,6 +74,7 @@ async fn within<T>(settings: &Settings, work: impl AsyncFnOnce(&Session<'_>) -> 
         progress,
         when_stopped: "",
         ends_itself: false,
+        expects_lake: false,
     };
     match session(opening, work).await.expect("a session") {
         Ended::Done(done) => done,

@@ -1,6 +1,6 @@
 //! One aggregator's day: its files, and what they say of each other.
 
-use super::Problem;
+use super::{Part, Problem};
 use crate::ledger::{InFile, Ledger};
 use arrow::array::{AsArray, RecordBatch, make_comparator};
 use arrow::compute::{SortOptions, concat_batches};
@@ -86,8 +86,7 @@ impl Day<'_> {
         files: &BTreeMap<Table, u64>,
     ) -> anyhow::Result<Verified> {
         let tables: BTreeSet<Table> = files.keys().copied().collect();
-        // Each with whether it is of what is computed.
-        let mut problems: Vec<(bool, String)> = Vec::new();
+        let mut problems: Vec<(Part, String)> = Vec::new();
         let (mut said, mut unread) = (Said::default(), Vec::new());
         // The ledger is shared: what is wrong with it is told with packs.
         let is_told = |table: Table| table != Table::Runs || self.dataset == &Dataset::PACKS;
@@ -119,11 +118,11 @@ impl Day<'_> {
                         _ if table.is_derived() => "; `compline verify FILE --repair` computes it again",
                         _ => "",
                     };
-                    problems.extend(order.map(|what| (table.is_derived(), format!("{key}: {what}{how}"))));
+                    problems.extend(order.map(|what| (Part::of(table), format!("{key}: {what}{how}"))));
                     said.note(self.dataset, table, contents);
                 }
                 Ok(None) if !is_told(table) => {}
-                Ok(None) => problems.push((table.is_derived(), format!("{} was there and is gone", partition.key()))),
+                Ok(None) => problems.push((Part::of(table), format!("{} was there and is gone", partition.key()))),
                 Err(_) if !is_told(table) => {}
                 Err(error) => {
                     // One of a newer version, or that cannot be read for the moment, is not to be made again.
@@ -148,7 +147,7 @@ impl Day<'_> {
                 Some(why) => error.hint(Some(format!("{why}: restore an earlier version of the object"))),
                 None => error,
             };
-            problems.push((table.is_derived(), error.to_string()));
+            problems.push((Part::of(table), error.to_string()));
         }
         problems.extend(self.completeness(&tables, ledger_is_read.then_some(&ledger), is_dropped));
         problems.extend(self.agreement(&said, ledger_is_read.then_some(&ledger)));
@@ -157,7 +156,7 @@ impl Day<'_> {
             snapshot_rows: said.snapshot.as_ref().map_or(0, |(rows, _)| *rows as u64),
             problems: problems
                 .into_iter()
-                .map(|(is_of_trends, what)| Problem { is_of_trends, ..Problem::of(self.date, what) })
+                .map(|(part, what)| Problem { part, ..Problem::of(self.date, what) })
                 .collect(),
             is_dropped,
             ledger,
@@ -172,7 +171,7 @@ impl Day<'_> {
     }
 
     /// A day has every table, or it has none but the ledger.
-    fn completeness(&self, tables: &BTreeSet<Table>, ledger: Option<&Ledger>, is_dropped: bool) -> Vec<(bool, String)> {
+    fn completeness(&self, tables: &BTreeSet<Table>, ledger: Option<&Ledger>, is_dropped: bool) -> Vec<(Part, String)> {
         let (date, facts) = (self.date, self.dataset.facts);
         let has_facts = tables.contains(&facts);
         let last = ledger.and_then(Ledger::last_commit);
@@ -186,7 +185,9 @@ impl Day<'_> {
             };
             let all = self.dataset.tables_and_ledger().into_iter();
             let missing = all.filter(|table| !tables.contains(table) && !may_be_missing(table));
-            let words = |table: Table| (table.is_derived(), format!("{} of {date} is not there", table.name()));
+            // The first run of a day writes its ledger after its snapshot.
+            let part = |table| if table == Table::Runs { Part::Snapshot } else { Part::of(table) };
+            let words = |table: Table| (part(table), format!("{} of {date} is not there", table.name()));
             return missing.map(words).collect();
         }
         if is_dropped {
@@ -197,7 +198,7 @@ impl Day<'_> {
             };
             let words = |table: Table| {
                 let what = format!("{} of {date} is not there, and {NOT_COMPUTED}: restore it", table.name());
-                (false, what)
+                (Part::Other, what)
             };
             return self.dataset.tables().into_iter().filter(is_lost).map(words).collect();
         }
@@ -207,7 +208,7 @@ impl Day<'_> {
                 facts.name(),
                 last.run_id
             );
-            return vec![(false, what)];
+            return vec![(Part::Snapshot, what)];
         }
         let orphans: Vec<&str> =
             tables.iter().filter(|table| **table != Table::Runs).map(|table| table.name()).collect();
@@ -215,12 +216,15 @@ impl Day<'_> {
             [] => Vec::new(),
             names => {
                 let (names, are) = (names.join(", "), if names.len() == 1 { "is" } else { "are" });
-                vec![(false, format!("{names} of {date} {are} there, and its snapshot in {} is not", facts.name()))]
+                vec![(
+                    Part::Snapshot,
+                    format!("{names} of {date} {are} there, and its snapshot in {} is not", facts.name()),
+                )]
             }
         }
     }
 
-    fn agreement(&self, said: &Said, ledger: Option<&Ledger>) -> Vec<(bool, String)> {
+    fn agreement(&self, said: &Said, ledger: Option<&Ledger>) -> Vec<(Part, String)> {
         let date = self.date;
         let mut found = Vec::new();
         let Some((rows, sha256)) = &said.snapshot else { return found };
@@ -228,23 +232,30 @@ impl Day<'_> {
         if let Some(present) = said.present.filter(|present| *present != rows) {
             let (status, items) = (self.dataset.status.name(), self.dataset.name);
             let what = format!("{status} of {date} has {present} {items} that are present, and the snapshot {rows}");
-            found.push((true, what));
+            found.push((Part::Trends, what));
         }
         if let Some(total) = said.total.filter(|total| usize::try_from(*total) != Ok(rows)) {
             let (trends, items) = (self.dataset.trends.name(), self.dataset.name);
-            found.push((true, format!("{trends} of {date} counts {total} {items}, and the snapshot has {rows}")));
+            found.push((
+                Part::Trends,
+                format!("{trends} of {date} counts {total} {items}, and the snapshot has {rows}"),
+            ));
         }
         let Some(ledger) = ledger else { return found };
         let other_sources = |own: &String| said.source_status_sha256.as_ref().is_some_and(|there| there != own);
         match ledger.last_commit() {
-            None => found.push((false, format!("the ledger of {date} has no run that committed its snapshot"))),
+            None => {
+                found.push((Part::Snapshot, format!("the ledger of {date} has no run that committed its snapshot")))
+            }
             Some(last) if !last.committed(rows, sha256) => {
-                found
-                    .push((false, format!("the snapshot of {date} is not the one that the ledger says was committed")));
+                found.push((
+                    Part::Snapshot,
+                    format!("the snapshot of {date} is not the one that the ledger says was committed"),
+                ));
             }
             Some(last) if last.source_status_sha256.as_ref().is_some_and(other_sources) => {
                 let what = format!("source_status of {date} is not the one that the ledger says was committed");
-                found.push((false, what));
+                found.push((Part::Snapshot, what));
             }
             Some(_) => {}
         }

@@ -32,9 +32,7 @@ impl Verifying<'_> {
         let mut corrected = BTreeMap::new();
         for (date, file, mut compared) in each {
             // What a run was stopped at, or is at, is told as that.
-            let is_settled = |run_id: &str| {
-                !self.pending.days.iter().any(|(pending, day)| *day == date && pending.to_string() == run_id)
-            };
+            let is_settled = |run_id: &str| !self.is_of_pending(date, run_id);
             compared.unlike.retain(|run_id, _| is_settled(run_id));
             let of_documents = compared.unlike.iter().filter_map(|(run_id, how)| of_document(file, run_id, *how, date));
             found.problems.extend(of_documents);

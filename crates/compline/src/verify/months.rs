@@ -1,6 +1,6 @@
 //! Months, held against their days and the ledger.
 
-use super::{Found, Problem, Verifying};
+use super::{Found, Part, Problem, Verifying};
 use crate::ledger::Ledger;
 use compline_model::{Dataset, SnapshotDate, Table};
 use compline_sink::{Month, MonthDays, Partition, VerifiedMonth};
@@ -64,8 +64,9 @@ impl Verifying<'_> {
                 Err(error) => {
                     problems.push(Problem {
                         date: days.last().copied(),
-                        is_of_trends: false,
+                        part: Part::Other,
                         is_left: false,
+                        unknown_by: None,
                         what: error.to_string(),
                     });
                     found.wrong_months.insert(month.clone());

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct Verification {
     /// When it was done.
     pub verified_at: DateTime<Utc>,
-    /// How many problems it found in the aggregator's days.
+    /// How many problems it found in the aggregator's days that no run completes.
     pub problems: u64,
 }
 

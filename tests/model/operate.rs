@@ -80,6 +80,7 @@ pub(crate) fn operate(world: &mut World, seen: &Seen, step: &Step, start: Start)
         Step::Run { file, day, first, second, accept, fresh, fault } => {
             commit::run(world, seen, *file, date(*day), [first, second], (*accept, *fresh), *fault)
         }
+        Step::Restore { who, nth, fault } => commit::restore(world, seen, (*who, *nth), *fault),
         Step::Reject { who, day, fault } => others::reject(world, *who, date(*day), with_days(world, *fault)),
         Step::TwoWaiters { day, first, second } => others::two_waiters(world, date(*day), first, second),
         Step::Trends { file, fault } => others::trends(world, *file, with_days(world, *fault)),

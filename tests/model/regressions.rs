@@ -121,3 +121,34 @@ fn a_day_that_is_resumed_from_the_checkpoint_of_its_sources_is_as_collected() {
         holds(Place::S3, Start::Empty, steps, None, "is of the run");
     }
 }
+
+#[test]
+fn a_day_that_is_restored_from_its_month_is_as_it_was_committed_last_and_is_made_good_where_that_is_broken_off() {
+    let restore = |fault| Step::Restore { who: Who::Org, nth: 0, fault };
+    let damage = |how| Step::Damage { who: Who::Org, nth: 0, table: 0, how };
+    let compacted = || {
+        vec![
+            import(Who::Org, 0, &[(0, 0), (1, 1)]),
+            import(Who::Org, 1, &[(0, 1), (1, 1)]),
+            import(Who::Org, 4, &[(0, 1), (1, 1)]),
+            keep(Compact::Snapshots, None),
+            MAINTAIN,
+        ]
+    };
+    let rule = "of the day";
+    for how in [Harm::Cut, Harm::AnotherDays, Harm::Deleted] {
+        let steps = [compacted(), vec![damage(how), restore(Fault::Nothing), import(Who::Org, 5, &[(0, 0)])]].concat();
+        holds(Place::Folder, Start::Empty, steps, None, rule);
+    }
+    // Its month has another commit of it.
+    let again = import(Who::Org, 0, &[(0, 1)]);
+    let steps = [compacted(), vec![again, damage(Harm::Cut), restore(Fault::Nothing)]].concat();
+    holds(Place::Folder, Start::Empty, steps, None, rule);
+    for (number, broken) in
+        [(2, Broken::KilledAfter), (4, Broken::Refused), (5, Broken::KilledBefore), (7, Broken::AnswerLost)]
+    {
+        let fault = Fault::Call(number, broken);
+        let steps = [compacted(), vec![damage(Harm::Cut), restore(fault), import(Who::Org, 5, &[(0, 0)])]].concat();
+        holds(Place::S3, Start::Empty, steps, None, rule);
+    }
+}

@@ -137,6 +137,12 @@ pub(crate) enum Step {
         nth: u8,
         how: Harm,
     },
+    /// One of the aggregator's days, counted from the first, is restored from its month.
+    Restore {
+        who: Who,
+        nth: u8,
+        fault: Fault,
+    },
 }
 
 /// The tables whose complete months get a file of their own.
@@ -241,6 +247,7 @@ impl Mix {
             1 => Just(Step::RetireOrAdd),
             damages => self.damage(),
             1 => (0..8_u8, harms()).prop_map(|(nth, how)| Step::DamageMonth { nth, how }),
+            2 => (self.whos(), 0..4_u8, self.faults()).prop_map(|(who, nth, fault)| Step::Restore { who, nth, fault }),
         ]
     }
 

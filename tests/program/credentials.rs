@@ -81,6 +81,28 @@ fn b10_credentials_that_end_during_a_night_are_asked_for_again() {
 }
 
 #[test]
+fn credentials_that_do_not_come_are_told_as_that_and_a_profile_by_what_is_wrong_with_it() {
+    let looped = "[profile p]\nsso_session = x\nrole_arn = arn:aws:iam::1:role/x\nsource_profile = p\n";
+    let slow = "[profile p]\ncredential_process = sleep 20\n";
+    for (config, why) in [
+        (slow, "no credentials came: "),
+        (slow, "does what the profile gets its credentials from"),
+        (looped, "sso-session named `x` (referenced by profile `p`) was not found"),
+    ] {
+        let scene = Scene::of_accounts(4);
+        std::fs::write(scene.path("config"), config).expect("written");
+        let lines = "attempt_timeout_secs = 2\noperation_timeout_secs = 5\nmax_attempts = 2";
+        let pipeline = scene.org_pipeline("lake", "", lines);
+        let mut command = scene.command(&["run", &scene.knows_only_now(pipeline)]);
+        command.env("AWS_CONFIG_FILE", scene.path("config")).env("AWS_PROFILE", "p");
+        command.env("PATH", std::env::var("PATH").expect("a path"));
+        let ended = run(command);
+        assert!(ended.code == Some(1) && ended.stdout.contains(why), "{why}: {ended:?}");
+        assert!(!ended.stdout.contains("already taken") && scene.requests().is_empty(), "{ended:?}");
+    }
+}
+
+#[test]
 fn b10_credentials_that_have_ended_for_good_are_an_error_that_says_so() {
     let scene = Scene::new("key_ends_after = 3");
     let pipeline = scene.org_pipeline("lake", "fan_out = \"region\"", "page_size = 10").display().to_string();

@@ -56,6 +56,20 @@ impl Held {
 }
 
 #[test]
+fn a_day_whose_held_files_are_gone_is_held_all_the_same() {
+    for folder in ["_compline/held/pack_compliance", "_compline/held/source_status", "_compline/held"] {
+        let held = Held::new();
+        assert_eq!(held.small("", &[]).code, Some(4));
+        std::fs::remove_dir_all(held.scene.path("lake").join(folder)).expect("removed");
+        let ended = run(held.scene.command(&["status", &held.pipeline, "--json", "--max-age", "100000d"]));
+        assert_eq!(ended.code, Some(1), "{folder}: {ended:?}");
+        let status: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+        assert_eq!(status[0]["held"], serde_json::json!([DAYS[1]]), "{folder}");
+        assert_eq!(status[0]["snapshot_date"], DAYS[0], "{folder}");
+    }
+}
+
+#[test]
 fn a_day_that_is_accepted_is_what_the_ledger_says_was_held_with_the_filters_of_then() {
     let held = Held::new();
     let ended = held.small("", &[]);

@@ -144,6 +144,40 @@ fn a_day_that_a_stopped_run_left_half_changed_is_no_damage_and_no_alert() {
 }
 
 #[test]
+fn a_hold_that_the_next_run_completes_is_no_alert_and_nobody_is_told_to_reject_it() {
+    let scene = Scene::of_accounts(12);
+    let pipeline = scene.org_pipeline("lake", "", "").display().to_string();
+    DAYS[..2].iter().for_each(|day| drop(scene.night(Path::new(&pipeline), day)));
+    // It is held, and its row cannot be put.
+    let ledger = file(&scene, Table::Runs, DAYS[1]);
+    let before = std::fs::read(&ledger).expect("read");
+    std::fs::remove_dir_all(ledger.parent().and_then(Path::parent).expect("a day")).expect("removed");
+    let in_the_way = block(&scene, Table::Runs, DAYS[1]);
+    let ended = import_one(&scene, &pipeline, DAYS[1], &["--replace"]);
+    assert!(ended.stdout.contains("held"), "{ended:?}");
+    std::fs::remove_file(in_the_way).expect("removed");
+    std::fs::create_dir_all(ledger.parent().expect("a folder")).expect("made");
+    std::fs::write(&ledger, before).expect("written");
+    let verified = run(scene.command(&["verify", &pipeline]));
+    assert!(verified.code == Some(1) && !verified.stdout.contains("--reject"), "{verified:?}");
+    assert_eq!(noted_problems(&scene, &pipeline), 0, "{verified:?}");
+    // The facts that are committed are not what that run changes.
+    let facts = file(&scene, Table::PackCompliance, DAYS[1]);
+    let whole = std::fs::read(&facts).expect("read");
+    std::fs::write(&facts, b"damaged").expect("written");
+    let verified = run(scene.command(&["verify", &pipeline]));
+    assert!(verified.stdout.contains("cannot read pack_compliance"), "{verified:?}");
+    assert!(noted_problems(&scene, &pipeline) > 0);
+    std::fs::write(&facts, whole).expect("restored");
+    // The next run says that it is held.
+    let ended = run(scene.command(&["run", &pipeline, "--date", DAYS[2]]));
+    assert!(ended.code == Some(3) && ended.stdout.contains("--accept"), "{ended:?}");
+    is_sound(&scene, &pipeline, &[]);
+    let status = run(scene.command(&["status", &pipeline])).stdout;
+    assert!(status.contains(DAYS[1]) && status.contains("HELD"), "{status}");
+}
+
+#[test]
 fn trend_tables_that_the_next_run_computes_are_no_alert_of_whichever_day_they_are() {
     let scene = Scene::of_accounts(12);
     let pipeline = scene.org_pipeline("lake", "", "").display().to_string();

@@ -101,6 +101,15 @@ fn a_ledger_made_again_has_the_runs_that_were_made_while_it_was_damaged_or_were_
 }
 
 #[test]
+fn the_ledgers_of_all_days_are_made_again_from_the_reports_of_runs_as_that_of_one_is() {
+    let (scene, pipeline) = three_days();
+    std::fs::remove_dir_all(scene.path("lake/runs")).expect("removed");
+    std::fs::remove_dir_all(scene.path("lake/_compline/ledger")).expect("removed");
+    is_sound(&scene, &pipeline, &["--repair"]);
+    assert_eq!(ledger(&scene, "outcome"), ["succeeded"]);
+}
+
+#[test]
 fn a_ledger_of_a_newer_version_is_not_made_again() {
     let (scene, pipeline) = three_days();
     let path = file(&scene, Table::Runs, DAYS[1]);

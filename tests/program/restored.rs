@@ -74,8 +74,14 @@ fn a_day_is_not_restored_as_another_than_the_ledger_says_was_committed_last() {
     };
     refused(DAYS[1], "are those that the ledger says were committed, so that there is nothing to restore");
     refused("2026-01-03", "the ledger has no run that committed 2026-01-03");
-    // Committed again since its month was made.
+    // Committed again since its month was made; and a ledger that lacks it, as an earlier version of the object.
+    let ledger = file(&scene, Table::Runs, DAYS[1]);
+    let earlier = std::fs::read(&ledger).expect("read");
     scene.night(Path::new(&pipeline), DAYS[1]);
+    let now = std::fs::read(&ledger).expect("read");
+    std::fs::write(&ledger, earlier).expect("written");
+    refused(DAYS[1], "is not what the documents of its runs say");
+    std::fs::write(&ledger, now).expect("restored");
     cut(&file(&scene, Table::PackCompliance, DAYS[1]));
     let lacks = "is damaged, or does not have";
     refused(DAYS[1], lacks);
@@ -152,8 +158,19 @@ fn rules_are_restored_by_themselves_and_without_their_sources_where_no_file_has_
     assert_eq!(std::fs::read(&facts).expect("read"), whole);
     is_sound(&scene, &pipeline, &[]);
     // No month has the sources of packs.
-    cut(&file(&scene, Table::PackCompliance, "2026-01-02"));
-    cut(&file(&scene, Table::SourceStatus, "2026-01-02"));
+    let sources = file(&scene, Table::SourceStatus, "2026-01-02");
+    cut(&sources);
+    let damaged = std::fs::read(&sources).expect("read");
+    for _ in 0..2 {
+        let ended = run(scene.command(&arguments));
+        assert!(
+            ended.code == Some(1) && ended.stdout.contains("restore source_status of 2026-01-02 itself"),
+            "{ended:?}"
+        );
+        assert!(std::fs::read(&sources).expect("read") == damaged, "it is the only copy");
+        cut(&file(&scene, Table::PackCompliance, "2026-01-02"));
+    }
+    std::fs::remove_file(&sources).expect("removed");
     let ended = run(scene.command(&arguments));
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.stderr.contains("the day is restored without"), "{ended:?}");

@@ -5,6 +5,8 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_smithy_async::time::SharedTimeSource;
+use compline_model::causes;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 /// Nobody gives credentials that end within this time: where they seem to, the clock is fast. The SDK would take them for
@@ -22,15 +24,38 @@ pub(crate) struct Sound {
     clock: SharedTimeSource,
     /// How long they last, where it was asked for: a slow clock would use them for longer.
     max_lifetime: Option<Duration>,
+    /// Why there were none the first time.
+    first: Mutex<Option<String>>,
 }
 
+/// What the SDK says each time but the first that a profile has no credentials: the first says why.
+const TAKEN: &str = "initialization error already taken";
+
 impl Sound {
+    /// An error that says why, also where another call had it first.
+    fn explained(&self, error: CredentialsError) -> CredentialsError {
+        let why = causes(&error);
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*first {
+            Some(first) if why.contains(TAKEN) => CredentialsError::invalid_configuration(first.clone()),
+            _ => {
+                first.get_or_insert(why);
+                error
+            }
+        }
+    }
+
     pub(crate) fn of(
         provider: SharedCredentialsProvider,
         clock: Option<SharedTimeSource>,
         max_lifetime: Option<Duration>,
     ) -> SharedCredentialsProvider {
-        SharedCredentialsProvider::new(Self { provider, clock: clock.unwrap_or_default(), max_lifetime })
+        SharedCredentialsProvider::new(Self {
+            provider,
+            clock: clock.unwrap_or_default(),
+            max_lifetime,
+            first: Mutex::default(),
+        })
     }
 
     /// The same credentials, with an expiry that makes sense. A key with a line break in it would panic where it is signed with.
@@ -56,7 +81,10 @@ impl ProvideCredentials for Sound {
     where
         Self: 'a,
     {
-        future::ProvideCredentials::new(async { self.sound(self.provider.provide_credentials().await?) })
+        future::ProvideCredentials::new(async {
+            let credentials = self.provider.provide_credentials().await.map_err(|error| self.explained(error))?;
+            self.sound(credentials)
+        })
     }
 
     fn fallback_on_interrupt(&self) -> Option<Credentials> {

@@ -276,7 +276,7 @@ pub(crate) struct HistoryArguments {
     #[command(flatten)]
     pub(crate) pipeline: PipelineArguments,
     /// How many days of each aggregator, the last ones.
-    #[arg(long, value_name = "NUMBER", default_value_t = 14)]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..), default_value_t = 14)]
     pub(crate) nights: u32,
     /// Print a JSON object a line.
     #[arg(long)]

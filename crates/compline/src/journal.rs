@@ -9,6 +9,8 @@
 mod adopt;
 mod replay;
 
+pub(crate) use replay::Completes;
+
 use crate::failure::NotRecorded;
 use crate::ledger::{Ledger, LedgerRow, Outcome};
 use anyhow::Context;
@@ -166,6 +168,7 @@ impl Journal {
                 pending.add_trends(from);
             }
             let (run_id, is_known) = (entry.run_id, document.version <= VERSION);
+            pending.is_of_newer |= !is_known;
             let day = |date: &str, intent| Some(PendingDay { run_id, date: date.parse().ok()?, is_known, intent });
             pending.days.extend(document.drops.iter().filter_map(|drop| day(&drop.snapshot_date, None)));
             pending.days.extend(document.snapshot.and_then(|intent| day(&intent.snapshot_date.clone(), Some(intent))));
@@ -444,6 +447,8 @@ pub(crate) struct Pending {
     pub(crate) days: Vec<PendingDay>,
     /// The runs that wrote entries.
     pub(crate) runs: Vec<RunId>,
+    /// Whether an entry is of a newer version, before which this one completes nothing.
+    pub(crate) is_of_newer: bool,
     /// The commands that they were of, as far as that can be read.
     pub(crate) commands: BTreeSet<String>,
 }

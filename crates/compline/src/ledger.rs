@@ -201,7 +201,7 @@ impl Ledger {
             // What another program wrote there is not to be taken for ours from then on.
             Some(file) if !file.has_checksum => file.of_all(lake, id, date).await?.ledger,
             Some(file) => file.ledger,
-            None => Self::of_documents(lake, id, date).await?.ledger,
+            None => Self::made_again_for(lake, id, date, &row).await?,
         };
         let mut ledger = ledger.without(&row.run_id);
         let mut row = LedgerRow { dataset: Some(ledger.dataset.name.to_owned()), ..row };

@@ -206,6 +206,8 @@ async fn of_aggregator(
         last_verification: lake.last_verification(id).await?,
         ..Status::default()
     };
+    // Days that are held as their ledgers say, back to the last one that is committed.
+    let mut told_held = Vec::new();
     for date in ledgers.iter().rev().copied() {
         // Of a dataset that was never committed every ledger would be read, which another's days have.
         if facts.is_empty() && date < days.from {
@@ -215,6 +217,9 @@ async fn of_aggregator(
         if status.last_run.is_none() {
             status.last_run =
                 ledger.as_ref().and_then(|ledger| ledger.rows().iter().rfind(|row| row.command == "run")).cloned();
+        }
+        if ledger.as_ref().is_some_and(|ledger| ledger.held().is_some()) {
+            told_held.push(date);
         }
         match ledger.as_ref().and_then(Ledger::last_commit) {
             Some(row) => {
@@ -254,11 +259,29 @@ async fn of_aggregator(
     if let Some(date) = status.snapshot_date {
         status.note_sources(lake, id, date).await?;
     }
-    for date in days.held.get(id).unwrap_or(&none) {
-        if ledger(lake, id, *date, &mut status.unread).await?.is_some_and(|ledger| ledger.held().is_some()) {
-            status.held.push(*date);
+    let mut held = days.held.get(id).unwrap_or(&none).clone();
+    if told_held.iter().any(|date| !held.contains(date)) {
+        // One that was held since they were listed is there now.
+        held.extend(lake.held_partitions(dataset.facts).await?.remove(id).unwrap_or_default());
+    }
+    for date in told_held.into_iter().filter(|date| !held.contains(date)) {
+        // It may have been accepted or rejected since its ledger was read, or a stopped run have been at that.
+        let is_held = ledger(lake, id, date, &mut status.unread).await?.is_some_and(|ledger| ledger.held().is_some());
+        if !is_held || pending.has(date) || Journal::peek(lake, id).await?.has(date) {
+            continue;
+        }
+        status.held.push(date);
+        status.unread.push(format!(
+            "{date} is held, and its file in _compline/held/{} is not in the lake: `compline verify FILE` says what to do",
+            dataset.facts.name()
+        ));
+    }
+    for date in held {
+        if ledger(lake, id, date, &mut status.unread).await?.is_some_and(|ledger| ledger.held().is_some()) {
+            status.held.push(date);
         }
     }
+    status.held.sort_unstable();
     Ok(status)
 }
 

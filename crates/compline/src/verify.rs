@@ -9,7 +9,7 @@ pub(crate) use repair::repair;
 
 use crate::held::{Holding, held, hint};
 use crate::history::{History, Span};
-use crate::journal::{Journal, Pending, PendingDay};
+use crate::journal::{Completes, Journal, Pending, PendingDay};
 use crate::ledger::Ledger;
 use crate::population::Told;
 use crate::progress::Progress;
@@ -17,7 +17,7 @@ use crate::session::Session;
 use crate::settings::Settings;
 use crate::trends::{Computed, Computing, Shared};
 use chrono::{DateTime, Utc};
-use compline_model::{AggregatorId, Dataset, PART_ROWS, RowSource, RunId, SnapshotDate, Table};
+use compline_model::{AggregatorId, Dataset, PART_ROWS, RowSource, RunId, SnapshotDate, SnapshotMonth, Table};
 use compline_sink::{Inventory, Lake, Month, Object, Partition, READ_CONCURRENCY, TableFile};
 use day::{Contents, Looked};
 use futures::future::join_all;
@@ -61,7 +61,9 @@ enum Part {
     Snapshot,
     /// What is computed.
     Trends,
-    /// The ledger itself, a month, what is held: whatever no run completes that was stopped.
+    /// What is held.
+    Held,
+    /// The ledger itself, a month: what no next run completes.
     Other,
 }
 
@@ -98,6 +100,8 @@ pub(crate) struct Found {
     wrong_ledgers: Vec<SnapshotDate>,
     /// Months that are not what their days are.
     wrong_months: BTreeSet<Month>,
+    /// Computed tables of dropped days that are damaged or gone, and that their months have.
+    in_months_alone: Vec<(Table, SnapshotDate)>,
     /// Days whose ledger can be read, and not each of its rows as a document that says the same.
     unlike_documents: BTreeSet<SnapshotDate>,
 }
@@ -254,13 +258,12 @@ async fn aggregator(
         // What is wrong may be what another run has replaced since the inventory was made.
         let at = (session.clock)();
         let now = lake.inventory(at).await?;
-        let after = Journal::peek(lake, id).await?;
-        let changed = objects_of(&now, id) != objects_of(inventory, id) || after != pending;
+        let changed = objects_of(&now, id) != objects_of(inventory, id) || Journal::peek(lake, id).await? != pending;
         later = Some(Listed { at, inventory: now });
         if changed && attempt < MAX_ATTEMPTS {
             continue;
         }
-        set_apart(session, &mut found, &pending, &after).await?;
+        set_apart(session, &mut found, &pending).await?;
         return Ok((found, later));
     }
 }
@@ -278,9 +281,11 @@ fn objects_of(inventory: &Inventory, id: &AggregatorId) -> BTreeMap<String, Obje
 /// Sets apart the problems of days that another run is writing at this moment, and those that the next session puts right where a run was
 /// stopped: what that run was changing is neither as it was nor as it will be, and nothing of it is damaged. Nothing else is set apart: what
 /// no session puts right is told whoever was stopped.
-async fn set_apart(session: &Session<'_>, found: &mut Found, before: &Pending, after: &Pending) -> anyhow::Result<()> {
+async fn set_apart(session: &Session<'_>, found: &mut Found, before: &Pending) -> anyhow::Result<()> {
     let (id, lake) = (&found.aggregator, session.lake.of(found.dataset));
     let holder = session.other_holder(id).await?;
+    // After that: an entry that is gone by then is of a run that came to its end.
+    let after = &Journal::peek(&lake, id).await?;
     // What another run than the holder's left is not being written.
     let is_holder = |run_id: &RunId| holder.as_ref().is_some_and(|holder| run_id.to_string() == holder.run_id);
     if let Some(holder) = &holder {
@@ -299,15 +304,26 @@ async fn set_apart(session: &Session<'_>, found: &mut Found, before: &Pending, a
             found.in_progress.push(format!("{} (being written by {holder})", problem.what));
         }
     }
-    let mut completed = BTreeSet::new();
+    if before.is_of_newer || after.is_of_newer {
+        found.problems.iter_mut().for_each(|problem| problem.is_left = false);
+        return Ok(());
+    }
+    let mut completed: BTreeMap<SnapshotDate, Completes> = BTreeMap::new();
     for day in before.days.iter().filter(|day| after.days.contains(day) && !is_holder(&day.run_id)) {
-        if !found.wrong_ledgers.contains(&day.date) && day.is_completed_by_next(&lake, id).await? {
-            completed.insert(day.date);
+        if !found.wrong_ledgers.contains(&day.date) {
+            let done = day.completes(&lake, id).await?;
+            let of_day = completed.entry(day.date).or_default();
+            *of_day = Completes { snapshot: of_day.snapshot || done.snapshot, held: of_day.held || done.held };
         }
     }
-    let is_completed = |problem: &Problem| match problem.date.or(problem.unknown_by) {
-        Some(date) => problem.part != Part::Other && completed.contains(&date),
-        None => false,
+    let is_completed = |problem: &Problem| {
+        let of_day =
+            problem.date.or(problem.unknown_by).and_then(|date| completed.get(&date)).copied().unwrap_or_default();
+        match problem.part {
+            Part::Snapshot | Part::Trends => of_day.snapshot,
+            Part::Held => of_day.held,
+            Part::Other => false,
+        }
     };
     found.problems.retain(|problem| problem.is_left || !is_completed(problem));
     let waits = |date: SnapshotDate| [before, after].iter().all(|all| all.trends_from.is_some_and(|from| from <= date));
@@ -378,6 +394,9 @@ impl Verifying<'_> {
         for day in self.days(&tables, &gone, (read, trends.facts), corrected, &trends.sound).await? {
             found.rows += day.snapshot_rows;
             found.problems.extend(day.problems);
+            for (table, what) in day.lost {
+                self.lost(table, day.date, &what, &mut found).await?;
+            }
             found.dropped.extend(day.is_dropped.then_some(day.date));
             found.wrong_ledgers.extend(day.ledger_is_damaged.then_some(day.date));
             ledgers.insert(day.date, day.ledger);
@@ -405,6 +424,21 @@ impl Verifying<'_> {
         Ok(found)
     }
 
+    /// Tells a computed table of a dropped day that is damaged or gone.
+    async fn lost(&self, table: Table, date: SnapshotDate, what: &str, found: &mut Found) -> anyhow::Result<()> {
+        let month = Month { table, month: SnapshotMonth::from(date), aggregator: self.id.clone() };
+        let is_in_month = self.lake.days_within(self.inventory, &month).await?.contains_key(&date);
+        let how = match is_in_month {
+            true => "`compline verify FILE --repair` takes it from its month's file",
+            false => {
+                "the day's snapshot was dropped, so that it cannot be computed again: restore an earlier version of the object"
+            }
+        };
+        found.in_months_alone.extend(is_in_month.then_some((table, date)));
+        found.problems.push(Problem::of(date, format!("{what}, and {how}")));
+        Ok(())
+    }
+
     /// Days of which there are documents of runs and no ledger, each with whether it can be made again.
     async fn ledgers_that_are_gone(&self) -> anyhow::Result<BTreeMap<SnapshotDate, bool>> {
         let Self { lake, inventory, history, id, span, .. } = *self;
@@ -415,9 +449,9 @@ impl Verifying<'_> {
         let there = inventory.days(Table::Runs, id);
         let of_rows = inventory.ledgers.iter().filter(|(of, _)| of == id).map(|(_, date)| *date);
         // Versions before these wrote a report of each run alone, of all its aggregators.
-        let first = there.first().copied();
+        let first = there.first().copied().into_iter().chain(history.days(id, Span::default()).next()).min();
         let of_runs =
-            inventory.runs.iter().map(|(date, _)| *date).filter(|date| first.is_some_and(|first| *date > first));
+            inventory.runs.iter().map(|(date, _)| *date).filter(|date| first.is_some_and(|first| *date >= first));
         let mut gone = BTreeMap::new();
         for date in of_rows.chain(of_runs).collect::<BTreeSet<_>>() {
             if span.has(date) && !there.contains(&date) && !self.is_first_of_day(date).await? {
@@ -476,6 +510,7 @@ impl Verifying<'_> {
             held: held.into_iter().collect(),
             wrong_ledgers: Vec::new(),
             wrong_months: BTreeSet::new(),
+            in_months_alone: Vec::new(),
             unlike_documents: BTreeSet::new(),
         }
     }
@@ -547,10 +582,8 @@ impl Verifying<'_> {
             Ok(Holding::Unsound(why)) => why,
             Err(error) => error.to_string(),
         };
-        Some(Problem::of(
-            date,
-            format!("what is held of {date} cannot be accepted: {why}; {}", hint(self.dataset, self.id, date)),
-        ))
+        let what = format!("what is held of {date} cannot be accepted: {why}; {}", hint(self.dataset, self.id, date));
+        Some(Problem { part: Part::Held, ..Problem::of(date, what) })
     }
 
     /// Computes the trend tables, and compares those that are there.

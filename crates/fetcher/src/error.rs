@@ -214,6 +214,7 @@ const THROTTLED_TOO_LONG: &str =
     "others use this account's limit too: run again later; a run waits for fetch.operation_timeout_secs";
 const NO_ANSWER: &str =
     "see fetch.operation_timeout_secs and fetch.attempt_timeout_secs, and whether the endpoint answers";
+const SLOW_CREDENTIALS: &str = "nothing was sent: does what the profile gets its credentials from (a process, SSO, STS, instance metadata) answer in time?";
 const IN_TROUBLE: &str = "AWS Config, or a proxy before it, is in trouble: run again later";
 
 /// What the hint needs to know of the call.
@@ -259,6 +260,10 @@ where
                 None => unread(reason),
             };
             FetchError::of_body(doing, error, &answer)
+        }
+        SdkError::TimeoutError(_) if answer.tried.attempts > 0 && !answer.is_sent => {
+            let reason = format!("no credentials came: {}", causes(error));
+            FetchError::transient(doing, Cause::NotSent { reason, hint: SLOW_CREDENTIALS })
         }
         SdkError::TimeoutError(_) => {
             let (reason, tried) = (causes(error), answer.tried.clone());

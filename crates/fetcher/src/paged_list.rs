@@ -21,7 +21,12 @@ pub(crate) struct PagedList {
     run_id: RunId,
     paging: Paging,
     lines: Option<Lines>,
+    /// Pages without an item, one after the other.
+    empty: u32,
 }
+
+/// So many empty pages one after the other are said, and as many again: a list that does not end goes on until the run's deadline.
+const MANY_EMPTY: u32 = 100;
 
 /// One step of reading a list.
 pub(crate) enum Step<T> {
@@ -34,7 +39,7 @@ pub(crate) enum Step<T> {
 impl PagedList {
     pub(crate) fn new(client: AggregatorClient, operation: &'static str, run_id: RunId) -> Self {
         let (shard, label) = (0, String::new());
-        Self { client, operation, shard, label, run_id, paging: Paging::default(), lines: None }
+        Self { client, operation, shard, label, run_id, paging: Paging::default(), lines: None, empty: 0 }
     }
 
     pub(crate) fn of_shard(self, shard: usize, label: String) -> Self {
@@ -70,6 +75,16 @@ impl PagedList {
             self.paging.answered(page.next_token).map_err(|_| failed(Cause::RepeatedToken))?;
             // The clock is read where the answer arrives: the time a row was true is a fact of the wire.
             let arrived = Utc::now();
+            self.empty = if page.items.is_empty() { self.empty + 1 } else { 0 };
+            if self.empty > 0 && self.empty.is_multiple_of(MANY_EMPTY) {
+                let Self { operation, shard, empty, .. } = *self;
+                tracing::warn!(
+                    operation,
+                    shard,
+                    empty,
+                    "AWS Config answers with one empty page after the other, and names a next one"
+                );
+            }
             self.record(&body, arrived).map_err(|error| failed(Cause::NotRecorded(error.to_string())))?;
             return Ok(Some(Step::Page(page.items, arrived)));
         }

@@ -80,7 +80,7 @@ struct Attempt {
 /// What came of the attempts of a call so far.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tried {
-    attempts: u32,
+    pub(crate) attempts: u32,
     /// How many of them were throttled, and what the last of these said.
     pub(crate) throttles: u32,
     pub(crate) status: u16,
@@ -98,6 +98,8 @@ pub(crate) struct Answer {
     /// Where a redirection leads.
     pub(crate) location: Option<String>,
     pub(crate) body: Bytes,
+    /// Whether the request was sent: before that credentials are asked for.
+    pub(crate) is_sent: bool,
     /// Of this attempt and those before it.
     pub(crate) tried: Tried,
 }
@@ -148,6 +150,18 @@ impl Intercept for Recorder {
         drop(last);
         if !self.counters.endpoint_logged.swap(true, Relaxed) {
             tracing::debug!(service = "config", uri = context.request().uri(), "endpoint");
+        }
+        Ok(())
+    }
+
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(attempt) = self.last().as_mut() {
+            attempt.answer.is_sent = true;
         }
         Ok(())
     }

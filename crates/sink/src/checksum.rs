@@ -31,7 +31,15 @@ pub(crate) fn has_checksum(file: &[u8]) -> bool {
 
 /// Whether a file has the checksum that it says, if it says one.
 pub(crate) fn check(file: &[u8]) -> Result<(), String> {
-    let Some(at) = place(file) else { return Ok(()) };
+    let Some(at) = place(file) else {
+        return match has_name_but_for_one_byte(file) {
+            true => {
+                Err("it is not as it was written: a bit flipped in the name of its checksum (compline.crc32)"
+                    .to_owned())
+            }
+            false => Ok(()),
+        };
+    };
     let checksum = format!("{:08x}", of_zeroed(file, at));
     match checksum.as_bytes() == &file[at..at + ZEROS.len()] {
         true => Ok(()),
@@ -53,12 +61,30 @@ fn of_zeroed(file: &[u8], at: usize) -> u32 {
 
 /// Where a file has it: the last place of its name, since what comes after the footer's texts is short and ours.
 fn place(file: &[u8]) -> Option<usize> {
-    let length = file.len().checked_sub(8)?;
-    let said = file[length..length + 4].try_into().map(u32::from_le_bytes).ok()?;
-    let start = length.saturating_sub(said as usize);
-    let name = [CHECKSUM.as_bytes(), &BETWEEN].concat();
+    let (start, length) = footer(file)?;
+    let name = name();
     let at = file[start..length].windows(name.len()).rposition(|bytes| bytes == name)? + start + name.len();
     (at + ZEROS.len() <= length).then_some(at)
+}
+
+/// Whether a file has its name with another byte in it: without its name a file would be one of an older version, which have none.
+fn has_name_but_for_one_byte(file: &[u8]) -> bool {
+    let Some((start, length)) = footer(file) else { return false };
+    let name = name();
+    let others = |bytes: &[u8]| bytes.iter().zip(&name).filter(|(byte, own)| byte != own).count();
+    file[start..length].windows(name.len()).any(|bytes| others(bytes) == 1)
+}
+
+/// Where the footer begins and ends.
+fn footer(file: &[u8]) -> Option<(usize, usize)> {
+    let end = file.len().checked_sub(8)?;
+    let said = file[end..end + 4].try_into().map(u32::from_le_bytes).ok()?;
+    Some((end.saturating_sub(said as usize), end))
+}
+
+/// Its name as it is in the footer, up to the checksum.
+fn name() -> Vec<u8> {
+    [CHECKSUM.as_bytes(), &BETWEEN].concat()
 }
 
 #[cfg(test)]
@@ -91,9 +117,7 @@ mod tests {
             let read = |file: Vec<u8>| if is_month { read_month(file) } else { read_day(file) };
             assert_eq!(read(whole.clone()).expect("whole"), 40);
             let own = place(whole).expect("a checksum");
-            // Without its name a file is one of an older version: nothing else of it is damaged then.
-            let of_name = own - CHECKSUM.len() - BETWEEN.len()..own;
-            for bit in (0..whole.len() * 8).filter(|bit| !of_name.contains(&(bit / 8))) {
+            for bit in 0..whole.len() * 8 {
                 let mut damaged = whole.clone();
                 damaged[bit / 8] ^= 1 << (bit % 8);
                 // That of the version makes it a newer one.

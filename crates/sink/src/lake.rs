@@ -383,11 +383,10 @@ impl Lake {
         if !first.key.starts_with(LEASES) {
             return Ok(true);
         }
-        for table in Table::ALL {
-            for layout in [Layout::Daily, Layout::Monthly] {
-                if self.store.first(&format!("{}/", layout.name(table))).await?.is_some() {
-                    return Ok(true);
-                }
+        let tables = Table::ALL.into_iter().flat_map(|table| [Layout::Daily, Layout::Monthly].map(|of| of.name(table)));
+        for folder in tables.chain(["_compline/ledger".to_owned()]) {
+            if self.store.first(&format!("{folder}/")).await?.is_some() {
+                return Ok(true);
             }
         }
         Ok(false)

@@ -3,7 +3,7 @@
 use super::{After, Catalogued, filter_of, is_fault, made_good, with_days};
 use crate::dataset::Dataset;
 use crate::facts::{Facts, Packs, answer, loss};
-use crate::lake::{FACTS, Key, STATUS, Seen};
+use crate::lake::{FACTS, Key, SOURCES, STATUS, Seen};
 use crate::step::{Fault, File, Filter, Who};
 use crate::world::{Ended, World};
 use serde_json::Value;
@@ -96,6 +96,28 @@ pub(crate) fn import(
     };
     perform(world, seen, &arguments, &[intent], fault)
 }
+
+/// Restores a day from its month: as it is in the model, or not at all.
+pub(crate) fn restore(world: &mut World, seen: &Seen, (who, nth): (Who, u8), fault: Fault) -> Result<After, String> {
+    let (id, pipeline) = (who.id(), world.pipeline(who.file()));
+    let dates: Vec<String> = world.model.dates(id).into_iter().collect();
+    let Some(date) = dates.get(usize::from(nth) % dates.len().max(1)) else { return Ok(After::default()) };
+    let key = (id.to_owned(), date.clone());
+    let known = world.model.facts(&key).cloned().zip(world.model.days[&key].filter);
+    let Some((facts, filter)) = known else { return Ok(After::default()) };
+    if !world.ids(who.file()).contains(&id) || world.model.pending.contains(id) {
+        return Ok(After::default());
+    }
+    let mut arguments = vec!["import", &pipeline, "--aggregator", id, "--date", date, "--json", "--from-month"];
+    arguments.extend(world.dataset.option());
+    let fault = if fault == Fault::Source { Fault::Nothing } else { fault };
+    let (may_be, command) = (vec![facts], RESTORE);
+    let intent = Intent { key, may_be, filter, command, replaces: true, accepts: true, is_held: false };
+    perform(world, seen, &arguments, &[intent], fault)
+}
+
+/// The command of a day that is restored.
+const RESTORE: &str = "import --from-month";
 
 pub(crate) fn run(
     world: &mut World,
@@ -222,6 +244,10 @@ fn allowed(world: &World, seen: &Seen, intent: &Intent, fault: Fault) -> BTreeSe
     }
     if fault == Fault::Source && !intent.accepts {
         return [Failed].into();
+    }
+    if intent.command == RESTORE {
+        let is_damaged = [FACTS, SOURCES].iter().any(|table| model.damaged.contains_key(&(*table, key.clone())));
+        return if is_damaged { [Failed, Succeeded].into() } else { [Failed].into() };
     }
     let is_certain = model.facts(key).is_some();
     if !intent.replaces && is_certain && seen.day(FACTS, key).is_some() {
@@ -373,6 +399,7 @@ fn take_in(
                 world.model.held.remove(key);
             }
         }
+        Outcome::Failed if intent.command == RESTORE && !ended.broke => {}
         // It was refused before anything was done.
         Outcome::Failed if fault == Fault::Source || allowed.iter().eq([&Outcome::Failed]) => {}
         Outcome::Failed => {

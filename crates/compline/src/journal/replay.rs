@@ -1,6 +1,8 @@
 //! Replaying the entries of earlier runs: what a stopped run intended is rolled forward, with its true run in the ledger.
 
-use super::{Blocked, Document, Drop, FIRST_DAY, Intent, Journal, PendingDay, VERSION, adopt, is_damage};
+use super::{
+    Blocked, Document, Drop, FIRST_DAY, Intent, Journal, PendingDay, VERSION, adopt, is_damage, is_unreadable,
+};
 use crate::failure::NotRecorded;
 use crate::ledger::{Ledger, LedgerRow, Outcome};
 use crate::proof::Proof;
@@ -228,23 +230,26 @@ impl Stopped<'_> {
     }
 }
 
+/// What of a day the next session makes what a run intended, whatever is there now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Completes {
+    /// The snapshot in its tables.
+    pub(crate) snapshot: bool,
+    /// What is held, or that nothing is.
+    pub(crate) held: bool,
+}
+
 impl PendingDay {
-    /// Whether the next session makes the day's snapshot in its tables what a run intended, whatever is there now.
+    /// What the next session completes of the day.
     ///
     /// # Errors
     /// A store that does not answer.
-    pub(crate) async fn is_completed_by_next(&self, lake: &Lake, id: &AggregatorId) -> anyhow::Result<bool> {
-        let Some(intent) = self.intent.as_ref().filter(|intent| self.is_known && intent.place() == Some(Place::Table))
-        else {
-            return Ok(false);
-        };
-        let ledger = match Ledger::in_file(lake, id, self.date).await {
-            Err(error) if is_damage(&error) => return Ok(false),
-            ledger => ledger?.unwrap_or_else(|| Ledger::none(lake.dataset())),
-        };
-        // With its row in the ledger it is done, and with a later one it is not done any more: see `roll_forward`.
-        let is_over = ledger.rows().iter().any(|row| intent.is_done_by(row)) || intent.is_overtaken(&ledger);
-        Ok(!is_over && intent.missing(lake, id, (self.run_id, self.date), Place::Table).await?.is_ok())
+    pub(crate) async fn completes(&self, lake: &Lake, id: &AggregatorId) -> anyhow::Result<Completes> {
+        let Some(intent) = self.intent.as_ref().filter(|_| self.is_known) else { return Ok(Completes::default()) };
+        match intent.completes(lake, id, (self.run_id, self.date)).await {
+            Err(error) if is_unreadable(&error) => Ok(Completes::default()),
+            completes => completes,
+        }
     }
 }
 
@@ -252,6 +257,22 @@ impl Intent {
     /// Whether this is the row of its run, once all of it is done.
     fn is_done_by(&self, row: &LedgerRow) -> bool {
         row.run_id == self.row.run_id && row.outcome == self.row.outcome && row.commit_number.is_some()
+    }
+
+    /// What the next session completes of it.
+    async fn completes(&self, lake: &Lake, id: &AggregatorId, of: (RunId, SnapshotDate)) -> anyhow::Result<Completes> {
+        let ledger = Ledger::in_file(lake, id, of.1).await?.unwrap_or_else(|| Ledger::none(lake.dataset()));
+        // With its row in the ledger it is done, and with a later one it is not done any more: see `roll_forward`.
+        if ledger.rows().iter().any(|row| self.is_done_by(row)) || self.is_overtaken(&ledger) {
+            return Ok(Completes::default());
+        }
+        Ok(match self.place() {
+            Some(place) => {
+                let is_there = self.missing(lake, id, of, place).await?.is_ok();
+                Completes { snapshot: is_there && place == Place::Table, held: is_there }
+            }
+            None => Completes { snapshot: false, held: true },
+        })
     }
 
     /// The staged files of what is not in place yet, the facts last; or the table whose file is not there to be put. Both are at

@@ -3,7 +3,7 @@
 
 use super::compare::documents;
 use super::{InFile, Ledger, LedgerRow, Outcome};
-use anyhow::Context;
+use anyhow::{Context, bail};
 use bytes::Bytes;
 use chrono::DateTime;
 use compline_model::{AggregatorId, Dataset, RunId, SnapshotDate};
@@ -108,6 +108,37 @@ impl Ledger {
     ) -> anyhow::Result<Option<bool>> {
         let OfDocuments { ledger, is_sure } = Self::of_documents(lake, id, date).await?;
         Ok((!ledger.is_empty()).then_some(has_snapshot || is_sure))
+    }
+
+    /// What a ledger that is gone is made again as, for the row of a run to be added. Of a run that changed nothing the documents must say
+    /// enough, as they must for [`Ledger::rebuild`]: what they lack would be denied by a ledger that is there.
+    ///
+    /// # Errors
+    /// A store that does not answer, or documents that do not say enough.
+    pub(super) async fn made_again_for(
+        lake: &Lake,
+        id: &AggregatorId,
+        date: SnapshotDate,
+        row: &LedgerRow,
+    ) -> anyhow::Result<Self> {
+        let of_runs = lake.run_documents(date).await?;
+        let mut all = Self::none(lake.dataset());
+        for dataset in Dataset::ALL {
+            let lake = lake.of(dataset);
+            let OfDocuments { ledger, is_sure } = Self::of_dataset(&lake, id, date, &of_runs).await?;
+            let is_change = row.is_of(dataset) && (row.is_commit() || row.outcome == Outcome::Dropped);
+            if !ledger.rows.is_empty() && !is_sure && !is_change {
+                let there = lake.partitions_from(dataset.facts, date, date).await?;
+                if there.get(id).is_none_or(|days| !days.contains(&date)) {
+                    bail!(
+                        "the ledger of {date} is gone, and the documents of its runs do not say enough to make it again: restore it"
+                    );
+                }
+            }
+            let rows = if dataset == all.dataset { &mut all.rows } else { &mut all.others };
+            rows.extend(ledger.rows);
+        }
+        Ok(all)
     }
 
     /// Writes the ledger of a day again that is damaged, gone or not what is right of it; a file that is there is set aside. The day has its

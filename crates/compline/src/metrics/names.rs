@@ -32,8 +32,11 @@ pub(super) const TRENDS_BEHIND: Metric =
     metric("compline_trends_behind", "Whether trend tables are out of date: 1 or 0", Unit::Count);
 pub(super) const LAST_VERIFY_TIMESTAMP: Metric =
     metric("compline_last_verify_timestamp_seconds", "When the lake was last verified, since 1970", Unit::Seconds);
-pub(super) const LAST_VERIFY_PROBLEMS: Metric =
-    metric("compline_last_verify_problems", "Problems that the last verification found and no run completes", Unit::Count);
+pub(super) const LAST_VERIFY_PROBLEMS: Metric = metric(
+    "compline_last_verify_problems",
+    "Problems of the last verification but what the next run completes",
+    Unit::Count,
+);
 pub(super) const RUN_ROWS: Metric =
     metric("compline_run_rows", "Packs, or rules, that the last run collected", Unit::Count);
 pub(super) const RUN_PAGES: Metric = metric("compline_run_pages", "Pages that the last run read", Unit::Count);

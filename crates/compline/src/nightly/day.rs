@@ -378,7 +378,7 @@ async fn obtain(
             refuse_replacing(shared, id, *replace).await?;
             import(shared, aggregator, (files, *files_are), reading).await
         }
-        Source::Month => restore(shared, id).await,
+        Source::Month => restore(shared, aggregator).await,
         Source::Rejection => bail!("a day that is rejected is not collected"),
         Source::HeldAlone => match shared.accepted(id).await? {
             Some(held) => Ok(held),

@@ -11,9 +11,6 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
-/// Why nothing makes a table of a day again.
-const NOT_COMPUTED: &str = "the day's snapshot was dropped, so that it cannot be computed again";
-
 /// Why nothing makes a ledger again.
 const NOT_TOLD: &str = "the documents of its runs in _compline/ledger and _compline/runs are damaged or gone, so that it cannot be \
     made again from them";
@@ -50,6 +47,8 @@ pub(super) struct Verified {
     pub(super) snapshot_rows: u64,
     pub(super) problems: Vec<Problem>,
     pub(super) is_dropped: bool,
+    /// Computed tables of a dropped day that are damaged or gone, each with what is wrong: nothing computes them again.
+    pub(super) lost: Vec<(Table, String)>,
     pub(super) ledger: Ledger,
     /// Whether there is a ledger that is damaged.
     pub(super) ledger_is_damaged: bool,
@@ -72,7 +71,7 @@ impl Day<'_> {
         let looked = mem::take(&mut self.looked);
         let is_of_two_moments = !looked.is_empty();
         let verified = self.with(looked, files).await?;
-        if verified.problems.is_empty() || !is_of_two_moments {
+        if (verified.problems.is_empty() && verified.lost.is_empty()) || !is_of_two_moments {
             return Ok(verified);
         }
         // Another run may have replaced the day since: what is of one moment says whether it is wrong.
@@ -134,12 +133,20 @@ impl Day<'_> {
         let ledger_is_read = said.ledger.is_some();
         let ledger = self.corrected.clone().or(said.ledger.take().map(|file| file.ledger));
         let ledger = ledger.unwrap_or_else(|| Ledger::none(self.dataset));
-        // One that was dropped and is there again was restored.
-        let is_dropped = !tables.contains(&self.dataset.facts)
-            && (ledger.is_dropped() || (self.was_dropped_before_the_ledger_said_so && ledger.is_of_older_version()));
+        // One that was dropped and is there again was restored. Where the ledger does not say so, a day whose snapshot is there in part was
+        // not: it goes as a whole.
+        let is_there = |table: &Table| tables.contains(table);
+        let is_taken_for_dropped = self.was_dropped_before_the_ledger_said_so
+            && ledger.is_of_older_version()
+            && !self.dataset.snapshot().iter().any(is_there);
+        let is_dropped = !is_there(&self.dataset.facts) && (ledger.is_dropped() || is_taken_for_dropped);
+        let mut lost = if is_dropped { self.lost(&tables, &ledger) } else { Vec::new() };
         for (table, error) in unread {
+            if is_dropped && table.is_derived() && error.is_damage() {
+                lost.push((table, error.hint(None).to_string()));
+                continue;
+            }
             let hint = match error.is_damage() {
-                true if is_dropped && table.is_derived() => Some(NOT_COMPUTED),
                 true if table == Table::Runs && !self.ledger_can_be_made(&tables).await? => Some(NOT_TOLD),
                 _ => None,
             };
@@ -159,6 +166,7 @@ impl Day<'_> {
                 .map(|(part, what)| Problem { part, ..Problem::of(self.date, what) })
                 .collect(),
             is_dropped,
+            lost,
             ledger,
             ledger_is_damaged,
         })
@@ -191,16 +199,7 @@ impl Day<'_> {
             return missing.map(words).collect();
         }
         if is_dropped {
-            let facts_only = last.is_some_and(|row| row.facts_only.unwrap_or_default());
-            let is_lost = |table: &Table| {
-                let is_retained = *table != self.dataset.status || !self.status_is_dropped;
-                table.is_derived() && !facts_only && is_retained && !tables.contains(table)
-            };
-            let words = |table: Table| {
-                let what = format!("{} of {date} is not there, and {NOT_COMPUTED}: restore it", table.name());
-                (Part::Other, what)
-            };
-            return self.dataset.tables().into_iter().filter(is_lost).map(words).collect();
+            return Vec::new();
         }
         if let Some(last) = last {
             let what = format!(
@@ -222,6 +221,17 @@ impl Day<'_> {
                 )]
             }
         }
+    }
+
+    /// What is computed, was retained when the day was dropped, and is not there.
+    fn lost(&self, tables: &BTreeSet<Table>, ledger: &Ledger) -> Vec<(Table, String)> {
+        let facts_only = ledger.last_commit().is_some_and(|row| row.facts_only.unwrap_or_default());
+        let is_lost = |table: &Table| {
+            let is_retained = *table != self.dataset.status || !self.status_is_dropped;
+            table.is_derived() && !facts_only && is_retained && !tables.contains(table)
+        };
+        let words = |table: Table| (table, format!("{} of {} is not there", table.name(), self.date));
+        self.dataset.tables().into_iter().filter(is_lost).map(words).collect()
     }
 
     fn agreement(&self, said: &Said, ledger: Option<&Ledger>) -> Vec<(Part, String)> {

@@ -10,7 +10,7 @@ use crate::maintain::make_again;
 use crate::session::Session;
 use crate::trends::recompute;
 use compline_model::{AggregatorId, Dataset, SnapshotDate, SnapshotMonth, Table};
-use compline_sink::{Lake, Month};
+use compline_sink::{Lake, Month, Partition};
 use std::collections::BTreeSet;
 
 /// Repairs what can be computed again, and removes orphaned objects. Gives why the catalog does not know of it, if it should.
@@ -45,6 +45,13 @@ async fn aggregator(session: &Session<'_>, verified: &Verified, found: &Found) -
     for date in found.unlike_documents.iter().chain(&found.wrong_ledgers).copied().collect::<BTreeSet<_>>() {
         unless_in_the_way(found, Ledger::write_documents(&lake, id, date).await)?;
     }
+    let pending = Journal::peek(&lake, id).await?;
+    for (table, date) in &found.in_months_alone {
+        // What is computed of a day may be another than its month has.
+        if pending.trends_from.is_none_or(|from| *date < from) {
+            unless_in_the_way(found, from_month(&lake, found, *table, *date).await)?;
+        }
+    }
     let done = unless_in_the_way(found, recompute(session, dataset, id, Span::default(), &|_| {}).await)?;
     // After what they are made of; those of what is computed only where that could be.
     let mut months = found.wrong_months.clone();
@@ -70,6 +77,21 @@ async fn aggregator(session: &Session<'_>, verified: &Verified, found: &Found) -
         done.undone.iter().for_each(|what| tracing::warn!(aggregator = %id, what, "not everything can be completed"));
         tracing::info!(aggregator = %id, days = done.days.len(), rewritten = done.differed.len(), "recomputed trends");
     }
+    Ok(())
+}
+
+/// Puts a computed table of a dropped day in its place again, of which its month has the rows.
+async fn from_month(lake: &Lake, found: &Found, table: Table, date: SnapshotDate) -> anyhow::Result<()> {
+    let id = &found.aggregator;
+    let month = Month { table, month: SnapshotMonth::from(date), aggregator: id.clone() };
+    let rows = if found.wrong_months.contains(&month) { None } else { lake.day_in_month(&month, date).await? };
+    let Some(rows) = rows else {
+        tracing::warn!(aggregator = %id, month = month.key(), %date, "not taken from the month's file, which is wrong: restore that");
+        return Ok(());
+    };
+    let partition = Partition { table, date, aggregator: id.clone() };
+    lake.commit(&partition, rows).await?;
+    tracing::info!(aggregator = %id, key = partition.key(), "taken from its month's file");
     Ok(())
 }
 

@@ -155,6 +155,16 @@ fn f10_a_region_that_cannot_be_asked_for_by_its_name_is_an_error_or_read_without
 }
 
 #[test]
+fn the_count_is_asked_for_beside_the_shards_and_not_after_them() {
+    let scene = Scene::of_accounts(12);
+    scene.night(&scene.org_pipeline("lake", "fan_out = \"region\"", "page_size = 5"), DAY);
+    let requests = scene.requests();
+    let count = requests.iter().filter(|request| request.contains("\"GroupByKey\":\"ACCOUNT_ID\"")).count();
+    assert!(count > 1, "it has pages: {requests:?}");
+    assert!(requests.last().is_some_and(|request| !request.contains("GroupByKey")), "{requests:?}");
+}
+
+#[test]
 fn f11_a_source_without_a_status_ends_the_run_and_names_the_field() {
     let (url, _) = crate::support::answers::serve(|_, _| {
         let source = serde_json::json!({"SourceId": "000000000001", "SourceType": "ACCOUNT", "AwsRegion": "eu-west-1"});

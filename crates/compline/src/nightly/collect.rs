@@ -14,11 +14,14 @@ use bytes::Bytes;
 use compline_fetcher::{
     AggregatorClient, CallCounts, Discovery, FetchError, Probe, Shard, ShardReader, ShardStep, ShardTally,
 };
+use compline_model::PackCounts;
 use compline_sink::computed;
 use compline_transformer::{
     CheckedSnapshot, Flattener, Named, ShardRows, SourceIndex, check, reconcile, source_status,
 };
+use futures::future::try_join;
 use futures::{StreamExt, TryStreamExt, stream};
+use std::collections::BTreeMap;
 use std::mem;
 use std::time::Duration;
 use tokio::time::{timeout, timeout_at};
@@ -145,7 +148,9 @@ async fn read_all(
     let shards = ShardReading { shared, client, checkpoints, flattener, bar };
     let at_once = shared.session.settings.max_in_flight;
     let each = planned.into_iter().map(|shard| shards.shard(shard));
-    let mut batches: Vec<ShardBatch> = stream::iter(each).buffer_unordered(at_once).try_collect().await?;
+    let batches = stream::iter(each).buffer_unordered(at_once).try_collect::<Vec<ShardBatch>>();
+    // Side by side: the count comes page after page, each as late as an answer takes, and would leave most turns of the pace to nobody.
+    let (mut batches, counted) = try_join(batches, counted(shared, aggregator, client)).await?;
     batches.sort_unstable_by_key(|batch| batch.index);
     batches.iter().for_each(|batch| reading.add(batch.tally, batch.rows.left_out()));
     if shared.session.settings.archive_raw {
@@ -161,8 +166,9 @@ async fn read_all(
         memory::give_back();
         snapshot
     };
-    if shared.session.settings.reconciles(aggregator, shared.dataset) {
-        let (unreconciled, failed) = reconciled(shared, client, &snapshot, bar).await?;
+    if let Some(counted) = counted {
+        bar.stage("reconciling with AWS Config's own count");
+        let (unreconciled, failed) = reconciled(shared, client, &snapshot, counted).await?;
         reading.unreconciled = unreconciled;
         reading.not_reconciled = failed.map(|error| error.to_string());
     }
@@ -219,20 +225,31 @@ async fn check_clock(shared: &Shared<'_>, client: &AggregatorClient) -> anyhow::
     session.check_date(shared.request.date, "AWS Config", client.clock_offset())
 }
 
+/// What AWS Config counts in each account.
+type Counted = BTreeMap<String, PackCounts>;
+
+/// AWS Config's own count of a whole aggregator, or why there is none; nothing where the day is not held against it.
+async fn counted(
+    shared: &Shared<'_>,
+    aggregator: &AggregatorSettings,
+    client: &AggregatorClient,
+) -> anyhow::Result<Option<Result<Counted, FetchError>>> {
+    if !shared.session.settings.reconciles(aggregator, shared.dataset) {
+        return Ok(None);
+    }
+    let _permit = shared.permits.acquire().await?;
+    Ok(Some(client.pack_counts(shared.session.run_id).await))
+}
+
 /// Compares the snapshot of a whole aggregator with AWS Config's own count: gives the accounts that differ, or why there is no
 /// count.
 async fn reconciled(
     shared: &Shared<'_>,
     client: &AggregatorClient,
     snapshot: &CheckedSnapshot,
-    bar: &Bar,
+    counted: Result<Counted, FetchError>,
 ) -> anyhow::Result<(Option<Named>, Option<FetchError>)> {
     let settings = shared.session.settings;
-    bar.stage("reconciling with AWS Config's own count");
-    let counted = {
-        let _permit = shared.permits.acquire().await?;
-        client.pack_counts(shared.session.run_id).await
-    };
     let counted = match counted {
         Ok(counted) => counted,
         Err(error) if settings.reconcile == Reconcile::Warn => return Ok((None, Some(error))),

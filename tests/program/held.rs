@@ -56,6 +56,18 @@ impl Held {
 }
 
 #[test]
+fn what_is_held_of_an_aggregator_that_the_file_no_longer_has_is_named() {
+    let held = Held::new();
+    assert_eq!(held.small("", &[]).code, Some(4));
+    let text = std::fs::read_to_string(&held.pipeline).expect("read");
+    std::fs::write(&held.pipeline, text.replace("\"org\"", "\"other\"")).expect("written");
+    for decision in ["--accept", "--reject"] {
+        let ended = run(held.scene.command(&["run", &held.pipeline, "--date", DAYS[1], decision]));
+        assert!(ended.code == Some(1) && ended.stderr.contains("something is of org"), "{ended:?}");
+    }
+}
+
+#[test]
 fn a_day_whose_held_files_are_gone_is_held_all_the_same() {
     for folder in ["_compline/held/pack_compliance", "_compline/held/source_status", "_compline/held"] {
         let held = Held::new();

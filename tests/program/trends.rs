@@ -66,7 +66,9 @@ fn some_days_alone_are_computed_and_later_ones_follow_with_the_next_run() {
 fn days_without_a_snapshot_are_said_to_have_none() {
     let scene = Scene::new("");
     let pipeline = scene.pipeline("").display().to_string();
-    std::fs::create_dir(scene.path("lake")).expect("made");
+    // There is something of a lake, and no day.
+    std::fs::create_dir_all(scene.path("lake/_compline/runs")).expect("made");
+    std::fs::write(scene.path("lake/_compline/runs/one"), "").expect("written");
     let ended = recompute(&scene, &pipeline, &["--from", "2026-02-22"]);
     assert_eq!(ended.stdout, "org: no snapshot of those days\n");
     let wrong = run(scene.command(&["trends", &pipeline, "--from", "2026-02-22", "--to", "2026-02-21"]));

@@ -115,6 +115,14 @@ pub(crate) async fn nightly(session: &Session<'_>, request: &RunRequest) -> anyh
         bail!("no aggregator of the file collects {}", request.dataset.map_or("packs", |dataset| dataset.name));
     }
     if days.is_empty() {
+        let others = session.until_stopped(held_of_others(session, request.date)).await?;
+        if !others.is_empty() {
+            bail!(
+                "nothing is held of {} of these aggregators, and something is of {}: is it in the pipeline file, and in --only?",
+                request.date,
+                others.join(", ")
+            );
+        }
         bail!("nothing is held of {}; `compline history FILE` says what became of the day", request.date);
     }
     let aggregators = run.reports(days).await;
@@ -167,6 +175,17 @@ async fn open<'a>(session: &'a Session<'a>, request: &'a RunRequest) -> anyhow::
         permits: Semaphore::new(settings.max_in_flight),
         computing: Semaphore::new(1),
     })
+}
+
+/// The aggregators that something is held of on a day, which the settings do not name.
+async fn held_of_others(session: &Session<'_>, date: SnapshotDate) -> anyhow::Result<Vec<String>> {
+    let mut others = BTreeSet::new();
+    for dataset in Dataset::ALL {
+        let held = session.lake.held_partitions(dataset.facts).await?;
+        let of_day = held.into_iter().filter(|(_, days)| days.contains(&date)).map(|(id, _)| id);
+        others.extend(of_day.filter(|id| session.settings.ids().all(|own| own != id)));
+    }
+    Ok(others.into_iter().map(|id: AggregatorId| id.to_string()).collect())
 }
 
 /// Completes what stopped runs left of a dataset that this run does not collect. It costs no day of those that it does.

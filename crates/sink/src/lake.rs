@@ -374,17 +374,16 @@ impl Lake {
         blocking("decode", move || TableFile::open(table, file, &key)).await.map(Some)
     }
 
-    /// Whether there is anything but leases: a lake that was never written, or another place than the one that is meant.
+    /// Whether there is anything of a lake but leases: otherwise it was never written, or is another place than the one that is meant.
     ///
     /// # Errors
     /// A store that does not answer.
     pub async fn is_there(&self) -> Result<bool, SinkError> {
-        let Some(first) = self.store.first("").await? else { return Ok(false) };
-        if !first.key.starts_with(LEASES) {
-            return Ok(true);
-        }
+        // Not the first of all objects: on a store that denies deletes that may be one of ours which was emptied.
         let tables = Table::ALL.into_iter().flat_map(|table| [Layout::Daily, Layout::Monthly].map(|of| of.name(table)));
-        for folder in tables.chain(["_compline/ledger".to_owned()]) {
+        let own =
+            ["ledger", "journal", "runs", "held", "checkpoints", "raw"].map(|folder| format!("_compline/{folder}"));
+        for folder in [Table::Runs.name().to_owned()].into_iter().chain(tables).chain(own) {
             if self.store.first(&format!("{folder}/")).await?.is_some() {
                 return Ok(true);
             }
@@ -523,11 +522,8 @@ fn by_aggregator(partitions: impl Iterator<Item = Partition>) -> Partitions {
 /// How often a file is put that is not there as it was put.
 const MAX_PUTS: u32 = 3;
 
-/// The folder of the leases.
-const LEASES: &str = "_compline/lease/";
-
 fn lease_key(aggregator: &AggregatorId) -> String {
-    format!("{LEASES}aggregator={aggregator}.json")
+    format!("_compline/lease/aggregator={aggregator}.json")
 }
 
 pub(crate) fn sha256(file: &[u8]) -> String {

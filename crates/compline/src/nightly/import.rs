@@ -84,7 +84,10 @@ impl Importing {
                     self.is_wanted(archive.dataset)?;
                     self.archives += 1;
                     if self.archives > 1 || self.rows.is_some() {
-                        bail!("an archive is a whole day: give it alone");
+                        bail!(
+                            "an archive is a whole day: give it alone; of several of a day that of the run that the ledger says committed \
+                             last (run_id in runs)"
+                        );
                     }
                 }
                 Dumped::Sources(page) => {

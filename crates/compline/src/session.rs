@@ -60,7 +60,17 @@ impl<'a> Opening<'a> {
         if let Some(missing) = missing_folder(settings) {
             log::warned(&missing);
         }
-        let (access, when_stopped) = (Access::Read, "nothing was changed");
+        Self::of(settings, command, Access::Read, (clock, progress), "nothing was changed")
+    }
+
+    /// That of a command whose work is dropped at a signal, and which may begin a lake.
+    pub(crate) fn of(
+        settings: &'a Settings,
+        command: &'static str,
+        access: Access,
+        (clock, progress): (Clock, Progress),
+        when_stopped: &'static str,
+    ) -> Self {
         Self { settings, command, access, clock, progress, when_stopped, ends_itself: false, expects_lake: false }
     }
 }

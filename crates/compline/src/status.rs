@@ -264,24 +264,23 @@ async fn of_aggregator(
         // One that was held since they were listed is there now.
         held.extend(lake.held_partitions(dataset.facts).await?.remove(id).unwrap_or_default());
     }
-    for date in told_held.into_iter().filter(|date| !held.contains(date)) {
-        // It may have been accepted or rejected since its ledger was read, or a stopped run have been at that.
-        let is_held = ledger(lake, id, date, &mut status.unread).await?.is_some_and(|ledger| ledger.held().is_some());
-        if !is_held || pending.has(date) || Journal::peek(lake, id).await?.has(date) {
+    for date in held.iter().copied().chain(told_held).collect::<BTreeSet<_>>() {
+        // It may have been accepted or rejected since its ledger was read.
+        if ledger(lake, id, date, &mut status.unread).await?.is_none_or(|ledger| ledger.held().is_none()) {
             continue;
         }
-        status.held.push(date);
-        status.unread.push(format!(
-            "{date} is held, and its file in _compline/held/{} is not in the lake: `compline verify FILE` says what to do",
-            dataset.facts.name()
-        ));
-    }
-    for date in held {
-        if ledger(lake, id, date, &mut status.unread).await?.is_some_and(|ledger| ledger.held().is_some()) {
-            status.held.push(date);
+        if !held.contains(&date) {
+            // A run may be at that, or have been stopped at it.
+            if pending.has(date) || Journal::peek(lake, id).await?.has(date) {
+                continue;
+            }
+            status.unread.push(format!(
+                "{date} is held, and its file in _compline/held/{} is not in the lake: `compline verify FILE` says what to do",
+                dataset.facts.name()
+            ));
         }
+        status.held.push(date);
     }
-    status.held.sort_unstable();
     Ok(status)
 }
 

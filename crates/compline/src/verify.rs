@@ -108,12 +108,16 @@ pub(crate) struct Found {
 
 impl Problem {
     fn of(date: SnapshotDate, what: impl Into<String>) -> Self {
-        Self { date: Some(date), part: Part::Other, is_left: false, unknown_by: None, what: what.into() }
+        Self::new(Some(date), Part::Other, what.into())
     }
 
     /// One of all that is computed.
     fn of_trends(what: String) -> Self {
-        Self { date: None, part: Part::Trends, is_left: false, unknown_by: None, what }
+        Self::new(None, Part::Trends, what)
+    }
+
+    fn new(date: Option<SnapshotDate>, part: Part, what: String) -> Self {
+        Self { date, part, is_left: false, unknown_by: None, what }
     }
 
     /// The same, without what another problem says already of why.
@@ -583,7 +587,7 @@ impl Verifying<'_> {
             Err(error) => error.to_string(),
         };
         let what = format!("what is held of {date} cannot be accepted: {why}; {}", hint(self.dataset, self.id, date));
-        Some(Problem { part: Part::Held, ..Problem::of(date, what) })
+        Some(Problem::new(Some(date), Part::Held, what))
     }
 
     /// Computes the trend tables, and compares those that are there.
@@ -684,7 +688,7 @@ impl Verifying<'_> {
         for (computed, unknown) in chains {
             let differ = |date: &SnapshotDate| {
                 let what = format!("the trend tables of {date} are not what the snapshots say");
-                Problem { part: Part::Trends, ..Problem::of(*date, what) }
+                Problem::new(Some(*date), Part::Trends, what)
             };
             problems.extend(computed.differed.iter().map(differ));
             let needless =

@@ -383,7 +383,7 @@ impl Lake {
         let tables = Table::ALL.into_iter().flat_map(|table| [Layout::Daily, Layout::Monthly].map(|of| of.name(table)));
         let own =
             ["ledger", "journal", "runs", "held", "checkpoints", "raw"].map(|folder| format!("_compline/{folder}"));
-        for folder in [Table::Runs.name().to_owned()].into_iter().chain(tables).chain(own) {
+        for folder in tables.chain(own) {
             if self.store.first(&format!("{folder}/")).await?.is_some() {
                 return Ok(true);
             }

@@ -47,16 +47,7 @@ pub(super) async fn catalog(arguments: &CatalogArguments, clock: Clock) -> Resul
     };
     let when_stopped = "what is changed is changed, and a second run does the rest";
     let access = Access::Read;
-    let opening = Opening {
-        settings: &settings,
-        command: "catalog",
-        access,
-        clock,
-        progress,
-        when_stopped,
-        ends_itself: false,
-        expects_lake: false,
-    };
+    let opening = Opening::of(&settings, "catalog", access, (clock, progress), when_stopped);
     let ended = session(opening, async |session: &Session<'_>| {
         if !arguments.dry_run {
             will_be_behind(&session.lake, None).await;

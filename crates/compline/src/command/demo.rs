@@ -123,16 +123,7 @@ async fn others(session: &Session<'_>) -> anyhow::Result<Option<String>> {
 
 fn opening(settings: &Settings, access: Access, clock: Clock) -> Opening<'_> {
     let (progress, when_stopped) = (Progress::hidden(), "run it again");
-    Opening {
-        settings,
-        command: "demo",
-        access,
-        clock,
-        progress,
-        when_stopped,
-        ends_itself: false,
-        expects_lake: false,
-    }
+    Opening::of(settings, "demo", access, (clock, progress), when_stopped)
 }
 
 fn stop_on_failure(report: &Report) -> Result<(), Failure> {

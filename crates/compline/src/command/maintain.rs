@@ -25,16 +25,8 @@ pub(super) async fn maintain(arguments: &MaintainArguments, clock: Clock) -> Res
     let settings = arguments.pipeline.settings()?;
     let access = if arguments.apply { Access::Write { wait: arguments.wait.or_none() } } else { Access::Read };
     let when_stopped = "what is done is done, and a second run does the rest";
-    let opening = Opening {
-        settings: &settings,
-        command: "maintain",
-        access,
-        clock,
-        progress,
-        when_stopped,
-        ends_itself: false,
-        expects_lake: true,
-    };
+    let opening =
+        Opening { expects_lake: true, ..Opening::of(&settings, "maintain", access, (clock, progress), when_stopped) };
     let ended = session(opening, async |session| {
         if !arguments.apply {
             return planned(session).await;

@@ -76,7 +76,7 @@ pub(super) async fn perform(
     log_endpoints(settings);
     let when_stopped = "no partition is half written; run again";
     let opening =
-        Opening { settings, command, access, clock, progress, when_stopped, ends_itself: true, expects_lake: false };
+        Opening { ends_itself: true, ..Opening::of(settings, command, access, (clock, progress), when_stopped) };
     let (known, said) = (Mutex::new(None), AtomicBool::new(false));
     let say = |report: &Report| {
         if !said.swap(true, Relaxed) {

@@ -55,16 +55,8 @@ pub(super) async fn trends(arguments: &TrendsArguments, clock: Clock) -> Result<
     let span = arguments.span.checked()?;
     let access = Access::Write { wait: arguments.wait.or_none() };
     let when_stopped = "the next run completes the days that are left";
-    let opening = Opening {
-        settings: &settings,
-        command: "trends",
-        access,
-        clock,
-        progress,
-        when_stopped,
-        ends_itself: false,
-        expects_lake: true,
-    };
+    let opening =
+        Opening { expects_lake: true, ..Opening::of(&settings, "trends", access, (clock, progress), when_stopped) };
     let ended = session(opening, async |session: &Session<'_>| {
         will_be_behind(&session.lake, None).await;
         let mut aggregators = Vec::new();

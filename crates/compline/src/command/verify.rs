@@ -37,14 +37,8 @@ pub(super) async fn verify(arguments: &VerifyArguments, clock: Clock) -> Result<
     };
     let when_stopped = "nothing is half written; run it again";
     let opening = Opening {
-        settings: &settings,
-        command,
-        access,
-        clock,
-        progress,
-        when_stopped,
-        ends_itself: false,
         expects_lake: arguments.repair,
+        ..Opening::of(&settings, command, access, (clock, progress), when_stopped)
     };
     let ended = session(opening, async |session: &Session<'_>| {
         let mut verified = verify_lake(session, only.as_ref(), span).await?;

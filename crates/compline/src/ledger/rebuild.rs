@@ -27,9 +27,9 @@ pub(crate) enum Rebuilt {
 /// A ledger as documents say it.
 pub(crate) struct OfDocuments {
     pub(crate) ledger: Ledger,
-    /// Whether every row can be read, and its last change is written down as one: the report of a run alone says nothing of what
-    /// `maintain` dropped later.
-    is_sure: bool,
+    /// The datasets of which not every row can be read, or whose last change is not written down as one: the report of a run alone says
+    /// nothing of what `maintain` dropped later.
+    unsure: Vec<&'static Dataset>,
 }
 
 impl Ledger {
@@ -40,12 +40,12 @@ impl Ledger {
         date: SnapshotDate,
     ) -> anyhow::Result<OfDocuments> {
         let of_runs = lake.run_documents(date).await?;
-        let mut told = OfDocuments { ledger: Self::none(lake.dataset()), is_sure: true };
+        let mut told = OfDocuments { ledger: Self::none(lake.dataset()), unsure: Vec::new() };
         for dataset in Dataset::ALL {
-            let OfDocuments { ledger, is_sure } = Self::of_dataset(&lake.of(dataset), id, date, &of_runs).await?;
+            let OfDocuments { ledger, unsure } = Self::of_dataset(&lake.of(dataset), id, date, &of_runs).await?;
             let rows = if dataset == lake.dataset() { &mut told.ledger.rows } else { &mut told.ledger.others };
             rows.extend(ledger.rows);
-            told.is_sure &= is_sure;
+            told.unsure.extend(unsure);
         }
         Ok(told)
     }
@@ -93,7 +93,7 @@ impl Ledger {
         }
         let ledger = Self::new(lake.dataset(), rows.into_values().collect());
         let is_sure = are_read && ledger.last_change().is_none_or(|last| written.contains(&last.run_id));
-        Ok(OfDocuments { ledger, is_sure })
+        Ok(OfDocuments { ledger, unsure: if is_sure { Vec::new() } else { vec![lake.dataset()] } })
     }
 
     /// Whether documents tell of runs of a day, and then whether its ledger can be made again from them.
@@ -106,8 +106,8 @@ impl Ledger {
         date: SnapshotDate,
         has_snapshot: bool,
     ) -> anyhow::Result<Option<bool>> {
-        let OfDocuments { ledger, is_sure } = Self::of_documents(lake, id, date).await?;
-        Ok((!ledger.is_empty()).then_some(has_snapshot || is_sure))
+        let OfDocuments { ledger, unsure } = Self::of_documents(lake, id, date).await?;
+        Ok((!ledger.is_empty()).then_some(has_snapshot || unsure.is_empty()))
     }
 
     /// What a ledger that is gone is made again as, for the row of a run to be added. Of a run that changed nothing the documents must say
@@ -121,13 +121,11 @@ impl Ledger {
         date: SnapshotDate,
         row: &LedgerRow,
     ) -> anyhow::Result<Self> {
-        let of_runs = lake.run_documents(date).await?;
-        let mut all = Self::none(lake.dataset());
-        for dataset in Dataset::ALL {
-            let lake = lake.of(dataset);
-            let OfDocuments { ledger, is_sure } = Self::of_dataset(&lake, id, date, &of_runs).await?;
+        let OfDocuments { ledger, unsure } = Self::of_documents(lake, id, date).await?;
+        for dataset in unsure {
+            let has_rows = ledger.rows.iter().chain(&ledger.others).any(|row| row.is_of(dataset));
             let is_change = row.is_of(dataset) && (row.is_commit() || row.outcome == Outcome::Dropped);
-            if !ledger.rows.is_empty() && !is_sure && !is_change {
+            if has_rows && !is_change {
                 let there = lake.partitions_from(dataset.facts, date, date).await?;
                 if there.get(id).is_none_or(|days| !days.contains(&date)) {
                     bail!(
@@ -135,10 +133,8 @@ impl Ledger {
                     );
                 }
             }
-            let rows = if dataset == all.dataset { &mut all.rows } else { &mut all.others };
-            rows.extend(ledger.rows);
         }
-        Ok(all)
+        Ok(ledger)
     }
 
     /// Writes the ledger of a day again that is damaged, gone or not what is right of it; a file that is there is set aside. The day has its
@@ -163,8 +159,8 @@ impl Ledger {
                 (compared.ledger, compared.are_read)
             }
             None => {
-                let OfDocuments { ledger, is_sure } = Self::of_documents(lake, id, date).await?;
-                (ledger, is_sure)
+                let OfDocuments { ledger, unsure } = Self::of_documents(lake, id, date).await?;
+                (ledger, unsure.is_empty())
             }
         };
         // What only a month has was dropped, of which the document is gone.

@@ -161,10 +161,7 @@ impl Day<'_> {
         Ok(Verified {
             date: self.date,
             snapshot_rows: said.snapshot.as_ref().map_or(0, |(rows, _)| *rows as u64),
-            problems: problems
-                .into_iter()
-                .map(|(part, what)| Problem { part, ..Problem::of(self.date, what) })
-                .collect(),
+            problems: problems.into_iter().map(|(part, what)| Problem::new(Some(self.date), part, what)).collect(),
             is_dropped,
             lost,
             ledger,

@@ -62,13 +62,7 @@ impl Verifying<'_> {
                     (days, rows_of_others, damaged_days)
                 }
                 Err(error) => {
-                    problems.push(Problem {
-                        date: days.last().copied(),
-                        part: Part::Other,
-                        is_left: false,
-                        unknown_by: None,
-                        what: error.to_string(),
-                    });
+                    problems.push(Problem::new(days.last().copied(), Part::Other, error.to_string()));
                     found.wrong_months.insert(month.clone());
                     // A day of it that differs says nothing of those that only it has; where its end cannot be read they are lost.
                     let there = self.lake.days_within(self.inventory, month).await?;

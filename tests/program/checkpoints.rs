@@ -137,8 +137,8 @@ fn b64_a_signal_leaves_the_finished_shards_for_the_next_run() {
 
 #[test]
 fn a_night_that_fails_keeps_its_finished_shards_and_the_next_one_asks_only_for_the_rest() {
-    let scene = scene(76, "stall_every = 300");
-    let fetch = "page_size = 3\nattempt_timeout_secs = 1\nmax_attempts = 1\ncheckpoint_max_age_secs = 600";
+    let scene = scene(76, "error_every = 300");
+    let fetch = "page_size = 3\nmax_attempts = 1\ncheckpoint_max_age_secs = 600";
     let pipeline = scene.org_pipeline("lake", "fan_out = \"account\"", fetch).display().to_string();
     let ended = run(scene.command(&["run", &pipeline, "--date", DAY]));
     assert_eq!(ended.code, Some(1), "{ended:?}");
@@ -208,8 +208,8 @@ fn a_run_that_is_stopped_says_what_it_committed_and_leaves_the_metrics_of_that()
 
 #[test]
 fn a_checkpoint_with_a_bit_that_flipped_or_in_the_place_of_another_is_read_again() {
-    let scene = scene(76, "stall_every = 300");
-    let fetch = "page_size = 3\nattempt_timeout_secs = 1\nmax_attempts = 1\ncheckpoint_max_age_secs = 600";
+    let scene = scene(76, "error_every = 300");
+    let fetch = "page_size = 3\nmax_attempts = 1\ncheckpoint_max_age_secs = 600";
     let undisturbed = Scene::of(OrganizationSpec { accounts: 76, ..OrganizationSpec::default() }, "");
     undisturbed.night(&undisturbed.org_pipeline("lake", "fan_out = \"account\"", SMALL_PAGES), DAY);
     let rows = texts(&undisturbed.read(&undisturbed.lake_at("lake"), FACT, "org", DAY).expect("rows"));

@@ -65,9 +65,9 @@ fn pages(moved: u32) -> Vec<Page> {
 }
 
 fn flattened(pages: &[Page]) -> CheckedSnapshot {
-    let mut rows = Flattener::new(&Dataset::PACKS, SourceIndex::default(), RowFilter::default()).shard();
+    let mut rows = Flattener::new(&Dataset::PACKS, RowFilter::default()).shard();
     pages.iter().for_each(|page| rows.push(page));
-    check(&Dataset::PACKS, vec![rows])
+    check(&Dataset::PACKS, vec![rows], SourceIndex::default())
 }
 
 fn one_night(criterion: &mut Criterion) {

@@ -34,8 +34,21 @@ fn account_of(request: &str) -> Option<String> {
 
 #[test]
 fn b64_a_night_killed_at_any_moment_is_gone_on_with_to_the_same_rows_and_asks_for_no_finished_shard_again() {
+    killed_at_any_moment("latency_millis = 3", rounds(10));
+}
+
+/// Nothing but its sources says what to split by: they are read first, and each shard is one that they alone name.
+#[test]
+fn a_night_that_is_planned_by_its_sources_and_killed_at_any_moment_is_gone_on_with_as_well() {
+    killed_at_any_moment(
+        "latency_millis = 3\ndenied_operation = \"GetAggregateConformancePackComplianceSummary\"",
+        rounds(6),
+    );
+}
+
+fn killed_at_any_moment(faults: &str, rounds: u32) {
     // More than 400 pages of 3.
-    let scene = scene(76, "latency_millis = 3");
+    let scene = scene(76, faults);
     let whole = scene.org_pipeline("whole", "fan_out = \"account\"", SMALL_PAGES);
     let started = Instant::now();
     scene.night(&whole, DAY);
@@ -47,7 +60,7 @@ fn b64_a_night_killed_at_any_moment_is_gone_on_with_to_the_same_rows_and_asks_fo
     let pages = requests.iter().filter(|request| account_of(request).is_some()).count();
     assert!(pages >= 400, "{pages}");
 
-    let (mut resumed, mut part_way, rounds) = (0, 0, rounds(10));
+    let (mut resumed, mut part_way) = (0, 0);
     for round in 0..rounds {
         let lake = format!("lake{round}");
         let pipeline = scene.org_pipeline(&lake, "fan_out = \"account\"", SMALL_PAGES).display().to_string();
@@ -137,7 +150,7 @@ fn b64_a_signal_leaves_the_finished_shards_for_the_next_run() {
 
 #[test]
 fn a_night_that_fails_keeps_its_finished_shards_and_the_next_one_asks_only_for_the_rest() {
-    let scene = scene(76, "error_every = 300");
+    let scene = scene(76, "error_every = 400");
     let fetch = "page_size = 3\nmax_attempts = 1\ncheckpoint_max_age_secs = 600";
     let pipeline = scene.org_pipeline("lake", "fan_out = \"account\"", fetch).display().to_string();
     let ended = run(scene.command(&["run", &pipeline, "--date", DAY]));
@@ -208,7 +221,7 @@ fn a_run_that_is_stopped_says_what_it_committed_and_leaves_the_metrics_of_that()
 
 #[test]
 fn a_checkpoint_with_a_bit_that_flipped_or_in_the_place_of_another_is_read_again() {
-    let scene = scene(76, "error_every = 300");
+    let scene = scene(76, "error_every = 400");
     let fetch = "page_size = 3\nmax_attempts = 1\ncheckpoint_max_age_secs = 600";
     let undisturbed = Scene::of(OrganizationSpec { accounts: 76, ..OrganizationSpec::default() }, "");
     undisturbed.night(&undisturbed.org_pipeline("lake", "fan_out = \"account\"", SMALL_PAGES), DAY);

@@ -74,9 +74,8 @@ fn a_night_of_both_datasets_commits_a_day_of_each_and_asks_for_the_sources_once(
     let (packs, rules) = (&report["aggregators"][0], &report["aggregators"][1]);
     assert_eq!((&packs["dataset"], &rules["dataset"]), (&"packs".into(), &"rules".into()));
     assert_eq!(ledger(&scene, "lake", DAYS[2], "outcome").len(), 4, "a run again is a row again of each");
-    // Beside its pages the aggregator, and the count of packs by region.
     let count = |name: &str| rules[name].as_u64().expect("a count");
-    assert!(count("calls") <= count("pages") + 2, "the sources are not asked for again: {rules}");
+    assert_eq!(count("calls"), count("pages"), "nothing of what the packs were planned by is asked for again: {rules}");
 }
 
 /// What a report says that it cannot tell of `org`.

@@ -7,6 +7,8 @@ use compline_model::{Dataset, RunId, SnapshotDate};
 use compline_sink::Partition;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeSet;
+use tokio::sync::Semaphore;
+use tokio::try_join;
 
 /// What a run of a day would read and write.
 #[derive(Debug, Serialize)]
@@ -135,12 +137,19 @@ async fn discovered(
 ) -> Result<Reading, compline_fetcher::FetchError> {
     let client = connector.connect(aggregator.address.clone()).await;
     let (filters, fan_out, at_once) = (&aggregator.of(dataset).filters, aggregator.fan_out, settings.max_in_flight);
-    let wanted = Wanted { dataset, known: None, filters, fan_out, at_once, date, run_id };
-    let (discovery, _) = client.discover(wanted).await?;
+    let wanted = Wanted { dataset, filters, fan_out, at_once, date, run_id };
+    let permits = Semaphore::new(at_once);
+    let sources = async {
+        // The semaphore is closed nowhere.
+        let _permit = permits.acquire().await.ok();
+        client.sources(run_id).await
+    };
+    let (sources, plan) = try_join!(sources, client.plan(wanted, None, &permits))?;
+    let plan = client.plan_rest(plan, wanted, &sources)?;
     Ok(Reading {
-        shards: shown(&discovery.shards),
-        split_by: Some(discovery.fan_out.to_string()),
-        sources: Some(discovery.statuses.len()),
+        shards: shown(&plan.shards),
+        split_by: plan.fan_out().map(|fan_out| fan_out.to_string()),
+        sources: Some(sources.statuses.len()),
         min_calls: None,
         page_size: page_size(dataset, settings),
         reconciles: settings.reconciles(aggregator, dataset),

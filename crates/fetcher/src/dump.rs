@@ -10,7 +10,7 @@
 mod document;
 mod pages;
 
-use crate::lines::{ArchiveHead, Head, PageHead, VERSION};
+use crate::lines::{ArchiveHead, Head, PageHead, Request, VERSION};
 use crate::wire::{BodyError, Object, RawAnswer, RawPack, RawRule, excerpt, packs_of, rules_of};
 use bytes::{Buf, Bytes};
 use chrono::{DateTime, Utc};
@@ -60,8 +60,7 @@ pub struct Archive {
     pub dataset: &'static Dataset,
     pub(crate) fan_out: String,
     pub(crate) shards: usize,
-    pub(crate) regions: Vec<String>,
-    pub(crate) accounts: Vec<String>,
+    pub(crate) requests: Vec<Request>,
 }
 
 /// A page of `DescribeConfigurationAggregatorSourcesStatus`.
@@ -349,8 +348,7 @@ impl FileReader {
             },
             fan_out: head.fan_out,
             shards: head.shards,
-            regions: head.regions,
-            accounts: head.accounts,
+            requests: head.requests,
         };
         self.shards = Some(archive.shards);
         self.waiting.push_back(Dumped::Archive(archive));

@@ -22,7 +22,7 @@ pub enum FetchErrorKind {
 }
 
 /// A call to AWS Config that failed for good, with everything an operator needs to find out why.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FetchError {
     /// Whether to try again later.
     pub kind: FetchErrorKind,
@@ -32,7 +32,7 @@ pub struct FetchError {
     pub(crate) cause: Box<Cause>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Cause {
     Service {
         code: String,

@@ -29,7 +29,7 @@ mod wire;
 pub use accounts::account_names;
 pub use client::{AggregatorClient, page_rows};
 pub use connect::{AggregatorAddress, Connector, FetchOptions, Role};
-pub use discover::{Discovery, Wanted};
+pub use discover::{CountedPacks, Discovery, ShardPlan, Sources, Wanted};
 pub use dump::{Archive, Dump, DumpError, Dumped, FilesAre, SourcesPage, read_shard};
 pub use error::{FetchError, FetchErrorKind};
 pub use found::FoundAggregator;

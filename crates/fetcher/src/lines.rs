@@ -4,11 +4,13 @@
 //! lines of each series of pages are compressed by themselves, so that an archive is its checkpoints one after the other, each of
 //! them some zstd frames.
 
+use crate::Filter;
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
-use compline_model::RunId;
+use compline_model::{ComplianceType, InvalidName, RunId};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
+use std::str::FromStr;
 use zstd::bulk::Compressor;
 
 /// The version of the lines.
@@ -39,8 +41,66 @@ pub(crate) struct ArchiveHead {
     pub(crate) dataset: Option<String>,
     pub(crate) fan_out: String,
     pub(crate) shards: usize,
+    /// What each shard asks for; nothing in archives of older versions.
+    #[serde(default)]
+    pub(crate) requests: Vec<Request>,
+    /// Older versions want both, and need nothing in them to import the archive.
+    #[serde(default)]
     pub(crate) regions: Vec<String>,
+    #[serde(default)]
     pub(crate) accounts: Vec<String>,
+}
+
+/// The `Filters` block of a request, as it is sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct Request {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aws_region: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conformance_pack_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config_rule_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compliance_type: Option<String>,
+}
+
+impl From<&Filter> for Request {
+    fn from(filter: &Filter) -> Self {
+        let Filter { account_id, aws_region, conformance_pack_name, config_rule_name, compliance_type } = filter;
+        Self {
+            account_id: account_id.as_ref().map(ToString::to_string),
+            aws_region: aws_region.as_ref().map(ToString::to_string),
+            conformance_pack_name: conformance_pack_name.as_ref().map(ToString::to_string),
+            config_rule_name: config_rule_name.as_ref().map(ToString::to_string),
+            compliance_type: compliance_type.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+impl TryFrom<Request> for Filter {
+    type Error = InvalidName;
+
+    fn try_from(request: Request) -> Result<Self, InvalidName> {
+        fn name<T: FromStr<Err = InvalidName>>(text: Option<String>) -> Result<Option<T>, InvalidName> {
+            text.map(|text| text.parse()).transpose()
+        }
+        let Request { account_id, aws_region, conformance_pack_name, config_rule_name, compliance_type } = request;
+        let compliance_type = compliance_type.map(|text| {
+            let allowed = "COMPLIANT, NON_COMPLIANT or INSUFFICIENT_DATA";
+            let invalid = || InvalidName { what: "a compliance type", value: text.chars().take(80).collect(), allowed };
+            ComplianceType::parse(&text).ok_or_else(invalid)
+        });
+        Ok(Self {
+            account_id: name(account_id)?,
+            aws_region: name(aws_region)?,
+            conformance_pack_name: name(conformance_pack_name)?,
+            config_rule_name: name(config_rule_name)?,
+            compliance_type: compliance_type.transpose()?,
+        })
+    }
 }
 
 /// Where a page was, and when and by whom it was collected.

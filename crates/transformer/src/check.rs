@@ -56,15 +56,16 @@ impl RowSource for CheckedSnapshot {
     }
 }
 
-/// Makes one snapshot of the shards' rows, in the order of the plan. All are of one flattener, of the dataset.
+/// Makes one snapshot of the shards' rows, in the order of the plan, each marked with the status of its source. All are of one flattener,
+/// of the dataset.
 ///
 /// A pack or rule that was answered twice is kept once: an equal answer is dropped and counted; of answers that differ the one
 /// that arrived later is kept, and it is named.
-pub fn check(dataset: &'static Dataset, shards: Vec<ShardRows>) -> CheckedSnapshot {
+pub fn check(dataset: &'static Dataset, shards: Vec<ShardRows>, sources: SourceIndex) -> CheckedSnapshot {
     debug_assert!(shards.iter().all(|shard| shard.dataset() == dataset), "shards of another dataset");
     debug_assert!(shards.iter().all(|shard| shard.is_beside(&shards[0])), "shards of two days");
     let mut findings = Findings::default();
-    let (sources, names) = shards.first().map(ShardRows::take_names).unwrap_or_default();
+    let names = shards.first().map(ShardRows::take_names).unwrap_or_default();
     let [accounts, regions, names, pack_ids, types] =
         [names.accounts, names.regions, names.names, names.pack_ids, names.types].map(|texts| Ranked::of(&texts));
     let groups = groups(dataset, &names.texts);
@@ -105,7 +106,7 @@ fn groups(dataset: &Dataset, names: &StringViewArray) -> StringViewArray {
 struct Kept {
     dataset: &'static Dataset,
     shards: Vec<ShardRows>,
-    sources: Arc<SourceIndex>,
+    sources: SourceIndex,
     accounts: Ranked,
     regions: Ranked,
     /// Names of packs, or of rules without the id of a pack at their end.

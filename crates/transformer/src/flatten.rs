@@ -1,6 +1,6 @@
 //! Pages to rows of a dataset's facts, held as small as they can be until all of a day are there.
 
-use crate::{RowFilter, SourceIndex};
+use crate::RowFilter;
 use compline_model::{Answers, Dataset, PackAnswer, Page, RuleAnswer, RuleName, RunId};
 use std::collections::HashMap;
 use std::mem;
@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Debug, Clone)]
 pub struct Flattener {
     dataset: &'static Dataset,
-    sources: Arc<SourceIndex>,
     row_filter: Arc<RowFilter>,
     names: Arc<Mutex<Names>>,
 }
@@ -29,9 +28,9 @@ pub(crate) struct Names {
 }
 
 impl Flattener {
-    /// Rows are marked with the status of their source; those that are not wanted are left out and counted.
-    pub fn new(dataset: &'static Dataset, sources: SourceIndex, row_filter: RowFilter) -> Self {
-        Self { dataset, sources: Arc::new(sources), row_filter: Arc::new(row_filter), names: Arc::default() }
+    /// Rows that are not wanted are left out and counted.
+    pub fn new(dataset: &'static Dataset, row_filter: RowFilter) -> Self {
+        Self { dataset, row_filter: Arc::new(row_filter), names: Arc::default() }
     }
 
     /// The rows of one shard, none yet.
@@ -157,9 +156,9 @@ impl ShardRows {
         self.flattener.dataset
     }
 
-    /// What is known of the sources, and the texts that the rows point to: those of every shard of the flattener, which has none left.
-    pub(crate) fn take_names(&self) -> (Arc<SourceIndex>, Names) {
-        (Arc::clone(&self.flattener.sources), mem::take(&mut *self.flattener.names()))
+    /// The texts that the rows point to: those of every shard of the flattener, which has none left.
+    pub(crate) fn take_names(&self) -> Names {
+        mem::take(&mut *self.flattener.names())
     }
 
     /// Whether another shard's numbers are of the same texts.

@@ -1,4 +1,4 @@
-//! What the aggregator says of its sources: as a table, and to be looked up while flattening.
+//! What the aggregator says of its sources: as a table, and to be looked up by a row's account and region.
 
 use crate::TransformError;
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringViewArray, TimestampMillisecondArray};

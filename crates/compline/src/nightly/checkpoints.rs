@@ -6,7 +6,7 @@ use crate::memory;
 use crate::settings::AggregatorSettings;
 use anyhow::Context;
 use bytes::Bytes;
-use compline_fetcher::{AggregatorClient, Discovery, Shard, Wanted, read_shard};
+use compline_fetcher::{AggregatorClient, Shard, ShardPlan, Sources, Wanted, read_shard};
 use compline_sink::{Collection, Lake, computed};
 use compline_transformer::ShardRows;
 use std::collections::BTreeSet;
@@ -17,9 +17,16 @@ pub(super) struct Checkpoints<'a> {
     lake: Lake,
     collection: Collection,
     done: BTreeSet<String>,
+    /// The plan of the stopped run, if it had one.
+    plan: Option<ShardPlan>,
+    /// The sources that it had, beside a plan of which they are, and the lines of both.
+    sources: Option<(Sources, Bytes)>,
 }
 
-/// The name of the checkpoint of the sources and the plan.
+/// The name of the checkpoint of the plan before the sources are there.
+const PLAN: &str = "plan.jsonl.zst";
+
+/// The name of that of the sources and the whole plan.
 const SOURCES: &str = "sources.jsonl.zst";
 
 fn shard_name(shard: &Shard) -> String {
@@ -46,41 +53,84 @@ impl<'a> Checkpoints<'a> {
             left.filter(|left| young && !request.ignore_checkpoints && (left.date, &left.plan) == (new.date, &new.plan))
         {
             let done = lake.checkpoints(&left).await?;
-            tracing::info!(run_id = %left.run_id, checkpoints = done.len(), "resuming from checkpoints");
-            return Ok(Self { shared, lake, collection: left, done });
+            let mut resumed = Self { shared, lake, collection: left, done, plan: None, sources: None };
+            resumed.read_plan().await?;
+            // Shards have their numbers by the plan: without it nobody knows what they are.
+            if resumed.plan.is_some() || resumed.done.is_empty() {
+                let checkpoints = resumed.done.len();
+                tracing::info!(run_id = %resumed.collection.run_id, checkpoints, "resuming from checkpoints");
+                return Ok(resumed);
+            }
+            resumed.lake.begin_collection(&new).await?;
+            return Ok(Self { collection: new, done: BTreeSet::new(), ..resumed });
         }
         lake.begin_collection(&new).await?;
-        Ok(Self { shared, lake, collection: new, done: BTreeSet::new() })
+        Ok(Self { shared, lake, collection: new, done: BTreeSet::new(), plan: None, sources: None })
     }
 
-    /// The sources and the plan: from their checkpoint, or asked for, as far as they are not known, and checkpointed. Gives their lines as well.
-    pub(super) async fn discovery(
+    /// Reads the plan of the stopped run, and its sources if it had them. Where either is damaged there is none.
+    async fn read_plan(&mut self) -> anyhow::Result<()> {
+        let Some(name) = [SOURCES, PLAN].into_iter().find(|name| self.done.contains(*name)) else { return Ok(()) };
+        let Some(lines) = self.stored(name).await? else { return Ok(()) };
+        match ShardPlan::read(name, lines.clone(), self.shared.dataset) {
+            Ok((plan, sources)) if sources.is_some() == (name == SOURCES) => {
+                (self.plan, self.sources) = (Some(plan), sources.map(|sources| (sources, lines)));
+            }
+            Ok(_) => tracing::warn!(name, "a checkpoint is damaged: asking AWS Config again"),
+            Err(error) => tracing::warn!(%error, "a checkpoint is damaged: asking AWS Config again"),
+        }
+        Ok(())
+    }
+
+    /// The plan as far as it needs no sources: that of the stopped run, or asked for, as far as nothing is known for it, and checkpointed.
+    pub(super) async fn plan(
         &self,
         client: &AggregatorClient,
-        aggregator: &AggregatorSettings,
-        known: Option<&Discovery>,
-    ) -> anyhow::Result<(Discovery, Bytes)> {
-        let dataset = self.shared.dataset;
-        let filters = &aggregator.of(dataset).filters;
-        if let Some(lines) = self.stored(SOURCES).await? {
-            match Discovery::read(SOURCES, lines.clone(), dataset, filters) {
-                Ok(discovery) => return Ok((discovery, lines)),
-                Err(error) => tracing::warn!(%error, "a checkpoint is damaged: asking AWS Config again"),
-            }
+        wanted: Wanted<'_>,
+        known: Option<&ShardPlan>,
+    ) -> anyhow::Result<ShardPlan> {
+        if let Some(plan) = &self.plan {
+            return Ok(plan.clone());
+        }
+        let plan = client.plan(wanted, known, &self.shared.permits).await?;
+        if !plan.shards.is_empty() {
+            self.lake.put_checkpoint(&self.collection, PLAN, client.plan_lines(&plan, wanted, None)?).await?;
+        }
+        Ok(plan)
+    }
+
+    /// The sources: those of the stopped run, those that are known, or asked for.
+    pub(super) async fn sources(
+        &self,
+        client: &AggregatorClient,
+        wanted: Wanted<'_>,
+        known: Option<Sources>,
+    ) -> anyhow::Result<Sources> {
+        if let Some((sources, _)) = &self.sources {
+            return Ok(sources.clone());
+        }
+        if let Some(known) = known {
+            return Ok(known);
         }
         let _permit = self.shared.permits.acquire().await?;
-        let wanted = Wanted {
-            dataset,
-            known,
-            filters,
-            fan_out: aggregator.fan_out,
-            at_once: self.shared.session.settings.max_in_flight,
-            date: self.shared.request.date,
-            run_id: self.shared.session.run_id,
-        };
-        let (discovery, lines) = client.discover(wanted).await?;
+        Ok(client.sources(wanted.run_id).await?)
+    }
+
+    /// The whole plan, checkpointed with the sources. Gives the lines of both as well.
+    pub(super) async fn whole_plan(
+        &self,
+        client: &AggregatorClient,
+        wanted: Wanted<'_>,
+        plan: ShardPlan,
+        sources: &Sources,
+    ) -> anyhow::Result<(ShardPlan, Bytes)> {
+        if let Some((_, lines)) = &self.sources {
+            return Ok((plan, lines.clone()));
+        }
+        let plan = client.plan_rest(plan, wanted, sources)?;
+        let lines = client.plan_lines(&plan, wanted, Some(sources))?;
         self.lake.put_checkpoint(&self.collection, SOURCES, lines.clone()).await?;
-        Ok((discovery, lines))
+        Ok((plan, lines))
     }
 
     /// The rows of a shard, of which there are none yet, and its lines, if it was read whole.

@@ -12,19 +12,19 @@ use anyhow::{Context, bail};
 use arrow::array::RecordBatch;
 use bytes::Bytes;
 use compline_fetcher::{
-    AggregatorClient, CallCounts, Discovery, FetchError, Probe, Shard, ShardReader, ShardStep, ShardTally,
+    AggregatorClient, CallCounts, CountedPacks, Discovery, FetchError, Probe, Shard, ShardPlan, ShardReader, ShardStep,
+    ShardTally, Wanted,
 };
-use compline_model::PackCounts;
 use compline_sink::computed;
 use compline_transformer::{
     CheckedSnapshot, Flattener, Named, ShardRows, SourceIndex, check, reconcile, source_status,
 };
-use futures::future::try_join;
 use futures::{StreamExt, TryStreamExt, stream};
-use std::collections::BTreeMap;
-use std::mem;
+use std::cell::Cell;
 use std::time::Duration;
+use tokio::sync::SetOnce;
 use tokio::time::{timeout, timeout_at};
+use tokio::try_join;
 
 /// What an aggregator said, whole.
 pub(super) struct Collected {
@@ -134,26 +134,56 @@ async fn read_all(
     reading.caller = caller(shared, aggregator).await?;
     check_clock(shared, client).await?;
     bar.stage("asking for its sources");
+    let settings = shared.session.settings;
     let checkpoints = Checkpoints::open(shared, aggregator).await?;
-    let (mut discovery, lines) = checkpoints.discovery(client, aggregator, reading.discovery.as_ref()).await?;
-    let source_status = source_status(&discovery.statuses, discovery.collected_at, discovery.run_id)?;
-    reading.shards = discovery.shards.len() as u64;
-    reading.unnamed.clone_from(&discovery.unnamed);
-    bar.shards(discovery.shards.len());
-
-    let planned = mem::take(&mut discovery.shards);
-    let row_filter = aggregator.of(shared.dataset).row_filter.clone();
-    let flattener = Flattener::new(shared.dataset, SourceIndex::new(&discovery.statuses), row_filter);
-    reading.discovery = Some(discovery);
+    let of_dataset = aggregator.of(shared.dataset);
+    let wanted = Wanted {
+        dataset: shared.dataset,
+        filters: &of_dataset.filters,
+        fan_out: aggregator.fan_out,
+        at_once: settings.max_in_flight,
+        date: shared.request.date,
+        run_id: shared.session.run_id,
+    };
+    let flattener = Flattener::new(shared.dataset, of_dataset.row_filter.clone());
     let shards = ShardReading { shared, client, checkpoints, flattener, bar };
-    let at_once = shared.session.settings.max_in_flight;
-    let each = planned.into_iter().map(|shard| shards.shard(shard));
-    let batches = stream::iter(each).buffer_unordered(at_once).try_collect::<Vec<ShardBatch>>();
-    // Side by side: the count comes page after page, each as late as an answer takes, and would leave most turns of the pace to nobody.
-    let (mut batches, counted) = try_join(batches, counted(shared, aggregator, client)).await?;
+
+    // Each of these lists comes page after page, as late as its answers do: one after the other they would leave most turns of the pace to
+    // nobody. So shards are read beside the sources, and those that the sources alone name behind them.
+    let planned: SetOnce<ShardPlan> = SetOnce::new();
+    let (count, discovery) = (Cell::from_mut(&mut reading.shards), &mut reading.discovery);
+    let (known_plan, known_sources) = discovery.take().map(|known| (known.plan, known.sources)).unzip();
+    let count_shards = |plan: &ShardPlan| {
+        count.set(plan.shards.len() as u64);
+        bar.shards(plan.shards.len());
+    };
+    let of_sources = async {
+        let sources = shards.checkpoints.sources(client, wanted, known_sources).await?;
+        let plan = planned.wait().await.clone();
+        let before = plan.shards.len();
+        let (plan, lines) = shards.checkpoints.whole_plan(client, wanted, plan, &sources).await?;
+        if plan.shards.len() > before {
+            count_shards(&plan);
+        }
+        let Discovery { plan, sources } = discovery.insert(Discovery { plan, sources });
+        anyhow::Ok((&*plan, &*sources, lines, shards.all(&plan.shards[before..]).await?))
+    };
+    let of_plan = async {
+        let plan = shards.checkpoints.plan(client, wanted, known_plan.as_ref()).await?;
+        count_shards(&plan);
+        let counted_before = plan.counted_by_account();
+        let _ = planned.set(plan);
+        let first = &planned.wait().await.shards;
+        try_join!(shards.all(first), counted(shared, aggregator, client, counted_before))
+    };
+    let ((plan, sources, lines, rest), (mut batches, counted)) = try_join!(of_sources, of_plan)?;
+    batches.extend(rest);
+    let source_status = source_status(&sources.statuses, sources.collected_at, sources.run_id)?;
+    let source_index = SourceIndex::new(&sources.statuses);
+    reading.unnamed.clone_from(&plan.unnamed);
     batches.sort_unstable_by_key(|batch| batch.index);
     batches.iter().for_each(|batch| reading.add(batch.tally, batch.rows.left_out()));
-    if shared.session.settings.archive_raw {
+    if settings.archive_raw {
         let lines = [lines].into_iter().chain(batches.iter_mut().filter_map(|batch| batch.lines.take()));
         shards.checkpoints.archive(lines.collect()).await?;
     }
@@ -162,7 +192,7 @@ async fn read_all(
         let _one_at_a_time = shared.computing.acquire().await?;
         memory::give_back();
         let dataset = shared.dataset;
-        let snapshot = computed(move || check(dataset, rows)).await.context("checking stopped")?;
+        let snapshot = computed(move || check(dataset, rows, source_index)).await.context("checking stopped")?;
         memory::give_back();
         snapshot
     };
@@ -225,17 +255,19 @@ async fn check_clock(shared: &Shared<'_>, client: &AggregatorClient) -> anyhow::
     session.check_date(shared.request.date, "AWS Config", client.clock_offset())
 }
 
-/// What AWS Config counts in each account.
-type Counted = BTreeMap<String, PackCounts>;
-
-/// AWS Config's own count of a whole aggregator, or why there is none; nothing where the day is not held against it.
+/// AWS Config's own count of a whole aggregator by account, or why there is none: that of the plan, where it needed one, or asked for.
+/// Nothing where the day is not held against it.
 async fn counted(
     shared: &Shared<'_>,
     aggregator: &AggregatorSettings,
     client: &AggregatorClient,
-) -> anyhow::Result<Option<Result<Counted, FetchError>>> {
+    of_plan: Option<Result<CountedPacks, FetchError>>,
+) -> anyhow::Result<Option<Result<CountedPacks, FetchError>>> {
     if !shared.session.settings.reconciles(aggregator, shared.dataset) {
         return Ok(None);
+    }
+    if of_plan.is_some() {
+        return Ok(of_plan);
     }
     let _permit = shared.permits.acquire().await?;
     Ok(Some(client.pack_counts(shared.session.run_id).await))
@@ -247,7 +279,7 @@ async fn reconciled(
     shared: &Shared<'_>,
     client: &AggregatorClient,
     snapshot: &CheckedSnapshot,
-    counted: Result<Counted, FetchError>,
+    counted: Result<CountedPacks, FetchError>,
 ) -> anyhow::Result<(Option<Named>, Option<FetchError>)> {
     let settings = shared.session.settings;
     let counted = match counted {
@@ -275,6 +307,12 @@ async fn reconciled(
 pub(super) const PAGES_UNTIL_GIVEN_BACK: u64 = 100;
 
 impl ShardReading<'_> {
+    /// Shards, as many of them side by side as there may be.
+    async fn all(&self, shards: &[Shard]) -> anyhow::Result<Vec<ShardBatch>> {
+        let at_once = self.shared.session.settings.max_in_flight;
+        stream::iter(shards.iter().map(|shard| self.shard(shard.clone()))).buffer_unordered(at_once).try_collect().await
+    }
+
     /// A shard: from its checkpoint, or read and checkpointed.
     #[tracing::instrument(target = SPANS, name = "shard", skip_all, fields(id = shard.index + 1, filter = %shard.filter))]
     async fn shard(&self, shard: Shard) -> anyhow::Result<ShardBatch> {

@@ -63,7 +63,8 @@ pub(super) async fn import(
     let source_status = source_status(&statuses, collected_at, run_id)?;
     let Some(rows) = rows else { bail!("the files have no page of {}", dataset.name) };
     reading.left_out = rows.left_out() + not_asked_for;
-    let snapshot = computed(move || check(dataset, vec![rows])).await.context("checking stopped")?;
+    let snapshot =
+        computed(move || check(dataset, vec![rows], SourceIndex::new(&statuses))).await.context("checking stopped")?;
     Ok(Collected { snapshot, source_status, population: None })
 }
 
@@ -104,11 +105,8 @@ impl Importing {
                         Answers::Rules(rules) => rules.retain(|rule| self.population.has_rule(rule)),
                     }
                     self.not_asked_for += (came - page.answers.len()) as u64;
-                    let rows = self.rows.get_or_insert_with(|| {
-                        // An archive has its sources before its pages; other files have none.
-                        let sources = SourceIndex::new(&self.statuses);
-                        Flattener::new(self.dataset, sources, self.row_filter.clone()).shard()
-                    });
+                    let rows =
+                        self.rows.get_or_insert_with(|| Flattener::new(self.dataset, self.row_filter.clone()).shard());
                     rows.push(&page);
                 }
             }

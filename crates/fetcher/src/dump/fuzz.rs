@@ -47,6 +47,7 @@ fn archive() -> Bytes {
         dataset: None,
         fan_out: "none".to_owned(),
         shards: 1,
+        requests: Vec::new(),
         regions: Vec::new(),
         accounts: Vec::new(),
     };

@@ -26,7 +26,7 @@ fn pack(account: u32, name: &str, kind: &str, compliant: i32) -> PackAnswer {
 
 /// Shards of pages; every page has the second it arrived.
 fn checked(shards: Vec<Vec<(i64, Vec<PackAnswer>)>>) -> CheckedSnapshot {
-    let flattener = Flattener::new(&Dataset::PACKS, SourceIndex::default(), RowFilter::default());
+    let flattener = Flattener::new(&Dataset::PACKS, RowFilter::default());
     let shards = shards
         .into_iter()
         .map(|pages| {
@@ -41,7 +41,7 @@ fn checked(shards: Vec<Vec<(i64, Vec<PackAnswer>)>>) -> CheckedSnapshot {
             rows
         })
         .collect();
-    check(&Dataset::PACKS, shards)
+    check(&Dataset::PACKS, shards, SourceIndex::default())
 }
 
 fn column(snapshot: &CheckedSnapshot, name: &str) -> Vec<String> {
@@ -90,7 +90,7 @@ fn b38_no_rows_at_all_are_a_snapshot_with_the_full_schema() {
 
 #[test]
 fn shards_whose_pages_come_in_turns_and_one_that_is_restarted_are_the_rows_that_they_were() {
-    let flattener = Flattener::new(&Dataset::PACKS, SourceIndex::default(), RowFilter::default());
+    let flattener = Flattener::new(&Dataset::PACKS, RowFilter::default());
     let mut shards = [flattener.shard(), flattener.shard()];
     let page = |packs| Page { collected_at: Some(at(0)), run_id: RunId::new(at(0)), answers: Answers::Packs(packs) };
     shards[1].push(&page(vec![pack(9, "gone", "OTHER", 9)]));
@@ -103,7 +103,7 @@ fn shards_whose_pages_come_in_turns_and_one_that_is_restarted_are_the_rows_that_
         let account = if account.is_multiple_of(2) { account } else { 19 - account };
         shards[shard].push(&page(vec![pack(account, "a", "COMPLIANT", 1), pack(account, "b", "NON_COMPLIANT", 2)]));
     }
-    let snapshot = check(&Dataset::PACKS, shards.into());
+    let snapshot = check(&Dataset::PACKS, shards.into(), SourceIndex::default());
     let accounts: Vec<u32> = column(&snapshot, "account_id").iter().map(|id| id.parse().expect("a number")).collect();
     let of_first = [0, 18, 2, 16, 4, 14, 6, 12, 8, 10];
     let of_second = [4, 16, 2, 18, 0];
@@ -161,12 +161,12 @@ fn rule(account: u32, name: &str, kind: &str, contributors: Option<i32>) -> Rule
 }
 
 fn checked_rules(pages: Vec<(i64, Vec<RuleAnswer>)>) -> CheckedSnapshot {
-    let mut rows = Flattener::new(&Dataset::RULES, SourceIndex::default(), RowFilter::default()).shard();
+    let mut rows = Flattener::new(&Dataset::RULES, RowFilter::default()).shard();
     for (second, rules) in pages {
         let (collected_at, run_id) = (Some(at(second)), RunId::new(at(0)));
         rows.push(&Page { collected_at, run_id, answers: Answers::Rules(rules) });
     }
-    check(&Dataset::RULES, vec![rows])
+    check(&Dataset::RULES, vec![rows], SourceIndex::default())
 }
 
 #[test]

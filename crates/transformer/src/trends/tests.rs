@@ -47,13 +47,13 @@ fn snapshot_of(packs: &[(&str, &str, &str)]) -> CheckedSnapshot {
         }
     };
     let collected_at = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
-    let mut rows = Flattener::new(&Dataset::PACKS, SourceIndex::default(), RowFilter::default()).shard();
+    let mut rows = Flattener::new(&Dataset::PACKS, RowFilter::default()).shard();
     rows.push(&Page {
         collected_at: Some(collected_at),
         run_id: RunId::new(collected_at),
         answers: Answers::Packs(packs.iter().map(answer).collect()),
     });
-    check(&Dataset::PACKS, vec![rows])
+    check(&Dataset::PACKS, vec![rows], SourceIndex::default())
 }
 
 /// The trend tables of a day.

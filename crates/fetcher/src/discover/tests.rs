@@ -1,0 +1,258 @@
+use super::*;
+use crate::{AggregatorAddress, Connector, FetchOptions};
+use compline_aws::{Environment, Identity};
+use proptest::prelude::*;
+use std::time::Duration;
+
+const MANY: usize = 16;
+
+/// A client that nothing is asked with.
+async fn client() -> AggregatorClient {
+    let options = FetchOptions {
+        page_size: None,
+        max_attempts: 1,
+        operation_timeout: Duration::from_secs(1),
+        attempt_timeout: Duration::from_secs(1),
+        max_requests_per_second: None,
+        endpoint_url: None,
+    };
+    let address = AggregatorAddress {
+        id: "org".parse().expect("an id"),
+        name: "aggregator".parse().expect("a name"),
+        region: "eu-west-1".parse().expect("a region"),
+        role: None,
+    };
+    let environment = Environment::load(Identity::Simulated).await.expect("an environment");
+    Connector::new(environment, options).connect(address).await
+}
+
+fn wanted(filters: &[FilterLists], fan_out: FanOut) -> Wanted<'_> {
+    let date = "2026-03-01".parse().expect("a date");
+    let run_id = RunId::new(DateTime::UNIX_EPOCH);
+    Wanted { dataset: &Dataset::PACKS, filters, fan_out, at_once: MANY, date, run_id }
+}
+
+fn status(source_id: &str, region: &str) -> SourceAnswer {
+    SourceAnswer {
+        source_id: source_id.to_owned(),
+        source_type: "ACCOUNT".to_owned(),
+        aws_region: Some(region.to_owned()),
+        status: "SUCCEEDED".to_owned(),
+        last_update_time: None,
+        error_code: None,
+        error_message: None,
+    }
+}
+
+fn sources(statuses: Vec<SourceAnswer>) -> Sources {
+    let run_id = RunId::new(DateTime::UNIX_EPOCH);
+    Sources { statuses, collected_at: DateTime::UNIX_EPOCH, run_id, lines: Bytes::new() }
+}
+
+/// A count of so many packs in each of these.
+fn counted(names: &[&str], packs: i64) -> Option<Result<CountedPacks, FetchError>> {
+    let of = PackCounts { compliant: packs, non_compliant: 0 };
+    Some(Ok(names.iter().map(|name| ((*name).to_owned(), of)).collect()))
+}
+
+fn failed(code: &str) -> Option<Result<CountedPacks, FetchError>> {
+    let (message, request_id) = ("no".to_owned(), "id".to_owned());
+    let cause = Cause::Service { code: code.to_owned(), message, request_id, hint: None };
+    Some(Err(FetchError::permanent("counting".to_owned(), cause)))
+}
+
+fn shown(plan: &ShardPlan) -> Vec<String> {
+    plan.shards.iter().map(|shard| shard.filter.to_string()).collect()
+}
+
+fn before(
+    client: &AggregatorClient,
+    wanted: Wanted<'_>,
+    by_region: Option<Result<CountedPacks, FetchError>>,
+    by_account: Option<Result<CountedPacks, FetchError>>,
+) -> Result<ShardPlan, FetchError> {
+    let counts = Counts { by_region, by_account };
+    client.extended(ShardPlan { counts, ..ShardPlan::default() }, wanted, None)
+}
+
+#[tokio::test]
+async fn shards_of_what_is_counted_do_not_wait_for_the_sources_and_those_of_what_these_alone_name_come_behind() {
+    let client = client().await;
+    let wanted = wanted(&[], FanOut::Auto);
+    let accounts: Vec<String> = (1..=600).map(|number| format!("{number:012}")).collect();
+    let accounts: Vec<&str> = accounts.iter().map(String::as_str).collect();
+    let plan = before(&client, wanted, counted(&["eu-west-1", "us-east-1"], 9_000), counted(&accounts, 30));
+    let plan = plan.expect("a plan");
+    assert_eq!(shown(&plan), ["aws_region=eu-west-1", "aws_region=us-east-1"]);
+    let of_sources = sources(vec![status("000000000001", "ap-south-1"), status("000000000002", "us-east-1")]);
+    let plan = client.plan_rest(plan, wanted, &of_sources).expect("a plan");
+    assert_eq!(shown(&plan), ["aws_region=eu-west-1", "aws_region=us-east-1", "aws_region=ap-south-1"]);
+    assert_eq!(plan.shards.iter().map(|shard| shard.index).collect::<Vec<_>>(), [0, 1, 2]);
+    assert_eq!(plan.unnamed, ["eu-west-1"]);
+}
+
+#[tokio::test]
+async fn auto_waits_for_the_sources_where_a_count_is_not_at_hand_or_accounts_without_a_pack_might_each_take_a_call() {
+    let client = client().await;
+    let wanted = wanted(&[], FanOut::Auto);
+    let of_sources = sources((1..=40).map(|number| status(&format!("{number:012}"), "eu-west-1")).collect());
+    let one_region = || counted(&["eu-west-1"], 2_000);
+    for (by_region, by_account) in [
+        (failed("AccessDeniedException"), counted(&["000000000001"], 2_000)),
+        (one_region(), failed("InternalFailure")),
+    ] {
+        let plan = before(&client, wanted, by_region, by_account).expect("a plan");
+        assert_eq!((shown(&plan), plan.fan_out()), (Vec::new(), None));
+        let plan = client.plan_rest(plan, wanted, &of_sources).expect("a plan");
+        assert!(!plan.shards.is_empty() && plan.fan_out().is_some(), "{plan:?}");
+    }
+    // Of 20 accounts with packs each would be a shard of one page. There are 400.
+    let twenty: Vec<String> = (1..=20).map(|number| format!("{number:012}")).collect();
+    let twenty: Vec<&str> = twenty.iter().map(String::as_str).collect();
+    let plan = before(&client, wanted, one_region(), counted(&twenty, 100)).expect("a plan");
+    assert_eq!((shown(&plan), plan.fan_out()), (Vec::new(), None));
+    let of_many = sources((1..=400).map(|number| status(&format!("{number:012}"), "eu-west-1")).collect());
+    let many = client.plan_rest(plan.clone(), wanted, &of_many).expect("a plan");
+    assert_eq!(shown(&many), ["everything"]);
+    let few = sources((1..=20).map(|number| status(&format!("{number:012}"), "eu-west-1")).collect());
+    let few = client.plan_rest(plan, wanted, &few).expect("a plan");
+    assert_eq!((few.shards.len(), few.fan_out()), (20, Some(FanOut::Account)));
+}
+
+#[tokio::test]
+async fn a_count_that_fails_fails_the_split_that_needs_it_before_anything_is_read_but_where_it_is_denied() {
+    let client = client().await;
+    for (fan_out, by_region, by_account) in
+        [(FanOut::Region, failed("InternalFailure"), None), (FanOut::Account, None, failed("InternalFailure"))]
+    {
+        let error = before(&client, wanted(&[], fan_out), by_region, by_account).expect_err("no count");
+        assert!(error.to_string().contains("InternalFailure"), "{error}");
+    }
+    let wanted = wanted(&[], FanOut::Region);
+    let plan = before(&client, wanted, failed("AccessDeniedException"), None).expect("a plan");
+    let plan = client.plan_rest(plan, wanted, &sources(vec![status("000000000001", "eu-west-1")])).expect("a plan");
+    assert_eq!(shown(&plan), ["aws_region=eu-west-1"]);
+}
+
+#[tokio::test]
+async fn f10_a_name_that_no_shard_can_ask_for_is_named_and_not_left_out() {
+    let client = client().await;
+    let error = |fan_out, statuses: &[SourceAnswer]| {
+        let plan = before(&client, wanted(&[], fan_out), counted(&[], 0), counted(&[], 0)).expect("a plan");
+        client.plan_rest(plan, wanted(&[], fan_out), &sources(statuses.to_vec())).map(drop).map_err(|e| e.to_string())
+    };
+    let good = status("000000000001", "eu-west-1");
+    let organization =
+        SourceAnswer { source_type: "ORGANIZATION".to_owned(), aws_region: None, ..status("o-abc1234567", "") };
+    assert_eq!(error(FanOut::Account, &[good.clone(), organization]), Ok(()), "an organization has no packs itself");
+
+    let odd_region = [good.clone(), status("000000000002", "mars")];
+    assert_eq!(error(FanOut::Account, &odd_region), Ok(()));
+    let said = error(FanOut::Region, &odd_region).expect_err("no region");
+    assert!(said.contains("names mars, which is not the name of an AWS region"), "{said}");
+
+    let odd_account = [good.clone(), status("12", "eu-west-1")];
+    assert_eq!(error(FanOut::Region, &odd_account), Ok(()));
+    let said = error(FanOut::Account, &odd_account).expect_err("no account");
+    assert!(said.contains("names 12, which is not the name of an account"), "{said}");
+    let many: Vec<_> = (0..9).map(|number| status(&number.to_string(), "eu-west-1")).collect();
+    let said = error(FanOut::Account, &many).expect_err("no account");
+    assert!(said.contains("names 0, 1, 2, 3, 4 and 4 more, "), "{said}");
+    let said = error(FanOut::Region, &[]).expect_err("nothing to split by");
+    assert!(said.contains("names no source accounts or regions"), "{said}");
+
+    // A split of our own is given up where shards are read by then: what they cannot ask for is read with everything.
+    let wanted = wanted(&[], FanOut::Auto);
+    let accounts: Vec<String> = (1..=600).map(|number| format!("{number:012}")).collect();
+    let accounts: Vec<&str> = accounts.iter().map(String::as_str).collect();
+    let plan = before(&client, wanted, counted(&["eu-west-1", "us-east-1"], 9_000), counted(&accounts, 30));
+    let plan = client.plan_rest(plan.expect("a plan"), wanted, &sources(odd_region.to_vec())).expect("a plan");
+    assert_eq!(shown(&plan), ["aws_region=eu-west-1", "aws_region=us-east-1", "everything"]);
+}
+
+#[tokio::test]
+async fn a_plan_that_is_read_back_is_the_one_that_was_written_whatever_its_shards_ask_for() {
+    let client = client().await;
+    let filters = [FilterLists {
+        conformance_pack_name: vec!["OrgConformsPack-a-12345678".parse().expect("a name")],
+        compliance_type: vec![compline_model::ComplianceType::NonCompliant],
+        ..FilterLists::default()
+    }];
+    let wanted = wanted(&filters, FanOut::Account);
+    let plan = before(&client, wanted, None, counted(&["000000000007", "000000000001"], 1)).expect("a plan");
+    let lines = client.plan_lines(&plan, wanted, None).expect("lines");
+    let (read, none) = ShardPlan::read("plan", lines, &Dataset::PACKS).expect("read back");
+    assert_eq!((&read.shards, read.fan_out(), none), (&plan.shards, Some(FanOut::Account), None));
+    // What a stopped run has read keeps its place, also where an account before it is named since.
+    let of_sources = sources(vec![status("000000000003", "eu-west-1"), status("000000000007", "eu-west-1")]);
+    let whole = client.plan_rest(read, wanted, &of_sources).expect("a plan");
+    let accounts: Vec<_> = whole.shards.iter().filter_map(|shard| shard.filter.account_id.clone()).collect();
+    let accounts: Vec<&str> = accounts.iter().map(|account| account.as_str()).collect();
+    assert_eq!(accounts, ["000000000001", "000000000007", "000000000003"]);
+    let lines = client.plan_lines(&whole, wanted, None).expect("lines");
+    assert!(ShardPlan::read("plan", lines, &Dataset::RULES).is_err(), "a plan of another dataset");
+}
+
+const ACCOUNTS: [&str; 4] = ["000000000001", "000000000002", "000000000003", "000000000004"];
+const REGIONS: [&str; 4] = ["ap-south-1", "eu-west-1", "us-east-1", "us-west-2"];
+
+fn some(of: &'static [&'static str]) -> impl Strategy<Value = Vec<&'static str>> {
+    proptest::sample::subsequence(of.to_vec(), 0..=of.len())
+}
+
+/// Filters, each of which may name regions, accounts and types, or leave them open.
+fn some_filters() -> impl Strategy<Value = Vec<FilterLists>> {
+    let types = proptest::sample::subsequence(compline_model::ComplianceType::ALL.to_vec(), 0..=3);
+    let one = (some(&REGIONS), some(&ACCOUNTS), types).prop_map(|(regions, accounts, types)| FilterLists {
+        aws_region: regions.iter().take(2).map(|name| name.parse().expect("a region")).collect(),
+        account_id: accounts.iter().take(1).map(|name| name.parse().expect("an account")).collect(),
+        compliance_type: types,
+        ..FilterLists::default()
+    });
+    proptest::collection::vec(one, 0..3)
+}
+
+proptest! {
+    /// Whatever is known before the sources, the plan asks for all that it would ask for if everything were known at once, nothing twice,
+    /// and a shard keeps its place.
+    #[test]
+    fn whatever_is_known_before_the_sources_the_whole_plan_asks_for_everything_once(
+        filters in some_filters(),
+        fan_out in proptest::sample::select(vec![FanOut::Auto, FanOut::None, FanOut::Region, FanOut::Account]),
+        (regions, accounts) in (some(&REGIONS), some(&ACCOUNTS)),
+        (source_regions, source_accounts) in (some(&REGIONS), some(&ACCOUNTS)),
+        packs in 0_i64..400,
+    ) {
+        let client = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(client());
+        let wanted = wanted(&filters, fan_out);
+        let of_sources: Vec<SourceAnswer> =
+            source_regions.iter().flat_map(|region| source_accounts.iter().map(|account| status(account, region))).collect();
+        let plan = before(&client, wanted, counted(&regions, packs), counted(&accounts, packs)).expect("a plan");
+        let first = plan.shards.clone();
+        // As a run does that goes on from a checkpoint, and as one does that does not.
+        let lines = client.plan_lines(&plan, wanted, None).expect("lines");
+        let resumed = ShardPlan::read("plan", lines, &Dataset::PACKS);
+        let whole = client.plan_rest(plan, wanted, &sources(of_sources.clone()));
+        if let (Ok((resumed, _)), false) = (resumed, first.is_empty()) {
+            let again = client.plan_rest(resumed, wanted, &sources(of_sources.clone())).expect("a plan");
+            prop_assert_eq!(Some(&again.shards), whole.as_ref().ok().map(|whole| &whole.shards));
+        }
+        let Ok(whole) = whole else {
+            prop_assert!(first.is_empty(), "nothing to split by, and shards: {:?}", first);
+            return Ok(());
+        };
+        prop_assert_eq!(&whole.shards[..first.len()], &first[..]);
+        prop_assert!((0..).zip(&whole.shards).all(|(index, shard)| shard.index == index));
+        let asked: BTreeSet<&Filter> = whole.shards.iter().map(|shard| &shard.filter).collect();
+        prop_assert_eq!(asked.len(), whole.shards.len());
+        let fan_out = whole.fan_out().expect("it is known");
+        let mut places = Places::default();
+        of_sources.iter().for_each(|status| places.add_source(status));
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        places.add_counted(Split::Regions, names(&regions).iter());
+        places.add_counted(Split::Accounts, names(&accounts).iter());
+        for shard in plan_shards(&Dataset::PACKS, &filters, fan_out, &places.regions, &places.accounts) {
+            prop_assert!(asked.contains(&shard.filter), "{} is not asked for: {:?}", shard.filter, shown(&whole));
+        }
+    }
+}

@@ -106,7 +106,7 @@ fn a_day_whose_replacement_is_broken_off_at_any_call_is_the_old_or_the_new_one_a
 
 #[test]
 fn a_day_that_is_resumed_from_the_checkpoint_of_its_sources_is_as_collected() {
-    // The kill comes between the sources of one aggregator and its only shard.
+    // The kill comes before or after the sources of one aggregator or its only shard are there.
     for number in 1..8 {
         let run = |fault| Step::Run {
             file: File::First,

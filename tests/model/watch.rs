@@ -154,10 +154,8 @@ impl Watch<'_> {
                 (_, Some(Err(error))) => format!("cannot be read: {error}"),
                 (Some(Ok(facts)), Some(Ok(sources))) => match (run_ids(facts), run_ids(sources)) {
                     (facts, sources) if facts.is_empty() || sources.is_empty() || facts == sources => continue,
-                    // Resumed from the checkpoint of an earlier run's sources, which say of which run they are.
-                    (facts, sources) if self.model.broken_off.contains(key) && sources.last() < facts.last() => {
-                        continue;
-                    }
+                    // Resumed from the checkpoints of an earlier run: its sources and the shards that it had not read, or the other way round.
+                    (_, sources) if self.model.broken_off.contains(key) && sources.len() == 1 => continue,
                     (facts, sources) => format!("is of the run {sources:?}, and the facts of {facts:?}"),
                 },
                 _ => continue,

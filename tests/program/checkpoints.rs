@@ -46,7 +46,14 @@ fn a_night_that_is_planned_by_its_sources_and_killed_at_any_moment_is_gone_on_wi
     );
 }
 
-fn killed_at_any_moment(faults: &str, rounds: u32) {
+/// Half of the accounts are in no count: their shards come behind the others.
+#[test]
+fn a_night_with_shards_of_what_the_sources_alone_name_and_killed_at_any_moment_is_gone_on_with_as_well() {
+    let scene = killed_at_any_moment("latency_millis = 3\nsummary_groups = 30", rounds(6));
+    assert!(scene.fired("summary_groups") > 0);
+}
+
+fn killed_at_any_moment(faults: &str, rounds: u32) -> Scene {
     // More than 400 pages of 3.
     let scene = scene(76, faults);
     let whole = scene.org_pipeline("whole", "fan_out = \"account\"", SMALL_PAGES);
@@ -55,8 +62,13 @@ fn killed_at_any_moment(faults: &str, rounds: u32) {
     let takes = started.elapsed();
     let rows = texts(&scene.read(&scene.lake_at("whole"), FACT, "org", DAY).expect("rows"));
     let requests = scene.requests();
-    let accounts: Vec<String> =
-        requests.iter().filter_map(|request| account_of(request)).collect::<BTreeSet<_>>().into_iter().collect();
+    let planned = run(scene.command(&["plan", &whole.display().to_string(), "--date", DAY, "--discover", "--json"]));
+    let planned: serde_json::Value = serde_json::from_str(&planned.stdout).expect("JSON");
+    let shards = planned["aggregators"][0]["reading"]["shards"].as_array().expect("shards");
+    let account = |shard: &serde_json::Value| Some(shard.as_str()?.strip_prefix("account_id=")?.to_owned());
+    let accounts: Vec<String> = shards.iter().map(|shard| account(shard).expect("an account")).collect();
+    let asked: BTreeSet<String> = requests.iter().filter_map(|request| account_of(request)).collect();
+    assert_eq!(accounts.iter().cloned().collect::<BTreeSet<_>>(), asked);
     let pages = requests.iter().filter(|request| account_of(request).is_some()).count();
     assert!(pages >= 400, "{pages}");
 
@@ -96,6 +108,35 @@ fn killed_at_any_moment(faults: &str, rounds: u32) {
         resumed >= rounds / 5 && part_way >= rounds / 10,
         "too few rounds were killed while reading: {resumed}, {part_way}"
     );
+    scene
+}
+
+#[test]
+fn without_a_sound_plan_no_shard_of_a_stopped_run_is_taken_for_another_and_all_are_read_again() {
+    for is_gone in [false, true] {
+        let scene = scene(76, "error_every = 400");
+        let fetch = "page_size = 3\nmax_attempts = 1\ncheckpoint_max_age_secs = 600";
+        let pipeline = scene.org_pipeline("lake", "fan_out = \"account\"", fetch).display().to_string();
+        let ended = run(scene.command(&["run", &pipeline, "--date", DAY]));
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        let lake = scene.path("lake");
+        let is_plan = |name: &String| name.ends_with("/plan.jsonl.zst") || name.ends_with("/sources.jsonl.zst");
+        let plans: Vec<_> = files(&lake).into_keys().filter(is_plan).collect();
+        assert!(!plans.is_empty() && !shards_done(&lake).is_empty(), "{plans:?}");
+        for plan in plans {
+            let mut flipped = std::fs::read(lake.join(&plan)).expect("read");
+            let middle = flipped.len() / 2;
+            flipped[middle] ^= 2;
+            match is_gone {
+                true => std::fs::remove_file(lake.join(&plan)).expect("removed"),
+                false => std::fs::write(lake.join(&plan), flipped).expect("written"),
+            }
+        }
+        let ended = run(scene.command(&["run", &pipeline, "--date", DAY, "--json"]));
+        assert!(ended.stderr.contains("without their plan checkpoints are of no use"), "{ended:?}");
+        let report: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+        assert_eq!(report["aggregators"][0]["shards_resumed"], 0, "{report}");
+    }
 }
 
 #[test]

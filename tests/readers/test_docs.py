@@ -367,7 +367,7 @@ def computed():
         calls.append([f"{places:,}", f"{rows:,}", f"{asked:,}", *(f"{value:,.1f}" for value in minutes)])
         gigabytes = given["measured bytes of a night"][index] * 365 * 2 / 1e9
         # A night at 5 calls a second, with a lease that is renewed three times a minute.
-        nightly = (38 + 3 * math.ceil(minutes[1])) * puts / 1000 + 78 * gets / 1000
+        nightly = (48 + 3 * math.ceil(minutes[1])) * puts / 1000 + 77 * gets / 1000
         storage.append([f"{places:,}", f"{gigabytes:,.3f}", f"{gigabytes * gb_month:,.4f}", f"{nightly * 30:,.3f}"])
         a_query = max(gigabytes * 1e9, 1e7) / 1e12 * terabyte
         athena.append([f"{places:,}", f"{a_query:.5f}", f"{a_query * 1000:,.2f}"])

@@ -117,7 +117,10 @@ fn planned(aggregator: &AggregatorSettings, dataset: &'static Dataset, settings:
     Reading {
         // The sources are asked for once for all datasets.
         min_calls: Some(
-            shards.len() + usize::from(asks_sources) + usize::from(reconciles) + usize::from(open_split.is_some()),
+            shards.len()
+                + usize::from(asks_sources)
+                + usize::from(reconciles)
+                + usize::from(asks_sources && open_split.is_some()),
         ),
         shards: shown(&shards),
         split_by: None,

@@ -17,8 +17,8 @@ use chrono::{DateTime, Utc};
 use compline_model::{Dataset, PackCounts, RunId, SnapshotDate, SourceAnswer};
 use places::Places;
 use std::collections::{BTreeMap, BTreeSet};
-use tokio::join;
 use tokio::sync::Semaphore;
+use tokio::try_join;
 
 /// What is to be planned.
 #[derive(Debug, Clone, Copy)]
@@ -142,19 +142,26 @@ impl AggregatorClient {
     ) -> Result<ShardPlan, FetchError> {
         let needed = split_needed(wanted.filters, wanted.fan_out);
         let by_region = matches!(needed, Some(Split::Regions | Split::Either));
-        // With filters, sizes say nothing.
-        let by_account = needed == Some(Split::Accounts) || needed == Some(Split::Either) && wanted.filters.is_empty();
+        let by_account = needed == Some(Split::Accounts);
         let known = known.cloned().unwrap_or_default();
         let count = |is_needed, known: Option<Result<_, _>>| (is_needed, known.filter(Result::is_ok));
-        let by_region = count(by_region, known.counts.by_region);
-        let by_account = count(by_account, known.counts.by_account);
-        let (by_region, by_account, gathered) = join!(
-            asked(permits, by_region, self.pack_counts_by_region(wanted.run_id)),
-            asked(permits, by_account, self.pack_counts(wanted.run_id)),
-            asked(permits, (needed.is_some(), known.gathered.map(Ok)), self.gathered(wanted.run_id)),
-        );
-        let counts = Counts { by_region, by_account };
-        self.extended(ShardPlan { gathered: gathered.transpose()?, counts, ..ShardPlan::default() }, wanted, None)
+        let known_by_account = known.counts.by_account;
+        let by_region =
+            asked(permits, count(by_region, known.counts.by_region), self.pack_counts_by_region(wanted.run_id));
+        let by_account = asked(permits, count(by_account, known_by_account.clone()), self.pack_counts(wanted.run_id));
+        let gathered = (needed.is_some(), known.gathered.map(Ok));
+        let gathered = async { asked(permits, gathered, self.gathered(wanted.run_id)).await.transpose() };
+        let (by_region, by_account, gathered) =
+            try_join!(async { Ok(by_region.await) }, async { Ok(by_account.await) }, gathered)?;
+        let plan = ShardPlan { gathered, counts: Counts { by_region, by_account }, ..ShardPlan::default() };
+        let mut plan = self.extended(plan, wanted, None)?;
+        // It goes by the number of accounts. With filters, sizes say nothing.
+        if plan.fan_out.is_none() && wanted.filters.is_empty() {
+            let by_account = count(true, known_by_account);
+            plan.counts.by_account = asked(permits, by_account, self.pack_counts(wanted.run_id)).await;
+            plan = self.extended(plan, wanted, None)?;
+        }
+        Ok(plan)
     }
 
     /// Adds the shards of what the sources alone name.
@@ -222,35 +229,44 @@ impl AggregatorClient {
                 places.add_counted(split, counted.keys());
             }
         }
-        let Some(fan_out) = plan.fan_out.or_else(|| self.chosen(wanted, &plan.counts, &places, statuses)) else {
-            return Ok(plan);
-        };
-        plan.fan_out = Some(fan_out);
-        let split = split_needed(wanted.filters, fan_out);
-        if let Some(split) = split {
+        if statuses.is_some() {
             // An account of an organization is in no status before its first update, and not in what the aggregator is set up for.
-            match plan.counts.of(split) {
-                Some(Ok(counted)) if statuses.is_some() => {
-                    plan.unnamed = named.add_counted(split, counted.keys());
-                    places::warn_of_unnamed(split, &plan.unnamed);
+            for split in [Split::Regions, Split::Accounts] {
+                if let Some(Ok(counted)) = plan.counts.of(split) {
+                    let unnamed = named.add_counted(split, counted.keys());
+                    places::warn_of_unnamed(split, &unnamed);
+                    plan.unnamed.extend(unnamed);
                 }
-                // Where this identity may not ask for the count, the other names must do.
-                Some(Err(error)) if error.is_denied() => {
-                    if statuses.is_some() {
-                        tracing::warn!(%error, "AWS Config's count of packs is not at hand: planning {split} by their sources alone");
-                    }
-                }
-                Some(Err(error)) => return Err(error.clone()),
-                Some(Ok(_)) | None => {}
             }
         }
+        let Some(mut fan_out) = plan.fan_out.or_else(|| self.chosen(wanted, &plan.counts, &places, statuses)) else {
+            return Ok(plan);
+        };
+        if let Some(split) = split_needed(wanted.filters, fan_out)
+            && let Some(Err(error)) = plan.counts.of(split)
+        {
+            match (error.is_denied(), wanted.fan_out) {
+                // Where this identity may not ask for the count, the other names must do.
+                (true, _) if statuses.is_none() => {}
+                (true, _) => {
+                    tracing::warn!(%error, "AWS Config's count of packs is not at hand: planning {split} by their sources alone");
+                }
+                (false, FanOut::Auto) => {
+                    tracing::warn!(%error, "AWS Config's count of packs is not at hand: no split by {split}");
+                    fan_out = FanOut::None;
+                }
+                (false, _) => return Err(error.clone()),
+            }
+        }
+        plan.fan_out = Some(fan_out);
         let shards = |fan_out| plan_shards(wanted.dataset, wanted.filters, fan_out, &places.regions, &places.accounts);
-        match split.and_then(|split| places.lack(split)) {
+        match split_needed(wanted.filters, fan_out).and_then(|split| places.lack(split)) {
             None => plan.add(shards(fan_out)),
             // The sources may yet name some, and those of a stopped run's plan are planned.
             Some(Cause::NoSources) if statuses.is_none() || !plan.shards.is_empty() => {}
             // What no shard can ask for is read whole, unless the split was asked for.
             Some(_) if wanted.fan_out == FanOut::Auto => {
+                places.warn_of_unknown();
                 plan.fan_out = Some(FanOut::None);
                 plan.add(shards(FanOut::None));
             }
@@ -283,14 +299,14 @@ impl AggregatorClient {
         }
         let of_pack = rows_of_pack(wanted.dataset);
         let mut by_region: BTreeMap<&str, u64> = BTreeMap::new();
-        match (&counts.by_region, &counts.by_account, statuses) {
-            (Some(Ok(counted)), Some(Ok(_)), _) | (Some(Ok(counted)), _, Some(_)) => {
+        match (&counts.by_region, statuses) {
+            (Some(Ok(counted)), _) => {
                 let packs = |of: &PackCounts| of.compliant.saturating_add(of.non_compliant);
                 let rows = |of| u64::try_from(packs(of)).unwrap_or_default().saturating_mul(of_pack);
                 by_region.extend(counted.iter().map(|(region, of)| (region.as_str(), rows(of))));
             }
-            (_, _, None) => return None,
-            (_, _, Some(statuses)) => {
+            (_, None) => return None,
+            (_, Some(statuses)) => {
                 if let Some(Err(error)) = &counts.by_region {
                     tracing::info!(%error, "planning by the number of sources alone");
                 }
@@ -299,20 +315,26 @@ impl AggregatorClient {
                 }
             }
         }
+        let knows_accounts = statuses.is_some() || matches!(counts.by_account, Some(Ok(_)));
+        let rows_by_region: Vec<u64> = by_region.into_values().collect();
+        let is_one_page = rows_by_region.iter().sum::<u64>() <= self.page_rows(wanted.dataset);
+        let regions = places.regions.len() as u64;
         let sizes = Sizes {
-            rows_by_region: by_region.into_values().collect(),
-            regions: places.regions.len() as u64,
-            accounts: places.accounts.len() as u64,
+            rows_by_region,
+            // Regions without a pack are in no count, and each takes a call.
+            regions: if statuses.is_some() { regions } else { regions.max(MANY_REGIONS) },
+            accounts: knows_accounts.then_some(places.accounts.len() as u64),
             page: self.page_rows(wanted.dataset),
             by_region: places.unknown_regions.is_empty(),
             by_account: places.unknown_accounts.is_empty(),
         };
-        places.warn_of_unknown();
-        match choose(&sizes, wanted.at_once) {
-            // Accounts without a pack are in no count, and each takes a call.
-            FanOut::Account if statuses.is_none() => None,
-            chosen => Some(chosen),
+        let chosen = choose(&sizes, wanted.at_once);
+        if statuses.is_some() {
+            places.warn_of_unknown();
+            return chosen.or(Some(FanOut::None));
         }
+        // Of accounts without a pack there may be many more, and of regions fewer.
+        chosen.filter(|chosen| *chosen == FanOut::Region || *chosen == FanOut::None && is_one_page)
     }
 }
 
@@ -329,6 +351,9 @@ async fn asked<T>(
     let _permit = permits.acquire().await.ok();
     Some(list.await)
 }
+
+/// Regions of an aggregator, where nothing says how many: AWS has some more.
+const MANY_REGIONS: u64 = 30;
 
 /// Packs in an account and region, where nothing says how many.
 const TYPICAL_PACKS: u64 = 5;
@@ -358,6 +383,9 @@ impl ShardPlan {
             .fan_out
             .parse()
             .map_err(|error: UnknownFanOut| file.error("compline.fan_out", &error.to_string()))?;
+        if fan_out == FanOut::Auto {
+            return Err(file.error("compline.fan_out", "it is not decided"));
+        }
         let requests = archive.requests.into_iter().map(Filter::try_from).collect::<Result<Vec<_>, _>>();
         let requests = requests.map_err(|error| file.error("compline.requests", &error.to_string()))?;
         if requests.len() != archive.shards {

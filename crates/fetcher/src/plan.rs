@@ -49,12 +49,12 @@ pub enum FanOut {
     Account,
 }
 
-/// What a split needs and the file does not list, so that the aggregator must be asked for it.
+/// What a split needs and the file does not list, so that AWS Config must be asked for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Split {
-    /// The regions of the aggregator's sources.
+    /// The regions that AWS Config names in any of its answers.
     Regions,
-    /// The accounts of the aggregator's sources.
+    /// The accounts that it names.
     Accounts,
     /// One of the two, whichever is better.
     Either,
@@ -66,7 +66,8 @@ pub(crate) struct Sizes {
     /// Rows of each region that has some.
     pub(crate) rows_by_region: Vec<u64>,
     pub(crate) regions: u64,
-    pub(crate) accounts: u64,
+    /// Nothing where it is not known.
+    pub(crate) accounts: Option<u64>,
     /// Rows of a page.
     pub(crate) page: u64,
     /// Whether every region can be asked for by its name.
@@ -150,7 +151,7 @@ pub fn split_needed(filters: &[FilterLists], fan_out: FanOut) -> Option<Split> {
 /// The shards of one aggregator and dataset: the cross product of each filter's lists, split by `fan_out`, each request once. A place
 /// that is asked for every compliance type that the operation filters by is asked for without a type.
 ///
-/// No filter at all asks for everything. `regions` and `accounts` are those of the aggregator's sources; they are used
+/// No filter at all asks for everything. `regions` and `accounts` are those that AWS Config names; they are used
 /// only where [`split_needed`] says so, and may be empty otherwise.
 ///
 /// ```
@@ -201,8 +202,8 @@ fn without_needless_types(dataset: &Dataset, requests: BTreeSet<Filter>) -> BTre
 
 /// The split that an aggregator is read soonest by: the least calls that come one after the other, and of equals the least
 /// calls. A split by account can take many more calls than there are full pages, and the rate limit counts calls: none that
-/// takes half as many again is chosen.
-pub(crate) fn choose(sizes: &Sizes, at_once: usize) -> FanOut {
+/// takes half as many again is chosen. Nothing where it goes by the number of accounts, and that is not known.
+pub(crate) fn choose(sizes: &Sizes, at_once: usize) -> Option<FanOut> {
     let page = sizes.page.max(1);
     // A shard that is empty is a call as well.
     let pages = |rows: u64| rows.div_ceil(page).max(1);
@@ -211,17 +212,22 @@ pub(crate) fn choose(sizes: &Sizes, at_once: usize) -> FanOut {
     let empty_regions = sizes.regions.saturating_sub(sizes.rows_by_region.len() as u64);
     let by_region: u64 = sizes.rows_by_region.iter().copied().map(pages).sum::<u64>() + empty_regions;
     let largest_region = sizes.rows_by_region.iter().copied().max().map_or(1, pages);
-    let of_account = pages(rows.checked_div(sizes.accounts).unwrap_or_default());
+    let accounts = sizes.accounts.unwrap_or_default();
+    let of_account = pages(rows.checked_div(accounts).unwrap_or_default());
     let candidates = [
         (true, (FanOut::None, whole, whole)),
         (sizes.by_region, (FanOut::Region, by_region, largest_region)),
-        (sizes.by_account, (FanOut::Account, sizes.accounts.saturating_mul(of_account), of_account)),
+        (sizes.by_account, (FanOut::Account, accounts.saturating_mul(of_account), of_account)),
     ];
     let possible = candidates.into_iter().filter(|(possible, _)| *possible).map(|(_, candidate)| candidate);
     let most = whole + (whole / 2).max(at_once as u64);
-    let rounds = |(_, calls, longest): &(FanOut, u64, u64)| (*longest).max(calls.div_ceil(at_once.max(1) as u64));
+    let at_once = at_once.max(1) as u64;
+    let rounds = |(_, calls, longest): &(FanOut, u64, u64)| (*longest).max(calls.div_ceil(at_once));
     let fits = possible.filter(|(_, calls, _)| (1..=most).contains(calls));
-    fits.min_by_key(|candidate| (rounds(candidate), candidate.1)).map_or(FanOut::None, |(fan_out, _, _)| fan_out)
+    let best = fits.min_by_key(|candidate| (rounds(candidate), candidate.1));
+    // However many accounts there are, they have no fewer pages.
+    let is_best = |best: &(FanOut, u64, u64)| sizes.accounts.is_some() || rounds(best) <= whole.div_ceil(at_once);
+    best.filter(is_best).map(|best| best.0)
 }
 
 /// Fills the list that `fan_out` splits along, where the file left it open.

@@ -34,6 +34,8 @@ pub struct Faults {
     pub repeated_token_every: u64,
     /// By how many the summary's counts of compliant packs are too high, in every group.
     pub summary_off_by: u32,
+    /// How many groups the summary has at most, those that come first; 0 for all.
+    pub summary_groups: u32,
     /// Config rules without results are listed, as INSUFFICIENT_DATA. AWS documents that they are not.
     pub rules_without_results: bool,
     /// An operation that the caller is not allowed, as by a policy without it: AccessDeniedException.

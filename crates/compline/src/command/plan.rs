@@ -76,7 +76,7 @@ fn words_of_reading(dataset: &Dataset, reading: &Reading) -> String {
             let each = if split == Split::Regions { "region" } else { "account" };
             let _ = writeln!(
                 text,
-                "  each split by {each}: run asks the aggregator for the {split} of its sources\n  first, and so does --discover"
+                "  each split by {each}: run asks AWS Config for the {split} first, and\n  so does --discover"
             );
             Some(each)
         }

@@ -17,11 +17,10 @@ pub(super) struct Checkpoints<'a> {
     lake: Lake,
     collection: Collection,
     done: BTreeSet<String>,
-    /// The plan of the stopped run, if it had one.
-    plan: Option<ShardPlan>,
-    /// The sources that it had, beside a plan of which they are, and the lines of both.
-    sources: Option<(Sources, Bytes)>,
 }
+
+/// What a stopped run had of the plan, and, where that is whole, of the sources with the lines of both.
+type Left = (Option<ShardPlan>, Option<(Sources, Bytes)>);
 
 /// The name of the checkpoint of the plan before the sources are there.
 const PLAN: &str = "plan.jsonl.zst";
@@ -34,8 +33,8 @@ fn shard_name(shard: &Shard) -> String {
 }
 
 impl<'a> Checkpoints<'a> {
-    /// Those of a run of this day and plan that was stopped not long ago, or none yet.
-    pub(super) async fn open(shared: &'a Shared<'a>, aggregator: &AggregatorSettings) -> anyhow::Result<Self> {
+    /// Those of a run of this day and plan that was stopped not long ago, or none yet; and what that run had of the plan and the sources.
+    pub(super) async fn open(shared: &'a Shared<'a>, aggregator: &AggregatorSettings) -> anyhow::Result<(Self, Left)> {
         let (request, session) = (shared.request, shared.session);
         let lake = shared.lake_of(&aggregator.address.id);
         let new = Collection {
@@ -53,33 +52,36 @@ impl<'a> Checkpoints<'a> {
             left.filter(|left| young && !request.ignore_checkpoints && (left.date, &left.plan) == (new.date, &new.plan))
         {
             let done = lake.checkpoints(&left).await?;
-            let mut resumed = Self { shared, lake, collection: left, done, plan: None, sources: None };
-            resumed.read_plan().await?;
+            let resumed = Self { shared, lake, collection: left, done };
+            let (plan, sources) = resumed.read_plan().await?;
+            let (run_id, checkpoints) = (resumed.collection.run_id, resumed.done.len());
             // Shards have their numbers by the plan: without it nobody knows what they are.
-            if resumed.plan.is_some() || resumed.done.is_empty() {
-                let checkpoints = resumed.done.len();
-                tracing::info!(run_id = %resumed.collection.run_id, checkpoints, "resuming from checkpoints");
-                return Ok(resumed);
+            if plan.is_some() || checkpoints == 0 {
+                tracing::info!(%run_id, checkpoints, "resuming from checkpoints");
+                return Ok((resumed, (plan, sources)));
             }
+            tracing::warn!(%run_id, checkpoints, "without their plan checkpoints are of no use: beginning anew");
             resumed.lake.begin_collection(&new).await?;
-            return Ok(Self { collection: new, done: BTreeSet::new(), ..resumed });
+            return Ok((Self { collection: new, done: BTreeSet::new(), ..resumed }, (None, None)));
         }
         lake.begin_collection(&new).await?;
-        Ok(Self { shared, lake, collection: new, done: BTreeSet::new(), plan: None, sources: None })
+        Ok((Self { shared, lake, collection: new, done: BTreeSet::new() }, (None, None)))
     }
 
-    /// Reads the plan of the stopped run, and its sources if it had them. Where either is damaged there is none.
-    async fn read_plan(&mut self) -> anyhow::Result<()> {
-        let Some(name) = [SOURCES, PLAN].into_iter().find(|name| self.done.contains(*name)) else { return Ok(()) };
-        let Some(lines) = self.stored(name).await? else { return Ok(()) };
+    /// What the stopped run had of the plan and the sources. Where either is damaged there is nothing.
+    async fn read_plan(&self) -> anyhow::Result<Left> {
+        let Some(name) = [SOURCES, PLAN].into_iter().find(|name| self.done.contains(*name)) else {
+            return Ok((None, None));
+        };
+        let Some(lines) = self.stored(name).await? else { return Ok((None, None)) };
         match ShardPlan::read(name, lines.clone(), self.shared.dataset) {
             Ok((plan, sources)) if sources.is_some() == (name == SOURCES) => {
-                (self.plan, self.sources) = (Some(plan), sources.map(|sources| (sources, lines)));
+                return Ok((Some(plan), sources.map(|sources| (sources, lines))));
             }
             Ok(_) => tracing::warn!(name, "a checkpoint is damaged: asking AWS Config again"),
             Err(error) => tracing::warn!(%error, "a checkpoint is damaged: asking AWS Config again"),
         }
-        Ok(())
+        Ok((None, None))
     }
 
     /// The plan as far as it needs no sources: that of the stopped run, or asked for, as far as nothing is known for it, and checkpointed.
@@ -87,10 +89,11 @@ impl<'a> Checkpoints<'a> {
         &self,
         client: &AggregatorClient,
         wanted: Wanted<'_>,
+        left: Option<ShardPlan>,
         known: Option<&ShardPlan>,
     ) -> anyhow::Result<ShardPlan> {
-        if let Some(plan) = &self.plan {
-            return Ok(plan.clone());
+        if let Some(left) = left {
+            return Ok(left);
         }
         let plan = client.plan(wanted, known, &self.shared.permits).await?;
         if !plan.shards.is_empty() {
@@ -99,33 +102,16 @@ impl<'a> Checkpoints<'a> {
         Ok(plan)
     }
 
-    /// The sources: those of the stopped run, those that are known, or asked for.
-    pub(super) async fn sources(
-        &self,
-        client: &AggregatorClient,
-        wanted: Wanted<'_>,
-        known: Option<Sources>,
-    ) -> anyhow::Result<Sources> {
-        if let Some((sources, _)) = &self.sources {
-            return Ok(sources.clone());
-        }
-        if let Some(known) = known {
-            return Ok(known);
-        }
-        let _permit = self.shared.permits.acquire().await?;
-        Ok(client.sources(wanted.run_id).await?)
-    }
-
-    /// The whole plan, checkpointed with the sources. Gives the lines of both as well.
+    /// The whole plan, checkpointed with the sources, unless the stopped run had both. Gives their lines as well.
     pub(super) async fn whole_plan(
         &self,
         client: &AggregatorClient,
         wanted: Wanted<'_>,
         plan: ShardPlan,
-        sources: &Sources,
+        (sources, left): (&Sources, Option<Bytes>),
     ) -> anyhow::Result<(ShardPlan, Bytes)> {
-        if let Some((_, lines)) = &self.sources {
-            return Ok((plan, lines.clone()));
+        if let Some(lines) = left {
+            return Ok((plan, lines));
         }
         let plan = client.plan_rest(plan, wanted, sources)?;
         let lines = client.plan_lines(&plan, wanted, Some(sources))?;
@@ -186,6 +172,9 @@ impl<'a> Checkpoints<'a> {
     }
 }
 
+/// How checkpoints are numbered and written: those of another version of Compline may have others.
+const FORMAT: u32 = 2;
+
 /// Everything that decides what is collected: with another, checkpoints are of no use. Who asks is not in it but for the
 /// role, since nobody else's answer would be taken for this one's.
 fn plan(shared: &Shared<'_>, aggregator: &AggregatorSettings) -> String {
@@ -195,5 +184,8 @@ fn plan(shared: &Shared<'_>, aggregator: &AggregatorSettings) -> String {
     let options = shared.session.settings.fetch_options(shared.request.date);
     let endpoint = options.endpoint_url.unwrap_or_else(|| "AWS".to_owned());
     let version = env!("CARGO_PKG_VERSION");
-    format!("{} in {} as {role:?} at {endpoint}, {fan_out}, {filters:?}, {version}", address.name, address.region)
+    format!(
+        "{} in {} as {role:?} at {endpoint}, {fan_out}, {filters:?}, {version}, {FORMAT}",
+        address.name, address.region
+    )
 }

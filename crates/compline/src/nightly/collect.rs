@@ -13,7 +13,7 @@ use arrow::array::RecordBatch;
 use bytes::Bytes;
 use compline_fetcher::{
     AggregatorClient, CallCounts, CountedPacks, Discovery, FetchError, Probe, Shard, ShardPlan, ShardReader, ShardStep,
-    ShardTally, Wanted,
+    ShardTally, Sources, Wanted,
 };
 use compline_sink::computed;
 use compline_transformer::{
@@ -115,6 +115,9 @@ pub(super) async fn collect(
     let reading_all = shared.session.until_stopped(Box::pin(read_all(shared, aggregator, &client, bar, reading)));
     let collected = timeout_at(shared.deadline, reading_all).await;
     reading.calls = client.counts();
+    if let Some(known) = &reading.discovery {
+        reading.unnamed.clone_from(&known.plan.unnamed);
+    }
     collected.unwrap_or_else(|_| {
         let allowed = shared.session.settings.run_deadline.as_secs();
         bail!(
@@ -135,7 +138,7 @@ async fn read_all(
     check_clock(shared, client).await?;
     bar.stage("asking for its sources");
     let settings = shared.session.settings;
-    let checkpoints = Checkpoints::open(shared, aggregator).await?;
+    let (checkpoints, (left_plan, left_sources)) = Checkpoints::open(shared, aggregator).await?;
     let of_dataset = aggregator.of(shared.dataset);
     let wanted = Wanted {
         dataset: shared.dataset,
@@ -158,29 +161,34 @@ async fn read_all(
         bar.shards(plan.shards.len());
     };
     let of_sources = async {
-        let sources = shards.checkpoints.sources(client, wanted, known_sources).await?;
+        let (sources, lines) = match (left_sources, known_sources) {
+            (Some((sources, lines)), _) => (sources, Some(lines)),
+            (None, Some(known)) => (known, None),
+            (None, None) => (asked_for_sources(shared, client).await?, None),
+        };
         let plan = planned.wait().await.clone();
         let before = plan.shards.len();
-        let (plan, lines) = shards.checkpoints.whole_plan(client, wanted, plan, &sources).await?;
+        let (plan, lines) = shards.checkpoints.whole_plan(client, wanted, plan, (&sources, lines)).await?;
         if plan.shards.len() > before {
             count_shards(&plan);
         }
         let Discovery { plan, sources } = discovery.insert(Discovery { plan, sources });
-        anyhow::Ok((&*plan, &*sources, lines, shards.all(&plan.shards[before..]).await?))
+        anyhow::Ok((&*sources, lines, shards.all(&plan.shards[before..]).await?))
     };
     let of_plan = async {
-        let plan = shards.checkpoints.plan(client, wanted, known_plan.as_ref()).await?;
-        count_shards(&plan);
+        let plan = shards.checkpoints.plan(client, wanted, left_plan, known_plan.as_ref()).await?;
+        if !plan.shards.is_empty() {
+            count_shards(&plan);
+        }
         let counted_before = plan.counted_by_account();
         let _ = planned.set(plan);
         let first = &planned.wait().await.shards;
         try_join!(shards.all(first), counted(shared, aggregator, client, counted_before))
     };
-    let ((plan, sources, lines, rest), (mut batches, counted)) = try_join!(of_sources, of_plan)?;
+    let ((sources, lines, rest), (mut batches, counted)) = try_join!(of_sources, of_plan)?;
     batches.extend(rest);
     let source_status = source_status(&sources.statuses, sources.collected_at, sources.run_id)?;
     let source_index = SourceIndex::new(&sources.statuses);
-    reading.unnamed.clone_from(&plan.unnamed);
     batches.sort_unstable_by_key(|batch| batch.index);
     batches.iter().for_each(|batch| reading.add(batch.tally, batch.rows.left_out()));
     if settings.archive_raw {
@@ -203,6 +211,12 @@ async fn read_all(
         reading.not_reconciled = failed.map(|error| error.to_string());
     }
     Ok(Collected { snapshot, source_status, population: None })
+}
+
+/// The sources, once there is a permit for their list.
+async fn asked_for_sources(shared: &Shared<'_>, client: &AggregatorClient) -> anyhow::Result<Sources> {
+    let _permit = shared.permits.acquire().await?;
+    Ok(client.sources(shared.session.run_id).await?)
 }
 
 /// The longest that STS is waited for where nothing depends on what it says.

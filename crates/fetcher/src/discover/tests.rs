@@ -1,7 +1,9 @@
 use super::*;
+use crate::wire::Gathered;
 use crate::{AggregatorAddress, Connector, FetchOptions};
 use compline_aws::{Environment, Identity};
 use proptest::prelude::*;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 const MANY: usize = 16;
@@ -88,7 +90,7 @@ async fn shards_of_what_is_counted_do_not_wait_for_the_sources_and_those_of_what
     let plan = client.plan_rest(plan, wanted, &of_sources).expect("a plan");
     assert_eq!(shown(&plan), ["aws_region=eu-west-1", "aws_region=us-east-1", "aws_region=ap-south-1"]);
     assert_eq!(plan.shards.iter().map(|shard| shard.index).collect::<Vec<_>>(), [0, 1, 2]);
-    assert_eq!(plan.unnamed, ["eu-west-1"]);
+    assert_eq!((plan.unnamed[0].as_str(), plan.unnamed.len()), ("eu-west-1", 599), "one region, and 598 accounts");
 }
 
 #[tokio::test]
@@ -96,7 +98,7 @@ async fn auto_waits_for_the_sources_where_a_count_is_not_at_hand_or_accounts_wit
     let client = client().await;
     let wanted = wanted(&[], FanOut::Auto);
     let of_sources = sources((1..=40).map(|number| status(&format!("{number:012}"), "eu-west-1")).collect());
-    let one_region = || counted(&["eu-west-1"], 2_000);
+    let one_region = || counted(&["eu-west-1"], 4_000);
     for (by_region, by_account) in [
         (failed("AccessDeniedException"), counted(&["000000000001"], 2_000)),
         (one_region(), failed("InternalFailure")),
@@ -106,10 +108,10 @@ async fn auto_waits_for_the_sources_where_a_count_is_not_at_hand_or_accounts_wit
         let plan = client.plan_rest(plan, wanted, &of_sources).expect("a plan");
         assert!(!plan.shards.is_empty() && plan.fan_out().is_some(), "{plan:?}");
     }
-    // Of 20 accounts with packs each would be a shard of one page. There are 400.
+    // Of 20 accounts with packs each would be a shard of two pages. There are 400.
     let twenty: Vec<String> = (1..=20).map(|number| format!("{number:012}")).collect();
     let twenty: Vec<&str> = twenty.iter().map(String::as_str).collect();
-    let plan = before(&client, wanted, one_region(), counted(&twenty, 100)).expect("a plan");
+    let plan = before(&client, wanted, one_region(), counted(&twenty, 200)).expect("a plan");
     assert_eq!((shown(&plan), plan.fan_out()), (Vec::new(), None));
     let of_many = sources((1..=400).map(|number| status(&format!("{number:012}"), "eu-west-1")).collect());
     let many = client.plan_rest(plan.clone(), wanted, &of_many).expect("a plan");
@@ -120,7 +122,7 @@ async fn auto_waits_for_the_sources_where_a_count_is_not_at_hand_or_accounts_wit
 }
 
 #[tokio::test]
-async fn a_count_that_fails_fails_the_split_that_needs_it_before_anything_is_read_but_where_it_is_denied() {
+async fn a_count_that_fails_fails_the_split_that_is_asked_for_and_auto_goes_without_it_but_where_it_is_denied() {
     let client = client().await;
     for (fan_out, by_region, by_account) in
         [(FanOut::Region, failed("InternalFailure"), None), (FanOut::Account, None, failed("InternalFailure"))]
@@ -128,10 +130,18 @@ async fn a_count_that_fails_fails_the_split_that_needs_it_before_anything_is_rea
         let error = before(&client, wanted(&[], fan_out), by_region, by_account).expect_err("no count");
         assert!(error.to_string().contains("InternalFailure"), "{error}");
     }
-    let wanted = wanted(&[], FanOut::Region);
-    let plan = before(&client, wanted, failed("AccessDeniedException"), None).expect("a plan");
-    let plan = client.plan_rest(plan, wanted, &sources(vec![status("000000000001", "eu-west-1")])).expect("a plan");
-    assert_eq!(shown(&plan), ["aws_region=eu-west-1"]);
+    let one = sources(vec![status("000000000001", "eu-west-1")]);
+    let by_region = wanted(&[], FanOut::Region);
+    let plan = before(&client, by_region, failed("AccessDeniedException"), None).expect("a plan");
+    assert_eq!(shown(&client.plan_rest(plan, by_region, &one).expect("a plan")), ["aws_region=eu-west-1"]);
+    // Of many sources in four regions.
+    let many = (1..=900).flat_map(|account| REGIONS.map(|region| status(&format!("{account:012}"), region)));
+    let many = sources(many.collect());
+    for (code, shards) in [("AccessDeniedException", 4), ("InternalFailure", 1)] {
+        let auto = wanted(&[], FanOut::Auto);
+        let plan = before(&client, auto, failed(code), failed(code)).expect("a plan");
+        assert_eq!(client.plan_rest(plan, auto, &many).expect("a plan").shards.len(), shards, "{code}");
+    }
 }
 
 #[tokio::test]
@@ -212,22 +222,32 @@ fn some_filters() -> impl Strategy<Value = Vec<FilterLists>> {
     proptest::collection::vec(one, 0..3)
 }
 
+static CLIENT: LazyLock<AggregatorClient> =
+    LazyLock::new(|| tokio::runtime::Runtime::new().expect("a runtime").block_on(client()));
+
 proptest! {
     /// Whatever is known before the sources, the plan asks for all that it would ask for if everything were known at once, nothing twice,
     /// and a shard keeps its place.
     #[test]
-    fn whatever_is_known_before_the_sources_the_whole_plan_asks_for_everything_once(
+    fn whatever_is_known_before_the_sources_the_whole_plan_asks_for_everything_and_no_request_is_made_twice(
         filters in some_filters(),
         fan_out in proptest::sample::select(vec![FanOut::Auto, FanOut::None, FanOut::Region, FanOut::Account]),
         (regions, accounts) in (some(&REGIONS), some(&ACCOUNTS)),
         (source_regions, source_accounts) in (some(&REGIONS), some(&ACCOUNTS)),
+        (gathered_regions, gathered_accounts) in (some(&REGIONS), some(&ACCOUNTS)),
         packs in 0_i64..400,
     ) {
-        let client = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(client());
+        let client = CLIENT.clone();
         let wanted = wanted(&filters, fan_out);
         let of_sources: Vec<SourceAnswer> =
             source_regions.iter().flat_map(|region| source_accounts.iter().map(|account| status(account, region))).collect();
-        let plan = before(&client, wanted, counted(&regions, packs), counted(&accounts, packs)).expect("a plan");
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let gathered = Gathered { account_ids: names(&gathered_accounts), aws_regions: names(&gathered_regions) };
+        let mut places = Places::default();
+        places.add_gathered(&gathered);
+        let counts = Counts { by_region: counted(&regions, packs), by_account: counted(&accounts, packs) };
+        let plan = ShardPlan { gathered: Some(places.clone()), counts, ..ShardPlan::default() };
+        let plan = client.extended(plan, wanted, None).expect("a plan");
         let first = plan.shards.clone();
         // As a run does that goes on from a checkpoint, and as one does that does not.
         let lines = client.plan_lines(&plan, wanted, None).expect("lines");
@@ -246,9 +266,7 @@ proptest! {
         let asked: BTreeSet<&Filter> = whole.shards.iter().map(|shard| &shard.filter).collect();
         prop_assert_eq!(asked.len(), whole.shards.len());
         let fan_out = whole.fan_out().expect("it is known");
-        let mut places = Places::default();
         of_sources.iter().for_each(|status| places.add_source(status));
-        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         places.add_counted(Split::Regions, names(&regions).iter());
         places.add_counted(Split::Accounts, names(&accounts).iter());
         for shard in plan_shards(&Dataset::PACKS, &filters, fan_out, &places.regions, &places.accounts) {

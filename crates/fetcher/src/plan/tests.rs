@@ -40,7 +40,9 @@ fn auto_splits_by_region_or_by_account_where_that_is_read_sooner_and_takes_no_ca
     let choice = |rows_by_region: &[u64], accounts: u64| {
         let regions = rows_by_region.len() as u64;
         let rows_by_region = rows_by_region.to_vec();
+        let accounts = Some(accounts);
         choose(&Sizes { rows_by_region, regions, accounts, page: 100, by_region: true, by_account: true }, 8)
+            .expect("a choice")
     };
     assert_eq!(choice(&[25_000; 17], 5_000), FanOut::Region, "17 even regions, 85 packs an account");
     assert_eq!(choice(&[200_000], 200), FanOut::Account, "one region, large accounts");
@@ -52,18 +54,39 @@ fn auto_splits_by_region_or_by_account_where_that_is_read_sooner_and_takes_no_ca
 }
 
 #[test]
+fn auto_chooses_without_the_number_of_accounts_where_none_would_be_read_sooner() {
+    let choice = |rows_by_region: &[u64], accounts| {
+        let (regions, rows_by_region) = (rows_by_region.len() as u64, rows_by_region.to_vec());
+        choose(&Sizes { rows_by_region, regions, accounts, page: 100, by_region: true, by_account: true }, 8)
+    };
+    for (rows, chosen) in [
+        (&[25_000_u64; 17][..], Some(FanOut::Region)),
+        (&[40, 30, 20], Some(FanOut::None)),
+        (&[], Some(FanOut::None)),
+        (&[200_000], None),
+        (&[190_000, 5_000, 5_000], None),
+    ] {
+        assert_eq!(choice(rows, None), chosen, "{rows:?}");
+        let any =
+            [0, 1, 20, 200, 2_000, 20_000, 200_000].map(|accounts| choice(rows, Some(accounts)).expect("a choice"));
+        let is_account = |fan_out: &FanOut| *fan_out == FanOut::Account;
+        assert_eq!(any.iter().any(is_account), chosen.is_none(), "{rows:?}: {any:?}");
+    }
+}
+
+#[test]
 fn auto_takes_no_split_by_names_that_cannot_be_asked_for() {
     let sizes = Sizes {
         rows_by_region: vec![5_000; 4],
         regions: 4,
-        accounts: 200,
+        accounts: Some(200),
         page: 100,
         by_region: false,
         by_account: true,
     };
-    assert_eq!(choose(&sizes, 8), FanOut::Account);
-    assert_eq!(choose(&Sizes { by_region: true, by_account: false, ..sizes.clone() }, 8), FanOut::Region);
-    assert_eq!(choose(&Sizes { by_account: false, ..sizes }, 8), FanOut::None);
+    assert_eq!(choose(&sizes, 8), Some(FanOut::Account));
+    assert_eq!(choose(&Sizes { by_region: true, by_account: false, ..sizes.clone() }, 8), Some(FanOut::Region));
+    assert_eq!(choose(&Sizes { by_account: false, ..sizes }, 8), Some(FanOut::None));
 }
 
 #[test]

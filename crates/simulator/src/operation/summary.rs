@@ -38,7 +38,12 @@ pub(super) fn answer(context: &Context<'_>, fields: &Fields) -> Result<Value, Ap
     if context.faults.faults.summary_off_by > 0 && !groups.is_empty() {
         context.faults.note("summary_off_by");
     }
-    let groups: Vec<_> = groups.into_iter().collect();
+    let mut groups: Vec<_> = groups.into_iter().collect();
+    let most = context.faults.faults.summary_groups as usize;
+    if most > 0 && most < groups.len() {
+        context.faults.note("summary_groups");
+        groups.truncate(most);
+    }
     let mut page = context.page(paging, groups.len(), |range| groups[range].iter().map(item).collect());
     if let Some(key) = group_by {
         page.insert("GroupByKey".to_owned(), key.into());

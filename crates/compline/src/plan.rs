@@ -147,7 +147,7 @@ async fn discovered(
         let _permit = permits.acquire().await.ok();
         client.sources(run_id).await
     };
-    let (sources, plan) = try_join!(sources, client.plan(wanted, None, &permits))?;
+    let (sources, plan) = try_join!(sources, client.plan(wanted, None, None, &permits))?;
     let plan = client.plan_rest(plan, wanted, &sources)?;
     Ok(Reading {
         shards: shown(&plan.shards),

@@ -2,6 +2,7 @@
 
 use crate::connect::Connection;
 use crate::error::{CallContext, FetchError, from_sdk};
+use crate::pace::Line;
 use crate::recorder::{Answer, CallCounts, Counters, Recorder};
 use crate::wire::{
     BodyError, Gathered, ListPage, parse_aggregators, parse_counts, parse_packs, parse_rules, parse_sources,
@@ -198,9 +199,10 @@ impl AggregatorClient {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
+        let line = if [PACKS, RULES].contains(&call.operation) { Line::Shards } else { Line::Lists };
         let (mut renewed, mut cut) = (false, 0);
         loop {
-            self.connection.pace().turn().await;
+            self.connection.pace().turn(line).await;
             let (client, generation) = self.connection.client();
             let recorder = Recorder::new(&self.counters, self.connection.pace());
             let sent = send(client, recorder.clone()).await;

@@ -5,8 +5,8 @@
 
 mod places;
 
-use crate::client::{AGGREGATORS, SOURCES};
-use crate::dump::{DumpError, Dumped, FileReader};
+use crate::client::{AGGREGATORS, PACK_COUNTS, SOURCES};
+use crate::dump::{Archive, DumpError, Dumped, FileReader};
 use crate::error::{Cause, FetchError};
 use crate::lines::{ArchiveHead, Lines, VERSION};
 use crate::paged_list::PagedList;
@@ -14,7 +14,7 @@ use crate::plan::{Sizes, Split, UnknownFanOut, choose, plan_shards, split_needed
 use crate::{AggregatorClient, FanOut, Filter, FilterLists, Shard};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use compline_model::{Dataset, PackCounts, RunId, SnapshotDate, SourceAnswer};
+use compline_model::{AggregatorId, Dataset, PackCounts, RunId, SnapshotDate, SourceAnswer};
 use places::Places;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::Semaphore;
@@ -129,18 +129,20 @@ impl AggregatorClient {
     }
 
     /// Asks for what the plan needs beside the sources, and plans as many shards as that says: for a split, those of every account or
-    /// region that AWS Config counts packs in or that the aggregator is set up to gather from. What the plan of another dataset has asked
-    /// for is not asked for again. Takes a permit for each list.
+    /// region that AWS Config counts packs in or that the aggregator is set up to gather from. They come behind those of the plan that a
+    /// stopped run left. What the plan of another dataset has asked for is not asked for again. Takes a permit for each list.
     ///
     /// # Errors
     /// Whatever keeps a list from being whole, or a name that no request can have.
     pub async fn plan(
         &self,
         wanted: Wanted<'_>,
+        left: Option<ShardPlan>,
         known: Option<&ShardPlan>,
         permits: &Semaphore,
     ) -> Result<ShardPlan, FetchError> {
-        let needed = split_needed(wanted.filters, wanted.fan_out);
+        let left = left.unwrap_or_default();
+        let needed = split_needed(wanted.filters, left.fan_out.unwrap_or(wanted.fan_out));
         let by_region = matches!(needed, Some(Split::Regions | Split::Either));
         let by_account = needed == Some(Split::Accounts);
         let known = known.cloned().unwrap_or_default();
@@ -153,7 +155,7 @@ impl AggregatorClient {
         let gathered = async { asked(permits, gathered, self.gathered(wanted.run_id)).await.transpose() };
         let (by_region, by_account, gathered) =
             try_join!(async { Ok(by_region.await) }, async { Ok(by_account.await) }, gathered)?;
-        let plan = ShardPlan { gathered, counts: Counts { by_region, by_account }, ..ShardPlan::default() };
+        let plan = ShardPlan { gathered, counts: Counts { by_region, by_account }, ..left };
         let mut plan = self.extended(plan, wanted, None)?;
         // It goes by the number of accounts. With filters, sizes say nothing.
         if plan.fan_out.is_none() && wanted.filters.is_empty() {
@@ -233,7 +235,7 @@ impl AggregatorClient {
             // An account of an organization is in no status before its first update, and not in what the aggregator is set up for.
             for split in [Split::Regions, Split::Accounts] {
                 if let Some(Ok(counted)) = plan.counts.of(split) {
-                    let unnamed = named.add_counted(split, counted.keys());
+                    let unnamed = named.clone().add_counted(split, counted.keys());
                     places::warn_of_unnamed(split, &unnamed);
                     plan.unnamed.extend(unnamed);
                 }
@@ -248,6 +250,8 @@ impl AggregatorClient {
             match (error.is_denied(), wanted.fan_out) {
                 // Where this identity may not ask for the count, the other names must do.
                 (true, _) if statuses.is_none() => {}
+                // They were planned by the count of a run before.
+                (false, _) if !plan.shards.is_empty() => {}
                 (true, _) => {
                     tracing::warn!(%error, "AWS Config's count of packs is not at hand: planning {split} by their sources alone");
                 }
@@ -260,7 +264,8 @@ impl AggregatorClient {
         }
         plan.fan_out = Some(fan_out);
         let shards = |fan_out| plan_shards(wanted.dataset, wanted.filters, fan_out, &places.regions, &places.accounts);
-        match split_needed(wanted.filters, fan_out).and_then(|split| places.lack(split)) {
+        let split = split_needed(wanted.filters, fan_out);
+        match split.and_then(|split| places.lack(split)) {
             None => plan.add(shards(fan_out)),
             // The sources may yet name some, and those of a stopped run's plan are planned.
             Some(Cause::NoSources) if statuses.is_none() || !plan.shards.is_empty() => {}
@@ -270,7 +275,15 @@ impl AggregatorClient {
                 plan.fan_out = Some(FanOut::None);
                 plan.add(shards(FanOut::None));
             }
-            Some(cause) => return Err(FetchError::permanent(self.doing(SOURCES, ""), cause)),
+            Some(cause) => {
+                let is_of = |places: &Places| split.is_some_and(|split| places.lacks_name(split));
+                let operation = match (&plan.gathered, statuses) {
+                    (Some(gathered), _) if is_of(gathered) => AGGREGATORS,
+                    (_, Some(_)) if is_of(&named) || matches!(cause, Cause::NoSources) => SOURCES,
+                    _ => PACK_COUNTS,
+                };
+                return Err(FetchError::permanent(self.doing(operation, ""), cause));
+            }
         }
         Ok(plan)
     }
@@ -364,21 +377,26 @@ fn rows_of_pack(dataset: &Dataset) -> u64 {
 }
 
 impl ShardPlan {
-    /// Reads back what [`AggregatorClient::plan_lines`] gave: the plan, and the sources if they are there. `name` is the file's, for
-    /// the error.
+    /// Reads back what [`AggregatorClient::plan_lines`] gave of an aggregator's dataset and day: the plan, and the sources if they are
+    /// there. `name` is the file's, for the error.
     ///
     /// # Errors
     /// Lines that are not those.
-    pub fn read(name: &str, lines: Bytes, dataset: &'static Dataset) -> Result<(Self, Option<Sources>), DumpError> {
+    pub fn read(
+        name: &str,
+        lines: Bytes,
+        (aggregator, dataset, date): (&AggregatorId, &'static Dataset, SnapshotDate),
+    ) -> Result<(Self, Option<Sources>), DumpError> {
         let source_lines = after_first_frame(&lines);
         let mut file = FileReader::of_checkpoint(name, lines)?;
-        let archive = match file.next_part()? {
-            Some(Dumped::Archive(archive)) if archive.dataset == dataset => archive,
-            Some(Dumped::Archive(_)) => {
-                return Err(file.error("compline.dataset", &format!("it is not of {}", dataset.name)));
-            }
-            _ => return Err(file.error("", "unexpected line: the first one of a plan says what it is of")),
+        let Some(Dumped::Archive(archive)) = file.next_part()? else {
+            return Err(file.error("", "unexpected line: the first one of a plan says what it is of"));
         };
+        let Archive { aggregator: of, dataset: of_dataset, snapshot_date: of_date, .. } = &archive;
+        if (of, *of_dataset, *of_date) != (aggregator, dataset, date) {
+            let reason = format!("it is of {} of {of} on {of_date}", of_dataset.name);
+            return Err(file.error("compline", &reason));
+        }
         let fan_out = archive
             .fan_out
             .parse()

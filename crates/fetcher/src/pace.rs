@@ -7,7 +7,9 @@
 //! are let through at once: of one call at a time, a pace that is 3 % too fast is throttled at every second call. So the pace is held
 //! where a small share of the calls is throttled, which is at the limit, whatever the rest is:
 //!
-//! 1. *Free*: calls are sent as they come, until [`TOO_MANY`] of the last [`WINDOW`] and [`FREE_SHARE`] of them are throttled.
+//! 1. *Free*: calls are sent as they come, until [`TOO_MANY`] of the last [`WINDOW`] and [`FREE_SHARE`] of them are throttled. While fewer
+//!    than [`BEGINNING`] were let through, one and [`BEGINNING_SHARE`] of these are sent in the time that an answer takes: all lists of a
+//!    night begin together, and would all be throttled by a low limit.
 //! 2. *Bound*: between two throttles nothing of the limit is left over, so that it is at most the calls let through between them, and one,
 //!    by the time between them. A throttle brings the pace to [`MARGIN`] of that at once, if [`MAX_BETWEEN`] calls or fewer were between.
 //! 3. *Searching* begins there, and not above [`MAX_FIRST`]. Each call that is let through makes the pace faster by [`SEARCHING`]. Each
@@ -23,7 +25,7 @@
 //!    grows with the run to the power [`RUN_POWER`]. Whatever it grows by, no call makes it faster by more than [`MAX_GROWTH`].
 //! 7. A throttle of a call that took [`LATE`] times as long as most do, or was answered just after one that did, says nothing: the two came
 //!    at once. But it does where fewer than [`LATE_AFTER`] calls were let through since the one before.
-//! 8. It grows only while calls wait for their turn: a pace that nobody waits for says nothing of the limit. They wait in one queue, so
+//! 8. It grows only while calls wait for their turn: a pace that nobody waits for says nothing of the limit. They wait in line ([`Line`]), so
 //!    that a new pace is the next call's. Those sent before the limit was first met, or found, say nothing of the pace that is now, and
 //!    throttles of those sent before the pace last became slower count [`SENT_BEFORE`].
 //! 9. After [`NOTHING_AFTER`] throttles one after another everybody waits [`WAIT_FACTOR`] times as long as nothing was let through, up to
@@ -58,6 +60,10 @@ use tokio::time::{Instant, sleep};
 const WINDOW: usize = 16;
 const TOO_MANY: usize = 3;
 const FREE_SHARE: f64 = 0.2;
+
+/// How many calls are a night's beginning, and how many more are sent for each that was let through.
+const BEGINNING: u32 = 16;
+const BEGINNING_SHARE: f64 = 0.5;
 
 /// How many throttles back the bound is looked for, over how many calls at most, and how far above it the pace may be: of calls that
 /// come one at a time, or not at all for a while, some of the limit is left over.
@@ -152,8 +158,20 @@ enum Phase {
 #[derive(Debug, Clone)]
 pub(crate) struct Pace {
     state: Arc<Mutex<State>>,
-    /// Who holds it has the next turn.
-    queue: Arc<tokio::sync::Mutex<()>>,
+    /// Who is the next of each line.
+    lines: [Arc<tokio::sync::Mutex<()>>; 2],
+    /// Who holds it has the next turn: those who are next of their lines in turn.
+    next: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// Where a call waits for its turn. While calls wait in both lines, each has every second turn: a list that nothing divides would have one
+/// turn in many beside as many shards, and go on alone when they are done, as slowly as its answers come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// With the shards.
+    Shards,
+    /// With the other lists.
+    Lists,
 }
 
 #[derive(Debug)]
@@ -230,7 +248,7 @@ impl Pace {
             row_at: now,
             rate_before: most,
         };
-        Self { state: Arc::new(Mutex::new(state)), queue: Arc::default() }
+        Self { state: Arc::new(Mutex::new(state)), lines: Default::default(), next: Arc::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -238,8 +256,9 @@ impl Pace {
     }
 
     /// Waits until a call may be sent.
-    pub(crate) async fn turn(&self) {
-        let _first = self.queue.lock().await;
+    pub(crate) async fn turn(&self, line: Line) {
+        let _first = self.lines[line as usize].lock().await;
+        let _next = self.next.lock().await;
         let mut has_waited = false;
         loop {
             // The pace, or a call that is tried again, may have moved the turn meanwhile.
@@ -289,8 +308,14 @@ impl State {
     }
 
     fn interval(&self) -> Duration {
-        let rate = if self.phase == Phase::Free { self.most } else { self.rate };
+        let rate = if self.phase == Phase::Free { self.most.min(self.beginning()) } else { self.rate };
         if rate >= FASTEST { Duration::ZERO } else { Duration::from_secs_f64(1.0 / rate) }
+    }
+
+    /// The fastest pace in the beginning.
+    fn beginning(&self) -> f64 {
+        let secs = self.most_secs.filter(|secs| *secs > 0.0 && self.admitted < BEGINNING);
+        secs.map_or(FASTEST, |secs| (1.0 + BEGINNING_SHARE * f64::from(self.admitted)) / secs)
     }
 
     fn answered(&mut self, sent_at: Instant, throttled: bool, now: Instant) {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use compline_fetcher::{AggregatorClient, Shard, ShardPlan, Sources, Wanted, read_shard};
 use compline_sink::{Collection, Lake, computed};
 use compline_transformer::ShardRows;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
 /// The checkpoints of one aggregator's collection.
@@ -28,8 +29,11 @@ const PLAN: &str = "plan.jsonl.zst";
 /// The name of that of the sources and the whole plan.
 const SOURCES: &str = "sources.jsonl.zst";
 
+/// The name of the checkpoint of a shard: its number, and what it asks for, so that it is not taken for another's whatever becomes of the plan.
 fn shard_name(shard: &Shard) -> String {
-    format!("shard-{:06}.jsonl.zst", shard.index + 1)
+    let hash = Sha256::digest(shard.filter.to_string());
+    let start: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("shard-{:06}-{start}.jsonl.zst", shard.index + 1)
 }
 
 impl<'a> Checkpoints<'a> {
@@ -52,29 +56,24 @@ impl<'a> Checkpoints<'a> {
             left.filter(|left| young && !request.ignore_checkpoints && (left.date, &left.plan) == (new.date, &new.plan))
         {
             let done = lake.checkpoints(&left).await?;
+            tracing::info!(run_id = %left.run_id, checkpoints = done.len(), "resuming from checkpoints");
             let resumed = Self { shared, lake, collection: left, done };
-            let (plan, sources) = resumed.read_plan().await?;
-            let (run_id, checkpoints) = (resumed.collection.run_id, resumed.done.len());
-            // Shards have their numbers by the plan: without it nobody knows what they are.
-            if plan.is_some() || checkpoints == 0 {
-                tracing::info!(%run_id, checkpoints, "resuming from checkpoints");
-                return Ok((resumed, (plan, sources)));
-            }
-            tracing::warn!(%run_id, checkpoints, "without their plan checkpoints are of no use: beginning anew");
-            resumed.lake.begin_collection(&new).await?;
-            return Ok((Self { collection: new, done: BTreeSet::new(), ..resumed }, (None, None)));
+            let left = resumed.read_plan().await?;
+            return Ok((resumed, left));
         }
         lake.begin_collection(&new).await?;
         Ok((Self { shared, lake, collection: new, done: BTreeSet::new() }, (None, None)))
     }
 
-    /// What the stopped run had of the plan and the sources. Where either is damaged there is nothing.
+    /// What the stopped run had of the plan and the sources. Where the sources are damaged there is nothing: the plan beside them is not
+    /// the one that the last shards were read by.
     async fn read_plan(&self) -> anyhow::Result<Left> {
         let Some(name) = [SOURCES, PLAN].into_iter().find(|name| self.done.contains(*name)) else {
             return Ok((None, None));
         };
         let Some(lines) = self.stored(name).await? else { return Ok((None, None)) };
-        match ShardPlan::read(name, lines.clone(), self.shared.dataset) {
+        let of = (&self.collection.aggregator, self.shared.dataset, self.collection.date);
+        match ShardPlan::read(name, lines.clone(), of) {
             Ok((plan, sources)) if sources.is_some() == (name == SOURCES) => {
                 return Ok((Some(plan), sources.map(|sources| (sources, lines))));
             }
@@ -84,19 +83,22 @@ impl<'a> Checkpoints<'a> {
         Ok((None, None))
     }
 
-    /// The plan as far as it needs no sources: that of the stopped run, or asked for, as far as nothing is known for it, and checkpointed.
+    /// The plan as far as it needs no sources, checkpointed: that of the stopped run, and, unless it is whole, behind it what AWS Config
+    /// names by now.
     pub(super) async fn plan(
         &self,
         client: &AggregatorClient,
         wanted: Wanted<'_>,
-        left: Option<ShardPlan>,
+        (left, is_whole): (Option<ShardPlan>, bool),
         known: Option<&ShardPlan>,
     ) -> anyhow::Result<ShardPlan> {
-        if let Some(left) = left {
-            return Ok(left);
-        }
-        let plan = client.plan(wanted, known, &self.shared.permits).await?;
-        if !plan.shards.is_empty() {
+        let left = match left {
+            Some(left) if is_whole => return Ok(left),
+            left => left,
+        };
+        let before = left.as_ref().map_or(0, |left| left.shards.len());
+        let plan = client.plan(wanted, left, known, &self.shared.permits).await?;
+        if plan.shards.len() > before {
             self.lake.put_checkpoint(&self.collection, PLAN, client.plan_lines(&plan, wanted, None)?).await?;
         }
         Ok(plan)

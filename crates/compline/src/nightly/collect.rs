@@ -160,12 +160,15 @@ async fn read_all(
         count.set(plan.shards.len() as u64);
         bar.shards(plan.shards.len());
     };
+    let left_plan = (left_plan, left_sources.is_some());
+    let are_known = Cell::new(false);
     let of_sources = async {
         let (sources, lines) = match (left_sources, known_sources) {
             (Some((sources, lines)), _) => (sources, Some(lines)),
             (None, Some(known)) => (known, None),
             (None, None) => (asked_for_sources(shared, client).await?, None),
         };
+        are_known.set(true);
         let plan = planned.wait().await.clone();
         let before = plan.shards.len();
         let (plan, lines) = shards.checkpoints.whole_plan(client, wanted, plan, (&sources, lines)).await?;
@@ -183,7 +186,12 @@ async fn read_all(
         let counted_before = plan.counted_by_account();
         let _ = planned.set(plan);
         let first = &planned.wait().await.shards;
-        try_join!(shards.all(first), counted(shared, aggregator, client, counted_before))
+        let read = try_join!(shards.all(first), counted(shared, aggregator, client, counted_before))?;
+        if !are_known.get() {
+            // The bar says that all shards are done.
+            bar.stage("reading the list of its sources");
+        }
+        anyhow::Ok(read)
     };
     let ((sources, lines, rest), (mut batches, counted)) = try_join!(of_sources, of_plan)?;
     batches.extend(rest);

@@ -75,6 +75,11 @@ impl Places {
         none.then_some(Cause::NoSources)
     }
 
+    /// Whether there is a name that no request can have.
+    pub(super) fn lacks_name(&self, split: Split) -> bool {
+        matches!(self.lack(split), Some(Cause::UnknownNames { .. }))
+    }
+
     /// Says what is no name of a region or an account.
     pub(super) fn warn_of_unknown(&self) {
         for region in &self.unknown_regions {

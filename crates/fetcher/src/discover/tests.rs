@@ -63,6 +63,12 @@ fn failed(code: &str) -> Option<Result<CountedPacks, FetchError>> {
     Some(Err(FetchError::permanent("counting".to_owned(), cause)))
 }
 
+/// What lines of a plan of the aggregator and day of these tests have.
+fn read(lines: &Bytes, dataset: &'static Dataset) -> Result<(ShardPlan, Option<Sources>), DumpError> {
+    let of = (&"org".parse().expect("an id"), dataset, "2026-03-01".parse().expect("a date"));
+    ShardPlan::read("plan", lines.clone(), of)
+}
+
 fn shown(plan: &ShardPlan) -> Vec<String> {
     plan.shards.iter().map(|shard| shard.filter.to_string()).collect()
 }
@@ -191,16 +197,23 @@ async fn a_plan_that_is_read_back_is_the_one_that_was_written_whatever_its_shard
     let wanted = wanted(&filters, FanOut::Account);
     let plan = before(&client, wanted, None, counted(&["000000000007", "000000000001"], 1)).expect("a plan");
     let lines = client.plan_lines(&plan, wanted, None).expect("lines");
-    let (read, none) = ShardPlan::read("plan", lines, &Dataset::PACKS).expect("read back");
-    assert_eq!((&read.shards, read.fan_out(), none), (&plan.shards, Some(FanOut::Account), None));
+    let (left, none) = read(&lines, &Dataset::PACKS).expect("read back");
+    assert_eq!((&left.shards, left.fan_out(), none), (&plan.shards, Some(FanOut::Account), None));
     // What a stopped run has read keeps its place, also where an account before it is named since.
     let of_sources = sources(vec![status("000000000003", "eu-west-1"), status("000000000007", "eu-west-1")]);
-    let whole = client.plan_rest(read, wanted, &of_sources).expect("a plan");
+    let whole = client.plan_rest(left, wanted, &of_sources).expect("a plan");
     let accounts: Vec<_> = whole.shards.iter().filter_map(|shard| shard.filter.account_id.clone()).collect();
     let accounts: Vec<&str> = accounts.iter().map(|account| account.as_str()).collect();
     assert_eq!(accounts, ["000000000001", "000000000007", "000000000003"]);
     let lines = client.plan_lines(&whole, wanted, None).expect("lines");
-    assert!(ShardPlan::read("plan", lines, &Dataset::RULES).is_err(), "a plan of another dataset");
+    assert!(read(&lines, &Dataset::RULES).is_err(), "a plan of another dataset");
+    for (id, date, of) in
+        [("org", "2026-03-02", "packs of org on 2026-03-01"), ("other", "2026-03-01", "packs of org on 2026-03-01")]
+    {
+        let of_other = (&id.parse().expect("an id"), &Dataset::PACKS, date.parse().expect("a date"));
+        let error = ShardPlan::read("plan", lines.clone(), of_other).expect_err("a plan of another");
+        assert!(error.to_string().contains(of), "{error}");
+    }
 }
 
 const ACCOUNTS: [&str; 4] = ["000000000001", "000000000002", "000000000003", "000000000004"];
@@ -251,7 +264,7 @@ proptest! {
         let first = plan.shards.clone();
         // As a run does that goes on from a checkpoint, and as one does that does not.
         let lines = client.plan_lines(&plan, wanted, None).expect("lines");
-        let resumed = ShardPlan::read("plan", lines, &Dataset::PACKS);
+        let resumed = read(&lines, &Dataset::PACKS);
         let whole = client.plan_rest(plan, wanted, &sources(of_sources.clone()));
         if let (Ok((resumed, _)), false) = (resumed, first.is_empty()) {
             let again = client.plan_rest(resumed, wanted, &sources(of_sources.clone())).expect("a plan");

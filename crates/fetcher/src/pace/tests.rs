@@ -37,7 +37,7 @@ async fn read((pages, by_chance): (u32, f64), most: Option<f64>, burst: f64, per
         let (pace, bucket, read, throttles) = (pace.clone(), bucket.clone(), read.clone(), throttles.clone());
         tokio::spawn(async move {
             while read.load(Relaxed) < pages {
-                pace.turn().await;
+                pace.turn(Line::Shards).await;
                 loop {
                     let sent_at = Instant::now();
                     let per_second = per_second(read.load(Relaxed));
@@ -156,9 +156,9 @@ impl Server {
     }
 
     /// Makes calls one after another, as a list that is read does.
-    async fn list(self: Arc<Self>, pace: Pace, calls: u32) {
+    async fn list(self: Arc<Self>, pace: Pace, line: Line, calls: u32) {
         for _ in 0..calls {
-            pace.turn().await;
+            pace.turn(line).await;
             let began = Instant::now();
             loop {
                 // As long as a call may take by default.
@@ -179,13 +179,18 @@ impl Server {
     }
 }
 
-/// Calls of a whole night: of its sources, of its shards, eight at once, and of the count.
-const NIGHT: [(u32, u32); 3] = [(1, 70), (8, 30), (1, 40)];
+/// Calls of a whole night: those that it is planned by, and then all at once its sources, AWS Config's count, and eight shards.
+const PLANNING: u32 = 3;
+const NIGHT: [(Line, u32); 10] = {
+    let mut lists = [(Line::Shards, 30); 10];
+    (lists[0], lists[1]) = ((Line::Lists, 70), (Line::Lists, 40));
+    lists
+};
+const CALLS: u32 = PLANNING + 70 + 40 + 8 * 30;
 
 /// A whole night against a limit: how long it took against how long it must, and the share of calls throttled.
 async fn night(limit: Limit, seed: u64) -> (f64, f64) {
-    let calls: u32 = NIGHT.iter().map(|(at_once, calls)| at_once * calls).sum();
-    let half = calls * limit.processes / 2;
+    let half = CALLS * limit.processes / 2;
     let server = Server::new(limit, half, seed);
     let started = Instant::now();
     let others = (limit.others > 0.0).then(|| {
@@ -202,9 +207,9 @@ async fn night(limit: Limit, seed: u64) -> (f64, f64) {
         let server = Arc::clone(&server);
         tokio::spawn(async move {
             let pace = Pace::new(None);
-            for (at_once, calls) in NIGHT {
-                all((0..at_once).map(|_| tokio::spawn(Arc::clone(&server).list(pace.clone(), calls))).collect()).await;
-            }
+            Arc::clone(&server).list(pace.clone(), Line::Lists, PLANNING).await;
+            let list = |(line, calls)| tokio::spawn(Arc::clone(&server).list(pace.clone(), line, calls));
+            all(NIGHT.map(list).into()).await;
         })
     });
     all(processes.collect()).await;
@@ -214,20 +219,17 @@ async fn night(limit: Limit, seed: u64) -> (f64, f64) {
     (started.elapsed().as_secs_f64() / must, f64::from(throttled) / f64::from(through + throttled))
 }
 
-/// The least seconds that a night can take: of each call, what the limit or the latency of the lists that are read allows then.
+/// The least seconds that a night can take: all of its calls as the limit allows, and the longest of its lists one call after another.
 fn least(limit: Limit, half: u32) -> f64 {
-    // Each way of a late call takes three times as long.
-    let takes = limit.latency.as_secs_f64() * (1.0 + 2.0 * limit.late);
-    let lists = NIGHT.iter().flat_map(|(at_once, calls)| {
-        let of_latency = f64::from(at_once * limit.processes) / takes;
-        (0..at_once * calls * limit.processes).map(move |_| of_latency)
-    });
-    let rates = (0..).map(|call| match call < half {
+    let rates = (0..CALLS * limit.processes).map(|call| match call < half {
         true => limit.per_second - limit.others,
         false if limit.others_end => limit.later,
         false => limit.later - limit.others,
     });
-    lists.zip(rates).map(|(of_latency, rate)| 1.0 / rate.min(of_latency)).sum()
+    // Each way of a late call takes three times as long.
+    let takes = limit.latency.as_secs_f64() * (1.0 + 2.0 * limit.late);
+    let longest = NIGHT.iter().map(|(_, calls)| PLANNING + calls).max().unwrap_or_default();
+    rates.map(|rate| 1.0 / rate).sum::<f64>().max(f64::from(longest) * takes)
 }
 
 /// The value below which a share of them is.
@@ -254,13 +256,13 @@ async fn nights(limits: impl IntoIterator<Item = Limit>) -> Vec<(Limit, f64, f64
 
 /// How long nights may take, of what they must, all of them and nine of ten; and the share of calls that may be throttled.
 type Bounds = (f64, f64, f64);
-const ALONE: Bounds = (1.15, 1.11, 0.12);
-const BESIDE: Bounds = (1.15, 1.06, 0.12);
-const FOUR: Bounds = (1.15, 1.12, 0.12);
-const FOUR_FAST: Bounds = (1.25, 1.18, 0.12);
-const CHANGING: Bounds = (1.30, 1.06, 0.12);
+const ALONE: Bounds = (1.30, 1.12, 0.12);
+const BESIDE: Bounds = (1.19, 1.08, 0.135);
+const FOUR: Bounds = (1.15, 1.09, 0.135);
+const FOUR_FAST: Bounds = (1.29, 1.18, 0.12);
+const CHANGING: Bounds = (1.31, 1.09, 0.13);
 /// Of one call at a time, those that come at once with a late one are lost whatever the pace is, as those of others are.
-const UNEVEN: Bounds = (2.15, 1.50, 0.18);
+const UNEVEN: Bounds = (4.20, 1.45, 0.125);
 
 /// Holds nights against limits, and shows how they went (`--nocapture`).
 async fn holds(name: &str, limits: Vec<Limit>, (most, all_but_tenth, throttled): Bounds) {
@@ -340,10 +342,10 @@ fn is_one_at_a_time(limit: &Limit) -> bool {
 async fn a_night_ends_beside_another_caller_where_one_call_is_let_through_at_a_time() {
     let limits = |others| limits(&RATES, others, 1).into_iter().filter(is_one_at_a_time);
     let [half, most, longest] = ratios("another of three tenths, one call at a time", limits(0.3)).await;
-    assert!(half < 1.6 && most < 4.5 && longest < 10.0);
+    assert!(half < 1.5 && most < 4.5 && longest < 12.0);
     let [half, most, longest] = ratios("another of a half, one call at a time", limits(0.5)).await;
     // The long ones are of calls that take longer than the limit's pause, and minutes long.
-    assert!(half < 1.6 && most < 25.0 && longest < 200.0);
+    assert!(half < 1.6 && most < 25.0 && longest < 210.0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -358,7 +360,7 @@ async fn a_night_is_soon_as_fast_as_the_limit_once_another_caller_ends() {
     let limits = limits(&RATES, 0.5, 1).into_iter().filter(|limit| !is_one_at_a_time(limit));
     let ending = limits.map(|limit| Limit { others_end: true, ..limit });
     let [half, most, longest] = ratios("another that ends", ending).await;
-    assert!(half < 1.0 && most < 1.10 && longest < 1.25);
+    assert!(half < 1.0 && most < 1.14 && longest < 1.25);
 }
 
 #[tokio::test(start_paused = true)]
@@ -397,7 +399,7 @@ async fn a_limit_that_others_use_up_for_a_minute_fails_no_call_and_the_pace_is_s
     };
     let (mut most_attempts, mut calls) = (0, 0);
     while began.elapsed() < Duration::from_secs(150) {
-        pace.turn().await;
+        pace.turn(Line::Shards).await;
         for attempt in 1.. {
             most_attempts = most_attempts.max(attempt);
             let sent_at = Instant::now();
@@ -424,7 +426,7 @@ async fn a_pause_of_minutes_in_which_nothing_is_asked_does_not_make_the_pace_slo
     let pace = Pace::new(None);
     let read = async || {
         let began = Instant::now();
-        all((0..8).map(|_| tokio::spawn(Arc::clone(&server).list(pace.clone(), 30))).collect()).await;
+        all((0..8).map(|_| tokio::spawn(Arc::clone(&server).list(pace.clone(), Line::Shards, 30))).collect()).await;
         began.elapsed().as_secs_f64() * per_second / 240.0
     };
     read().await;
@@ -442,7 +444,7 @@ async fn the_first_throttle_after_a_limit_was_used_up_is_one_like_others() {
             let (pace, bucket, calls) = (pace.clone(), bucket.clone(), calls.clone());
             tokio::spawn(async move {
                 while began.elapsed() < Duration::from_secs(170) {
-                    pace.turn().await;
+                    pace.turn(Line::Shards).await;
                     let sent_at = Instant::now();
                     let at = began.elapsed().as_secs();
                     let through = !(20..80).contains(&at) && bucket.lock().expect("no panic").lets_through(per_second);
@@ -463,7 +465,7 @@ async fn throttles_never_make_the_pace_faster_than_the_settings_allow() {
     for (throttled, phase) in [(&[true][..], Phase::Searching), (&[false, false, false, true], Phase::OneByOne)] {
         let pace = Pace::new(Some(0.1));
         for throttled in throttled.iter().cycle().take(300) {
-            pace.turn().await;
+            pace.turn(Line::Shards).await;
             let sent_at = Instant::now();
             tokio::time::sleep(Duration::from_millis(50)).await;
             pace.answered(sent_at, *throttled);

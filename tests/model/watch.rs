@@ -136,7 +136,7 @@ impl Watch<'_> {
         wrongs
     }
 
-    /// The sources of a day are there, and of the run that its facts are of, or of one before that it was resumed from.
+    /// The sources of a day are there, and of the run that its facts are of, unless the day was resumed from what another had read.
     fn sources(&self) -> Vec<Wrong> {
         let mut wrongs = Vec::new();
         if self.world.dataset.table(SOURCES).is_none() {

@@ -112,7 +112,7 @@ fn killed_at_any_moment(faults: &str, rounds: u32) -> Scene {
 }
 
 #[test]
-fn without_a_sound_plan_shards_of_a_stopped_run_are_taken_for_what_they_are_of() {
+fn without_a_sound_plan_shards_of_a_stopped_run_are_gone_on_with_all_the_same() {
     let whole = Scene::of(OrganizationSpec { accounts: 76, ..OrganizationSpec::default() }, "");
     whole.night(&whole.org_pipeline("lake", "fan_out = \"account\"", SMALL_PAGES), DAY);
     let rows = texts(&whole.read(&whole.lake_at("lake"), FACT, "org", DAY).expect("rows"));
@@ -140,6 +140,8 @@ fn without_a_sound_plan_shards_of_a_stopped_run_are_taken_for_what_they_are_of()
         assert_eq!(ended.stderr.contains("a checkpoint is damaged: asking AWS Config again"), !is_gone, "{ended:?}");
         assert_eq!(ended.code, Some(0), "{ended:?}");
         let found = texts(&scene.read(&scene.lake_at("lake"), FACT, "org", DAY).expect("rows"));
+        let report: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+        assert!(report["aggregators"][0]["shards_resumed"].as_u64() > Some(0), "{report}");
         assert_eq!(found, rows);
     }
 }

@@ -65,11 +65,13 @@ pub struct Discovery {
 pub struct ShardPlan {
     /// The shards.
     pub shards: Vec<Shard>,
-    /// Accounts or regions that AWS Config counts packs in and that none of its sources names; nothing before these are known, where
-    /// AWS Config was not asked for that count, or a stopped run had.
+    /// Accounts or regions that AWS Config counts packs in and that none of its sources names, as far as the plan asked for that count;
+    /// none before the sources are known.
     pub unnamed: Vec<String>,
     /// How the requests are split, never [`FanOut::Auto`]; nothing where only the sources say it.
     fan_out: Option<FanOut>,
+    /// Whether a count failed that the split goes by, so that a later run should not go on with it.
+    is_makeshift: bool,
     /// What the aggregator is set up to gather from; nothing where it was not asked for that.
     gathered: Option<Places>,
     counts: Counts,
@@ -86,6 +88,11 @@ struct Counts {
 }
 
 impl ShardPlan {
+    /// Whether another run may go on with it: not where a count failed that it should go by.
+    pub fn is_lasting(&self) -> bool {
+        !self.is_makeshift
+    }
+
     /// How the requests are split, never [`FanOut::Auto`]; nothing where only the sources say it.
     pub fn fan_out(&self) -> Option<FanOut> {
         self.fan_out
@@ -157,7 +164,7 @@ impl AggregatorClient {
             try_join!(async { Ok(by_region.await) }, async { Ok(by_account.await) }, gathered)?;
         let plan = ShardPlan { gathered, counts: Counts { by_region, by_account }, ..left };
         let mut plan = self.extended(plan, wanted, None)?;
-        // It goes by the number of accounts. With filters, sizes say nothing.
+        // The number of accounts may say it, here or once the sources are there. With filters, sizes say nothing.
         if plan.fan_out.is_none() && wanted.filters.is_empty() {
             let by_account = count(true, known_by_account);
             plan.counts.by_account = asked(permits, by_account, self.pack_counts(wanted.run_id)).await;
@@ -196,6 +203,7 @@ impl AggregatorClient {
             dataset: (wanted.dataset != &Dataset::PACKS).then(|| wanted.dataset.name.to_owned()),
             fan_out: plan.fan_out.unwrap_or(wanted.fan_out).to_string(),
             shards: plan.shards.len(),
+            unnamed: plan.unnamed.clone(),
             requests: plan.shards.iter().map(|shard| (&shard.filter).into()).collect(),
             regions: Vec::new(),
             accounts: Vec::new(),
@@ -241,7 +249,9 @@ impl AggregatorClient {
                 }
             }
         }
-        let Some(mut fan_out) = plan.fan_out.or_else(|| self.chosen(wanted, &plan.counts, &places, statuses)) else {
+        let Some(mut fan_out) =
+            plan.fan_out.or_else(|| self.chosen(wanted, (plan.gathered.as_ref(), &plan.counts), &places, statuses))
+        else {
             return Ok(plan);
         };
         if let Some(split) = split_needed(wanted.filters, fan_out)
@@ -250,18 +260,24 @@ impl AggregatorClient {
             match (error.is_denied(), wanted.fan_out) {
                 // Where this identity may not ask for the count, the other names must do.
                 (true, _) if statuses.is_none() => {}
-                // They were planned by the count of a run before.
-                (false, _) if !plan.shards.is_empty() => {}
                 (true, _) => {
-                    tracing::warn!(%error, "AWS Config's count of packs is not at hand: planning {split} by their sources alone");
+                    tracing::warn!(%error, "AWS Config's count of packs is not at hand: planning {split} without it");
+                }
+                // A stopped run has begun to read them.
+                (false, FanOut::Auto) if !plan.shards.is_empty() => {
+                    if statuses.is_some() {
+                        tracing::warn!(%error, "AWS Config's count of packs is not at hand: {split} are those of the stopped run, and of the sources");
+                    }
                 }
                 (false, FanOut::Auto) => {
                     tracing::warn!(%error, "AWS Config's count of packs is not at hand: no split by {split}");
-                    fan_out = FanOut::None;
+                    (fan_out, plan.is_makeshift) = (FanOut::None, true);
                 }
                 (false, _) => return Err(error.clone()),
             }
         }
+        let is_chosen = plan.fan_out.is_none() && wanted.fan_out == FanOut::Auto;
+        plan.is_makeshift |= is_chosen && (has_failed(&plan.counts.by_region) || has_failed(&plan.counts.by_account));
         plan.fan_out = Some(fan_out);
         let shards = |fan_out| plan_shards(wanted.dataset, wanted.filters, fan_out, &places.regions, &places.accounts);
         let split = split_needed(wanted.filters, fan_out);
@@ -293,7 +309,7 @@ impl AggregatorClient {
     fn chosen(
         &self,
         wanted: Wanted<'_>,
-        counts: &Counts,
+        (gathered, counts): (Option<&Places>, &Counts),
         places: &Places,
         statuses: Option<&[SourceAnswer]>,
     ) -> Option<FanOut> {
@@ -307,7 +323,10 @@ impl AggregatorClient {
             return match places.lack(Split::Regions) {
                 None => Some(FanOut::Region),
                 Some(Cause::NoSources) if statuses.is_none() => None,
-                Some(_) => Some(FanOut::None),
+                Some(_) => {
+                    places.warn_of_unknown();
+                    Some(FanOut::None)
+                }
             };
         }
         let of_pack = rows_of_pack(wanted.dataset);
@@ -332,14 +351,16 @@ impl AggregatorClient {
         let rows_by_region: Vec<u64> = by_region.into_values().collect();
         let is_one_page = rows_by_region.iter().sum::<u64>() <= self.page_rows(wanted.dataset);
         let regions = places.regions.len() as u64;
+        let are_all = statuses.is_some() || gathered.is_some_and(|gathered| !gathered.regions.is_empty());
         let sizes = Sizes {
             rows_by_region,
+            regions,
             // Regions without a pack are in no count, and each takes a call.
-            regions: if statuses.is_some() { regions } else { regions.max(MANY_REGIONS) },
+            more_regions: if are_all { 0 } else { MANY_REGIONS.saturating_sub(regions) },
             accounts: knows_accounts.then_some(places.accounts.len() as u64),
             page: self.page_rows(wanted.dataset),
-            by_region: places.unknown_regions.is_empty(),
-            by_account: places.unknown_accounts.is_empty(),
+            by_region: places.unknown_regions.is_empty() && !has_failed(&counts.by_region),
+            by_account: places.unknown_accounts.is_empty() && !has_failed(&counts.by_account),
         };
         let chosen = choose(&sizes, wanted.at_once);
         if statuses.is_some() {
@@ -363,6 +384,11 @@ async fn asked<T>(
     // The semaphore is closed nowhere.
     let _permit = permits.acquire().await.ok();
     Some(list.await)
+}
+
+/// Whether a count was asked for and failed, and not because this identity may not ask for it.
+fn has_failed(count: &Option<Result<CountedPacks, FetchError>>) -> bool {
+    matches!(count, Some(Err(error)) if !error.is_denied())
 }
 
 /// Regions of an aggregator, where nothing says how many: AWS has some more.
@@ -404,6 +430,7 @@ impl ShardPlan {
         if fan_out == FanOut::Auto {
             return Err(file.error("compline.fan_out", "it is not decided"));
         }
+        let unnamed = archive.unnamed;
         let requests = archive.requests.into_iter().map(Filter::try_from).collect::<Result<Vec<_>, _>>();
         let requests = requests.map_err(|error| file.error("compline.requests", &error.to_string()))?;
         if requests.len() != archive.shards {
@@ -422,7 +449,7 @@ impl ShardPlan {
         }
         file.is_of_shard(0)?;
         let shards = (0..).zip(requests).map(|(index, filter)| Shard { index, filter }).collect();
-        Ok((Self { shards, fan_out: Some(fan_out), ..Self::default() }, sources))
+        Ok((Self { shards, unnamed, fan_out: Some(fan_out), ..Self::default() }, sources))
     }
 }
 

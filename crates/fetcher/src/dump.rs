@@ -61,6 +61,7 @@ pub struct Archive {
     pub(crate) fan_out: String,
     pub(crate) shards: usize,
     pub(crate) requests: Vec<Request>,
+    pub(crate) unnamed: Vec<String>,
 }
 
 /// A page of `DescribeConfigurationAggregatorSourcesStatus`.
@@ -349,6 +350,7 @@ impl FileReader {
             fan_out: head.fan_out,
             shards: head.shards,
             requests: head.requests,
+            unnamed: head.unnamed,
         };
         self.shards = Some(archive.shards);
         self.waiting.push_back(Dumped::Archive(archive));

@@ -44,6 +44,9 @@ pub(crate) struct ArchiveHead {
     /// What each shard asks for; nothing in archives of older versions.
     #[serde(default)]
     pub(crate) requests: Vec<Request>,
+    /// What AWS Config counts packs in and no source names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) unnamed: Vec<String>,
     /// Older versions want both, and need nothing in them to import the archive.
     #[serde(default)]
     pub(crate) regions: Vec<String>,

@@ -65,6 +65,9 @@ const FREE_SHARE: f64 = 0.2;
 const BEGINNING: u32 = 16;
 const BEGINNING_SHARE: f64 = 0.5;
 
+/// The longest that an answer is taken to take then, in seconds: the first may wait for credentials and a connection.
+const MAX_BEGINNING: f64 = 1.0;
+
 /// How many throttles back the bound is looked for, over how many calls at most, and how far above it the pace may be: of calls that
 /// come one at a time, or not at all for a while, some of the limit is left over.
 const BOUNDS: usize = 8;
@@ -315,7 +318,7 @@ impl State {
     /// The fastest pace in the beginning.
     fn beginning(&self) -> f64 {
         let secs = self.most_secs.filter(|secs| *secs > 0.0 && self.admitted < BEGINNING);
-        secs.map_or(FASTEST, |secs| (1.0 + BEGINNING_SHARE * f64::from(self.admitted)) / secs)
+        secs.map_or(FASTEST, |secs| (1.0 + BEGINNING_SHARE * f64::from(self.admitted)) / secs.min(MAX_BEGINNING))
     }
 
     fn answered(&mut self, sent_at: Instant, throttled: bool, now: Instant) {

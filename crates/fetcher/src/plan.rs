@@ -66,6 +66,8 @@ pub(crate) struct Sizes {
     /// Rows of each region that has some.
     pub(crate) rows_by_region: Vec<u64>,
     pub(crate) regions: u64,
+    /// How many regions without a row there may be besides.
+    pub(crate) more_regions: u64,
     /// Nothing where it is not known.
     pub(crate) accounts: Option<u64>,
     /// Rows of a page.
@@ -202,7 +204,8 @@ fn without_needless_types(dataset: &Dataset, requests: BTreeSet<Filter>) -> BTre
 
 /// The split that an aggregator is read soonest by: the least calls that come one after the other, and of equals the least
 /// calls. A split by account can take many more calls than there are full pages, and the rate limit counts calls: none that
-/// takes half as many again is chosen. Nothing where it goes by the number of accounts, and that is not known.
+/// takes half as many again is chosen. Nothing where that number of accounts is not known by which they would be read sooner, by more than
+/// a tenth.
 pub(crate) fn choose(sizes: &Sizes, at_once: usize) -> Option<FanOut> {
     let page = sizes.page.max(1);
     // A shard that is empty is a call as well.
@@ -212,21 +215,22 @@ pub(crate) fn choose(sizes: &Sizes, at_once: usize) -> Option<FanOut> {
     let empty_regions = sizes.regions.saturating_sub(sizes.rows_by_region.len() as u64);
     let by_region: u64 = sizes.rows_by_region.iter().copied().map(pages).sum::<u64>() + empty_regions;
     let largest_region = sizes.rows_by_region.iter().copied().max().map_or(1, pages);
+    let most = whole + (whole / 2).max(at_once as u64);
     let accounts = sizes.accounts.unwrap_or_default();
     let of_account = pages(rows.checked_div(accounts).unwrap_or_default());
     let candidates = [
         (true, (FanOut::None, whole, whole)),
-        (sizes.by_region, (FanOut::Region, by_region, largest_region)),
+        (sizes.by_region && by_region + sizes.more_regions <= most, (FanOut::Region, by_region, largest_region)),
         (sizes.by_account, (FanOut::Account, accounts.saturating_mul(of_account), of_account)),
     ];
     let possible = candidates.into_iter().filter(|(possible, _)| *possible).map(|(_, candidate)| candidate);
-    let most = whole + (whole / 2).max(at_once as u64);
     let at_once = at_once.max(1) as u64;
     let rounds = |(_, calls, longest): &(FanOut, u64, u64)| (*longest).max(calls.div_ceil(at_once));
     let fits = possible.filter(|(_, calls, _)| (1..=most).contains(calls));
     let best = fits.min_by_key(|candidate| (rounds(candidate), candidate.1));
     // However many accounts there are, they have no fewer pages.
-    let is_best = |best: &(FanOut, u64, u64)| sizes.accounts.is_some() || rounds(best) <= whole.div_ceil(at_once);
+    let least = whole.div_ceil(at_once);
+    let is_best = |best: &(FanOut, u64, u64)| sizes.accounts.is_some() || rounds(best) <= least + least / 10 + 1;
     best.filter(is_best).map(|best| best.0)
 }
 

@@ -380,6 +380,10 @@ fn take_in(
     after: &mut After,
 ) {
     let key = &intent.key;
+    let is_collected = ["run", "import"].contains(&intent.command) && outcome == Outcome::Succeeded;
+    if is_collected && !world.model.checkpoints.contains_key(key) {
+        world.model.broken_off.remove(key);
+    }
     if intent.command == "run" && outcome != Outcome::Failed {
         world.model.checkpoints.retain(|(id, _), _| *id != key.0);
     }

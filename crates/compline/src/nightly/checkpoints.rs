@@ -98,7 +98,7 @@ impl<'a> Checkpoints<'a> {
         };
         let before = left.as_ref().map_or(0, |left| left.shards.len());
         let plan = client.plan(wanted, left, known, &self.shared.permits).await?;
-        if plan.shards.len() > before {
+        if plan.shards.len() > before && plan.is_lasting() {
             self.lake.put_checkpoint(&self.collection, PLAN, client.plan_lines(&plan, wanted, None)?).await?;
         }
         Ok(plan)
@@ -117,7 +117,9 @@ impl<'a> Checkpoints<'a> {
         }
         let plan = client.plan_rest(plan, wanted, sources)?;
         let lines = client.plan_lines(&plan, wanted, Some(sources))?;
-        self.lake.put_checkpoint(&self.collection, SOURCES, lines.clone()).await?;
+        if plan.is_lasting() {
+            self.lake.put_checkpoint(&self.collection, SOURCES, lines.clone()).await?;
+        }
         Ok((plan, lines))
     }
 
@@ -190,4 +192,21 @@ fn plan(shared: &Shared<'_>, aggregator: &AggregatorSettings) -> String {
         "{} in {} as {role:?} at {endpoint}, {fan_out}, {filters:?}, {version}, {FORMAT}",
         address.name, address.region
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use compline_fetcher::Filter;
+
+    #[test]
+    fn the_checkpoint_of_a_shard_has_another_name_for_another_number_or_request() {
+        let of = |index, region: &str| {
+            let aws_region = Some(region.parse().expect("a region"));
+            shard_name(&Shard { index, filter: Filter { aws_region, ..Filter::default() } })
+        };
+        let names = BTreeSet::from([of(0, "eu-west-1"), of(1, "eu-west-1"), of(0, "us-east-1")]);
+        assert_eq!(names.len(), 3, "{names:?}");
+        assert_eq!(of(0, "eu-west-1"), of(0, "eu-west-1"));
+    }
 }

@@ -112,7 +112,9 @@ pub(super) async fn collect(
 ) -> anyhow::Result<Collected> {
     let client = shared.connector.connect(aggregator.address.clone()).await;
     // Here as well, so that the calls until a signal are counted.
-    let reading_all = shared.session.until_stopped(Box::pin(read_all(shared, aggregator, &client, bar, reading)));
+    let known = reading.discovery.take();
+    let reading_all =
+        shared.session.until_stopped(Box::pin(read_all(shared, aggregator, &client, bar, (reading, known))));
     let collected = timeout_at(shared.deadline, reading_all).await;
     reading.calls = client.counts();
     if let Some(known) = &reading.discovery {
@@ -132,7 +134,7 @@ async fn read_all(
     aggregator: &AggregatorSettings,
     client: &AggregatorClient,
     bar: &Bar,
-    reading: &mut Reading,
+    (reading, known): (&mut Reading, Option<Discovery>),
 ) -> anyhow::Result<Collected> {
     reading.caller = caller(shared, aggregator).await?;
     check_clock(shared, client).await?;
@@ -155,7 +157,7 @@ async fn read_all(
     // nobody. So shards are read beside the sources, and those that the sources alone name behind them.
     let planned: SetOnce<ShardPlan> = SetOnce::new();
     let (count, discovery) = (Cell::from_mut(&mut reading.shards), &mut reading.discovery);
-    let (known_plan, known_sources) = discovery.take().map(|known| (known.plan, known.sources)).unzip();
+    let (known_plan, known_sources) = known.map(|known| (known.plan, known.sources)).unzip();
     let count_shards = |plan: &ShardPlan| {
         count.set(plan.shards.len() as u64);
         bar.shards(plan.shards.len());
@@ -194,6 +196,7 @@ async fn read_all(
         anyhow::Ok(read)
     };
     let ((sources, lines, rest), (mut batches, counted)) = try_join!(of_sources, of_plan)?;
+    bar.stage("checking what came");
     batches.extend(rest);
     let source_status = source_status(&sources.statuses, sources.collected_at, sources.run_id)?;
     let source_index = SourceIndex::new(&sources.statuses);

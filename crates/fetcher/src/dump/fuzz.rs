@@ -48,6 +48,7 @@ fn archive() -> Bytes {
         fan_out: "none".to_owned(),
         shards: 1,
         requests: Vec::new(),
+        unnamed: Vec::new(),
         regions: Vec::new(),
         accounts: Vec::new(),
     };

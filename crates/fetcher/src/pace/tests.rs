@@ -77,6 +77,23 @@ async fn throttles_that_have_nothing_to_do_with_the_pace_do_not_stop_a_night() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_first_answer_that_takes_half_a_minute_holds_no_night_back_for_long() {
+    let pace = Pace::new(None);
+    pace.turn(Line::Lists).await;
+    let sent_at = Instant::now();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    pace.answered(sent_at, false);
+    let began = Instant::now();
+    for _ in 0..BEGINNING {
+        pace.turn(Line::Shards).await;
+        let sent_at = Instant::now();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        pace.answered(sent_at, false);
+    }
+    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_held_back_without_a_throttle_and_the_settings_bound_is_kept_from_the_first_call() {
     let (throttles, ratio) = read((2_000, 0.0), None, 10.0, |_| 1e9).await;
     assert_eq!(throttles, 0);
@@ -256,6 +273,7 @@ async fn nights(limits: impl IntoIterator<Item = Limit>) -> Vec<(Limit, f64, f64
 
 /// How long nights may take, of what they must, all of them and nine of ten; and the share of calls that may be throttled.
 type Bounds = (f64, f64, f64);
+/// The longest are of one call at a time: where it takes as long as the limit's pause or longer, each throttle costs the way there and back.
 const ALONE: Bounds = (1.30, 1.12, 0.12);
 const BESIDE: Bounds = (1.19, 1.08, 0.135);
 const FOUR: Bounds = (1.15, 1.09, 0.135);

@@ -35,14 +35,17 @@ fn lists_are_a_cross_product_and_a_request_asked_twice_is_made_once() {
     assert_eq!(shards.iter().map(|shard| shard.index).collect::<Vec<_>>(), [0, 1, 2, 3]);
 }
 
+fn sizes(rows_by_region: Vec<u64>, regions: u64, accounts: Option<u64>) -> Sizes {
+    Sizes { rows_by_region, regions, more_regions: 0, accounts, page: 100, by_region: true, by_account: true }
+}
+
 #[test]
 fn auto_splits_by_region_or_by_account_where_that_is_read_sooner_and_takes_no_calls_for_nothing() {
     let choice = |rows_by_region: &[u64], accounts: u64| {
         let regions = rows_by_region.len() as u64;
         let rows_by_region = rows_by_region.to_vec();
         let accounts = Some(accounts);
-        choose(&Sizes { rows_by_region, regions, accounts, page: 100, by_region: true, by_account: true }, 8)
-            .expect("a choice")
+        choose(&sizes(rows_by_region, regions, accounts), 8).expect("a choice")
     };
     assert_eq!(choice(&[25_000; 17], 5_000), FanOut::Region, "17 even regions, 85 packs an account");
     assert_eq!(choice(&[200_000], 200), FanOut::Account, "one region, large accounts");
@@ -54,24 +57,25 @@ fn auto_splits_by_region_or_by_account_where_that_is_read_sooner_and_takes_no_ca
 }
 
 #[test]
-fn auto_chooses_without_the_number_of_accounts_where_none_would_be_read_sooner() {
+fn auto_chooses_without_the_number_of_accounts_where_they_would_not_be_read_much_sooner() {
     let choice = |rows_by_region: &[u64], accounts| {
         let (regions, rows_by_region) = (rows_by_region.len() as u64, rows_by_region.to_vec());
-        choose(&Sizes { rows_by_region, regions, accounts, page: 100, by_region: true, by_account: true }, 8)
+        choose(&sizes(rows_by_region, regions, accounts), 8)
     };
+    let uneven: Vec<u64> = (0..17).map(|region| 2_294 + 37 * (region % 3)).collect();
     for (rows, chosen) in [
         (&[25_000_u64; 17][..], Some(FanOut::Region)),
+        (&uneven, Some(FanOut::Region)),
         (&[40, 30, 20], Some(FanOut::None)),
-        (&[], Some(FanOut::None)),
         (&[200_000], None),
         (&[190_000, 5_000, 5_000], None),
     ] {
         assert_eq!(choice(rows, None), chosen, "{rows:?}");
-        let any =
-            [0, 1, 20, 200, 2_000, 20_000, 200_000].map(|accounts| choice(rows, Some(accounts)).expect("a choice"));
-        let is_account = |fan_out: &FanOut| *fan_out == FanOut::Account;
-        assert_eq!(any.iter().any(is_account), chosen.is_none(), "{rows:?}: {any:?}");
     }
+    // There may be more regions, each of which takes a call.
+    let few = Sizes { more_regions: 26, ..sizes(vec![100; 4], 4, None) };
+    assert_eq!(choose(&few, 8), None);
+    assert_eq!(choose(&Sizes { more_regions: 0, ..few }, 8), Some(FanOut::Region));
 }
 
 #[test]
@@ -79,6 +83,7 @@ fn auto_takes_no_split_by_names_that_cannot_be_asked_for() {
     let sizes = Sizes {
         rows_by_region: vec![5_000; 4],
         regions: 4,
+        more_regions: 0,
         accounts: Some(200),
         page: 100,
         by_region: false,

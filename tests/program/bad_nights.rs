@@ -198,7 +198,11 @@ fn b18_a_refusal_is_told_with_everything_that_is_needed_to_act_on_it_and_no_more
         ("ThrottlingException", "others use this account's limit too"),
         ("SomethingNewException", "SomethingNewException"),
     ] {
-        let said = told(move |_, _| {
+        let said = told(move |_, request| {
+            if !request.contains("SourcesStatus") {
+                let body = serde_json::json!({"AggregateComplianceByConformancePacks": []}).to_string();
+                return ("200 OK", "application/x-amz-json-1.1", body);
+            }
             let body = serde_json::json!({"__type": code, "message": "because ".repeat(500)}).to_string();
             ("400 Bad Request", "application/x-amz-json-1.1", body)
         });

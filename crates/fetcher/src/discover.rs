@@ -155,11 +155,13 @@ impl AggregatorClient {
         let known = known.cloned().unwrap_or_default();
         let count = |is_needed, known: Option<Result<_, _>>| (is_needed, known.filter(Result::is_ok));
         let known_by_account = known.counts.by_account;
-        let by_region =
-            asked(permits, count(by_region, known.counts.by_region), self.pack_counts_by_region(wanted.run_id));
-        let by_account = asked(permits, count(by_account, known_by_account.clone()), self.pack_counts(wanted.run_id));
+        // Each list in a box: all of them together are too large for the stack of a thread.
+        let of_regions = Box::pin(self.pack_counts_by_region(wanted.run_id));
+        let by_region = asked(permits, count(by_region, known.counts.by_region), of_regions);
+        let of_accounts = Box::pin(self.pack_counts(wanted.run_id));
+        let by_account = asked(permits, count(by_account, known_by_account.clone()), of_accounts);
         let gathered = (needed.is_some(), known.gathered.map(Ok));
-        let gathered = async { asked(permits, gathered, self.gathered(wanted.run_id)).await.transpose() };
+        let gathered = async { asked(permits, gathered, Box::pin(self.gathered(wanted.run_id))).await.transpose() };
         let (by_region, by_account, gathered) =
             try_join!(async { Ok(by_region.await) }, async { Ok(by_account.await) }, gathered)?;
         let plan = ShardPlan { gathered, counts: Counts { by_region, by_account }, ..left };
@@ -167,7 +169,8 @@ impl AggregatorClient {
         // The number of accounts may say it, here or once the sources are there. With filters, sizes say nothing.
         if plan.fan_out.is_none() && wanted.filters.is_empty() {
             let by_account = count(true, known_by_account);
-            plan.counts.by_account = asked(permits, by_account, self.pack_counts(wanted.run_id)).await;
+            let of_accounts = Box::pin(self.pack_counts(wanted.run_id));
+            plan.counts.by_account = asked(permits, by_account, of_accounts).await;
             plan = self.extended(plan, wanted, None)?;
         }
         Ok(plan)

@@ -164,11 +164,12 @@ async fn read_all(
     };
     let left_plan = (left_plan, left_sources.is_some());
     let are_known = Cell::new(false);
-    let of_sources = async {
+    // Each in a box: together they are too large for the stack of a thread.
+    let of_sources = Box::pin(async {
         let (sources, lines) = match (left_sources, known_sources) {
             (Some((sources, lines)), _) => (sources, Some(lines)),
             (None, Some(known)) => (known, None),
-            (None, None) => (asked_for_sources(shared, client).await?, None),
+            (None, None) => (Box::pin(asked_for_sources(shared, client)).await?, None),
         };
         are_known.set(true);
         let plan = planned.wait().await.clone();
@@ -178,23 +179,24 @@ async fn read_all(
             count_shards(&plan);
         }
         let Discovery { plan, sources } = discovery.insert(Discovery { plan, sources });
-        anyhow::Ok((&*sources, lines, shards.all(&plan.shards[before..]).await?))
-    };
-    let of_plan = async {
-        let plan = shards.checkpoints.plan(client, wanted, left_plan, known_plan.as_ref()).await?;
+        anyhow::Ok((&*sources, lines, Box::pin(shards.all(&plan.shards[before..])).await?))
+    });
+    let of_plan = Box::pin(async {
+        let plan = Box::pin(shards.checkpoints.plan(client, wanted, left_plan, known_plan.as_ref())).await?;
         if !plan.shards.is_empty() {
             count_shards(&plan);
         }
         let counted_before = plan.counted_by_account();
         let _ = planned.set(plan);
         let first = &planned.wait().await.shards;
-        let read = try_join!(shards.all(first), counted(shared, aggregator, client, counted_before))?;
+        let counted = Box::pin(counted(shared, aggregator, client, counted_before));
+        let read = try_join!(Box::pin(shards.all(first)), counted)?;
         if !are_known.get() {
             // The bar says that all shards are done.
             bar.stage("reading the list of its sources");
         }
         anyhow::Ok(read)
-    };
+    });
     let ((sources, lines, rest), (mut batches, counted)) = try_join!(of_sources, of_plan)?;
     bar.stage("checking what came");
     batches.extend(rest);

@@ -142,12 +142,7 @@ async fn discovered(
     let (filters, fan_out, at_once) = (&aggregator.of(dataset).filters, aggregator.fan_out, settings.max_in_flight);
     let wanted = Wanted { dataset, filters, fan_out, at_once, date, run_id };
     let permits = Semaphore::new(at_once);
-    let sources = async {
-        // The semaphore is closed nowhere.
-        let _permit = permits.acquire().await.ok();
-        client.sources(run_id).await
-    };
-    let (sources, plan) = try_join!(sources, client.plan(wanted, None, None, &permits))?;
+    let (sources, plan) = try_join!(client.sources(run_id, &permits), client.plan(wanted, None, None, &permits))?;
     let plan = client.plan_rest(plan, wanted, &sources)?;
     Ok(Reading {
         shards: shown(&plan.shards),

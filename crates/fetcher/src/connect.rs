@@ -236,6 +236,39 @@ async fn assume(environment: &Environment, role: &Role, region: &Region) -> Assu
     (environment.checked(provider, Some(role.duration)), IdentityCache::lazy().build())
 }
 
+/// What tests that make a client have in common.
+#[cfg(test)]
+pub(crate) mod example {
+    use super::*;
+    use compline_aws::Identity;
+
+    /// Those of calls that are made once.
+    pub(crate) fn options() -> FetchOptions {
+        FetchOptions {
+            page_size: None,
+            max_attempts: 1,
+            operation_timeout: Duration::from_secs(20),
+            attempt_timeout: Duration::from_secs(20),
+            max_requests_per_second: None,
+            endpoint_url: None,
+        }
+    }
+
+    pub(crate) fn address(role: Option<Role>) -> AggregatorAddress {
+        AggregatorAddress {
+            id: "org".parse().expect("an id"),
+            name: "aggregator".parse().expect("a name"),
+            region: "eu-west-1".parse().expect("a region"),
+            role,
+        }
+    }
+
+    pub(crate) async fn client(options: FetchOptions) -> AggregatorClient {
+        let environment = Environment::load(Identity::Simulated).await.expect("an environment");
+        Connector::new(environment, options).connect(address(None)).await
+    }
+}
+
 #[cfg(test)]
 mod roles;
 #[cfg(test)]
@@ -262,15 +295,8 @@ mod tests {
 
     #[tokio::test]
     async fn b08_aggregators_with_the_same_credentials_and_region_share_one_paced_client() {
-        let options = FetchOptions {
-            page_size: None,
-            max_attempts: 1,
-            operation_timeout: Duration::from_secs(1),
-            attempt_timeout: Duration::from_secs(1),
-            max_requests_per_second: None,
-            endpoint_url: None,
-        };
-        let connector = Connector::new(Environment::load(Identity::Simulated).await.expect("an environment"), options);
+        let environment = Environment::load(Identity::Simulated).await.expect("an environment");
+        let connector = Connector::new(environment, example::options());
         for (id, region, role, clients) in [
             ("a", "eu-west-1", None, 1),
             ("b", "eu-west-1", None, 1),

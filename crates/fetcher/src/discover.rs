@@ -1,6 +1,6 @@
 //! What an aggregator gathers from, and the shards that follow.
 //!
-//! The list of sources is as long as a tenth of the night, page after page, so that shards do not wait for it: they are planned by what
+//! The list of sources is a sixth of a night's calls, page after page, so that shards do not wait for it: they are planned by what
 //! AWS Config counts and what the aggregator is set up for, and those that the sources alone name come after them.
 
 mod places;
@@ -17,7 +17,7 @@ use chrono::{DateTime, Utc};
 use compline_model::{AggregatorId, Dataset, PackCounts, RunId, SnapshotDate, SourceAnswer};
 use places::Places;
 use std::collections::{BTreeMap, BTreeSet};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::try_join;
 
 /// What is to be planned.
@@ -125,11 +125,12 @@ impl Counts {
 }
 
 impl AggregatorClient {
-    /// Asks for the status of every source.
+    /// Asks for the status of every source. Takes a permit for the list.
     ///
     /// # Errors
     /// Whatever keeps the list from being whole.
-    pub async fn sources(&self, run_id: RunId) -> Result<Sources, FetchError> {
+    pub async fn sources(&self, run_id: RunId, permits: &Semaphore) -> Result<Sources, FetchError> {
+        let _permit = permit(permits).await;
         let mut list = PagedList::new(self.clone(), SOURCES, run_id);
         let (statuses, collected_at) = list.every_item(async |call| self.sources_page(call).await).await?;
         Ok(Sources { statuses, collected_at, run_id, lines: list.lines()? })
@@ -152,15 +153,15 @@ impl AggregatorClient {
         let needed = split_needed(wanted.filters, left.fan_out.unwrap_or(wanted.fan_out));
         let by_region = matches!(needed, Some(Split::Regions | Split::Either));
         let by_account = needed == Some(Split::Accounts);
-        let known = known.cloned().unwrap_or_default();
+        let (known, known_gathered) =
+            known.map(|known| (known.counts.clone(), known.gathered.clone())).unwrap_or_default();
         let count = |is_needed, known: Option<Result<_, _>>| (is_needed, known.filter(Result::is_ok));
-        let known_by_account = known.counts.by_account;
         // Each list in a box: all of them together are too large for the stack of a thread.
         let of_regions = Box::pin(self.pack_counts_by_region(wanted.run_id));
-        let by_region = asked(permits, count(by_region, known.counts.by_region), of_regions);
+        let by_region = asked(permits, count(by_region, known.by_region), of_regions);
         let of_accounts = Box::pin(self.pack_counts(wanted.run_id));
-        let by_account = asked(permits, count(by_account, known_by_account.clone()), of_accounts);
-        let gathered = (needed.is_some(), known.gathered.map(Ok));
+        let by_account = asked(permits, count(by_account, known.by_account.clone()), of_accounts);
+        let gathered = (needed.is_some(), known_gathered.map(Ok));
         let gathered = async { asked(permits, gathered, Box::pin(self.gathered(wanted.run_id))).await.transpose() };
         let (by_region, by_account, gathered) =
             try_join!(async { Ok(by_region.await) }, async { Ok(by_account.await) }, gathered)?;
@@ -168,7 +169,7 @@ impl AggregatorClient {
         let mut plan = self.extended(plan, wanted, None)?;
         // The number of accounts may say it, here or once the sources are there. With filters, sizes say nothing.
         if plan.fan_out.is_none() && wanted.filters.is_empty() {
-            let by_account = count(true, known_by_account);
+            let by_account = count(true, known.by_account);
             let of_accounts = Box::pin(self.pack_counts(wanted.run_id));
             plan.counts.by_account = asked(permits, by_account, of_accounts).await;
             plan = self.extended(plan, wanted, None)?;
@@ -238,18 +239,12 @@ impl AggregatorClient {
         statuses.into_iter().flatten().for_each(|status| named.add_source(status));
         let mut places = named.clone();
         for split in [Split::Regions, Split::Accounts] {
-            if let Some(Ok(counted)) = plan.counts.of(split) {
-                places.add_counted(split, counted.keys());
-            }
-        }
-        if statuses.is_some() {
             // An account of an organization is in no status before its first update, and not in what the aggregator is set up for.
-            for split in [Split::Regions, Split::Accounts] {
-                if let Some(Ok(counted)) = plan.counts.of(split) {
-                    let unnamed = named.clone().add_counted(split, counted.keys());
-                    places::warn_of_unnamed(split, &unnamed);
-                    plan.unnamed.extend(unnamed);
-                }
+            let Some(Ok(counted)) = plan.counts.of(split) else { continue };
+            let unnamed = places.add_counted(split, counted.keys());
+            if statuses.is_some() {
+                places::warn_of_unnamed(split, &unnamed);
+                plan.unnamed.extend(unnamed);
             }
         }
         let Some(mut fan_out) =
@@ -274,7 +269,7 @@ impl AggregatorClient {
                 }
                 (false, FanOut::Auto) => {
                     tracing::warn!(%error, "AWS Config's count of packs is not at hand: no split by {split}");
-                    (fan_out, plan.is_makeshift) = (FanOut::None, true);
+                    fan_out = FanOut::None;
                 }
                 (false, _) => return Err(error.clone()),
             }
@@ -384,9 +379,13 @@ async fn asked<T>(
     if !is_needed || known.is_some() {
         return known.filter(|_| is_needed);
     }
-    // The semaphore is closed nowhere.
-    let _permit = permits.acquire().await.ok();
+    let _permit = permit(permits).await;
     Some(list.await)
+}
+
+/// A permit for a list. The semaphore is closed nowhere.
+async fn permit(permits: &Semaphore) -> Option<SemaphorePermit<'_>> {
+    permits.acquire().await.ok()
 }
 
 /// Whether a count was asked for and failed, and not because this identity may not ask for it.

@@ -32,7 +32,7 @@ pub(crate) struct ListPage<T> {
 }
 
 /// An aggregator, as far as it says what it gathers from.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Gathered {
     pub(crate) account_ids: Vec<String>,
     pub(crate) aws_regions: Vec<String>,

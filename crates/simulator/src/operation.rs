@@ -97,6 +97,15 @@ impl Context<'_> {
         Ok(paging)
     }
 
+    /// Cuts a list short where the fault of this name says how many items it has at most; 0 for all.
+    fn cut<T>(&self, fault: &'static str, most: u32, list: &mut Vec<T>) {
+        let most = most as usize;
+        if most > 0 && most < list.len() {
+            self.faults.note(fault);
+            list.truncate(most);
+        }
+    }
+
     /// One page of `total` items: those at the positions that `items` is asked for, and the token of the next page.
     fn page(&self, paging: Paging, total: usize, items: impl FnOnce(Range<usize>) -> Vec<Value>) -> Map<String, Value> {
         let from = paging.offset.min(total);

@@ -13,7 +13,7 @@ use arrow::array::RecordBatch;
 use bytes::Bytes;
 use compline_fetcher::{
     AggregatorClient, CallCounts, CountedPacks, Discovery, FetchError, Probe, Shard, ShardPlan, ShardReader, ShardStep,
-    ShardTally, Sources, Wanted,
+    ShardTally, Wanted,
 };
 use compline_sink::computed;
 use compline_transformer::{
@@ -169,7 +169,7 @@ async fn read_all(
         let (sources, lines) = match (left_sources, known_sources) {
             (Some((sources, lines)), _) => (sources, Some(lines)),
             (None, Some(known)) => (known, None),
-            (None, None) => (Box::pin(asked_for_sources(shared, client)).await?, None),
+            (None, None) => (Box::pin(client.sources(wanted.run_id, &shared.permits)).await?, None),
         };
         are_known.set(true);
         let plan = planned.wait().await.clone();
@@ -224,12 +224,6 @@ async fn read_all(
         reading.not_reconciled = failed.map(|error| error.to_string());
     }
     Ok(Collected { snapshot, source_status, population: None })
-}
-
-/// The sources, once there is a permit for their list.
-async fn asked_for_sources(shared: &Shared<'_>, client: &AggregatorClient) -> anyhow::Result<Sources> {
-    let _permit = shared.permits.acquire().await?;
-    Ok(client.sources(shared.session.run_id).await?)
 }
 
 /// The longest that STS is waited for where nothing depends on what it says.

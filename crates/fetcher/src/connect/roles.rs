@@ -1,6 +1,7 @@
 //! Roles that are assumed, on machines whose clocks are wrong.
 
-use crate::{AggregatorAddress, AggregatorClient, Connector, FetchOptions, Probe, Role};
+use super::example;
+use crate::{AggregatorClient, Connector, FetchOptions, Probe, Role};
 use aws_sdk_config::config::Credentials;
 use aws_smithy_async::time::TimeSource;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -85,27 +86,14 @@ async fn client(url: &str, clock: &Clock) -> AggregatorClient {
         .endpoint_url(url)
         .load()
         .await;
-    let options = FetchOptions {
-        page_size: None,
-        max_attempts: 1,
-        operation_timeout: Duration::from_secs(20),
-        attempt_timeout: Duration::from_secs(20),
-        max_requests_per_second: None,
-        endpoint_url: Some(url.to_owned()),
-    };
+    let options = FetchOptions { endpoint_url: Some(url.to_owned()), ..example::options() };
     let role = Role {
         arn: "arn:aws:iam::012345678910:role/x".to_owned(),
         external_id: None,
         session_name: "compline".to_owned(),
         duration: HOUR,
     };
-    let address = AggregatorAddress {
-        id: "org".parse().expect("an id"),
-        name: "aggregator".parse().expect("a name"),
-        region: "eu-west-1".parse().expect("a region"),
-        role: Some(role),
-    };
-    Connector::new(Environment::of(shared), options).connect(address).await
+    Connector::new(Environment::of(shared), options).connect(example::address(Some(role))).await
 }
 
 /// How often a role is assumed for 4 calls at each of some times, by a clock that is this much ahead of the right one.

@@ -1,8 +1,8 @@
 //! Calls that are throttled, when they are sent again, and how often.
 
+use super::example;
 use super::roles::request;
-use crate::{AggregatorAddress, CallCounts, Connector, FetchError, FetchOptions, Probe};
-use compline_aws::{Environment, Identity};
+use crate::{CallCounts, FetchError, FetchOptions, Probe};
 use std::io::Write;
 use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, channel};
@@ -49,22 +49,9 @@ async fn call(
 
 /// Makes one call.
 async fn ask(url: String, max_attempts: u32, operation_timeout: Duration) -> (Result<(), FetchError>, CallCounts) {
-    let options = FetchOptions {
-        page_size: None,
-        max_attempts,
-        operation_timeout,
-        attempt_timeout: Duration::from_secs(20),
-        max_requests_per_second: None,
-        endpoint_url: Some(url),
-    };
-    let address = AggregatorAddress {
-        id: "org".parse().expect("an id"),
-        name: "aggregator".parse().expect("a name"),
-        region: "eu-west-1".parse().expect("a region"),
-        role: None,
-    };
-    let environment = Environment::load(Identity::Simulated).await.expect("an environment");
-    let client = Connector::new(environment, options).connect(address).await;
+    let endpoint_url = Some(url);
+    let client =
+        example::client(FetchOptions { max_attempts, operation_timeout, endpoint_url, ..example::options() }).await;
     let result = client.try_page(Probe::Aggregator).await.map(drop);
     (result, client.counts())
 }

@@ -1,31 +1,14 @@
 use super::*;
+use crate::connect::example;
 use crate::wire::Gathered;
-use crate::{AggregatorAddress, Connector, FetchOptions};
-use compline_aws::{Environment, Identity};
 use proptest::prelude::*;
 use std::sync::LazyLock;
-use std::time::Duration;
 
 const MANY: usize = 16;
 
 /// A client that nothing is asked with.
 async fn client() -> AggregatorClient {
-    let options = FetchOptions {
-        page_size: None,
-        max_attempts: 1,
-        operation_timeout: Duration::from_secs(1),
-        attempt_timeout: Duration::from_secs(1),
-        max_requests_per_second: None,
-        endpoint_url: None,
-    };
-    let address = AggregatorAddress {
-        id: "org".parse().expect("an id"),
-        name: "aggregator".parse().expect("a name"),
-        region: "eu-west-1".parse().expect("a region"),
-        role: None,
-    };
-    let environment = Environment::load(Identity::Simulated).await.expect("an environment");
-    Connector::new(environment, options).connect(address).await
+    example::client(example::options()).await
 }
 
 fn wanted(filters: &[FilterLists], fan_out: FanOut) -> Wanted<'_> {

@@ -24,11 +24,7 @@ pub(super) fn answer(context: &Context<'_>, fields: &Fields) -> Result<Value, Ap
             }
         }
     }
-    let named = context.faults.faults.sources_named as usize;
-    if named > 0 && named < found.len() {
-        context.faults.note("sources_named");
-        found.truncate(named);
-    }
+    context.cut("sources_named", context.faults.faults.sources_named, &mut found);
     let page =
         context.page(paging, found.len(), |range| found[range].iter().map(|source| item(context, *source)).collect());
     Ok(page.into())

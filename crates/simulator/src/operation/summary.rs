@@ -39,11 +39,7 @@ pub(super) fn answer(context: &Context<'_>, fields: &Fields) -> Result<Value, Ap
         context.faults.note("summary_off_by");
     }
     let mut groups: Vec<_> = groups.into_iter().collect();
-    let most = context.faults.faults.summary_groups as usize;
-    if most > 0 && most < groups.len() {
-        context.faults.note("summary_groups");
-        groups.truncate(most);
-    }
+    context.cut("summary_groups", context.faults.faults.summary_groups, &mut groups);
     let mut page = context.page(paging, groups.len(), |range| groups[range].iter().map(item).collect());
     if let Some(key) = group_by {
         page.insert("GroupByKey".to_owned(), key.into());

@@ -80,7 +80,6 @@ fn b04_a_token_that_is_refused_once_is_tried_again_and_nothing_begins_anew() {
 
 #[test]
 fn b04_a_token_lost_half_way_begins_the_shard_again_and_loses_and_doubles_no_row() {
-    // Sources and counts have tokens too, and which list has the n-th is by chance.
     let summary = same_rows("lost_token_every = 45").summary;
     assert!(summary.contains(" restarted"), "{summary}");
     assert!(!summary.contains("duplicate rows"), "what was read before the restart is dropped: {summary}");
@@ -143,7 +142,7 @@ fn server_errors_and_cut_connections_are_tried_again() {
 fn an_error_code_in_the_header_is_understood_as_well() {
     let bad = same_rows("error_code_in_header_only = true\nlost_token_every = 30\nthrottle_every = 9");
     assert_eq!(bad.counted("throttles"), bad.scene.fired("throttle_every"), "each is known for one");
-    // A token may as well be one of the list of sources, or of the counts.
+    // Of each operation a token is lost, and only its list of packs is a shard's.
     let restarts = bad.counted("shard_restarts");
     assert!(
         (1..=bad.scene.fired("lost_token_every")).contains(&restarts),

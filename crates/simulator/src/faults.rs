@@ -24,13 +24,14 @@ pub struct Faults {
     pub error_every: u64,
     /// A page without a row and with a token.
     pub empty_page_every: u64,
-    /// A page token that is refused once, counted over calls that have one.
+    /// A page token that is refused once, counted for each operation over its calls that have one.
     pub expired_token_every: u64,
-    /// A page token that is refused, and once more when it is tried again, counted over calls that have one.
+    /// A page token that is refused, and once more when it is tried again, counted for each operation over its calls that have
+    /// one.
     pub lost_token_every: u64,
     /// Calls that an access key may make before it expires.
     pub key_ends_after: u64,
-    /// A page that gives the token it was asked with, counted over calls that have one.
+    /// A page that gives the token it was asked with, counted for each operation over its calls that have one.
     pub repeated_token_every: u64,
     /// By how many the summary's counts of compliant packs are too high, in every group.
     pub summary_off_by: u32,
@@ -85,7 +86,8 @@ pub(crate) struct FaultState {
     arrived: AtomicU64,
     calls: AtomicU64,
     pages: AtomicU64,
-    tokens: AtomicU64,
+    /// Tokens of each list, so that which list the n-th belongs to is not chance where several are read at a time.
+    tokens: Mutex<HashMap<&'static str, u64>>,
     /// Tokens that are refused the next time.
     lost: Mutex<HashSet<String>>,
     /// Calls of each key.
@@ -123,7 +125,7 @@ impl FaultState {
             arrived: AtomicU64::new(0),
             calls: AtomicU64::new(0),
             pages: AtomicU64::new(0),
-            tokens: AtomicU64::new(0),
+            tokens: Mutex::default(),
             lost: Mutex::default(),
             keys: Mutex::default(),
             fired: Mutex::default(),
@@ -183,12 +185,16 @@ impl FaultState {
         ended
     }
 
-    pub(crate) fn token(&self, token: &str) -> TokenFate {
+    /// What becomes of a token of the list of this name.
+    pub(crate) fn token(&self, list: &'static str, token: &str) -> TokenFate {
         let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
         if lost.remove(token) {
             return TokenFate::Refused;
         }
-        let number = next(&self.tokens);
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = tokens.entry(list).or_default();
+        *number += 1;
+        let number = *number;
         if hits(self.faults.lost_token_every, number) {
             lost.insert(token.to_owned());
             self.note("lost_token_every");

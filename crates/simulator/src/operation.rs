@@ -89,7 +89,7 @@ impl Context<'_> {
         let mut paging = Paging { list: list.name, fingerprint, limit, offset: 0, round: 0, repeated: None };
         let Some(token) = fields.token()? else { return Ok(paging) };
         (paging.offset, paging.round) = token::open(fingerprint, &token).ok_or_else(refused_token)?;
-        match self.faults.token(&token) {
+        match self.faults.token(list.name, &token) {
             TokenFate::Taken => {}
             TokenFate::Refused => return Err(refused_token()),
             TokenFate::Repeated => paging.repeated = Some(token),

@@ -114,29 +114,34 @@ impl RowSource for TableFile {
 /// A row group of a file, all columns or the named ones.
 ///
 /// Row groups are read one at a time and each of them whole: over several, Parquet's reader takes what one column lacks in a damaged group
-/// from the next one, and gives rows that have values of others.
+/// from the next one, and gives rows that have values of others. And one column after the other: of all that are read at once it holds
+/// a decompressor, 160 KB, and a page.
 pub(crate) fn row_group(
     file: &Bytes,
     metadata: &ArrowReaderMetadata,
     index: usize,
     columns: Option<&[&str]>,
 ) -> Result<RecordBatch, String> {
+    let failed =
+        |error: &dyn fmt::Display| format!("row group {} does not decode: {}", index + 1, plain(&error.to_string()));
     let count = rows_of_group(metadata, index);
-    let mut reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file.clone(), metadata.clone())
-        .with_row_groups(vec![index])
+    let named = named_columns(metadata.schema(), columns);
+    let values = |at: &usize| {
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file.clone(), metadata.clone());
+        let mask = ProjectionMask::roots(reader.parquet_schema(), [*at]);
         // In one batch, which need not be put together.
-        .with_batch_size(count.max(1));
-    if let Some(names) = columns {
-        let mask = ProjectionMask::columns(reader.parquet_schema(), names.iter().copied());
-        reader = reader.with_projection(mask);
-    }
-    let batches = || reader.build().and_then(|batches| Ok(batches.collect::<Result<Vec<_>, _>>()?));
-    let batches = guarded(|| batches().map_err(|error| error.to_string()));
-    let batches = batches.map_err(|error| format!("row group {} does not decode: {}", index + 1, plain(&error)))?;
-    match &batches[..] {
-        [rows] if rows.num_rows() == count => Ok(rows.clone()),
-        _ => Err(format!("row group {} does not have the {count} rows that the footer says", index + 1)),
-    }
+        let reader = reader.with_row_groups(vec![index]).with_batch_size(count.max(1)).with_projection(mask);
+        let batches = || reader.build().and_then(|batches| Ok(batches.collect::<Result<Vec<_>, _>>()?));
+        let batches = guarded(|| batches().map_err(|error| error.to_string())).map_err(|error| failed(&error))?;
+        match &batches[..] {
+            [rows] if rows.num_rows() == count => Ok(Arc::clone(rows.column(0))),
+            _ => Err(format!("row group {} does not have the {count} rows that the footer says", index + 1)),
+        }
+    };
+    let values = named.iter().map(values).collect::<Result<_, String>>()?;
+    let schema = metadata.schema().project(&named).map(Arc::new).map_err(|error| failed(&error))?;
+    let options = RecordBatchOptions::new().with_row_count(Some(count));
+    RecordBatch::try_new_with_options(schema, values, &options).map_err(|error| failed(&error))
 }
 
 fn rows_of_group(metadata: &ArrowReaderMetadata, index: usize) -> usize {

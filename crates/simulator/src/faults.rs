@@ -192,9 +192,9 @@ impl FaultState {
             return TokenFate::Refused;
         }
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = tokens.entry(list).or_default();
-        *number += 1;
-        let number = *number;
+        let counted = tokens.entry(list).or_default();
+        *counted += 1;
+        let number = *counted;
         if hits(self.faults.lost_token_every, number) {
             lost.insert(token.to_owned());
             self.note("lost_token_every");

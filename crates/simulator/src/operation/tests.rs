@@ -248,3 +248,15 @@ fn a_token_is_good_for_its_own_operation_and_query_only() {
         }
     }
 }
+
+#[test]
+fn tokens_are_counted_for_each_operation_by_itself() {
+    let asked = Asked::new("expired_token_every = 2");
+    let [rules, packs] = [RULES, PACKS].map(|operation| {
+        let token = asked.token(operation, json!({ "Limit": 1 }));
+        move |asked: &Asked| asked.ask(operation, json!({ "Limit": 1, "NextToken": token.clone() })).map(drop)
+    });
+    assert_eq!((rules(&asked), packs(&asked)), (Ok(()), Ok(())), "the first of each");
+    let refused = Err("InvalidNextTokenException");
+    assert_eq!((rules(&asked), packs(&asked)), (refused, refused), "and the second of each");
+}

@@ -32,24 +32,27 @@
 //!    [`MAX_WAIT`]; after [`USED_UP`] of that others use the limit up, and a settled pace stays what it was before. After [`IDLE`] without
 //!    a call no throttle before it counts.
 //! 10. A throttled call has the next turn. Where calls seem to be let through one at a time ([`Gaps`]) every second one is throttled once
-//!     the pace is above the limit: there it comes after [`EARLY`] of the pause. Beside others, where it was in vain to be slower
-//!     ([`InVain`]), the pace goes back to what it was, and then one throttle says nothing, but two calls that are let through one after
-//!     another do, and many throttles without them ([`OneByOne`]); where more are throttled than before, or many for long, it is settled
-//!     again at [`FOUND_ANEW`] of that.
+//!     the pace is above the limit: there it comes after [`EARLY`] of the pause.
+//! 11. All along two explanations of what is throttled are compared by Bayes' rule ([`OneByOne`]): that one call is let through at a time,
+//!     with a pause between two that others may take ([`Pauses`](pauses::Pauses)), or several ([`Bursts`](bursts::Bursts)). Where the first
+//!     is the better one, or where it was in vain to be slower ([`InVain`]), the pause is that which is known to be long enough, and shorter
+//!     ones are tried now and then; where it is no more, the pace is settled again at [`FOUND_ANEW`] of the limit that the second knows.
 //!
 //! Its constants are those that did best over whole nights against thousands of random limits: of 2 to 70 calls a second, 1 call to two
 //! seconds' worth at once, latencies of 5 to 300 ms; alone, beside another caller, four processes at a time, and limits that change.
 
+mod bursts;
 mod gaps;
 mod in_turn;
 mod in_vain;
 mod one_by_one;
+mod pauses;
 mod window;
 
 use gaps::Gaps;
 pub(crate) use in_turn::InTurn;
 use in_vain::InVain;
-use one_by_one::OneByOne;
+use one_by_one::{Call, OneByOne};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -134,8 +137,8 @@ const NOTHING_AFTER: u32 = 5;
 const WAIT_FACTOR: u32 = 2;
 const MAX_WAIT: Duration = Duration::from_secs(3);
 
-/// What is left of a pace of calls that seemed to be let through one at a time, where it is found anew.
-const FOUND_ANEW: f64 = 0.75;
+/// How much of the limit the pace begins with that is found anew, where calls seemed to be let through one at a time.
+const FOUND_ANEW: f64 = 0.9;
 
 /// After how long without a call, and how many turns that nobody took, the throttles before say nothing more: what nobody used is lost.
 const IDLE: Duration = Duration::from_secs(2);
@@ -204,7 +207,7 @@ struct State {
     most_secs: Option<f64>,
     was_late: bool,
     since_throttle: u32,
-    /// The throttles of a settled pace, and the calls of one that it was in vain to make slower.
+    /// The throttles of a settled pace, and whether calls are let through one at a time.
     in_vain: InVain,
     one_by_one: OneByOne,
     /// The pauses of a settled pace, and whether the call that was throttled just now is sent again early.
@@ -242,7 +245,7 @@ impl Pace {
             was_late: false,
             since_throttle: 0,
             in_vain: InVain::new(),
-            one_by_one: OneByOne::new(most, 0.0),
+            one_by_one: OneByOne::new(),
             gaps: Gaps::new(),
             is_early: false,
             changed_at: now,
@@ -274,6 +277,7 @@ impl Pace {
     /// Takes the next turn, before those who wait for theirs; gives how long it is until then.
     pub(crate) fn reserve(&self) -> Duration {
         let (now, mut state) = (Instant::now(), self.state());
+        state.find_pause(now);
         let is_early = std::mem::take(&mut state.is_early);
         let in_turn = state.turn_after(1.0, now);
         let turn = if is_early { state.turn_after(EARLY, now) } else { in_turn };
@@ -301,7 +305,16 @@ impl State {
             self.one_by_one.rest();
         }
         (self.turn_at, self.has_waited) = (Some(now), has_waited);
+        self.find_pause(now);
         None
+    }
+
+    /// Takes the pause before the next call from what is known of it, where calls are let through one at a time.
+    fn find_pause(&mut self, now: Instant) {
+        if self.phase == Phase::OneByOne {
+            let pause = self.one_by_one.pause(now);
+            self.rate = self.allowed(1.0 / pause);
+        }
     }
 
     /// The turn after so much of the pause between two calls.
@@ -322,14 +335,16 @@ impl State {
     }
 
     fn answered(&mut self, sent_at: Instant, throttled: bool, now: Instant) {
+        let secs = (now - sent_at).as_secs_f64();
         self.wait_for_others(sent_at, throttled, now);
         self.look_at_gap(sent_at, throttled);
-        let came_at_once = self.came_at_once((now - sent_at).as_secs_f64(), throttled);
+        let came_at_once = self.came_at_once(secs, throttled);
         self.admitted = self.admitted.wrapping_add(u32::from(!throttled));
+        self.look_one_by_one(Call { sent_at, throttled, secs, is_late: self.was_late }, now);
         if sent_at < self.changed_at {
             return;
         }
-        if self.phase == Phase::Settled && !came_at_once && self.goes_back(throttled, now) {
+        if self.phase == Phase::Settled && !came_at_once && self.is_in_vain(throttled, now) {
             return;
         }
         match self.phase {
@@ -341,7 +356,8 @@ impl State {
                 let least = self.rate.min(KEPT * let_through);
                 self.enter(phase, bound.min((self.rate * LEAST_LEFT).max(least)), now);
             }
-            Phase::OneByOne => self.look_one_by_one(sent_at, throttled, now),
+            // What is known of the pause says all.
+            Phase::OneByOne => {}
             // A pace that nobody waits for says nothing of the limit.
             _ if !throttled && !self.has_waited => {}
             Phase::Searching => self.grow(SEARCHING * evening_out(self.rate)),
@@ -355,31 +371,37 @@ impl State {
         }
     }
 
-    /// Takes note of a settled pace's throttles, and goes back to the pace before where it was in vain to be slower.
-    /// Gives whether it did.
-    fn goes_back(&mut self, throttled: bool, now: Instant) -> bool {
+    /// Takes note of a settled pace's throttles. Gives whether it was in vain to be slower: then calls may be let through one at a time.
+    fn is_in_vain(&mut self, throttled: bool, now: Instant) -> bool {
         if !self.has_waited {
             self.in_vain.begin();
             return false;
         }
-        let found = self.in_vain.answered(throttled, self.rate);
-        if let Some(found) = found {
-            self.change(Phase::OneByOne, found.rate, now);
-            self.one_by_one = OneByOne::new(self.rate, found.share);
+        let is_in_vain = self.in_vain.answered(throttled, self.rate);
+        if is_in_vain {
+            self.begin_one_by_one(now);
         }
-        found.is_some()
+        is_in_vain
     }
 
-    /// Takes note of a call where they are let through one at a time, and finds the pace anew where that is not so.
-    fn look_one_by_one(&mut self, sent_at: Instant, throttled: bool, now: Instant) {
-        match self.one_by_one.answered(sent_at, throttled, self.rate, self.has_waited, now) {
-            Some(rate) => self.rate = self.allowed(rate),
-            None => {
-                self.change(Phase::Settled, self.rate * FOUND_ANEW, now);
-                (self.in_vain, self.gaps) = (InVain::new(), Gaps::new());
-                self.throttles.clear();
-            }
+    /// Takes note of a call, and of whether calls seem to be let through one at a time by now, or no more.
+    fn look_one_by_one(&mut self, call: Call, now: Instant) {
+        let is_taken = self.phase == Phase::OneByOne;
+        self.one_by_one.answered(call, self.in_a_row, is_taken);
+        if is_taken && self.one_by_one.is_not_so() {
+            let rate = self.one_by_one.end() * FOUND_ANEW;
+            self.change(Phase::Settled, rate, now);
+            (self.in_vain, self.gaps, self.steps) = (InVain::new(), Gaps::new(), 0.0);
+            self.throttles.clear();
+        } else if call.throttled && matches!(self.phase, Phase::Searching | Phase::Settled) && self.one_by_one.is_so() {
+            self.begin_one_by_one(now);
         }
+    }
+
+    fn begin_one_by_one(&mut self, now: Instant) {
+        self.one_by_one.begin();
+        self.change(Phase::OneByOne, self.rate, now);
+        self.find_pause(now);
     }
 
     /// Takes this pace from now on.

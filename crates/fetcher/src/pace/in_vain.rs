@@ -20,22 +20,14 @@ pub(super) struct InVain {
     window: Window,
     /// The pace of its first call.
     rate: f64,
-    /// The windows that say so; the pace of the first of them, and the share of throttles, of which half is the last window's.
+    /// The windows that say so, and the pace of the first of them.
     windows: u32,
     from: f64,
-    share: f64,
-}
-
-/// That it was in vain: the pace before, in calls a second, and the share of calls that was throttled whatever the pace was.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Found {
-    pub(super) rate: f64,
-    pub(super) share: f64,
 }
 
 impl InVain {
     pub(super) fn new() -> Self {
-        Self { window: Window::new(WINDOW), rate: 0.0, windows: 0, from: 0.0, share: 0.0 }
+        Self { window: Window::new(WINDOW), rate: 0.0, windows: 0, from: 0.0 }
     }
 
     /// Begins a window, since what is throttled in this one says nothing of the pace: nobody waits for it.
@@ -43,23 +35,21 @@ impl InVain {
         self.window.begin();
     }
 
-    /// A call was answered that was sent at this pace.
-    pub(super) fn answered(&mut self, throttled: bool, rate: f64) -> Option<Found> {
+    /// A call was answered that was sent at this pace. Gives whether it was in vain.
+    pub(super) fn answered(&mut self, throttled: bool, rate: f64) -> bool {
         if self.window.is_empty() {
             self.rate = rate;
         }
-        let throttles = self.window.answered(throttled)?;
+        let Some(throttles) = self.window.answered(throttled) else { return false };
         self.after_window(throttles);
         let evidence = f64::from(self.windows) + (self.from / rate).log(FALLEN).max(0.0);
-        (self.windows > 0 && evidence >= ENOUGH).then(|| Found { rate: self.from.max(rate), share: self.share })
+        self.windows > 0 && evidence >= ENOUGH
     }
 
     fn after_window(&mut self, throttles: u32) {
-        let share = f64::from(throttles) / f64::from(WINDOW);
         if self.windows == 0 {
-            (self.from, self.share) = (self.rate, share);
+            self.from = self.rate;
         }
-        self.share += (share - self.share) / 2.0;
         if throttles >= TOO_MANY {
             self.windows += 1;
         } else if throttles <= FEW {
@@ -75,33 +65,29 @@ impl InVain {
 mod tests {
     use super::*;
 
-    /// Windows of so many throttles, the first at a pace of 32, and each after it at one that is so many times slower. Gives what is found
-    /// after each.
-    fn after(slower: f64, windows: &[u32]) -> Vec<Option<Found>> {
+    /// Windows of so many throttles, the first at a pace of 32, and each after it at one that is so many times slower. Gives after which
+    /// of them it was in vain.
+    fn after(slower: f64, windows: &[u32]) -> Option<usize> {
         let (mut in_vain, mut rate) = (InVain::new(), 32.0);
-        let window = |throttles: &u32| {
-            let found = (0..WINDOW).filter_map(|call| in_vain.answered(call < *throttles, rate)).next();
+        windows.iter().position(|throttles| {
+            let is_in_vain = (0..WINDOW).any(|call| in_vain.answered(call < *throttles, rate));
             rate /= slower;
-            found
-        };
-        windows.iter().map(window).collect()
+            is_in_vain
+        })
     }
 
     #[test]
-    fn many_throttles_for_long_say_that_it_was_in_vain_to_be_slower_and_what_the_pace_was() {
-        let found = Found { rate: 32.0, share: 0.25 };
-        assert_eq!(after(1.0, &[4, 4, 4, 4]), [None, None, None, Some(found)]);
-        assert_eq!(after(8.0, &[4, 4, 4]), [None, None, Some(found)], "a pace that fell far");
-        assert_eq!(after(1.0, &[4, 4, 2, 4, 4])[4].map(|found| found.rate), Some(32.0), "as good as nothing");
-        let faster = after(0.5, &[4, 4, 4, 4]);
-        assert_eq!(faster[3].map(|found| found.rate), Some(256.0), "no slower than it is");
+    fn many_throttles_for_long_say_that_it_was_in_vain_to_be_slower() {
+        assert_eq!(after(1.0, &[4, 4, 4, 4]), Some(3));
+        assert_eq!(after(8.0, &[4, 4, 4]), Some(2), "a pace that fell far");
+        assert_eq!(after(1.0, &[4, 4, 2, 4, 4]), Some(4), "as good as nothing");
     }
 
     #[test]
     fn few_throttles_or_nothing_but_throttles_say_nothing() {
-        assert!(after(1.0, &[4, 4, 1, 4, 1, 4, 1, 4]).iter().all(Option::is_none));
-        assert!(after(2.0, &[2; 9]).iter().all(Option::is_none));
-        assert!(after(2.0, &[WINDOW; 9]).iter().all(Option::is_none));
+        assert_eq!(after(1.0, &[4, 4, 1, 4, 1, 4, 1, 4]), None);
+        assert_eq!(after(2.0, &[2; 9]), None);
+        assert_eq!(after(2.0, &[WINDOW; 9]), None);
     }
 
     #[test]
@@ -109,7 +95,7 @@ mod tests {
         let mut in_vain = InVain::new();
         for _ in 0..9 {
             for call in 1..WINDOW {
-                assert_eq!(in_vain.answered(call % 2 == 0, 1.0), None);
+                assert!(!in_vain.answered(call % 2 == 0, 1.0));
             }
             in_vain.begin();
         }

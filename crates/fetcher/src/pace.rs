@@ -33,7 +33,7 @@
 //!    a call no throttle before it counts.
 //! 10. A throttled call has the next turn. Where calls seem to be let through one at a time ([`Gaps`]) every second one is throttled once
 //!     the pace is above the limit: there it comes after [`EARLY`] of the pause.
-//! 11. All along two explanations of what is throttled are compared by Bayes' rule ([`OneByOne`]): that one call is let through at a time,
+//! 11. Once there is a limit, and until it is plain, two explanations of what is throttled are compared by Bayes' rule ([`OneByOne`]): that one call is let through at a time,
 //!     with a pause between two that others may take ([`Pauses`](pauses::Pauses)), or several ([`Bursts`](bursts::Bursts)). Where the first
 //!     is the better one, or where it was in vain to be slower ([`InVain`]), the pause is that which is known to be long enough, and shorter
 //!     ones are tried now and then; where it is no more, the pace is settled again at [`FOUND_ANEW`] of the limit that the second knows.
@@ -386,10 +386,14 @@ impl State {
 
     /// Takes note of a call, and of whether calls seem to be let through one at a time by now, or no more.
     fn look_one_by_one(&mut self, call: Call, now: Instant) {
-        let is_taken = self.phase == Phase::OneByOne;
-        self.one_by_one.answered(call, self.in_a_row, is_taken);
-        if is_taken && self.one_by_one.is_not_so() {
-            let rate = self.one_by_one.end() * FOUND_ANEW;
+        if self.phase == Phase::Free {
+            self.one_by_one.remember(call);
+            return;
+        }
+        let is_one_by_one = self.phase == Phase::OneByOne;
+        self.one_by_one.answered(call, self.in_a_row, is_one_by_one && call.sent_at >= self.changed_at);
+        if is_one_by_one && self.one_by_one.is_not_so() {
+            let rate = (self.one_by_one.end() * FOUND_ANEW).max(self.rate / 2.0);
             self.change(Phase::Settled, rate, now);
             (self.in_vain, self.gaps, self.steps) = (InVain::new(), Gaps::new(), 0.0);
             self.throttles.clear();
@@ -409,7 +413,7 @@ impl State {
         (self.phase, self.rate) = (phase, self.allowed(rate));
         (self.run, self.run_secs, self.stepped_at) = (0, 0.0, now);
         // What was sent at the pace before says nothing of this one, and that pace is not gone back to.
-        (self.changed_at, self.rate_before) = (now, self.rate);
+        (self.changed_at, self.rate_before, self.is_early) = (now, self.rate, false);
     }
 
     /// Takes note of the pause before a call, and of whether it is sent again early.

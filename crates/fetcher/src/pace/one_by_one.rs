@@ -6,16 +6,17 @@ use super::window::Window;
 use std::collections::VecDeque;
 use tokio::time::Instant;
 
-/// How many calls before the first throttle are remembered: what was let through says as much.
+/// How many calls are remembered before a limit is met: what was let through says as much.
 const REMEMBERED: usize = 64;
 
 /// Which odds say that calls are let through one at a time, and how much more each time that this was found not to be so; which say that it
 /// is not so; and where they are not looked at any more. Each is the natural logarithm of how many times as likely one is as the other.
 const SO: f64 = 2.0;
-const SO_MORE: f64 = 4.0;
+const SO_MORE: f64 = 5.0;
 const NOT_SO: f64 = -2.0;
 const NEVER: f64 = -6.0;
-const MOST_ODDS: f64 = 10.0;
+const MOST_ODDS: f64 = 12.0;
+const MOST_FAILED: u32 = 2;
 
 /// How many throttles one after another say something, before they say that others use the limit up.
 const IN_A_ROW: u32 = 2;
@@ -26,7 +27,7 @@ const WINDOW: u32 = 15;
 const TOO_MANY: u32 = 6;
 const OF_ONE: f64 = 0.05;
 const SHARE_FIRST: f64 = 0.3;
-const FORETOLD: f64 = 1.0;
+const FORETOLD: f64 = 2.0;
 const FORETOLD_KEPT: f64 = 0.97;
 const FORETOLD_MOST: f64 = 8.0;
 const FORETOLD_LEAST: f64 = -6.0;
@@ -37,7 +38,7 @@ const PUT_BACK: f64 = -2.5;
 pub(super) struct Call {
     pub(super) sent_at: Instant,
     pub(super) throttled: bool,
-    /// How long it took, in seconds, and whether that is longer than most.
+    /// How long it took, in seconds, and whether that is far longer than most.
     pub(super) secs: f64,
     pub(super) is_late: bool,
 }
@@ -47,12 +48,13 @@ pub(super) struct Call {
 /// find it, since no fewer are throttled however slow it is.
 #[derive(Debug)]
 pub(super) struct OneByOne {
-    before: Option<VecDeque<Call>>,
+    before: VecDeque<Call>,
     pauses: Pauses,
     bursts: Bursts,
     odds: f64,
     failed: u32,
     window: Window,
+    taken: u32,
     share: f64,
     foretold: f64,
 }
@@ -60,37 +62,38 @@ pub(super) struct OneByOne {
 impl OneByOne {
     pub(super) fn new() -> Self {
         Self {
-            before: Some(VecDeque::new()),
+            before: VecDeque::new(),
             pauses: Pauses::new(),
             bursts: Bursts::new(),
             odds: 0.0,
             failed: 0,
             window: Window::new(WINDOW),
+            taken: 0,
             share: SHARE_FIRST,
             foretold: 0.0,
         }
     }
 
+    /// Takes note of a call before a limit is met.
+    pub(super) fn remember(&mut self, call: Call) {
+        if self.before.len() == REMEMBERED {
+            self.before.pop_front();
+        }
+        self.before.push_back(call);
+    }
+
     /// Takes note of a call, of how many throttles one after another it is the last, and of whether it was sent after such a pause.
     pub(super) fn answered(&mut self, call: Call, in_a_row: u32, is_taken: bool) {
-        if let Some(before) = &mut self.before {
-            before.push_back(call);
-            if before.len() > REMEMBERED {
-                before.pop_front();
-            }
-            if call.throttled {
-                let before = std::mem::take(before);
-                self.before = None;
-                for call in before {
-                    self.learn(&call, in_a_row);
-                }
-            }
-            return;
+        for before in std::mem::take(&mut self.before) {
+            self.learn(&before, 0);
         }
         if self.odds <= NEVER {
             return;
         }
-        if is_taken && in_a_row <= IN_A_ROW {
+        self.taken += u32::from(is_taken);
+        // While the pause is searched for many are throttled.
+        let is_found = self.pauses.are_known() || self.taken > WINDOW;
+        if is_taken && in_a_row <= IN_A_ROW && is_found {
             let throttles = self.window.answered(call.throttled);
             if throttles.is_some_and(|throttles| throttles >= TOO_MANY) && self.foretold < FORETOLD {
                 self.odds = PUT_BACK;
@@ -112,20 +115,22 @@ impl OneByOne {
     }
 
     pub(super) fn is_so(&self) -> bool {
-        self.odds > SO + SO_MORE * f64::from(self.failed)
+        self.failed < MOST_FAILED && self.odds > SO + SO_MORE * f64::from(self.failed)
     }
 
     pub(super) fn is_not_so(&self) -> bool {
         self.odds < NOT_SO
     }
 
-    /// It seems to be so, by this or by what else is known: the pause is searched for from now on.
+    /// The pace is that of the pause from now on, by this or by what else is known. What is no more learned begins anew.
     pub(super) fn begin(&mut self) {
         if self.odds <= NEVER {
             (self.pauses, self.bursts) = (Pauses::new(), Bursts::new());
+            (self.share, self.foretold) = (SHARE_FIRST, 0.0);
         }
         self.odds = self.odds.max(SO);
         self.window.begin();
+        self.taken = 0;
     }
 
     /// It was not so. Gives the limit that is likely, in calls a second.
@@ -197,13 +202,15 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_learned_before_a_throttle_and_no_more_is_remembered_than_says_something() {
-        let mut calls = Calls::new(1e9);
-        assert_eq!(calls.make(1_000, 1e9, |_| 0.001), None);
-        assert_eq!(calls.one_by_one.before.as_ref().map(VecDeque::len), Some(REMEMBERED));
-        assert_eq!(calls.one_by_one.odds, 0.0);
+    fn what_was_let_through_before_a_limit_is_met_counts_and_no_more_of_it_is_remembered_than_says_something() {
+        let mut calls = Calls::new(1.0);
+        for _ in 0..1_000 {
+            calls.at += Duration::from_millis(1);
+            calls.one_by_one.remember(Call { sent_at: calls.at, throttled: false, secs: 0.05, is_late: false });
+        }
+        assert_eq!((calls.one_by_one.before.len(), calls.one_by_one.odds), (REMEMBERED, 0.0));
         calls.answered(0.001, true, 1, false);
-        assert!(calls.one_by_one.is_not_so(), "what was let through before says that it is not so");
+        assert!(calls.one_by_one.is_not_so(), "so many in so short a time");
     }
 
     #[test]
@@ -211,14 +218,14 @@ mod tests {
         let mut calls = Calls::new(1.0);
         calls.make(40, 1.0, around);
         calls.one_by_one.begin();
-        assert!(calls.one_by_one.is_so() || calls.one_by_one.odds >= SO);
+        assert!(!calls.one_by_one.is_not_so());
         let throttled = [true, false, false, true, false, true, true, false, true, false, false, true, true];
-        let ended = (0..90).position(|call| {
+        let ended = (0..120).position(|call| {
             calls.answered(0.102, throttled[call * call % 13], 1, true);
             calls.one_by_one.is_not_so()
         });
-        assert!(ended.is_some_and(|ended| ended < 60), "{ended:?}");
-        assert!(calls.one_by_one.end() > 0.0);
+        assert!(ended.is_some_and(|ended| ended < 80), "{ended:?}");
+        assert!((1.0..20.0).contains(&calls.one_by_one.end()));
         calls.one_by_one.odds = SO + 1.0;
         assert!(!calls.one_by_one.is_so());
     }
@@ -227,10 +234,10 @@ mod tests {
     fn throttles_of_others_who_use_the_limit_up_change_no_odds() {
         let mut calls = Calls::new(1.0);
         calls.make(40, 1.0, around);
-        let odds = calls.one_by_one.odds;
+        calls.one_by_one.odds = 1.0;
         for in_a_row in IN_A_ROW + 1..40 {
             calls.answered(1.0, true, in_a_row, true);
         }
-        assert_eq!(calls.one_by_one.odds, odds);
+        assert_eq!(calls.one_by_one.odds, 1.0);
     }
 }

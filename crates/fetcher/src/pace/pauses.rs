@@ -28,11 +28,19 @@ const MOVES: f64 = 0.004;
 const OTHERS_CHANGE: f64 = 0.01;
 const CHANGES: f64 = 0.002;
 
-/// How much the time of one answer counts in their mean and in how much they differ.
+/// How much the time of one answer counts in what they take and in how much they differ: no more than if it differed by so many times as
+/// much, and of the first ones the shortest, since a connection and credentials are waited for there. How much they differ in the beginning.
 const OF_ONE: f64 = 0.1;
+const MOST_DIFFERENT: f64 = 4.0;
+const FIRST: u32 = 8;
+const DIFFERS_FIRST: f64 = 0.01;
+
+/// Of which part of a pause times that differ make it unsure at most: most of it is of what the server does, and not of when a call comes.
+const MOST_OF_TIME: f64 = 0.3;
 
 /// Which share of what is known says that the limit's pause is no longer than the one between two calls; and how much longer that is: of
-/// itself, and of how much answers differ in time. While nearly nothing is known, half is enough.
+/// itself, and of how much answers differ in time. While nearly nothing is known, half is enough: the longest pause that is likely is so many
+/// times the shortest.
 const SURE: f64 = 0.95;
 const MARGIN: f64 = 1.01;
 const MARGIN_OF_TIME: f64 = 2.5;
@@ -57,13 +65,17 @@ pub(super) struct Pauses {
     known: Vec<[f64; OTHERS.len()]>,
     last: Option<(Instant, bool)>,
     through_at: Option<Instant>,
-    /// How long answers take, and how much that differs, in seconds.
-    mean: f64,
+    /// How long answers take, how much that differs, in seconds, and how many of the first ones there were.
+    takes: f64,
     differs: f64,
-    /// How many pauses were given since a shorter one was, how many were shorter, and when the last of these was given, until a call after it
-    /// was answered.
+    first: u32,
+    /// By how much the pauses that are likely are apart.
+    apart: f64,
+    /// How many pauses were given since a shorter one was, how many were shorter, whether the last one was, and when the call was sent that
+    /// came after it, until that or a later one was answered.
     since_tried: u32,
     tries: usize,
+    is_given: bool,
     tried_at: Option<Instant>,
 }
 
@@ -77,28 +89,36 @@ impl Pauses {
             known,
             last: None,
             through_at: None,
-            mean: 0.0,
+            takes: 0.0,
             differs: 0.0,
+            first: 0,
+            apart: LONGEST / SHORTEST,
             since_tried: 0,
             tries: 0,
+            is_given: false,
             tried_at: None,
         }
     }
 
     /// Nobody asked for a while: when calls were sent before says nothing of the next one.
     pub(super) fn rest(&mut self) {
-        (self.last, self.through_at, self.tried_at) = (None, None, None);
+        (self.last, self.through_at, self.tried_at, self.is_given) = (None, None, None, false);
     }
 
-    /// Takes note of a call. Gives how likely its answer was by what was known, if that says anything: not where it came at once with
-    /// another, was answered before one that was sent earlier, or took longer than most.
+    /// Whether about the pause is known, and not only that there is one.
+    pub(super) fn are_known(&self) -> bool {
+        self.apart <= UNKNOWN
+    }
+
+    /// Takes note of a call. Gives how likely its answer was by what was known, if that says anything: not where it came at once with one
+    /// that was throttled, was answered after one that was sent later, or came late, nor of the next one then.
     pub(super) fn answered(&mut self, call: &Call) -> Option<f64> {
-        self.tried_at = self.tried_at.filter(|at| call.sent_at <= *at);
+        self.tried_at = self.tried_at.filter(|at| call.sent_at < *at);
         let (before, through_at) = (self.last, self.through_at);
         if !call.throttled {
             self.through_at = through_at.max(Some(call.sent_at));
         }
-        if before.is_some_and(|(at, _)| at > call.sent_at) {
+        if before.map(|(at, _)| at).max(through_at) > Some(call.sent_at) {
             return None;
         }
         if call.is_late {
@@ -117,17 +137,22 @@ impl Pauses {
     }
 
     fn note_time(&mut self, secs: f64) {
-        if self.mean == 0.0 {
-            self.mean = secs;
+        if self.first < FIRST {
+            self.first += 1;
+            self.takes = if self.first == 1 { secs } else { self.takes.min(secs) };
+            self.differs = self.takes * DIFFERS_FIRST;
+            return;
         }
-        self.differs += OF_ONE * ((secs - self.mean).abs() - self.differs);
-        self.mean += OF_ONE * (secs - self.mean);
+        let differs = (secs - self.takes).abs().min(MOST_DIFFERENT * self.differs.max(EDGE));
+        self.takes += OF_ONE * differs.copysign(secs - self.takes);
+        self.differs += OF_ONE * (differs - self.differs);
     }
 
     fn learn(&mut self, throttled: bool, gap: f64, was_throttled: bool, since: f64) -> f64 {
         let mut sum = 0.0;
         for (pause, known) in self.secs.iter().zip(&mut self.known) {
-            let edge = EDGE_OF_TIME * self.differs + EDGE_OF_PAUSE * pause + EDGE;
+            let of_time = (EDGE_OF_TIME * self.differs).min(MOST_OF_TIME * pause);
+            let edge = of_time + EDGE_OF_PAUSE * pause + EDGE;
             let through = let_through(*pause, edge, gap, was_throttled, since);
             for (known, through) in known.iter_mut().zip(through) {
                 let through = CHANCE + (1.0 - 2.0 * CHANCE) * through;
@@ -160,22 +185,26 @@ impl Pauses {
     pub(super) fn next(&mut self, now: Instant) -> f64 {
         let (low, middle, high) = (self.below(0.1), self.below(0.5), self.below(0.9));
         let apart = high / low;
-        let by_time = APART_OF_TIME * self.differs / middle;
+        self.apart = apart;
+        let by_time = (APART_OF_TIME * self.differs / middle).min(MOST_OF_TIME);
         let every = match apart {
             _ if apart > FAR_APART.0.max(APART.0 + by_time) => FAR_APART.1,
             _ if apart > APART.0 + by_time => APART.1,
             _ => NEAR_EVERY,
         };
         self.since_tried += 1;
+        if std::mem::take(&mut self.is_given) {
+            self.tried_at = Some(now);
+        }
         let was_through = self.last.is_some_and(|(_, was_throttled)| !was_throttled);
         if was_through && self.tried_at.is_none() && self.since_tried >= every {
-            (self.since_tried, self.tried_at) = (0, Some(now));
+            (self.since_tried, self.is_given) = (0, true);
             self.tries += 1;
             let much_shorter = MUCH_SHORTER.get(self.tries % (MUCH_SHORTER.len() + 1));
             return much_shorter.map_or_else(|| self.below(TRIED), |shorter| middle * shorter);
         }
         let pause = if apart > UNKNOWN { middle } else { self.below(SURE) };
-        pause * MARGIN + MARGIN_OF_TIME * self.differs
+        pause * MARGIN + (MARGIN_OF_TIME * self.differs).min(MOST_OF_TIME * pause)
     }
 
     /// The pause below which this share of what is known is.
@@ -241,16 +270,26 @@ mod tests {
         at: f64,
         through_at: f64,
         others_at: f64,
+        calls: u32,
+        secs: fn(u32) -> f64,
     }
 
     impl Limit {
         fn new() -> Self {
-            Self { pauses: Pauses::new(), began: Instant::now(), at: 0.0, through_at: -99.0, others_at: 0.0 }
+            Self {
+                pauses: Pauses::new(),
+                began: Instant::now(),
+                at: 0.0,
+                through_at: -99.0,
+                others_at: 0.0,
+                calls: 0,
+                secs: |_| 0.05,
+            }
         }
 
         fn call(&self, throttled: bool) -> Call {
             let sent_at = self.began + Duration::from_secs_f64(self.at);
-            Call { sent_at, throttled, secs: 0.05, is_late: false }
+            Call { sent_at, throttled, secs: (self.secs)(self.calls), is_late: false }
         }
 
         /// Makes so many calls after the pauses that are given. Gives the longest of the last eight, and how many were throttled.
@@ -272,6 +311,7 @@ mod tests {
                 }
                 throttles += u32::from(throttled);
                 self.pauses.answered(&self.call(throttled));
+                self.calls += 1;
             }
             (last[last.len() - 8..].iter().copied().fold(0.0, f64::max), throttles)
         }
@@ -282,7 +322,7 @@ mod tests {
         for pause in [0.0143, 0.1, 0.5] {
             let mut limit = Limit::new();
             let (found, throttles) = limit.make(40, pause, 1e9);
-            assert!((1.0..1.1).contains(&(found / pause)) && throttles < 16, "{pause}: {found}, {throttles}");
+            assert!((1.0..1.15).contains(&(found / pause)) && throttles < 16, "{pause}: {found}, {throttles}");
             let (found, throttles) = limit.make(200, pause, 1e9);
             assert!((1.0..1.05).contains(&(found / pause)) && throttles < 30, "{pause}: {found}, {throttles}");
         }
@@ -306,6 +346,20 @@ mod tests {
             limit.make(100, first, 1e9);
             let (found, _) = limit.make(200, then, 1e9);
             assert!((1.0..1.1).contains(&(found / then)), "{first} and then {then}: {found}");
+        }
+    }
+
+    #[test]
+    fn a_first_answer_that_waits_for_a_connection_and_answers_that_differ_do_not_hide_the_pause() {
+        let times: [fn(u32) -> f64; 3] = [
+            |call| if call == 0 { 5.0 } else { 0.05 },
+            |call| if call % 9 == 0 { 1.0 } else { 0.05 },
+            |call| 0.05 + 0.02 * f64::from(call % 11),
+        ];
+        for (at, secs) in times.into_iter().enumerate() {
+            let mut limit = Limit { secs, ..Limit::new() };
+            let (found, throttles) = limit.make(120, 0.1, 1e9);
+            assert!((1.0..1.4).contains(&(found / 0.1)) && throttles < 30, "{at}: {found}, {throttles}");
         }
     }
 

@@ -274,15 +274,15 @@ async fn nights(limits: impl IntoIterator<Item = Limit>) -> Vec<(Limit, f64, f64
 /// How long nights may take, of what they must, all of them and nine of ten; and the share of calls that may be throttled.
 type Bounds = (f64, f64, f64);
 /// The longest are of one call at a time: where it takes as long as the limit's pause or longer, each throttle costs the way there and back.
-const ALONE: Bounds = (1.33, 1.12, 0.12);
+const ALONE: Bounds = (1.31, 1.12, 0.12);
 /// Of bursts of two to four calls at two a second, some is throttled while it is found out that they come more than one at a time.
-const BESIDE: Bounds = (1.20, 1.08, 0.19);
+const BESIDE: Bounds = (1.19, 1.08, 0.18);
 /// The same, where each of them tries it while the others do.
-const FOUR: Bounds = (1.15, 1.11, 0.18);
-const FOUR_FAST: Bounds = (1.42, 1.23, 0.14);
-const CHANGING: Bounds = (1.31, 1.09, 0.21);
+const FOUR: Bounds = (1.15, 1.10, 0.285);
+const FOUR_FAST: Bounds = (1.38, 1.24, 0.22);
+const CHANGING: Bounds = (1.31, 1.09, 0.18);
 /// Of one call at a time, those that come at once with a late one are lost whatever the pace is, as those of others are.
-const UNEVEN: Bounds = (5.20, 1.70, 0.20);
+const UNEVEN: Bounds = (4.0, 1.60, 0.27);
 
 /// Holds nights against limits, and shows how they went (`--nocapture`).
 async fn holds(name: &str, limits: Vec<Limit>, (most, all_but_tenth, throttled): Bounds) {
@@ -362,17 +362,17 @@ fn is_one_at_a_time(limit: &Limit) -> bool {
 async fn a_night_ends_beside_another_caller_where_one_call_is_let_through_at_a_time() {
     let limits = |others| limits(&RATES, others, 1).into_iter().filter(is_one_at_a_time);
     let [half, most, longest] = ratios("another of three tenths, one call at a time", limits(0.3)).await;
-    assert!(half < 0.9 && most < 1.6 && longest < 3.0);
+    assert!(half < 0.9 && most < 1.45 && longest < 2.9);
     let [half, most, longest] = ratios("another of a half, one call at a time", limits(0.5)).await;
     // The long ones are of calls that take many times as long as the limit's pause.
-    assert!(half < 0.9 && most < 6.0 && longest < 40.0);
+    assert!(half < 0.9 && most < 6.0 && longest < 36.0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn no_call_of_four_processes_fails_where_one_call_is_let_through_at_a_time() {
     let limits = limits(&[4.0, 10.0, 30.0], 0.0, 4).into_iter().filter(is_one_at_a_time);
     let [half, most, longest] = ratios("four at once, one call at a time", limits).await;
-    assert!(half < 1.6 && most < 3.0 && longest < 4.0);
+    assert!(half < 1.5 && most < 2.7 && longest < 3.3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -482,7 +482,7 @@ async fn the_first_throttle_after_a_limit_was_used_up_is_one_like_others() {
 
 #[tokio::test(start_paused = true)]
 async fn throttles_never_make_the_pace_faster_than_the_settings_allow() {
-    for (throttled, phase) in [(&[true][..], Phase::Searching), (&[false, true], Phase::OneByOne)] {
+    for (throttled, phase) in [(&[true][..], Phase::Searching), (&[false, false, false, true], Phase::OneByOne)] {
         let pace = Pace::new(Some(0.1));
         for throttled in throttled.iter().cycle().take(300) {
             pace.turn(Line::Shards).await;

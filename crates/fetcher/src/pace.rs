@@ -33,10 +33,11 @@
 //!    a call no throttle before it counts.
 //! 10. A throttled call has the next turn. Where calls seem to be let through one at a time ([`Gaps`]) every second one is throttled once
 //!     the pace is above the limit: there it comes after [`EARLY`] of the pause.
-//! 11. Once there is a limit, and until it is plain, two explanations of what is throttled are compared by Bayes' rule ([`OneByOne`]): that one call is let through at a time,
-//!     with a pause between two that others may take ([`Pauses`](pauses::Pauses)), or several ([`Bursts`](bursts::Bursts)). Where the first
-//!     is the better one, or where it was in vain to be slower ([`InVain`]), the pause is that which is known to be long enough, and shorter
-//!     ones are tried now and then; where it is no more, the pace is settled again at [`FOUND_ANEW`] of the limit that the second knows.
+//! 11. Once there is a limit, and until it is plain, two explanations of what is throttled are compared by Bayes' rule ([`OneByOne`]): that
+//!     one call is let through at a time, with a pause between two that others may take ([`Pauses`](pauses::Pauses)), or several
+//!     ([`Bursts`](bursts::Bursts)). Where the first is the better one, or where it was in vain to be slower ([`InVain`]), the pause is
+//!     that which is known to be long enough, and shorter ones are tried now and then. Where it is no more, the pace is settled again at
+//!     [`FOUND_ANEW`] of the limit that the second knows, or half of what it was.
 //!
 //! Its constants are those that did best over whole nights against thousands of random limits: of 2 to 70 calls a second, 1 call to two
 //! seconds' worth at once, latencies of 5 to 300 ms; alone, beside another caller, four processes at a time, and limits that change.

@@ -9,28 +9,30 @@ use tokio::time::Instant;
 /// How many calls are remembered before a limit is met: what was let through says as much.
 const REMEMBERED: usize = 64;
 
-/// Which odds say that calls are let through one at a time, and how much more each time that this was found not to be so; which say that it
-/// is not so; and where they are not looked at any more. Each is the natural logarithm of how many times as likely one is as the other.
+/// Which odds say that calls are let through one at a time, and how much more once this was found not to be so; how often it may be found
+/// so; which odds say that it is not so, and where they are not looked at any more; and the most. Each is the natural logarithm of how many
+/// times as likely one is as the other.
 const SO: f64 = 2.0;
 const SO_MORE: f64 = 5.0;
+const MOST_FAILED: u32 = 2;
 const NOT_SO: f64 = -2.0;
 const NEVER: f64 = -6.0;
 const MOST_ODDS: f64 = 12.0;
-const MOST_FAILED: u32 = 2;
 
 /// How many throttles one after another say something, before they say that others use the limit up.
 const IN_A_ROW: u32 = 2;
 
-/// Over how many calls throttles are counted, and how many are too many where they are no better foretold than by their share, which is of so
-/// many calls: the odds that they are, and how much of these is left with each call.
+/// Over how many calls throttles are counted, and how many are too many, unless they are foretold better than by their share alone: by which
+/// odds, how much of these is left with each call, and between what they are. Of how many calls that share is, and what it is at first.
+/// What the odds of one call at a time are put to then.
 const WINDOW: u32 = 15;
 const TOO_MANY: u32 = 6;
-const OF_ONE: f64 = 0.05;
-const SHARE_FIRST: f64 = 0.3;
 const FORETOLD: f64 = 2.0;
 const FORETOLD_KEPT: f64 = 0.97;
-const FORETOLD_MOST: f64 = 8.0;
 const FORETOLD_LEAST: f64 = -6.0;
+const FORETOLD_MOST: f64 = 8.0;
+const OF_ONE: f64 = 0.05;
+const SHARE_FIRST: f64 = 0.3;
 const PUT_BACK: f64 = -2.5;
 
 /// A call that was answered.
@@ -48,13 +50,17 @@ pub(super) struct Call {
 /// find it, since no fewer are throttled however slow it is.
 #[derive(Debug)]
 pub(super) struct OneByOne {
+    /// The last calls before a limit was met.
     before: VecDeque<Call>,
     pauses: Pauses,
     bursts: Bursts,
     odds: f64,
+    /// How often it was found not to be so after all.
     failed: u32,
-    window: Window,
+    /// The calls that were sent after a pause that is known, and the throttles of the last of them.
     taken: u32,
+    window: Window,
+    /// The share of calls that are throttled, and how much better than by it they are foretold.
     share: f64,
     foretold: f64,
 }
@@ -67,8 +73,8 @@ impl OneByOne {
             bursts: Bursts::new(),
             odds: 0.0,
             failed: 0,
-            window: Window::new(WINDOW),
             taken: 0,
+            window: Window::new(WINDOW),
             share: SHARE_FIRST,
             foretold: 0.0,
         }

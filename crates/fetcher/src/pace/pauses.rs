@@ -38,17 +38,17 @@ const DIFFERS_FIRST: f64 = 0.01;
 /// Of which part of a pause times that differ make it unsure at most: most of it is of what the server does, and not of when a call comes.
 const MOST_OF_TIME: f64 = 0.3;
 
-/// Which share of what is known says that the limit's pause is no longer than the one between two calls; and how much longer that is: of
-/// itself, and of how much answers differ in time. While nearly nothing is known, half is enough: the longest pause that is likely is so many
-/// times the shortest.
+/// Which share of what is known says that the limit's pause is no longer than the one between two calls; and how much longer that one is:
+/// of itself, and of how much answers differ in time. Half is enough while nearly nothing is known, which is while the longest pause that is
+/// likely is so many times the shortest.
 const SURE: f64 = 0.95;
 const MARGIN: f64 = 1.01;
 const MARGIN_OF_TIME: f64 = 2.5;
 const UNKNOWN: f64 = 3.0;
 
-/// Every how many calls a shorter pause is tried after one that was let through, and which share says that it is long enough: while the
-/// pauses that are likely are by so much apart, by less, and by nearly nothing, or by what the times of answers make them. There two of
-/// three are shorter by so much: a limit that became faster, or a pause that bad luck alone speaks for, would be left in small steps.
+/// Every how many pauses a shorter one is tried, after a call that was let through: while the pauses that are likely are by so much apart,
+/// by less, and by nearly nothing, or by what the times of answers make them. Which share says that it is long enough; but two of three
+/// are shorter by so much: a limit that became faster, or a pause that bad luck alone speaks for, would be left in small steps.
 const TRIED: f64 = 0.4;
 const MUCH_SHORTER: [f64; 2] = [0.8, 0.55];
 const FAR_APART: (f64, u32) = (1.5, 1);

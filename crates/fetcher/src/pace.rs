@@ -37,7 +37,8 @@
 //!     one call is let through at a time, with a pause between two that others may take ([`Pauses`](pauses::Pauses)), or several
 //!     ([`Bursts`](bursts::Bursts)). Where the first is the better one, or where it was in vain to be slower ([`InVain`]), the pause is
 //!     that which is known to be long enough, and shorter ones are tried now and then. Where it is no more, the pace is settled again at
-//!     [`FOUND_ANEW`] of the limit that the second knows, or half of what it was.
+//!     [`FOUND_ANEW`] of the limit that the second knows, or half of what it was. After [`HELD`] such a pace leaves [`LEFT`] to other
+//!     processes, of which one that was [`STARVED`] is the first.
 //!
 //! Its constants are those that did best over whole nights against thousands of random limits: of 2 to 70 calls a second, 1 call to two
 //! seconds' worth at once, latencies of 5 to 300 ms; alone, beside another caller, four processes at a time, and limits that change.
@@ -138,6 +139,14 @@ const NOTHING_AFTER: u32 = 5;
 const WAIT_FACTOR: u32 = 2;
 const MAX_WAIT: Duration = Duration::from_secs(3);
 
+/// How long one process has what is let through one call at a time, and how long it leaves it to others then, which is longer than
+/// [`MAX_WAIT`]: whoever comes just as the pause ends has every call, and others none. After how long without one a process asks more
+/// often, so that it is the next, and how long it waits between.
+const HELD: Duration = Duration::from_secs(90);
+const LEFT: Duration = Duration::from_millis(3_200);
+const STARVED: Duration = Duration::from_secs(60);
+const STARVED_WAIT: Duration = Duration::from_millis(300);
+
 /// How much of the limit the pace begins with that is found anew, where calls seemed to be let through one at a time.
 const FOUND_ANEW: f64 = 0.9;
 
@@ -214,6 +223,8 @@ struct State {
     /// The pauses of a settled pace, and whether the call that was throttled just now is sent again early.
     gaps: Gaps,
     is_early: bool,
+    /// Since when calls were let through without a pause that was left to other processes.
+    held_since: Instant,
     /// Calls sent before this had their turn at another pace.
     changed_at: Instant,
     /// The throttles since a call was last let through, without those of calls that were sent before the last of them was answered; when
@@ -249,6 +260,7 @@ impl Pace {
             one_by_one: OneByOne::new(),
             gaps: Gaps::new(),
             is_early: false,
+            held_since: now,
             changed_at: now,
             row_began_at: now,
             in_a_row: 0,
@@ -313,6 +325,9 @@ impl State {
     /// Takes the pause before the next call from what is known of it, where calls are let through one at a time.
     fn find_pause(&mut self, now: Instant) {
         if self.phase == Phase::OneByOne {
+            if now - self.held_since >= HELD {
+                (self.held_since, self.not_before) = (now, self.not_before.max(now + LEFT));
+            }
             let pause = self.one_by_one.pause(now);
             self.rate = self.allowed(1.0 / pause);
         }
@@ -469,7 +484,10 @@ impl State {
             }
             (self.in_a_row, self.row_at) = (self.in_a_row.saturating_add(1), now);
             if self.in_a_row >= NOTHING_AFTER {
-                let wait = (now - self.row_began_at).saturating_mul(WAIT_FACTOR).min(MAX_WAIT);
+                let row = now - self.row_began_at;
+                let most = if row < STARVED { MAX_WAIT } else { STARVED_WAIT };
+                self.held_since = now;
+                let wait = row.saturating_mul(WAIT_FACTOR).min(most);
                 self.not_before = self.not_before.max(now + wait);
             }
         }

@@ -9,8 +9,7 @@ const SLOWEST: f64 = 0.2;
 const FASTEST: f64 = 400.0;
 const STEP: f64 = 1.09;
 
-/// How many calls in a hundred are answered otherwise than they should be, and how sharply a bucket that is nearly empty throttles.
-const CHANCE: f64 = 0.03;
+/// How sharply a bucket that is nearly empty throttles.
 const SHARPNESS: f64 = 5.0;
 const EMPTY: f64 = 0.8;
 
@@ -50,8 +49,7 @@ impl Bursts {
         for bucket in &mut self.buckets {
             let level = (bucket.level + bucket.per_second * gap).min(bucket.burst);
             let through = 1.0 / (1.0 + (-SHARPNESS * (level - EMPTY)).exp());
-            let through = CHANCE + (1.0 - 2.0 * CHANCE) * through;
-            bucket.likely *= if call.throttled { 1.0 - through } else { through };
+            bucket.likely *= call.likely(through);
             bucket.level = if call.throttled { level.min(1.0) } else { (level - 1.0).max(0.0) };
             sum += bucket.likely;
         }

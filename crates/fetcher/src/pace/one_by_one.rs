@@ -35,6 +35,10 @@ const OF_ONE: f64 = 0.05;
 const SHARE_FIRST: f64 = 0.3;
 const PUT_BACK: f64 = -2.5;
 
+/// Which share of calls is answered otherwise than it should be, for whatever reason: the same for both explanations, since a difference
+/// of it would add up over calls that say nothing.
+const CHANCE: f64 = 0.03;
+
 /// A call that was answered.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Call {
@@ -43,6 +47,14 @@ pub(super) struct Call {
     /// How long it took, in seconds, and whether that is far longer than most.
     pub(super) secs: f64,
     pub(super) is_late: bool,
+}
+
+impl Call {
+    /// How likely its answer is where this share of such calls is let through.
+    pub(super) fn likely(&self, through: f64) -> f64 {
+        let through = CHANCE + (1.0 - 2.0 * CHANCE) * through;
+        if self.throttled { 1.0 - through } else { through }
+    }
 }
 
 /// Two explanations of what is throttled, and how much better one is than the other: one call at a time, with or without others who ask, or

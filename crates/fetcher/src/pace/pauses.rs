@@ -12,9 +12,6 @@ const STEP: f64 = 1.02;
 const OTHERS: [(i32, f64); 5] = [(0, 0.35), (1, 0.2), (2, 0.2), (4, 0.15), (6, 0.1)];
 const OTHERS_STEP: f64 = 0.22;
 
-/// How many calls in a hundred are answered otherwise than they should be, for whatever reason.
-const CHANCE: f64 = 0.03;
-
 /// How wide the edge of a pause is: of how much answers differ in time, of the pause, and at least, in seconds.
 const EDGE_OF_TIME: f64 = 0.7;
 const EDGE_OF_PAUSE: f64 = 0.003;
@@ -133,7 +130,7 @@ impl Pauses {
             return None;
         }
         let since = (call.sent_at - through_at).as_secs_f64();
-        Some(self.learn(call.throttled, gap, was_throttled, since))
+        Some(self.learn(call, gap, was_throttled, since))
     }
 
     fn note_time(&mut self, secs: f64) {
@@ -148,15 +145,14 @@ impl Pauses {
         self.differs += OF_ONE * (differs - self.differs);
     }
 
-    fn learn(&mut self, throttled: bool, gap: f64, was_throttled: bool, since: f64) -> f64 {
+    fn learn(&mut self, call: &Call, gap: f64, was_throttled: bool, since: f64) -> f64 {
         let mut sum = 0.0;
         for (pause, known) in self.secs.iter().zip(&mut self.known) {
             let of_time = (EDGE_OF_TIME * self.differs).min(MOST_OF_TIME * pause);
             let edge = of_time + EDGE_OF_PAUSE * pause + EDGE;
             let through = let_through(*pause, edge, gap, was_throttled, since);
             for (known, through) in known.iter_mut().zip(through) {
-                let through = CHANCE + (1.0 - 2.0 * CHANCE) * through;
-                *known *= if throttled { 1.0 - through } else { through };
+                *known *= call.likely(through);
                 sum += *known;
             }
         }
@@ -187,10 +183,12 @@ impl Pauses {
         let apart = high / low;
         self.apart = apart;
         let by_time = (APART_OF_TIME * self.differs / middle).min(MOST_OF_TIME);
-        let every = match apart {
-            _ if apart > FAR_APART.0.max(APART.0 + by_time) => FAR_APART.1,
-            _ if apart > APART.0 + by_time => APART.1,
-            _ => NEAR_EVERY,
+        let every = if apart <= APART.0 + by_time {
+            NEAR_EVERY
+        } else if apart <= FAR_APART.0 {
+            APART.1
+        } else {
+            FAR_APART.1
         };
         self.since_tried += 1;
         if std::mem::take(&mut self.is_given) {

@@ -2,7 +2,6 @@
 
 use crate::connect::Connection;
 use crate::error::{CallContext, FetchError, from_sdk};
-use crate::pace::Line;
 use crate::recorder::{Answer, CallCounts, Counters, Recorder};
 use crate::wire::{
     BodyError, Gathered, ListPage, parse_aggregators, parse_counts, parse_packs, parse_rules, parse_sources,
@@ -18,6 +17,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use bytes::Bytes;
 use chrono::TimeDelta;
 use compline_model::{AggregatorId, Dataset, PackAnswer, PackCounts, RuleAnswer, SourceAnswer};
+use compline_pace::Line;
 use std::error::Error;
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! From settings to a client of one aggregator.
 
 use crate::AggregatorClient;
-use crate::pace::{InTurn, Pace};
+use crate::in_turn::InTurn;
 use aws_config::sts::AssumeRoleProvider;
 use aws_sdk_config::Client;
 use aws_sdk_config::config::retry::{RetryConfig, RetryPartition, TokenBucket};
@@ -10,6 +10,7 @@ use aws_sdk_config::config::{IdentityCache, SharedCredentialsProvider, SharedIde
 use aws_smithy_types::retry::RetrySpec;
 use compline_aws::{Environment, FailedAttempts};
 use compline_model::{AggregatorId, AggregatorName, Region};
+use compline_pace::Pace;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;

@@ -11,11 +11,11 @@ mod discover;
 mod dump;
 mod error;
 mod found;
+mod in_turn;
 mod lines;
 #[cfg(test)]
 #[path = "../../../tests/mutate.rs"]
 mod mutate;
-mod pace;
 mod pack_counts;
 mod paged_list;
 mod paging;

@@ -1,7 +1,6 @@
 //! What goes over the wire, attempt by attempt: counted, the server's clock noted, and the last body taken for the strict
 //! parser. The SDK gets an empty one in its place: it would parse every row of every page as well, for nobody.
 
-use crate::pace::Pace;
 use aws_sdk_config::config::interceptors::{
     BeforeDeserializationInterceptorContextMut, BeforeDeserializationInterceptorContextRef,
     BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef,
@@ -16,6 +15,7 @@ use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, TimeDelta, Utc};
 use compline_aws::OnceAWhile;
 use compline_model::causes;
+use compline_pace::Pace;
 use http_body_util::BodyExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

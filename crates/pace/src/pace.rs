@@ -45,14 +45,12 @@
 
 mod bursts;
 mod gaps;
-mod in_turn;
 mod in_vain;
 mod one_by_one;
 mod pauses;
 mod window;
 
 use gaps::Gaps;
-pub(crate) use in_turn::InTurn;
 use in_vain::InVain;
 use one_by_one::{Call, OneByOne};
 use std::collections::VecDeque;
@@ -134,7 +132,7 @@ const EARLY: f64 = 0.6;
 
 /// After how many throttles one after another, and not of calls that were sent together, nothing is sent for a while: so many times as
 /// long as nothing was let through, and at most so long: beside others who take nearly all, a call is to be tried many times within
-/// [`crate::FetchOptions::operation_timeout`].
+/// the time that a call may take.
 const NOTHING_AFTER: u32 = 5;
 const WAIT_FACTOR: u32 = 2;
 const MAX_WAIT: Duration = Duration::from_secs(3);
@@ -172,7 +170,7 @@ enum Phase {
 
 /// The pace of all calls with the same credentials in the same region.
 #[derive(Debug, Clone)]
-pub(crate) struct Pace {
+pub struct Pace {
     state: Arc<Mutex<State>>,
     /// Who is the next of each line.
     lines: [Arc<tokio::sync::Mutex<()>>; 2],
@@ -183,7 +181,7 @@ pub(crate) struct Pace {
 /// Where a call waits for its turn. While calls wait in both lines, each has every second turn: a list that nothing divides would have one
 /// turn in many beside as many shards, and go on alone when they are done, as slowly as its answers come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Line {
+pub enum Line {
     /// With the shards.
     Shards,
     /// With the other lists.
@@ -236,7 +234,8 @@ struct State {
 }
 
 impl Pace {
-    pub(crate) fn new(most: Option<f64>) -> Self {
+    /// Nothing is known of the limit yet; `most` is how many calls a second there may be, whatever it is.
+    pub fn new(most: Option<f64>) -> Self {
         let (now, most) = (Instant::now(), most.unwrap_or(FASTEST));
         let state = State {
             most,
@@ -275,7 +274,7 @@ impl Pace {
     }
 
     /// Waits until a call may be sent.
-    pub(crate) async fn turn(&self, line: Line) {
+    pub async fn turn(&self, line: Line) {
         let _first = self.lines[line as usize].lock().await;
         let _next = self.next.lock().await;
         let mut has_waited = false;
@@ -288,7 +287,7 @@ impl Pace {
     }
 
     /// Takes the next turn, before those who wait for theirs; gives how long it is until then.
-    pub(crate) fn reserve(&self) -> Duration {
+    pub fn reserve(&self) -> Duration {
         let (now, mut state) = (Instant::now(), self.state());
         state.find_pause(now);
         let is_early = std::mem::take(&mut state.is_early);
@@ -300,7 +299,7 @@ impl Pace {
     }
 
     /// A call was answered: let through, whatever the answer is, or throttled.
-    pub(crate) fn answered(&self, sent_at: Instant, throttled: bool) {
+    pub fn answered(&self, sent_at: Instant, throttled: bool) {
         self.state().answered(sent_at, throttled, Instant::now());
     }
 }

@@ -29,16 +29,16 @@
 //!    that a new pace is the next call's. Those sent before the limit was first met, or found, say nothing of the pace that is now, and
 //!    throttles of those sent before the pace last became slower count [`SENT_BEFORE`].
 //! 9. After [`NOTHING_AFTER`] throttles one after another everybody waits [`WAIT_FACTOR`] times as long as nothing was let through, up to
-//!    [`MAX_WAIT`]; after [`USED_UP`] of that others use the limit up, and a settled pace stays what it was before. After [`IDLE`] without
-//!    a call no throttle before it counts.
+//!    [`MAX_WAIT`], and then no call waits longer than [`MAX_INTERVAL`] for the one before; after [`USED_UP`] of that others use the limit
+//!    up, and a settled pace stays what it was before. After [`IDLE`] without a call no throttle before it counts.
 //! 10. A throttled call has the next turn. Where calls seem to be let through one at a time ([`Gaps`]) every second one is throttled once
 //!     the pace is above the limit: there it comes after [`EARLY`] of the pause.
 //! 11. Once there is a limit, and until it is plain, two explanations of what is throttled are compared by Bayes' rule ([`OneByOne`]): that
 //!     one call is let through at a time, with a pause between two that others may take ([`Pauses`](pauses::Pauses)), or several
 //!     ([`Bursts`](bursts::Bursts)). Where the first is the better one, or where it was in vain to be slower ([`InVain`]), the pause is
 //!     that which is known to be long enough, and shorter ones are tried now and then. Where it is no more, the pace is settled again at
-//!     [`FOUND_ANEW`] of the limit that the second knows, or half of what it was. After [`HELD`] such a pace leaves [`LEFT`] to other
-//!     processes, of which one that was [`STARVED`] is the first.
+//!     [`FOUND_ANEW`] of the limit that the second knows, or half of what it was. After [`MAX_HELD`], or [`HELD`] where others had it before,
+//!     such a pace leaves [`LEFT`] to other processes, of which one that was [`STARVED`] is the first.
 //!
 //! Its constants are those that did best over whole nights against thousands of random limits: of 2 to 70 calls a second, 1 call to two
 //! seconds' worth at once, latencies of 5 to 300 ms; alone, beside another caller, four processes at a time, and limits that change.
@@ -137,12 +137,17 @@ const NOTHING_AFTER: u32 = 5;
 const WAIT_FACTOR: u32 = 2;
 const MAX_WAIT: Duration = Duration::from_secs(3);
 
-/// How long one process has what is let through one call at a time, and how long it leaves it to others then, which is longer than
-/// [`MAX_WAIT`]: whoever comes just as the pause ends has every call, and others none. After how long without one a process asks more
-/// often, so that it is the next, and how long it waits between.
-const HELD: Duration = Duration::from_secs(90);
+/// How long one process has what is let through one call at a time: at most, and where others had it before. It is twice as long each time,
+/// until others have it again. How long it leaves it to others then, which is longer than [`MAX_WAIT`]: whoever comes just as the pause ends
+/// has every call, and others none. After how long without one a process asks more often, so that it is the next.
+const MAX_HELD: Duration = Duration::from_secs(120);
+const HELD: Duration = Duration::from_secs(15);
 const LEFT: Duration = Duration::from_millis(3_200);
 const STARVED: Duration = Duration::from_secs(60);
+
+/// How long it is at most between two calls, and how long nothing is sent at most, where others use the limit up; and both once a process
+/// is starved. However slow the pace had become: a call that is tried once in a quarter of a minute never comes while others leave it.
+const MAX_INTERVAL: Duration = Duration::from_secs(1);
 const STARVED_WAIT: Duration = Duration::from_millis(300);
 
 /// How much of the limit the pace begins with that is found anew, where calls seemed to be let through one at a time.
@@ -221,8 +226,9 @@ struct State {
     /// The pauses of a settled pace, and whether the call that was throttled just now is sent again early.
     gaps: Gaps,
     is_early: bool,
-    /// Since when calls were let through without a pause that was left to other processes.
+    /// Since when calls were let through without a pause that was left to other processes, and after how long the next one is.
     held_since: Instant,
+    held: Duration,
     /// Calls sent before this had their turn at another pace.
     changed_at: Instant,
     /// The throttles since a call was last let through, without those of calls that were sent before the last of them was answered; when
@@ -260,6 +266,7 @@ impl Pace {
             gaps: Gaps::new(),
             is_early: false,
             held_since: now,
+            held: MAX_HELD,
             changed_at: now,
             row_began_at: now,
             in_a_row: 0,
@@ -324,8 +331,9 @@ impl State {
     /// Takes the pause before the next call from what is known of it, where calls are let through one at a time.
     fn find_pause(&mut self, now: Instant) {
         if self.phase == Phase::OneByOne {
-            if now - self.held_since >= HELD {
+            if now - self.held_since >= self.held {
                 (self.held_since, self.not_before) = (now, self.not_before.max(now + LEFT));
+                self.held = (self.held * 2).min(MAX_HELD);
             }
             let pause = self.one_by_one.pause(now);
             self.rate = self.allowed(1.0 / pause);
@@ -340,7 +348,18 @@ impl State {
 
     fn interval(&self) -> Duration {
         let rate = if self.phase == Phase::Free { self.most.min(self.beginning()) } else { self.rate };
+        let rate = if self.in_a_row < NOTHING_AFTER { rate } else { rate.max(self.least_beside_others()) };
         if rate >= FASTEST { Duration::ZERO } else { Duration::from_secs_f64(1.0 / rate) }
+    }
+
+    /// The slowest pace where others use the limit up.
+    fn least_beside_others(&self) -> f64 {
+        let most = if self.is_starved() { STARVED_WAIT } else { MAX_INTERVAL };
+        self.most.min(1.0 / most.as_secs_f64())
+    }
+
+    fn is_starved(&self) -> bool {
+        self.row_at - self.row_began_at >= STARVED
     }
 
     /// The fastest pace in the beginning.
@@ -483,10 +502,9 @@ impl State {
             }
             (self.in_a_row, self.row_at) = (self.in_a_row.saturating_add(1), now);
             if self.in_a_row >= NOTHING_AFTER {
-                let row = now - self.row_began_at;
-                let most = if row < STARVED { MAX_WAIT } else { STARVED_WAIT };
-                self.held_since = now;
-                let wait = row.saturating_mul(WAIT_FACTOR).min(most);
+                let most = if self.is_starved() { STARVED_WAIT } else { MAX_WAIT };
+                (self.held_since, self.held) = (now, HELD);
+                let wait = (now - self.row_began_at).saturating_mul(WAIT_FACTOR).min(most);
                 self.not_before = self.not_before.max(now + wait);
             }
         }

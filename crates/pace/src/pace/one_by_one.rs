@@ -19,7 +19,8 @@ const NOT_SO: f64 = -2.0;
 const NEVER: f64 = -6.0;
 const MOST_ODDS: f64 = 12.0;
 
-/// How many throttles one after another say something, before they say that others use the limit up.
+/// How many throttles one after another say something, before they say that others use the limit up: a pause that was learned from those
+/// would be the longest there is.
 const IN_A_ROW: u32 = 2;
 
 /// Over how many calls throttles are counted, and how many are too many, unless they are foretold better than by their share alone: by which
@@ -121,15 +122,17 @@ impl OneByOne {
     }
 
     fn learn(&mut self, call: &Call, in_a_row: u32) {
+        if in_a_row > IN_A_ROW {
+            self.pauses.rest();
+            return;
+        }
         let of_several = self.bursts.answered(call);
         let Some(of_one) = self.pauses.answered(call) else { return };
         let of_share = if call.throttled { self.share } else { 1.0 - self.share };
         self.foretold = self.foretold * FORETOLD_KEPT + (of_one / of_share.clamp(0.05, 0.95)).ln();
         self.foretold = self.foretold.clamp(FORETOLD_LEAST, FORETOLD_MOST);
         self.share += OF_ONE * (f64::from(u8::from(call.throttled)) - self.share);
-        if in_a_row <= IN_A_ROW {
-            self.odds = (self.odds + (of_one / of_several).ln()).min(MOST_ODDS);
-        }
+        self.odds = (self.odds + (of_one / of_several).ln()).min(MOST_ODDS);
     }
 
     pub(super) fn is_so(&self) -> bool {

@@ -1,7 +1,7 @@
 //! Runs that are ended by force, at any moment.
 
 use crate::support::reading::{files, of_trends, texts};
-use crate::support::{Scene, finish, rounds, run, signal, start, wait_until};
+use crate::support::{Scene, finish, has_ended, rounds, run, signal, start, wait_until};
 use crate::verify::is_sound;
 use compline_model::Table;
 use std::collections::BTreeMap;
@@ -18,12 +18,6 @@ const HALVES: u32 = 4;
 fn has_entry(scene: &Scene) -> bool {
     let folder = scene.path("lake/_compline/journal");
     folder.exists() && files(&folder).keys().any(|name| name.ends_with(".json") && !name.ends_with("/entry.json"))
-}
-
-/// Whether a process has come to its end, though nobody has waited for it.
-fn has_ended(id: u32) -> bool {
-    let state = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-    state.rsplit(") ").next().is_none_or(|rest| rest.is_empty() || rest.starts_with('Z'))
 }
 
 /// Every partition that is in the lake can be read whole.

@@ -340,16 +340,16 @@ impl State {
         }
     }
 
-    /// The turn after so much of the pause between two calls.
+    /// The turn after so much of the pause between two calls, which is never less than the settings allow.
     fn turn_after(&self, of_interval: f64, now: Instant) -> Instant {
-        let after_last = self.turn_at.map_or(now, |turn| turn + self.interval().mul_f64(of_interval));
-        after_last.max(self.not_before).max(now)
+        let pause = self.interval().mul_f64(of_interval).max(pause_of(self.most));
+        self.turn_at.map_or(now, |turn| turn + pause).max(self.not_before).max(now)
     }
 
     fn interval(&self) -> Duration {
         let rate = if self.phase == Phase::Free { self.most.min(self.beginning()) } else { self.rate };
         let rate = if self.in_a_row < NOTHING_AFTER { rate } else { rate.max(self.least_beside_others()) };
-        if rate >= FASTEST { Duration::ZERO } else { Duration::from_secs_f64(1.0 / rate) }
+        pause_of(rate)
     }
 
     /// The slowest pace where others use the limit up.
@@ -574,6 +574,11 @@ impl State {
     fn grow(&mut self, by: f64) {
         self.rate = (self.rate * (1.0 + by.min(MAX_GROWTH))).min(self.most);
     }
+}
+
+/// The pause between two calls at a pace.
+fn pause_of(rate: f64) -> Duration {
+    if rate >= FASTEST { Duration::ZERO } else { Duration::from_secs_f64(1.0 / rate) }
 }
 
 /// How many times the growth of a pace in the middle another one has.

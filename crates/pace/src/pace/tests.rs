@@ -516,3 +516,40 @@ async fn throttles_never_make_the_pace_faster_than_the_settings_allow() {
         assert!(pace.reserve() - first >= Duration::from_secs(10));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn no_two_calls_are_nearer_than_the_settings_allow_whatever_is_throttled() {
+    let limits =
+        [(10.0, 10.0, 1.0), (10.0, 9.5, 1.0), (4.0, 3.9, 1.0), (4.0, 3.0, 1.0), (30.0, 20.0, 3.0), (5.0, 0.0, 1.0)];
+    for ((most, per_second, burst), millis) in limits.into_iter().flat_map(|limit| [(limit, 5), (limit, 45)]) {
+        let (pace, began) = (Pace::new(Some(most)), Instant::now());
+        let bucket = Arc::new(Mutex::new(Bucket::new(burst, 0.0)));
+        let sent = Arc::new(Mutex::new(Vec::new()));
+        let shards = (0..8).map(|shard| {
+            let (pace, bucket, sent) = (pace.clone(), bucket.clone(), sent.clone());
+            tokio::spawn(async move {
+                while began.elapsed() < Duration::from_secs(120) {
+                    pace.turn(Line::Shards).await;
+                    loop {
+                        let sent_at = Instant::now();
+                        sent.lock().expect("no panic").push(sent_at);
+                        let through = bucket.lock().expect("no panic").lets_through(per_second);
+                        tokio::time::sleep(Duration::from_millis(millis + shard)).await;
+                        pace.answered(sent_at, !through);
+                        if through || began.elapsed() >= Duration::from_secs(120) {
+                            break;
+                        }
+                        tokio::time::sleep(pace.reserve()).await;
+                    }
+                }
+            })
+        });
+        all(shards.collect()).await;
+        let mut sent = sent.lock().expect("no panic").clone();
+        sent.sort_unstable();
+        let nearest = sent.windows(2).map(|pair| pair[1] - pair[0]).min().expect("calls");
+        // The clock of the test has milliseconds.
+        let least = Duration::from_secs_f64(1.0 / most) - Duration::from_millis(1);
+        assert!(nearest >= least, "{most} a second at most, a limit of {per_second}: {nearest:?} after one another");
+    }
+}

@@ -61,6 +61,7 @@ async fn measure(limit: &Limit) -> bool {
         operation_timeout: Duration::from_secs(300),
         attempt_timeout: Duration::from_secs(60),
         max_requests_per_second: None,
+        runs_at_once: 1,
         endpoint_url: Some(simulator.url()),
     };
     let address = AggregatorAddress {

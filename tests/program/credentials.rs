@@ -248,6 +248,7 @@ fn f08_how_far_the_clock_is_off_is_known_from_the_first_answer_though_the_sdk_co
             operation_timeout: Duration::from_secs(20),
             attempt_timeout: Duration::from_secs(20),
             max_requests_per_second: None,
+            runs_at_once: 1,
             endpoint_url: url.split_once("/{date}").map(|(url, _)| url.to_owned()),
         };
         let address = AggregatorAddress {

@@ -8,20 +8,25 @@ use std::str::FromStr;
 /// Which of several runs this is: `INDEX/COUNT`, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Deal {
-    index: u64,
-    count: u64,
+    index: u32,
+    count: u32,
 }
 
 /// More runs at once than anybody has aggregators.
-const MAX_COUNT: u64 = 1000;
+const MAX_COUNT: u32 = 1000;
 
 impl Deal {
+    /// How many runs there are.
+    pub(crate) fn count(self) -> u32 {
+        self.count
+    }
+
     /// Whether an aggregator falls to this run: a matter of its id and of how many runs there are alone, so that each falls to
     /// one, whichever other aggregators the file has.
     pub(crate) fn has(self, id: &AggregatorId) -> bool {
         let hash = Sha256::digest(id.as_str());
         let number = hash.iter().take(8).fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
-        number % self.count == self.index
+        number % u64::from(self.count) == u64::from(self.index)
     }
 }
 
@@ -56,7 +61,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn each_aggregator_falls_to_one_of_the_runs(id in "[a-z][a-z0-9-]{0,20}", count in 1_u64..=MAX_COUNT) {
+        fn each_aggregator_falls_to_one_of_the_runs(id in "[a-z][a-z0-9-]{0,20}", count in 1_u32..=MAX_COUNT) {
             let id: AggregatorId = id.parse().expect("an id");
             let of = (0..count).filter(|index| deal(&format!("{index}/{count}")).has(&id)).count();
             prop_assert_eq!(of, 1);

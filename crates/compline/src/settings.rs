@@ -282,8 +282,9 @@ impl Settings {
         self.all.iter().any(|(of, datasets)| of == id && datasets.contains(&dataset))
     }
 
-    /// Keeps the aggregators that fall to one of several runs: none may.
+    /// Keeps the aggregators that fall to one of several runs: none may. The others ask at the same time.
     pub(crate) fn keep_dealt(&mut self, deal: Deal) {
+        self.fetch.runs_at_once = deal.count();
         self.aggregators.retain(|aggregator| deal.has(&aggregator.address.id));
     }
 

@@ -55,6 +55,8 @@ pub struct FetchOptions {
     pub attempt_timeout: Duration,
     /// Calls a second and per credentials and region, at most; nothing to find the limit of AWS Config.
     pub max_requests_per_second: Option<f64>,
+    /// How many runs ask at the same time with the same limit, this one included, as far as is known.
+    pub runs_at_once: u32,
     /// Where AWS Config is, if not at AWS.
     pub endpoint_url: Option<String>,
 }
@@ -149,7 +151,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     async fn open(environment: Environment, options: FetchOptions, caller: &Caller, assumed: Option<Assumed>) -> Self {
-        let pace = Pace::new(options.max_requests_per_second);
+        let pace = Pace::new(options.max_requests_per_second, options.runs_at_once);
         // Each call is bounded by the settings, in attempts or in time; the SDK's own quota of retries would end a long throttled
         // run while each single call is still within its bounds.
         let partition = RetryPartition::custom("aws-config").token_bucket(TokenBucket::unlimited()).build();
@@ -251,6 +253,7 @@ pub(crate) mod example {
             operation_timeout: Duration::from_secs(20),
             attempt_timeout: Duration::from_secs(20),
             max_requests_per_second: None,
+            runs_at_once: 1,
             endpoint_url: None,
         }
     }

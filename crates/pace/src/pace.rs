@@ -38,7 +38,8 @@
 //!     ([`Bursts`](bursts::Bursts)). Where the first is the better one, or where it was in vain to be slower ([`InVain`]), the pause is
 //!     that which is known to be long enough, and shorter ones are tried now and then. Where it is no more, the pace is settled again at
 //!     [`FOUND_ANEW`] of the limit that the second knows, or half of what it was. After [`MAX_HELD`], or [`HELD`] where others had it before,
-//!     such a pace leaves [`LEFT`] to other processes, of which one that was [`STARVED`] is the first.
+//!     such a pace leaves [`LEFT`] to other processes, of which one that was [`STARVED`] is the first. Where other processes are known to
+//!     ask, both have to be plainer: what they take they leave again once all are slower.
 //!
 //! Its constants are those that did best over whole nights against thousands of random limits: of 2 to 70 calls a second, 1 call to two
 //! seconds' worth at once, latencies of 5 to 300 ms; alone, beside another caller, four processes at a time, and limits that change.
@@ -240,9 +241,10 @@ struct State {
 }
 
 impl Pace {
-    /// Nothing is known of the limit yet; `most` is how many calls a second there may be, whatever it is.
-    pub fn new(most: Option<f64>) -> Self {
-        let (now, most) = (Instant::now(), most.unwrap_or(FASTEST));
+    /// Nothing is known of the limit yet; `most` is how many calls a second there may be, whatever it is, and `processes` how many ask at
+    /// the same time with a pace like this one, this one included.
+    pub fn new(most: Option<f64>, processes: u32) -> Self {
+        let (now, most, of_several) = (Instant::now(), most.unwrap_or(FASTEST), processes > 1);
         let state = State {
             most,
             phase: Phase::Free,
@@ -261,8 +263,8 @@ impl Pace {
             most_secs: None,
             was_late: false,
             since_throttle: 0,
-            in_vain: InVain::new(),
-            one_by_one: OneByOne::new(),
+            in_vain: InVain::new(of_several),
+            one_by_one: OneByOne::new(of_several),
             gaps: Gaps::new(),
             is_early: false,
             held_since: now,
@@ -320,7 +322,7 @@ impl State {
         }
         if self.turn_at.is_some_and(|turn| turn + self.interval() * IDLE_TURNS + IDLE < now) {
             self.throttles.clear();
-            self.in_vain = InVain::new();
+            self.in_vain.forget();
             self.one_by_one.rest();
         }
         (self.turn_at, self.has_waited) = (Some(now), has_waited);
@@ -429,7 +431,8 @@ impl State {
         if is_one_by_one && self.one_by_one.is_not_so() {
             let rate = (self.one_by_one.end() * FOUND_ANEW).max(self.rate / 2.0);
             self.change(Phase::Settled, rate, now);
-            (self.in_vain, self.gaps, self.steps) = (InVain::new(), Gaps::new(), 0.0);
+            self.in_vain.forget();
+            (self.gaps, self.steps) = (Gaps::new(), 0.0);
             self.throttles.clear();
         } else if call.throttled && matches!(self.phase, Phase::Searching | Phase::Settled) && self.one_by_one.is_so() {
             self.begin_one_by_one(now);
@@ -530,7 +533,7 @@ impl State {
         // The calls that were being sent just now were sent at the pace before.
         self.changed_at = now + self.interval() / 2;
         self.stepped_at = now;
-        self.in_vain = InVain::new();
+        self.in_vain.forget();
     }
 
     /// The pace nearest to this one that the settings and [`SLOWEST`] allow.

@@ -93,6 +93,7 @@ async fn found(arguments: &InitArguments, clock: Clock) -> Result<(Vec<Found>, V
         operation_timeout: PATIENCE,
         attempt_timeout: PATIENCE,
         max_requests_per_second: Some(CALM),
+        runs_at_once: 1,
         endpoint_url: None,
     };
     let connector = Connector::new(environment, options);

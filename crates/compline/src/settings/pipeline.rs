@@ -152,6 +152,7 @@ impl From<Fetch> for FetchOptions {
             operation_timeout: fetch.operation_timeout_secs.seconds(),
             attempt_timeout: fetch.attempt_timeout_secs.seconds(),
             max_requests_per_second: fetch.max_requests_per_second.map(|rate| rate.0),
+            runs_at_once: 1,
             endpoint_url: fetch.endpoint_url.map(|url| url.0.0),
         }
     }

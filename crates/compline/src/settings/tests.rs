@@ -305,6 +305,15 @@ fn b14_a_role_may_be_of_any_aws_partition() {
 }
 
 #[test]
+fn a_run_of_several_knows_how_many_ask_at_the_same_time() {
+    let mut settings = Settings::parse("p.toml", &with("region", ""), None).expect("settings");
+    let date = "2026-01-02".parse().expect("a date");
+    assert_eq!(settings.fetch_options(date).runs_at_once, 1);
+    settings.keep_dealt("1/4".parse().expect("a deal"));
+    assert_eq!(settings.fetch_options(date).runs_at_once, 4);
+}
+
+#[test]
 fn b63_only_a_source_that_answers_for_any_date_gets_the_date_and_no_real_key() {
     let line = "[fetch]\nendpoint_url = \"http://127.0.0.1:4599/{date}\"";
     let settings = Settings::parse("p.toml", &with("region", line), None).expect("settings");

@@ -7,9 +7,10 @@ const WINDOW: u32 = 16;
 const FEW: u32 = 1;
 const TOO_MANY: u32 = 3;
 
-/// How much evidence it takes: each window with too many throttles is one, and takes one back with few; and by how many times the pace
-/// has fallen since the first of them that is as good as one more.
+/// How much evidence it takes, and of one of several processes: each window with too many throttles is one, and takes one back with few;
+/// and by how many times the pace has fallen since the first of them that is as good as one more.
 const ENOUGH: f64 = 3.75;
+const ENOUGH_OF_SEVERAL: f64 = 6.0;
 const FALLEN: f64 = 8.0;
 
 /// The throttles of a settled pace. Beside others who take what few calls are let through at once, no fewer are throttled however slow the
@@ -23,11 +24,18 @@ pub(super) struct InVain {
     /// The windows that say so, and the pace of the first of them.
     windows: u32,
     from: f64,
+    enough: f64,
 }
 
 impl InVain {
-    pub(super) fn new() -> Self {
-        Self { window: Window::new(WINDOW), rate: 0.0, windows: 0, from: 0.0 }
+    pub(super) fn new(of_several: bool) -> Self {
+        let enough = if of_several { ENOUGH_OF_SEVERAL } else { ENOUGH };
+        Self { window: Window::new(WINDOW), rate: 0.0, windows: 0, from: 0.0, enough }
+    }
+
+    /// Nothing of it counts any more.
+    pub(super) fn forget(&mut self) {
+        *self = Self { enough: self.enough, ..Self::new(false) };
     }
 
     /// Begins a window, since what is throttled in this one says nothing of the pace: nobody waits for it.
@@ -43,7 +51,7 @@ impl InVain {
         let Some(throttles) = self.window.answered(throttled) else { return false };
         self.after_window(throttles);
         let evidence = f64::from(self.windows) + (self.from / rate).log(FALLEN).max(0.0);
-        self.windows > 0 && evidence >= ENOUGH
+        self.windows > 0 && evidence >= self.enough
     }
 
     fn after_window(&mut self, throttles: u32) {
@@ -68,7 +76,7 @@ mod tests {
     /// Windows of so many throttles, the first at a pace of 32, and each after it at one that is so many times slower. Gives after which
     /// of them it was in vain.
     fn after(slower: f64, windows: &[u32]) -> Option<usize> {
-        let (mut in_vain, mut rate) = (InVain::new(), 32.0);
+        let (mut in_vain, mut rate) = (InVain::new(false), 32.0);
         windows.iter().position(|throttles| {
             let is_in_vain = (0..WINDOW).any(|call| in_vain.answered(call < *throttles, rate));
             rate /= slower;
@@ -84,6 +92,15 @@ mod tests {
     }
 
     #[test]
+    fn one_of_several_processes_needs_more_of_them() {
+        let mut in_vain = InVain::new(true);
+        let windows = (0..).position(|_| (0..WINDOW).any(|call| in_vain.answered(call < 4, 32.0)));
+        assert_eq!(windows, Some(5));
+        in_vain.forget();
+        assert_eq!((in_vain.windows, in_vain.enough), (0, ENOUGH_OF_SEVERAL));
+    }
+
+    #[test]
     fn few_throttles_or_nothing_but_throttles_say_nothing() {
         assert_eq!(after(1.0, &[4, 4, 1, 4, 1, 4, 1, 4]), None);
         assert_eq!(after(2.0, &[2; 9]), None);
@@ -92,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_window_of_calls_that_nobody_waits_for_is_not_counted() {
-        let mut in_vain = InVain::new();
+        let mut in_vain = InVain::new(false);
         for _ in 0..9 {
             for call in 1..WINDOW {
                 assert!(!in_vain.answered(call % 2 == 0, 1.0));

@@ -10,10 +10,11 @@ use tokio::time::Instant;
 const REMEMBERED: usize = 64;
 
 /// Which odds say that calls are let through one at a time, and how much more once this was found not to be so; how often it may be found
-/// so; which odds say that it is not so, and where they are not looked at any more; and the most. Each is the natural logarithm of how many
-/// times as likely one is as the other.
+/// so; to one of several processes, how much better than by their share throttles must be foretold as well; which odds say that it is not so,
+/// and where they are not looked at any more; and the most. Each is the natural logarithm of how many times as likely one is as the other.
 const SO: f64 = 2.0;
 const SO_MORE: f64 = 5.0;
+const FORETOLD_OF_SEVERAL: f64 = 4.0;
 const MOST_FAILED: u32 = 2;
 const NOT_SO: f64 = -2.0;
 const NEVER: f64 = -6.0;
@@ -76,10 +77,11 @@ pub(super) struct OneByOne {
     /// The share of calls that are throttled, and how much better than by it they are foretold.
     share: f64,
     foretold: f64,
+    of_several: bool,
 }
 
 impl OneByOne {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(of_several: bool) -> Self {
         Self {
             before: VecDeque::new(),
             pauses: Pauses::new(),
@@ -90,6 +92,7 @@ impl OneByOne {
             window: Window::new(WINDOW),
             share: SHARE_FIRST,
             foretold: 0.0,
+            of_several,
         }
     }
 
@@ -135,7 +138,11 @@ impl OneByOne {
         self.odds = (self.odds + (of_one / of_several).ln()).min(MOST_ODDS);
     }
 
+    /// Whether calls are let through one at a time. To one of several processes throttles soon look like it whatever the limit is.
     pub(super) fn is_so(&self) -> bool {
+        if self.of_several && self.foretold <= FORETOLD_OF_SEVERAL {
+            return false;
+        }
         self.failed < MOST_FAILED && self.odds > SO + SO_MORE * f64::from(self.failed)
     }
 
@@ -185,7 +192,7 @@ mod tests {
 
     impl Calls {
         fn new(burst: f64) -> Self {
-            Self { one_by_one: OneByOne::new(), at: Instant::now(), level: burst }
+            Self { one_by_one: OneByOne::new(false), at: Instant::now(), level: burst }
         }
 
         fn answered(&mut self, gap: f64, throttled: bool, in_a_row: u32, is_taken: bool) {
@@ -249,6 +256,16 @@ mod tests {
         assert!((1.0..20.0).contains(&calls.one_by_one.end()));
         calls.one_by_one.odds = SO + 1.0;
         assert!(!calls.one_by_one.is_so());
+    }
+
+    #[test]
+    fn to_one_of_several_processes_throttles_must_be_foretold_as_well() {
+        let mut calls = Calls::new(1.0);
+        calls.make(40, 1.0, around);
+        (calls.one_by_one.of_several, calls.one_by_one.foretold) = (true, FORETOLD_OF_SEVERAL);
+        assert!(!calls.one_by_one.is_so());
+        calls.one_by_one.foretold += 0.1;
+        assert!(calls.one_by_one.is_so());
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl Bucket {
 
 /// Reads pages in eight shards at once; gives the throttles, and how long it took against how long it must.
 async fn read((pages, by_chance): (u32, f64), most: Option<f64>, burst: f64, per_second: fn(u32) -> f64) -> (u32, f64) {
-    let pace = Pace::new(most);
+    let pace = Pace::new(most, 1);
     let bucket = Arc::new(Mutex::new(Bucket::new(burst, by_chance)));
     let (read, throttles) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
     let started = Instant::now();
@@ -78,7 +78,7 @@ async fn throttles_that_have_nothing_to_do_with_the_pace_do_not_stop_a_night() {
 
 #[tokio::test(start_paused = true)]
 async fn a_first_answer_that_takes_half_a_minute_holds_no_night_back_for_long() {
-    let pace = Pace::new(None);
+    let pace = Pace::new(None, 1);
     pace.turn(Line::Lists).await;
     let sent_at = Instant::now();
     tokio::time::sleep(Duration::from_secs(30)).await;
@@ -223,7 +223,7 @@ async fn night(limit: Limit, seed: u64) -> (f64, f64) {
     let processes = (0..limit.processes).map(|_| {
         let server = Arc::clone(&server);
         tokio::spawn(async move {
-            let pace = Pace::new(None);
+            let pace = Pace::new(None, limit.processes);
             Arc::clone(&server).list(pace.clone(), Line::Lists, PLANNING).await;
             let list = |(line, calls)| tokio::spawn(Arc::clone(&server).list(pace.clone(), line, calls));
             all(NIGHT.map(list).into()).await;
@@ -277,9 +277,11 @@ type Bounds = (f64, f64, f64);
 const ALONE: Bounds = (1.31, 1.14, 0.12);
 /// Of bursts of two to four calls at two a second, some is throttled while it is found out that they come more than one at a time.
 const BESIDE: Bounds = (1.19, 1.08, 0.18);
-/// The same, where each of them tries it while the others do.
-const FOUR: Bounds = (1.15, 1.10, 0.22);
-const FOUR_FAST: Bounds = (1.38, 1.28, 0.265);
+/// Where each knows how many there are: the more, the fewer calls each has to learn from.
+const FOUR: Bounds = (1.11, 1.10, 0.125);
+const FOUR_FAST: Bounds = (1.43, 1.19, 0.12);
+const EIGHT: Bounds = (1.12, 1.11, 0.17);
+const THIRTEEN: Bounds = (1.13, 1.12, 0.27);
 const CHANGING: Bounds = (1.31, 1.09, 0.18);
 /// Of one call at a time, those that come at once with a late one are lost whatever the pace is, as those of others are.
 const UNEVEN: Bounds = (4.0, 1.60, 0.27);
@@ -372,12 +374,15 @@ async fn a_night_ends_beside_another_caller_where_one_call_is_let_through_at_a_t
 async fn no_call_of_four_processes_fails_where_one_call_is_let_through_at_a_time() {
     let limits = limits(&[4.0, 10.0, 30.0], 0.0, 4).into_iter().filter(is_one_at_a_time);
     let [half, most, longest] = ratios("four at once, one call at a time", limits).await;
-    assert!(half < 1.5 && most < 2.5 && longest < 3.0);
+    // They wait long to call it that, where several at once would be throttled as often.
+    assert!(half < 2.3 && most < 5.0 && longest < 5.6);
 }
 
 #[tokio::test(start_paused = true)]
 async fn processes_take_turns_in_long_nights_where_one_call_is_let_through_at_a_time() {
-    for (processes, millis, seed) in [(2, 50, 1_000), (2, 5, 1_005), (4, 50, 1_002), (4, 300, 1_000), (4, 50, 1_007)] {
+    let nights = [(2, 50, 1_000), (2, 5, 1_005), (4, 50, 1_002), (4, 300, 1_000), (4, 50, 1_007)];
+    // As many as are known of: pipelines of their own know nothing of each other.
+    for ((processes, millis, seed), known) in nights.into_iter().flat_map(|night| [(night, 1), (night, night.0)]) {
         let limit = Limit { processes, ..Limit::alone(4.0, 1.0, Duration::from_millis(millis)) };
         let (server, began) = (Server::new(limit, u32::MAX, seed), Instant::now());
         let process = |number| {
@@ -385,7 +390,7 @@ async fn processes_take_turns_in_long_nights_where_one_call_is_let_through_at_a_
             tokio::spawn(async move {
                 // One begins first, and knows the pause before the others ask.
                 tokio::time::sleep(Duration::from_millis(137) * number).await;
-                let pace = Pace::new(None);
+                let pace = Pace::new(None, known);
                 let list = |_| tokio::spawn(Arc::clone(&server).list(pace.clone(), Line::Shards, 250));
                 all((0..8).map(list).collect()).await;
             })
@@ -407,8 +412,17 @@ async fn a_night_is_soon_as_fast_as_the_limit_once_another_caller_ends() {
 #[tokio::test(start_paused = true)]
 async fn four_processes_share_a_limit() {
     for (per_second, bounds) in [(10.0, FOUR), (30.0, FOUR_FAST)] {
-        let limits = limits(&[per_second], 0.0, 4).into_iter().filter(|limit| limit.burst > 1.5).collect();
+        let limits = limits(&[per_second], 0.0, 4).into_iter().filter(|limit| !is_one_at_a_time(limit)).collect();
         holds("four at once", limits, bounds).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_processes_do_not_take_the_throttles_of_each_other_for_a_pause() {
+    let latency = Duration::from_millis(50);
+    for (processes, bounds) in [(8, EIGHT), (13, THIRTEEN)] {
+        let limit = |burst| Limit { processes, ..Limit::alone(10.0, burst, latency) };
+        holds("many at once", [3.0, 10.0, 20.0].map(limit).into(), bounds).await;
     }
 }
 
@@ -433,7 +447,7 @@ async fn calls_that_take_very_different_times_cost_a_night_few_throttles() {
 
 #[tokio::test(start_paused = true)]
 async fn a_limit_that_others_use_up_for_a_minute_fails_no_call_and_the_pace_is_soon_what_it_was() {
-    let (pace, began) = (Pace::new(None), Instant::now());
+    let (pace, began) = (Pace::new(None, 1), Instant::now());
     let lets_through = |sent_at: Instant| {
         let at = (sent_at - began).as_secs();
         !(10..70).contains(&at)
@@ -464,7 +478,7 @@ async fn a_pause_of_minutes_in_which_nothing_is_asked_does_not_make_the_pace_slo
     let per_second = 2.0;
     let limit = Limit::alone(per_second, 1.0, Duration::from_millis(50));
     let server = Server::new(limit, u32::MAX, SEEDS[0]);
-    let pace = Pace::new(None);
+    let pace = Pace::new(None, 1);
     let read = async || {
         let began = Instant::now();
         all((0..8).map(|_| tokio::spawn(Arc::clone(&server).list(pace.clone(), Line::Shards, 30))).collect()).await;
@@ -479,7 +493,7 @@ async fn a_pause_of_minutes_in_which_nothing_is_asked_does_not_make_the_pace_slo
 #[tokio::test(start_paused = true)]
 async fn the_first_throttle_after_a_limit_was_used_up_is_one_like_others() {
     for per_second in [10.0, 20.0, 30.0, 40.0, 50.0] {
-        let (pace, began) = (Pace::new(None), Instant::now());
+        let (pace, began) = (Pace::new(None, 1), Instant::now());
         let (bucket, calls) = (Arc::new(Mutex::new(Bucket::new(1.0, 0.0))), Arc::new(AtomicU32::new(0)));
         let shards = (0..8).map(|shard| {
             let (pace, bucket, calls) = (pace.clone(), bucket.clone(), calls.clone());
@@ -504,7 +518,7 @@ async fn the_first_throttle_after_a_limit_was_used_up_is_one_like_others() {
 #[tokio::test(start_paused = true)]
 async fn throttles_never_make_the_pace_faster_than_the_settings_allow() {
     for (throttled, phase) in [(&[true][..], Phase::Searching), (&[false, false, false, true], Phase::OneByOne)] {
-        let pace = Pace::new(Some(0.1));
+        let pace = Pace::new(Some(0.1), 1);
         for throttled in throttled.iter().cycle().take(300) {
             pace.turn(Line::Shards).await;
             let sent_at = Instant::now();
@@ -522,7 +536,7 @@ async fn no_two_calls_are_nearer_than_the_settings_allow_whatever_is_throttled()
     let limits =
         [(10.0, 10.0, 1.0), (10.0, 9.5, 1.0), (4.0, 3.9, 1.0), (4.0, 3.0, 1.0), (30.0, 20.0, 3.0), (5.0, 0.0, 1.0)];
     for ((most, per_second, burst), millis) in limits.into_iter().flat_map(|limit| [(limit, 5), (limit, 45)]) {
-        let (pace, began) = (Pace::new(Some(most)), Instant::now());
+        let (pace, began) = (Pace::new(Some(most), 1), Instant::now());
         let bucket = Arc::new(Mutex::new(Bucket::new(burst, 0.0)));
         let sent = Arc::new(Mutex::new(Vec::new()));
         let shards = (0..8).map(|shard| {
